@@ -1,0 +1,53 @@
+"""`novix`: the command line. One file per family of commands in `console/commands`; heavy imports happen inside them."""
+
+import typer
+
+from console.commands import config, doctor, jobs, results, schema, services, topics, why, world
+from console.exits import MEANINGS
+
+EPILOG = "Exit codes: " + "; ".join(f"{int(code)} {meaning}" for code, meaning in MEANINGS.items()) + "."
+
+app = typer.Typer(
+    name="novix",
+    help="Hugging Face inference as an event-driven system on Apache Kafka.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SYSTEM, WORK, LOOK = "A world on this machine", "Jobs and results", "Settings and contract"
+
+app.command("up", rich_help_panel=SYSTEM)(world.up)
+app.command("status", rich_help_panel=SYSTEM)(world.status)
+app.command("down", rich_help_panel=SYSTEM)(world.down)
+app.command("doctor", rich_help_panel=SYSTEM)(doctor.doctor)
+app.command("router", rich_help_panel=SYSTEM)(services.router)
+app.command("worker", rich_help_panel=SYSTEM)(services.worker)
+app.command("console", rich_help_panel=SYSTEM)(services.console)
+
+app.command("run", rich_help_panel=WORK)(jobs.run)
+app.command("publish", rich_help_panel=WORK)(jobs.publish)
+app.command("results", rich_help_panel=WORK)(results.results)
+app.command("why", rich_help_panel=WORK)(why.why)
+
+topics_app = typer.Typer(help="The topics of the contract.", no_args_is_help=True)
+topics_app.command("create")(topics.create)
+topics_app.command("list")(topics.show)
+app.add_typer(topics_app, name="topics", rich_help_panel=LOOK)
+
+config_app = typer.Typer(help="Settings.", no_args_is_help=True)
+config_app.command("show")(config.show)
+config_app.command("example")(config.example)
+app.add_typer(config_app, name="config", rich_help_panel=LOOK)
+
+schema_app = typer.Typer(help="The messages of the contract as JSON Schema.", no_args_is_help=True)
+schema_app.command("list")(schema.show)
+schema_app.command("export")(schema.export)
+app.add_typer(schema_app, name="schema", rich_help_panel=LOOK)
+
+
+def main() -> None:
+    """The console script."""
+    app()

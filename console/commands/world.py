@@ -1,0 +1,217 @@
+"""`novix up`, `novix status`, `novix down`: a world on this machine."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from console.exits import CommandError, Exit
+from console.screen import Screen
+from console.shell import AsJson, command, settings
+
+if TYPE_CHECKING:
+    from console.world import World
+    from runtime.settings import Loaded
+
+LOOK_EVERY_S = 0.1
+
+
+@command
+def up(
+    hf: Annotated[
+        Literal["auto", "local", "real"],
+        typer.Option(
+            help="Who answers: the sandbox's local models, Hugging Face itself (wants a token), or (auto) "
+            "NOVIX_HF_ROUTER_URL if it is set, else the sandbox."
+        ),
+    ] = "auto",
+    broker: Annotated[
+        Literal["local", "container"], typer.Option(help="Which Kafka, unless NOVIX_KAFKA_BOOTSTRAP names one.")
+    ] = "local",
+    timeout: Annotated[float, typer.Option(help="Seconds to wait, downloads included.", min=1)] = 900,
+    as_json: AsJson = False,
+) -> Exit:
+    """Start everything here, in the background: Kafka, a local Hugging Face, router, text worker, pages."""
+    from console.world import plan, read_world
+
+    loaded, screen = settings(), Screen(as_json=as_json)
+    home = loaded.settings.home
+    standing = _living(home)
+    if standing is not None and standing.ready:
+        screen.answer(_described(standing), ["it is up already", *_addresses(standing)])
+        return Exit.OK
+    plan(loaded, hf)  # refuses contradictions here, where a person sees it
+    log = home / "logs" / "supervisor.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    seen = log.stat().st_size if log.exists() else 0
+    child = _supervise(home, log, hf, broker) if standing is None else None
+    until = time.monotonic() + timeout
+    while True:
+        seen = _retell(log, seen, screen)
+        world = read_world(home)
+        if world is not None and world.ready:
+            break
+        if (child is not None and child.poll() is not None) or (child is None and _living(home) is None):
+            _retell(log, seen, screen)
+            raise CommandError(f"it did not come up; the whole story: {log}")
+        if time.monotonic() > until:
+            raise CommandError(
+                f"it is not up after {timeout:g} s and goes on trying; look with: novix status; log: {log}", Exit.NOT_MET
+            )
+        time.sleep(LOOK_EVERY_S)
+    _retell(log, seen, screen)
+    screen.answer(_described(world), _addresses(world))
+    return Exit.OK
+
+
+@command
+def status(as_json: AsJson = False) -> Exit:
+    """Tell what runs where, how each process is, and the lag of each group."""
+    loaded, screen = settings(), Screen(as_json=as_json)
+    world = _living(loaded.settings.home)
+    if world is None:
+        screen.answer({"up": False, "processes": [], "lag": {}}, ["nothing runs; start it with: novix up"])
+        return Exit.NOT_MET
+    described = _described(world)
+    described["lag"] = asyncio.run(_lag(loaded))
+    rows = []
+    for process in described["processes"]:
+        told = process["healthz"] or {}
+        state = process["phase"] if process["running"] else "dead"
+        health = str(told.get("status", "-"))
+        rows.append(
+            [process["name"], str(process["pid"]), state, health, str(process["restarts"]), process["address"]]
+        )
+    screen.as_json or screen.table(
+        f"up since {world.started_at}", ["process", "pid", "state", "healthz", "restarts", "address"], rows
+    )
+    lag_lines = [
+        f"lag of {group} on {entry['topic']}: " + ("unknown" if entry["total"] is None else str(entry["total"]))
+        for group, entry in described["lag"].items()
+    ]
+    screen.answer(described, lag_lines)
+    well = all(process["running"] and process["phase"] == "healthy" for process in described["processes"])
+    return Exit.OK if well else Exit.FAILED
+
+
+@command
+def down(
+    timeout: Annotated[float, typer.Option(help="Seconds to wait; workers first finish what is in flight.", min=1)] = 180,
+    as_json: AsJson = False,
+) -> Exit:
+    """Stop everything that `novix up` started here, in reverse order; workers drain. Nothing else is touched."""
+    from console.world import read_world, remove_world
+    from sandbox.kafka.process import is_ours, send, wait_until_gone
+
+    loaded, screen = settings(), Screen(as_json=as_json)
+    home = loaded.settings.home
+    world = read_world(home)
+    if world is None:
+        screen.answer({"stopped": []}, ["nothing runs"])
+        return Exit.OK
+    log = home / "logs" / "supervisor.log"
+    seen = log.stat().st_size if log.exists() else 0
+    until = time.monotonic() + timeout
+    if is_ours(world.supervisor, world.mark):
+        send(world.supervisor, signal.SIGTERM)
+        while is_ours(world.supervisor, world.mark):
+            seen = _retell(log, seen, screen)
+            if time.monotonic() > until:
+                raise CommandError(f"it is not down after {timeout:g} s; log: {log}", Exit.NOT_MET)
+            time.sleep(LOOK_EVERY_S)
+        _retell(log, seen, screen)
+    else:
+        # Its supervisor was killed: what it left behind is ended here, the broker last.
+        for process in reversed(world.processes):
+            if process.pid and process.mark and is_ours(process.pid, process.mark):
+                screen.as_json or screen.note(f"{process.name}: stopping")
+                send(process.pid, signal.SIGTERM)
+                if not wait_until_gone(process.pid, process.mark, timeout_s=max(1.0, until - time.monotonic())):
+                    send(process.pid, signal.SIGKILL)
+        remove_world(home)
+    screen.answer({"stopped": [process.name for process in world.processes]}, ["down"])
+    return Exit.OK
+
+
+def _living(home: Path) -> "World | None":
+    """The world of this home if its supervisor lives; a file that a killed one left behind counts for nothing."""
+    from console.world import read_world
+    from sandbox.kafka.process import is_ours
+
+    world = read_world(home)
+    return world if world is not None and is_ours(world.supervisor, world.mark) else None
+
+
+def _supervise(home: Path, log: Path, hf: str, broker: str) -> "subprocess.Popen[bytes]":
+    from console.world import mark_of, remove_world
+
+    remove_world(home)
+    arguments = [sys.executable, "-X", mark_of(home, "supervisor"), "-m", "console.supervisor", hf, broker]
+    with log.open("ab") as sink:
+        return subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, env=dict(os.environ)
+        )
+
+
+def _retell(log: Path, seen: int, screen: Screen) -> int:
+    """Say on stderr what the supervisor has said since byte `seen`; the new place."""
+    try:
+        with log.open("rb") as source:
+            source.seek(seen)
+            text = source.read()
+    except OSError:
+        return seen
+    whole = text[: text.rfind(b"\n") + 1]
+    if not screen.as_json:
+        for line in whole.decode(errors="replace").splitlines():
+            screen.note(line.partition(" ")[2] if line[:2] == "20" else line)
+    return seen + len(whole)
+
+
+def _addresses(world: "World") -> list[str]:
+    lines = [f"{process.name:13} {process.address}" for process in world.processes]
+    page = world.process("console")
+    return [*lines, f"watch it:     {page.address}"] if page is not None else lines
+
+
+def _described(world: "World") -> dict[str, Any]:
+    from console import health
+    from sandbox.kafka.process import is_ours
+
+    processes = []
+    for process in world.processes:
+        running = not process.mark or is_ours(process.pid, process.mark)
+        told = health.ask(process.health) if process.health and running else None
+        processes.append({**process.model_dump(), "running": running, "healthz": told})
+    return {
+        "up": True,
+        "ready": world.ready,
+        "started_at": world.started_at,
+        "supervisor": world.supervisor,
+        "environment": world.environment,
+        "processes": processes,
+    }
+
+
+async def _lag(loaded: "Loaded") -> dict[str, Any]:
+    """Records that each lane group has still to commit; `total` is None where Kafka does not answer."""
+    from console.kafka import connected
+    from schemas.topics import JOBS, MODALITY_TOPICS, ROUTER_GROUP, worker_group
+
+    groups = {ROUTER_GROUP: JOBS.name} | {worker_group(name): topic.name for name, topic in MODALITY_TOPICS.items()}
+    found: dict[str, Any] = {}
+    for group, topic in groups.items():
+        named = loaded.settings.named(group)
+        try:
+            async with asyncio.timeout(10), connected(loaded) as log:
+                partitions = await log.lag(group, topic)
+            found[named] = {"topic": topic, "total": sum(partitions.values()), "partitions": partitions}
+        except (CommandError, TimeoutError):
+            found[named] = {"topic": topic, "total": None, "partitions": {}}
+    return found

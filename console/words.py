@@ -1,0 +1,42 @@
+"""Numbers and instants as people read them. Pure."""
+
+from datetime import UTC, datetime
+
+
+def money(nanousd: int) -> str:
+    """Nano-dollars as dollars, without rounding: `$0.000012345`; at least two decimals."""
+    whole, part = divmod(abs(nanousd), 1_000_000_000)
+    decimals = f"{part:09d}".rstrip("0").ljust(2, "0")
+    return f"{'-' if nanousd < 0 else ''}${whole}.{decimals}"
+
+
+def span(milliseconds: float | None) -> str:
+    """A length of time in the unit that suits it: `840 ms`, `2.35 s`, `3 min 20 s`; a dash for none."""
+    if milliseconds is None:
+        return "-"
+    if milliseconds < 1_000:
+        return f"{milliseconds:.0f} ms"
+    if milliseconds < 120_000:
+        return f"{milliseconds / 1_000:.2f} s"
+    minutes, rest = divmod(round(milliseconds / 1_000), 60)
+    return f"{minutes} min {rest} s"
+
+
+def instant(milliseconds: int | None) -> str:
+    """Milliseconds since 1970 as `2026-11-22 12:00:00.123 UTC`; a dash for none."""
+    if milliseconds is None:
+        return "-"
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 job`, `2 jobs`, `1,200 jobs`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def shown(text: str) -> str:
+    """Text of others, fit for a terminal: newlines and tabs stay, other control characters become U+FFFD.
+
+    A model's answer or a stranger's id could otherwise move the cursor or change the title of the window.
+    """
+    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)

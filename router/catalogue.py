@@ -1,0 +1,229 @@
+"""The catalogue: which model is offered by whom, for which tasks, at what price. Data in JSON files, read once at start."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, StrictInt, StrictStr, ValidationError, field_validator
+
+from runtime.settings import Settings
+from schemas import codec
+from schemas.assignment import Price
+from schemas.base import Contract
+from schemas.tasks import MODALITIES
+
+Tier = Literal["small", "large"]
+Base = Literal["huggingface", "sandbox"]
+BUILT_IN = ("huggingface.json", "sandbox.json")
+ANY_PROVIDER = "auto"
+
+
+class BadCatalogue(Exception):
+    """A catalogue cannot be used. The message names the file, the row and the field."""
+
+
+class _Row(Contract):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PriceRow(Price):
+    """A price as a catalogue file writes it: a misspelt unit would be a price of nothing, so it is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class OfferRow(_Row):
+    """One provider's offer of a model."""
+
+    provider: StrictStr = Field(min_length=1, max_length=64)
+    """A provider's name; `auto`: Hugging Face's router chooses, or takes the one that a job names."""
+    provider_model: StrictStr = Field(min_length=1, max_length=256)
+    """The model's name on the wire."""
+    dialect: Literal["hf-router", "hf-inference"]
+    base: Base
+    tasks: tuple[StrictStr, ...] = Field(min_length=1)
+    context_tokens: StrictInt | None = Field(default=None, ge=1)
+    """Tokens of input and output together; None: not stated, nothing is clamped by it."""
+    max_in_flight: StrictInt = Field(ge=1, le=10_000)
+    licence: StrictStr | None = None
+    """The model's licence as its page names it; None: not looked up."""
+    price: PriceRow | None = None
+    """None: unknown. An offer of unknown price is never taken."""
+
+    @field_validator("tasks")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for task in value:
+            if task not in MODALITIES:
+                raise ValueError(f"{task[:64]!r} is no Hugging Face task")
+        return value
+
+
+class ModelRow(_Row):
+    """One model with its offers."""
+
+    model: StrictStr = Field(min_length=1, max_length=256)
+    tier: Tier | None
+    """What the routing policy takes it for; None: tiers mean nothing for its tasks."""
+    offers: tuple[OfferRow, ...] = Field(min_length=1)
+
+
+class CatalogueFile(_Row):
+    """One catalogue file. Several are merged: offers of the same model stand beside each other, aliases are appended."""
+
+    origin: StrictStr
+    """Where the rows come from, for whoever reads the file."""
+    models: tuple[ModelRow, ...]
+    aliases: dict[StrictStr, tuple[StrictStr, ...]] = Field(default_factory=dict)
+    """Other names of models: the first of the list that is served here for the task is taken."""
+    providers: dict[StrictStr, tuple[StrictStr, ...]] = Field(default_factory=dict)
+    """Providers that a job may name where an offer's provider is `auto`, with the tasks that they take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One offer of the merged catalogue, with the address of its calls."""
+
+    model: str
+    tier: Tier | None
+    provider: str
+    provider_model: str
+    dialect: str
+    base_url: str | None
+    """Without a trailing slash; None: it is not served here."""
+    tasks: frozenset[str]
+    context_tokens: int | None
+    max_in_flight: int
+    licence: str | None
+    price: Price | None
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All offers, frozen. `version` is a digest of everything that a decision reads from it."""
+
+    offers: tuple[Offer, ...]
+    aliases: Mapping[str, tuple[str, ...]]
+    providers: Mapping[str, frozenset[str]]
+    """Every provider that a job may name, with the tasks that it takes."""
+    version: str
+    by_model: Mapping[str, tuple[Offer, ...]] = field(init=False)
+    by_task: Mapping[str, tuple[Offer, ...]] = field(init=False)
+    """Offers that do a task and are served here."""
+
+    def __post_init__(self) -> None:
+        models: dict[str, list[Offer]] = {}
+        tasks: dict[str, list[Offer]] = {}
+        for offer in self.offers:
+            models.setdefault(offer.model, []).append(offer)
+            for task in offer.tasks if offer.base_url else ():
+                tasks.setdefault(task, []).append(offer)
+        object.__setattr__(self, "by_model", {name: tuple(rows) for name, rows in models.items()})
+        object.__setattr__(self, "by_task", {name: tuple(rows) for name, rows in tasks.items()})
+
+    def resolve(self, name: str, task: str) -> str | None:
+        """The catalogue's model behind `name`: itself, or an alias's first model that is served for the task.
+
+        An alias of which none is served gives its first model, so that its exclusion tells why. None: unknown.
+        """
+        if name in self.by_model:
+            return name
+        choices = [model for model in self.aliases.get(name, ()) if model in self.by_model]
+        served = (model for model in choices if any(offer.model == model for offer in self.by_task.get(task, ())))
+        return next(served, choices[0] if choices else None)
+
+
+def load(settings: Settings) -> Catalogue:
+    """The catalogue of this installation: `settings.catalogue` alone, else the built-in files. Raises `BadCatalogue`."""
+    if settings.catalogue:
+        path = Path(settings.catalogue).expanduser()
+        try:
+            files = [parse(path.name, path.read_bytes())]
+        except OSError as error:
+            raise BadCatalogue(f"NOVIX_CATALOGUE={settings.catalogue!r}: {error.strerror}") from None
+    else:
+        folder = resources.files("router").joinpath("data")
+        files = [parse(name, folder.joinpath(name).read_bytes()) for name in BUILT_IN]
+    return merge(files, addresses(settings))
+
+
+def addresses(settings: Settings) -> dict[Base, str | None]:
+    """Where each base's calls go. In a world whose Hugging Face is the sandbox, the hosted offers are not served."""
+    only_sandbox = bool(settings.sandbox_url) and settings.sandbox_url == settings.hf_router_url
+    return {
+        "huggingface": None if only_sandbox else settings.hf_router_url or None,
+        "sandbox": settings.sandbox_url or None,
+    }
+
+
+def parse(name: str, data: bytes) -> CatalogueFile:
+    """Read one file, named `name` in errors. Raises `BadCatalogue` naming row and field."""
+    try:
+        document = codec.decode(data)
+    except codec.Undecodable as error:
+        raise BadCatalogue(f"{name}: {error}") from None
+    try:
+        return CatalogueFile.model_validate(document)
+    except ValidationError as error:
+        faults = [f"{name}: {_where(fault['loc'], document)}: {fault['msg']}" for fault in error.errors()[:5]]
+        raise BadCatalogue("\n".join(faults)) from None
+
+
+def merge(files: Sequence[CatalogueFile], bases: Mapping[Base, str | None]) -> Catalogue:
+    """One catalogue from several files. Raises `BadCatalogue` where two rows contradict each other."""
+    tiers: dict[str, Tier | None] = {}
+    offers: list[Offer] = []
+    aliases: dict[str, tuple[str, ...]] = {}
+    providers: dict[str, frozenset[str]] = {}
+    for file in files:
+        for row in file.models:
+            if tiers.setdefault(row.model, row.tier) != row.tier:
+                raise BadCatalogue(f"model {row.model!r}: tier is {row.tier} here and {tiers[row.model]} elsewhere")
+            offers += [_offer(row, offer, bases[offer.base]) for offer in row.offers]
+        for alias, models in file.aliases.items():
+            aliases[alias] = (*aliases.get(alias, ()), *models)
+        for provider, tasks in file.providers.items():
+            providers[provider] = providers.get(provider, frozenset()) | frozenset(tasks)
+    for offer in offers:
+        if offer.provider != ANY_PROVIDER:
+            providers[offer.provider] = providers.get(offer.provider, frozenset()) | offer.tasks
+    for alias, models in aliases.items():
+        if stray := [model for model in models if model not in tiers]:
+            raise BadCatalogue(f"aliases.{alias}: {stray[0]!r} is no model of the catalogue")
+        if alias in tiers:
+            raise BadCatalogue(f"aliases.{alias}: a model of the catalogue has this name already")
+    _no_twins(offers)
+    told = [file.model_dump(mode="json") for file in files]
+    version = hashlib.sha256(codec.canonical([told, dict(bases)])).hexdigest()[:16]
+    return Catalogue(tuple(offers), aliases, providers, version)
+
+
+def _offer(row: ModelRow, offer: OfferRow, base_url: str | None) -> Offer:
+    return Offer(
+        row.model, row.tier, offer.provider, offer.provider_model, offer.dialect, base_url, frozenset(offer.tasks),
+        offer.context_tokens, offer.max_in_flight, offer.licence, offer.price,
+    )  # fmt: skip
+
+
+def _no_twins(offers: Sequence[Offer]) -> None:
+    """A task of a model at a provider and an address stands once: two prices for one call would be a coin toss."""
+    seen: set[tuple[str, str, str | None, str]] = set()
+    for offer in offers:
+        for task in offer.tasks if offer.base_url else ():
+            key = (offer.model, offer.provider, offer.base_url, task)
+            if key in seen:
+                raise BadCatalogue(f"model {offer.model!r}: {offer.provider} offers {task} twice")
+            seen.add(key)
+
+
+def _where(location: tuple[int | str, ...], document: Any) -> str:
+    """A fault's place in words: `models.3 ('org/name').offers.0.price.source`."""
+    told = ".".join(str(part) for part in location) or "(whole)"
+    if len(location) >= 2 and location[0] == "models" and isinstance(location[1], int):
+        row = document["models"][location[1]]
+        name = row.get("model") if isinstance(row, dict) else None
+        return told.replace(f"models.{location[1]}", f"models.{location[1]} ({name!r})", 1)
+    return told

@@ -1,0 +1,1 @@
+"""How a record travels: poll, admit, settle, commit, trace; and the HTTP port."""

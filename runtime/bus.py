@@ -1,0 +1,161 @@
+"""Kafka outside the lanes: topics, publishing, lag. What the command line and the console use."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from runtime.connection import client_options
+from runtime.ports import Outgoing, Record
+from runtime.reader import KafkaReader
+from runtime.settings import Settings
+from schemas.topics import Topic
+
+METADATA_WAIT_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class TopicOutcome:
+    """What `create_topics` found or did."""
+
+    topic: str
+    """With prefix."""
+    done: Literal["created", "kept", "grown", "mismatch"]
+    partitions: int
+    """How many it has now."""
+    wanted: int
+
+
+class Bus:
+    """An admin client, a publisher and a reader, each connected when first used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._admin: AIOKafkaAdminClient | None = None
+        self._producer: AIOKafkaProducer | None = None
+        self._reader = KafkaReader(settings)
+
+    async def __aenter__(self) -> "Bus":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Disconnect everything."""
+        await self._reader.close()
+        if self._producer is not None:
+            await self._producer.stop()
+        if self._admin is not None:
+            await self._admin.close()
+
+    def reader(self) -> KafkaReader:
+        """Reads topics outside any group, read_committed."""
+        return self._reader
+
+    async def create_topics(
+        self, topics: Iterable[Topic], *, partitions: int, replication: int = 1, min_insync: int = 1
+    ) -> list[TopicOutcome]:
+        """Make sure that the topics exist; again and again without harm.
+
+        A topic with fewer partitions grows, unless its count is fixed (`Topic.home`): that is a `mismatch` and stays.
+        """
+        admin = await self._administration()
+        wanted = list(topics)
+        present = set(await admin.list_topics())
+        outcomes: list[TopicOutcome] = []
+        for topic in wanted:
+            name = self._settings.named(topic.name)
+            if name not in present and await self._create(admin, topic, partitions, replication, min_insync):
+                outcomes.append(TopicOutcome(name, "created", partitions, partitions))
+                continue
+            have = await self._reader.partitions(topic.name)
+            if have == partitions or (have > partitions and not topic.home):
+                outcomes.append(TopicOutcome(name, "kept", have, partitions))
+            elif topic.home:
+                outcomes.append(TopicOutcome(name, "mismatch", have, partitions))
+            else:
+                await admin.create_partitions({name: NewPartitions(total_count=partitions)})
+                outcomes.append(TopicOutcome(name, "grown", partitions, partitions))
+        async with asyncio.timeout(METADATA_WAIT_S):
+            for topic in wanted:  # created is not yet known everywhere: wait until it can be written to
+                while await self._reader.partitions(topic.name) == 0:
+                    await asyncio.sleep(0.05)
+        return outcomes
+
+    async def _create(
+        self, admin: AIOKafkaAdminClient, topic: Topic, partitions: int, replication: int, min_insync: int
+    ) -> bool:
+        config = {**topic.config, "min.insync.replicas": str(min_insync)}
+        name = self._settings.named(topic.name)
+        answer = await admin.create_topics([NewTopic(name, partitions, replication, topic_configs=config)])
+        for _, code, *rest in answer.topic_errors:
+            error = for_code(code)
+            if error is TopicAlreadyExistsError:
+                return False
+            if code:
+                raise error(f"{name}: {rest[0] if rest else ''}")
+        return True
+
+    async def publish(self, records: list[Outgoing]) -> list[tuple[int, int]]:
+        """Write records, idempotent and acknowledged by all in-sync replicas. Partition and offset of each, in order."""
+        if self._producer is None:
+            self._producer = AIOKafkaProducer(
+                **client_options(self._settings), enable_idempotence=True, max_batch_size=262_144, linger_ms=2
+            )
+            await self._producer.start()
+        futures = [
+            await self._producer.send(
+                self._settings.named(record.topic),
+                record.value,
+                record.key,
+                partition=record.partition,
+                timestamp_ms=record.timestamp_ms,
+                headers=list(record.headers),
+            )
+            for record in records
+        ]
+        written = await asyncio.gather(*futures)
+        return [(metadata.partition, metadata.offset) for metadata in written]
+
+    async def lag(self, group: str, topic: str) -> dict[int, int]:
+        """Records of each partition that the group has not committed."""
+        admin = await self._administration()
+        name = self._settings.named(topic)
+        count = await self._reader.partitions(topic)
+        sources = [TopicPartition(name, partition) for partition in range(count)]
+        committed = await admin.list_consumer_group_offsets(self._settings.named(group), partitions=sources)
+        lag: dict[int, int] = {}
+        for source in sources:
+            first, end = await self._reader.bounds(topic, source.partition)
+            position = committed.get(source)
+            offset = position.offset if position is not None and position.offset >= 0 else first
+            lag[source.partition] = max(0, end - offset)
+        return lag
+
+    async def brokers(self) -> int:
+        """How many brokers the cluster has."""
+        admin = await self._administration()
+        return len((await admin.describe_cluster())["brokers"])
+
+    def follow(self, topic: str, starts: dict[int, int]) -> AsyncIterator[Record]:
+        """Records from the given offsets on, without end, read_committed."""
+        return self._reader.follow(topic, starts)
+
+    async def find_since(self, topic: str, partition: int, timestamp_ms: int) -> int:
+        """The first offset written at or after an instant."""
+        return await self._reader.since(topic, partition, timestamp_ms)
+
+    async def _administration(self) -> AIOKafkaAdminClient:
+        if self._admin is None:
+            admin = AIOKafkaAdminClient(**client_options(self._settings))
+            await admin.start()
+            self._admin = admin
+        return self._admin

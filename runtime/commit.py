@@ -1,0 +1,113 @@
+"""What one transaction holds: pure assembly of results, shared records and the position from settled works."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from runtime import audit
+from runtime.deadletter import dead_letter
+from runtime.lane import Lane
+from runtime.outcome import Done, GiveUp
+from runtime.ports import Outgoing, Position, Record
+from runtime.progress import Progress, encode
+from runtime.telemetry import SpanDraft, encode_spans
+from runtime.work import Work
+from schemas.audit import AuditBatch, AuditEntry
+from schemas.topics import SPANS
+
+SHARED_LIMIT_BYTES = 524_288
+"""Batched records (audit, spans, decisions) are split at this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One transaction, ready to be sent."""
+
+    records: list[Outgoing]
+    owners: list[Work | None]
+    """Whose record it is, by index; None for a shared one."""
+    position: Position
+    progress: Progress
+    facts: list[Any]
+
+
+def assemble(lane: Lane, works: Sequence[Work], now: datetime, shared_limit: int = SHARED_LIMIT_BYTES) -> Batch:
+    """Make the transaction that finishes `works`. Marks them finished in the lane's tracker.
+
+    If the transaction fails, the lane is rebuilt from what is committed, so nothing needs to be undone here.
+    """
+    records: list[Outgoing] = []
+    owners: list[Work | None] = []
+    entries: list[AuditEntry] = []
+    spans: list[SpanDraft] = []
+    facts: list[Any] = []
+    for work in works:
+        done = work.done
+        if done is None:
+            raise ValueError(f"offset {work.offset} is not settled")
+        own = [*done.records, *_letter(lane, work.record, done)]
+        records += own
+        owners += [work] * len(own)
+        entries += done.audit or _entry(work.record, done, now)
+        spans += done.spans
+        facts += done.facts
+        lane.tracker.finish(work.offset)
+    chain = _chain(str(lane.id), lane.progress, entries, shared_limit)
+    shared = [*lane.handler.seal(facts), *map(audit.record, chain), *_span_records(lane, spans, shared_limit)]
+    sequence, head = (chain[-1].sequence, chain[-1].hash) if chain else (lane.progress.sequence, lane.progress.head)
+    base = lane.tracker.committable()
+    progress = Progress(sequence, head, lane.tracker.finished)
+    return Batch(
+        [*records, *shared], [*owners, *[None] * len(shared)], Position(base, encode(base, progress)), progress, facts
+    )
+
+
+def _letter(lane: Lane, record: Record, done: Done) -> list[Outgoing]:
+    if not isinstance(done, GiveUp):
+        return []
+    told = bool(done.records)
+    return [dead_letter(record, lane.id, done.kind, done.message, has_result=told, error_type=done.error_type)]
+
+
+def _entry(record: Record, done: Done, now: datetime) -> list[AuditEntry]:
+    """A dead letter nobody else speaks of is a deed as well."""
+    if not isinstance(done, GiveUp):
+        return []
+    where = {"topic": record.topic, "partition": record.partition, "offset": record.offset, "kind": str(done.kind)}
+    return [AuditEntry(at=now, action="record.dead_lettered", detail=where)]
+
+
+def _chain(lane: str, progress: Progress, entries: list[AuditEntry], limit: int) -> list[AuditBatch]:
+    """The entries as one or more chained batches, each about `limit` bytes at most."""
+    batches: list[AuditBatch] = []
+    sequence, head = progress.sequence, progress.head
+    for group in _by_size(entries, [len(entry.model_dump_json()) for entry in entries], limit):
+        sequence += 1
+        batches.append(audit.link(lane, sequence, head, group))
+        head = batches[-1].hash
+    return batches
+
+
+def _by_size(items: list[AuditEntry], sizes: list[int], limit: int) -> list[list[AuditEntry]]:
+    groups: list[list[AuditEntry]] = []
+    room = 0
+    for item, size in zip(items, sizes, strict=True):
+        if not groups or size > room:
+            groups.append([])
+            room = limit
+        groups[-1].append(item)
+        room -= size
+    return groups
+
+
+def _span_records(lane: Lane, spans: Sequence[SpanDraft], limit: int) -> list[Outgoing]:
+    """The spans as one OTLP request, or as several where one would be too large."""
+    service = lane.id.group
+    value = encode_spans(service, spans)
+    if value is None:
+        return []
+    if len(value) > limit and len(spans) > 1:
+        half = len(spans) // 2
+        return [*_span_records(lane, spans[:half], limit), *_span_records(lane, spans[half:], limit)]
+    return [Outgoing(SPANS.name, str(lane.id).encode(), value)]

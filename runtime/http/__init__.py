@@ -1,0 +1,66 @@
+"""The HTTP port. The only package of ours that imports httpx or aiohttp: others take the names they need from here."""
+
+from httpx import (
+    URL,
+    AsyncBaseTransport,
+    AsyncClient,
+    ConnectError,
+    ConnectTimeout,
+    HTTPError,
+    LocalProtocolError,
+    MockTransport,
+    PoolTimeout,
+    ReadTimeout,
+    Request,
+    Response,
+    TimeoutException,
+    TransportError,
+    UnsupportedProtocol,
+)
+
+from runtime.http.egress import Egress
+from runtime.http.errors import (
+    DeadlineExceededError,
+    EgressRefusedError,
+    EncodingRefusedError,
+    ResponseTooLargeError,
+)
+from runtime.http.transport import DEADLINE, MAX_BYTES, HttpLimits, HttpTransport
+
+NOTHING_WAS_SENT = (
+    ConnectError,
+    ConnectTimeout,
+    PoolTimeout,
+    EgressRefusedError,
+    UnsupportedProtocol,
+    LocalProtocolError,
+)
+"""After one of these the provider has seen nothing of the call; after any other error it may have served it."""
+
+__all__ = [
+    "DEADLINE",
+    "MAX_BYTES",
+    "NOTHING_WAS_SENT",
+    "URL",
+    "AsyncBaseTransport",
+    "AsyncClient",
+    "ConnectError",
+    "ConnectTimeout",
+    "DeadlineExceededError",
+    "Egress",
+    "EgressRefusedError",
+    "EncodingRefusedError",
+    "HTTPError",
+    "HttpLimits",
+    "HttpTransport",
+    "LocalProtocolError",
+    "MockTransport",
+    "PoolTimeout",
+    "ReadTimeout",
+    "Request",
+    "Response",
+    "ResponseTooLargeError",
+    "TimeoutException",
+    "TransportError",
+    "UnsupportedProtocol",
+]

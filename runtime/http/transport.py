@@ -1,0 +1,261 @@
+"""The HTTP port: httpx's transport interface, carried by aiohttp.
+
+httpx's own pool loses slots when a call is cancelled (httpcore issues 830 and 1093) and searches its connections
+anew for every call; aiohttp does neither. What aiohttp would do on its own and a paid call must not (follow
+redirects, send a GET twice, decompress without a limit, keep cookies, read proxies from the environment, put a
+wait for the pool and a slow connection into one error) is switched off here or done by us.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+from weakref import WeakKeyDictionary
+
+import aiohttp
+import httpx
+from multidict import CIMultiDict
+from yarl import URL
+
+from runtime.http.body import ResponseBody
+from runtime.http.decode import BodyDecoder, UnknownEncodingError
+from runtime.http.egress import CREDENTIAL_HEADERS, Egress, Origin
+from runtime.http.errors import CAUGHT, EgressRefusedError, EncodingRefusedError, mapped
+from runtime.http.resolver import GuardedResolver
+from runtime.limits import Limits, NoSlotError, Slot
+
+DEADLINE = "novix.deadline_s"
+"""Request extension: seconds from the start of the call until it must be over, waiting for a slot included."""
+MAX_BYTES = "novix.max_bytes"
+"""Request extension: the most bytes of body, as sent and as decoded."""
+
+MAX_FIELD_BYTES = 65_536
+"""Longest header line and field; aiohttp's own 8,190 is less than some answers through the router have."""
+MAX_HEADERS = 256
+STREAMED_UPLOAD_BYTES = 1_048_576
+"""Bodies above this go out in pieces: aiohttp holds a second copy of a body that it is given whole."""
+_UPLOAD_PIECE_BYTES = 65_536
+_OURS_TO_WRITE = frozenset({"host", "accept-encoding", "transfer-encoding", "connection"})
+_NOT_AFTER_DECODING = frozenset({b"content-encoding", b"content-length"})
+_SKIPPED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_NEVER_CEILED = float("inf")  # aiohttp rounds longer timeouts up to whole seconds, unless told not to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpLimits:
+    """What bounds every call that does not bring its own bound. Spans in seconds, sizes in bytes."""
+
+    connect_s: float = 3.05
+    """Name lookup, TCP and TLS together. Just over 3 s: the first retransmission of a lost SYN."""
+    read_s: float = 30.0
+    """The longest silence before and between the bytes of an answer."""
+    pool_s: float = 30.0
+    """The longest wait for a slot of the transport; nothing is sent before."""
+    deadline_s: float = 600.0
+    """The whole call. The only bound on an answer that drips, or on a server that does not read."""
+    max_bytes: int = 33_554_432
+    max_in_flight: int = 1_000
+    """Calls at once, from the wait for a connection to the end of the body; keep it 100 below `ulimit -n`."""
+    max_in_flight_per_host: int = 1_000
+    keepalive_s: float = 15.0
+
+
+@dataclass(slots=True)
+class _PerLoop:
+    session: aiohttp.ClientSession
+    slots: Limits[str]
+
+
+class HttpTransport(httpx.AsyncBaseTransport):
+    """Sends one request and answers with one response whose body streams. Never retries, never follows.
+
+    May be called directly or as the transport of an `httpx.AsyncClient`. Timeouts come from
+    `request.extensions["timeout"]` (httpx's dict: connect, read, pool; `write` has no counterpart, the deadline
+    ends a stuck upload), from `DEADLINE` and `MAX_BYTES`, else from `limits`. Raises httpx's transport errors
+    and those of `runtime.http.errors`. Cancelling the caller closes the connection and frees the slot. The
+    caller closes every response (`aclose`, or by reading it to its end).
+
+    Works in several event loops: each gets its own connections, made on first use.
+    """
+
+    def __init__(
+        self,
+        egress: Egress,
+        *,
+        limits: HttpLimits | None = None,
+        tls: ssl.SSLContext | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._egress = egress
+        self._limits = limits or HttpLimits()
+        self._tls = tls
+        self._clock = clock
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _PerLoop] = WeakKeyDictionary()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send `request`; the response comes as soon as its headers are there."""
+        self._check(request)
+        extensions = request.extensions
+        spans = extensions.get("timeout", {})
+        ends = self._clock() + float(extensions.get(DEADLINE, self._limits.deadline_s))
+        here = self._here()
+        slot = await self._slot(here, request, ends, spans.get("pool", self._limits.pool_s))
+        try:
+            answer = await self._send(here.session, request, spans, ends)
+            return self._response(answer, slot, request)
+        except BaseException:
+            slot.release()
+            raise
+
+    @property
+    def in_flight(self) -> int:
+        """Calls of the running loop that hold a slot: sent, or being sent, and not yet read to the end."""
+        return self._here().slots.total_in_flight
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop, those in use too."""
+        here = self._loops.pop(asyncio.get_running_loop(), None)
+        if here is not None:
+            await here.session.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+    def _check(self, request: httpx.Request) -> None:
+        credentials = any(name in CREDENTIAL_HEADERS for name in request.headers)
+        reason = self._egress.why_not(request.url, credentials=credentials)
+        if reason is not None:
+            raise EgressRefusedError(f"{request.url.host}: {reason}", request=request)
+
+    async def _slot(self, here: _PerLoop, request: httpx.Request, ends: float, pool_s: float | None) -> Slot[str]:
+        origin = Origin.of(request.url)
+        waits_until = ends if pool_s is None else min(ends, self._clock() + pool_s)
+        per_host = self._limits.max_in_flight_per_host
+        slot = here.slots.slot(f"{origin.host}:{origin.port}", per_host, deadline=waits_until)
+        try:
+            await slot.acquire()
+        except NoSlotError:
+            message = f"no free slot; {here.slots.total_in_flight} calls are in flight"
+            raise httpx.PoolTimeout(message, request=request) from None
+        return slot
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        request: httpx.Request,
+        spans: dict[str, float | None],
+        ends: float,
+    ) -> aiohttp.ClientResponse:
+        try:
+            left = ends - self._clock()
+            if left <= 0:
+                raise TimeoutError  # aiohttp takes 0 for "no limit"
+            connect = spans.get("connect", self._limits.connect_s)
+            return await session.request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                headers=_headers(request),
+                data=_upload(request),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    total=left,
+                    connect=connect,
+                    sock_connect=connect,
+                    sock_read=spans.get("read", self._limits.read_s),
+                    ceil_threshold=_NEVER_CEILED,
+                ),
+            )
+        except CAUGHT as error:
+            failure = mapped(error, request)
+        raise failure  # outside the handler: the original holds the request with its headers
+
+    def _response(self, answer: aiohttp.ClientResponse, slot: Slot[str], request: httpx.Request) -> httpx.Response:
+        max_bytes = int(request.extensions.get(MAX_BYTES, self._limits.max_bytes))
+        encoding = ", ".join(answer.headers.getall("Content-Encoding", ()))
+        try:
+            decoder = BodyDecoder(encoding, max_bytes=max_bytes)
+        except UnknownEncodingError:
+            answer.close()
+            message = "the body has a content encoding that was not asked for and is not read"
+            raise EncodingRefusedError(message, request=request) from None
+        headers = [
+            (name, value)
+            for name, value in answer.raw_headers
+            if not (decoder.changes_bytes and name.lower() in _NOT_AFTER_DECODING)
+        ]
+        reason = (answer.reason or "").encode("latin-1", "replace")
+        return httpx.Response(
+            answer.status,
+            headers=headers,
+            stream=ResponseBody(answer, slot, decoder, max_bytes=max_bytes, request=request),
+            request=request,
+            extensions={"http_version": b"HTTP/1.1", "reason_phrase": reason},
+        )
+
+    def _here(self) -> _PerLoop:
+        loop = asyncio.get_running_loop()
+        here = self._loops.get(loop)
+        if here is None:
+            here = self._loops[loop] = _PerLoop(self._session(), Limits(self._limits.max_in_flight, clock=self._clock))
+        return here
+
+    def _session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=0,  # our slots are the limit; aiohttp reports a full pool as a slow connection
+            resolver=GuardedResolver(self._egress),
+            ssl=self._tls if self._tls is not None else True,
+            keepalive_timeout=self._limits.keepalive_s,
+            timeout_ceil_threshold=_NEVER_CEILED,
+        )
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_SKIPPED,
+            auto_decompress=False,
+            trust_env=False,
+            max_line_size=MAX_FIELD_BYTES,
+            max_field_size=MAX_FIELD_BYTES,
+            max_headers=MAX_HEADERS,
+        )
+        # A GET whose connection drops after it was sent would be sent again in silence. There is no public
+        # switch; a contract test fails when this one goes.
+        session._retry_connection = False
+        return session
+
+
+def _headers(request: httpx.Request) -> CIMultiDict[str]:
+    headers = CIMultiDict(
+        (name.decode("ascii"), value.decode("latin-1"))
+        for name, value in request.headers.raw
+        if name.lower().decode("ascii") not in _OURS_TO_WRITE
+    )
+    headers["Accept-Encoding"] = "identity"
+    return headers
+
+
+def _upload(request: httpx.Request) -> bytes | AsyncIterator[bytes] | None:
+    try:
+        content = request.content
+    except httpx.RequestNotRead:
+        if not isinstance(request.stream, httpx.AsyncByteStream):
+            raise TypeError("the body is a synchronous stream; an asynchronous one is needed") from None
+        return aiter(request.stream)
+    if len(content) > STREAMED_UPLOAD_BYTES:
+        return _in_pieces(content)
+    return content or None
+
+
+async def _in_pieces(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), _UPLOAD_PIECE_BYTES):
+        yield content[start : start + _UPLOAD_PIECE_BYTES]

@@ -1,0 +1,39 @@
+"""Structured logs: one event per line, past tense, flat; never a prompt, an output or a secret."""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+
+from runtime.credentials import redact
+
+LIBRARIES = {"aiokafka": logging.CRITICAL, "aiohttp": logging.WARNING, "httpx": logging.WARNING, "faststream": logging.WARNING,
+             "uvicorn": logging.WARNING}  # fmt: skip
+"""aiokafka tells every reconnect of every client as an error: thousands of lines while a broker restarts. The lanes
+tell what follows from it."""
+
+
+def configure(level: str, form: Literal["auto", "console", "json"]) -> None:
+    """Set up logging for the process, on standard error."""
+    as_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _redacted,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s", force=True)
+    for name, least in LIBRARIES.items():
+        logging.getLogger(name).setLevel(least)
+
+
+def _redacted(_logger: Any, _method: str, event: Any) -> Any:
+    return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}

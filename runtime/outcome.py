@@ -1,0 +1,115 @@
+"""What a handler answers. A handler is a function from a record to one of these; `runtime/settle.py` alone acts on it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from runtime.ports import Delivery, LaneId, LogReader, Outgoing
+from runtime.telemetry import SpanDraft
+from schemas.audit import AuditEntry
+from schemas.failure import FailureKind
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """The record is done: these records, facts, audit entries and spans go into the lane's next transaction."""
+
+    records: tuple[Outgoing, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
+    spans: tuple[SpanDraft, ...] = ()
+    facts: tuple[Any, ...] = ()
+    """What `LaneHandler.seal` turns into the transaction's shared records (a router's decisions)."""
+    shrunk: "Callable[[int], Publish | GiveUp] | None" = None
+    """The outcome instead, if the broker refuses one of `records` for its size in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The record is done and did not succeed: a copy of it, with the reason, goes to the dead letters.
+
+    `records` is what is published beside it: the typed result, if there is anybody to tell.
+    """
+
+    kind: FailureKind
+    message: str
+    records: tuple[Outgoing, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
+    spans: tuple[SpanDraft, ...] = ()
+    facts: tuple[Any, ...] = ()
+    error_type: str = ""
+    """Class name of the exception behind it, if any."""
+    shrunk: "Callable[[int], Publish | GiveUp] | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """Come back with this record at `when`. It stays open in memory and holds no call's slot while it waits."""
+
+    when: datetime
+    kind: FailureKind
+    memo: object = None
+
+
+class Abandoned(Exception):
+    """Raised by `handle` to leave a record undone: it stays uncommitted and its next owner does it.
+
+    For work that waits while the process drains, or whose partition is no longer held: nothing has been called.
+    """
+
+
+Done = Publish | GiveUp
+Outcome = Publish | GiveUp | RetryAt
+
+
+class LaneHandler(Protocol):
+    """The work of one lane, from its opening to its closing or rebuild."""
+
+    async def handle(self, delivery: Delivery) -> Outcome:
+        """Do the work of one record. Faults of the world are outcomes; raises only for a fault of ours."""
+        ...
+
+    def fault(self, delivery: Delivery, error: Exception) -> Done:
+        """The outcome for a `handle` that raised: a typed failure where somebody can be told, else a dead letter."""
+        ...
+
+    def seal(self, facts: list[Any]) -> list[Outgoing]:
+        """The shared records of one transaction, made from all its outcomes' facts."""
+        ...
+
+    def committed(self, facts: list[Any]) -> None:
+        """The transaction with these facts is committed: fold them into what the lane decides from."""
+        ...
+
+    async def close(self) -> None:
+        """The lane closes or is rebuilt: drop what was not committed, release what was opened."""
+        ...
+
+
+class Application(Protocol):
+    """Somebody's work on somebody's topic: what the engine runs."""
+
+    @property
+    def group(self) -> str:
+        """Consumer group, without prefix."""
+        ...
+
+    @property
+    def topic(self) -> str:
+        """Input topic, without prefix."""
+        ...
+
+    @property
+    def inline(self) -> bool:
+        """True: records of a lane are handled one after the other in their order, and after a rebuild all that was not
+        committed is handled again from the log (a router). False: each in a task of its own, and what is in flight or
+        settled survives a rebuild (a worker)."""
+        ...
+
+    async def open_lane(self, lane: LaneId, log: LogReader) -> LaneHandler:
+        """Make ready for one lane. Called after its producer has fenced every predecessor."""
+        ...
+
+    def drain(self) -> None:
+        """The process is told to stop: whoever waits to begin a call raises `Abandoned`; calls in flight go on."""
+        ...

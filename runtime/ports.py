@@ -1,0 +1,122 @@
+"""What the lane engine needs from the world: a log, a clock, dice. Topics are logical names; adapters add the prefix."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from schemas.headers import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it was read. `topic` is the logical name, without prefix."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One record to write. Without `partition` the key decides (murmur2, as Java does)."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    partition: int | None = None
+    timestamp_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneId:
+    """One assigned input partition of one group. `str()` is the transactional id and the audit chain's name."""
+
+    group: str
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.group}.{self.topic}.{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What a group has committed for one partition: the next offset to read, and the lane's own metadata."""
+
+    offset: int
+    metadata: str
+
+
+class Clock(Protocol):
+    """Time as an argument. `now` may step; `monotonic` (seconds) never goes back."""
+
+    def now(self) -> datetime: ...
+
+    def monotonic(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+Dice = Callable[[], float]
+"""A number in [0, 1)."""
+
+
+class LogReader(Protocol):
+    """Reads a partition outside any group, read_committed."""
+
+    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """First offset there is, and the end: the offset after the last record that a read_committed reader may see."""
+        ...
+
+    def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Record]:
+        """The records from `start` up to, not including, `end`; returns when they are read."""
+        ...
+
+    async def partitions(self, topic: str) -> int:
+        """How many partitions the topic has; 0 if it does not exist."""
+        ...
+
+
+class Transaction(Protocol):
+    """A lane's producer. One transaction at a time; after any error it is thrown away, never aborted or re-used."""
+
+    async def commit(self, records: list[Outgoing], lane: LaneId, position: Position) -> None:
+        """Write records and input offset atomically, or raise. Raises `RecordTooLarge` naming the record's index."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(slots=True)
+class RecordTooLarge(Exception):
+    """The broker or the client refuses this record for its size: it must not be sent again as it is."""
+
+    index: int
+    """Which record of the transaction; -1 if the broker did not tell."""
+    size_bytes: int
+
+
+@dataclass(slots=True)
+class Lease:
+    """Whether the partition of a delivery is still held. Looked at right before a paid call."""
+
+    held: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One arrival of a record at a handler. `attempt` counts from 1 over in-memory retries of this arrival."""
+
+    record: Record
+    arrived_at: datetime
+    attempt: int = 1
+    memo: object = None
+    """Whatever the handler's last `RetryAt` said to remember."""
+    lease: Lease = field(default_factory=Lease)
+    """Not held: another process owns the record by now; raise `Abandoned` rather than call."""

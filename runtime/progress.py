@@ -1,0 +1,127 @@
+"""What travels in the commit metadata: the audit chain's head and which offsets above the committed one are finished.
+
+Wire form, at most 4,096 characters (Kafka's default `offset.metadata.max.bytes` counts characters):
+`n1,<sequence>,<head>,<kind><base85>` where kind is `b` (bitset) or `r` (runs), both deflated, over offsets relative to the
+committed one. The idea of finished offsets in the metadata is that of Confluent's Parallel Consumer.
+"""
+
+import base64
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+METADATA_LIMIT = 4_096
+BITMAP_BUDGET = 3_000
+"""Characters of the bitmap at which a lane stops admitting: three quarters of what fits beside sequence and head."""
+WINDOW = 20_000
+"""Offsets above the committed one that may be finished: further ahead a lane does not read."""
+_TAG = "n1"
+GENESIS = "0" * 64
+"""Head of an audit chain before its first batch."""
+
+
+class UnknownProgress(ValueError):
+    """Metadata that this version did not write: the lane must stop, for it cannot know what is finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A lane's committed state besides the offset."""
+
+    sequence: int = 0
+    head: str = GENESIS
+    finished: frozenset[int] = field(default_factory=frozenset)
+    """Finished offsets above the committed one."""
+
+
+def encode(base: int, progress: Progress) -> str:
+    """The metadata of a commit at offset `base`."""
+    return f"{_TAG},{progress.sequence},{progress.head},{encode_finished(base, progress.finished)}"
+
+
+def decode(base: int, metadata: str) -> Progress:
+    """The progress that was committed with offset `base`.
+
+    Empty metadata is what an operator's tool writes: nothing is finished and the chain starts anew. Raises
+    `UnknownProgress` for anything else that is not ours.
+    """
+    if not metadata:
+        return Progress()
+    parts = metadata.split(",", 3)
+    if len(parts) != 4 or parts[0] != _TAG or not parts[1].isdigit() or len(parts[2]) != len(GENESIS):
+        raise UnknownProgress(f"commit metadata of {len(metadata)} characters is not of the form {_TAG!r}")
+    try:
+        return Progress(int(parts[1]), parts[2], frozenset(decode_finished(base, parts[3])))
+    except (ValueError, zlib.error) as error:
+        raise UnknownProgress(f"the bitmap of {len(parts[3])} characters is damaged: {type(error).__name__}") from None
+
+
+def encode_finished(base: int, finished: Iterable[int]) -> str:
+    """Offsets above `base` as text; empty for none. The shorter of bitset and runs."""
+    ahead = sorted(offset - base for offset in finished)
+    if not ahead:
+        return ""
+    if ahead[0] < 0:
+        raise ValueError(f"offset {base + ahead[0]} is below the committed offset {base}")
+    return min((_pack("b", _bitset(ahead)), _pack("r", _runs(ahead))), key=len)
+
+
+def decode_finished(base: int, text: str) -> set[int]:
+    """The offsets that `encode_finished(base, ...)` wrote."""
+    if not text:
+        return set()
+    inflater = zlib.decompressobj()
+    packed = inflater.decompress(base64.b85decode(text[1:]), 8 * WINDOW)
+    if text[0] == "b":
+        return {base + index * 8 + bit for index, byte in enumerate(packed) for bit in range(8) if byte >> bit & 1}
+    if text[0] == "r":
+        return _unrun(base, packed)
+    raise ValueError(f"unknown bitmap kind {text[0]!r}")
+
+
+def _pack(kind: str, data: bytes) -> str:
+    return kind + base64.b85encode(zlib.compress(data, 6)).decode()
+
+
+def _bitset(ahead: list[int]) -> bytes:
+    bits = bytearray(ahead[-1] // 8 + 1)
+    for index in ahead:
+        bits[index >> 3] |= 1 << (index & 7)
+    return bytes(bits)
+
+
+def _runs(ahead: list[int]) -> bytes:
+    """Alternating lengths of open and finished runs, as LEB128 numbers."""
+    lengths, at, start = [], 0, ahead[0]
+    previous = start
+    for index in [*ahead[1:], -1]:
+        if index == previous + 1:
+            previous = index
+            continue
+        lengths += [start - at, previous + 1 - start]
+        at, start, previous = previous + 1, index, index
+    return b"".join(_leb128(length) for length in lengths)
+
+
+def _unrun(base: int, packed: bytes) -> set[int]:
+    finished: set[int] = set()
+    at, value, shift, is_finished = base, 0, 0, False
+    for byte in packed:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte & 0x80:
+            continue
+        if value > WINDOW * 8:
+            raise ValueError("a run longer than the window")
+        if is_finished:
+            finished.update(range(at, at + value))
+        at, value, shift, is_finished = at + value, 0, 0, not is_finished
+    return finished
+
+
+def _leb128(number: int) -> bytes:
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])

@@ -1,0 +1,118 @@
+"""Reading a log outside any group, read_committed: changelogs, results, and what the console shows."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from runtime.connection import client_options
+from runtime.ports import Record
+from runtime.settings import Settings
+
+
+class KafkaReader:
+    """A `LogReader` on Kafka. Each `read` has a consumer of its own; the object itself holds one for questions."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._asking: AIOKafkaConsumer | None = None
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> "KafkaReader":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._asking is not None:
+            consumer, self._asking = self._asking, None
+            await consumer.stop()
+
+    async def partitions(self, topic: str) -> int:
+        """How many partitions the topic has; 0 if it does not exist."""
+        consumer = await self._questions()
+        name = self._settings.named(topic)
+        await consumer._client.force_metadata_update()
+        if name not in await consumer.topics():
+            return 0
+        known = consumer.partitions_for_topic(name)
+        return len(known) if known else 0
+
+    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        """First offset, and the last stable offset: the end of what a read_committed reader may see."""
+        consumer = await self._questions()
+        source = TopicPartition(self._settings.named(topic), partition)
+        first = await consumer.beginning_offsets([source])
+        last = await consumer.end_offsets([source])
+        return int(first[source]), int(last[source])
+
+    async def since(self, topic: str, partition: int, timestamp_ms: int) -> int:
+        """The first offset written at or after an instant; the end where there is none."""
+        consumer = await self._questions()
+        source = TopicPartition(self._settings.named(topic), partition)
+        found = (await consumer.offsets_for_times({source: timestamp_ms}))[source]
+        return int(found.offset) if found is not None else (await self.bounds(topic, partition))[1]
+
+    async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Record]:
+        """The records from `start` up to, not including, `end`."""
+        if start >= end:
+            return
+        source = TopicPartition(self._settings.named(topic), partition)
+        consumer = self._consumer()
+        await consumer.start()
+        try:
+            consumer.assign([source])
+            consumer.seek(source, start)
+            while await consumer.position(source) < end:
+                for batch in (await consumer.getmany(timeout_ms=500, max_records=2_000)).values():
+                    for message in batch:
+                        if message.offset >= end:
+                            return
+                        yield to_record(message, topic)
+        finally:
+            await consumer.stop()
+
+    async def follow(self, topic: str, starts: dict[int, int]) -> AsyncIterator[Record]:
+        """Records of several partitions from the given offsets on, without end."""
+        name = self._settings.named(topic)
+        consumer = self._consumer()
+        await consumer.start()
+        try:
+            consumer.assign([TopicPartition(name, partition) for partition in starts])
+            for partition, offset in starts.items():
+                consumer.seek(TopicPartition(name, partition), offset)
+            while True:
+                for batch in (await consumer.getmany(timeout_ms=500, max_records=500)).values():
+                    for message in batch:
+                        yield to_record(message, topic)
+        finally:
+            await consumer.stop()
+
+    async def _questions(self) -> AIOKafkaConsumer:
+        async with self._lock:
+            if self._asking is None:
+                consumer = self._consumer()
+                await consumer.start()
+                self._asking = consumer
+            return self._asking
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            **client_options(self._settings),
+            client_id=self._settings.named(f"novix-reader-{time.monotonic_ns()}"),
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=1_048_576,
+        )
+
+
+def to_record(message: Any, topic: str) -> Record:
+    """aiokafka's message as ours, under the topic's logical name."""
+    return Record(
+        topic, message.partition, message.offset, message.key, message.value, tuple(message.headers), message.timestamp
+    )

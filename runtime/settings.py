@@ -1,0 +1,238 @@
+"""Settings: one table of `NOVIX_*` variables, validated at start, with the source of each value.
+
+Sources, strongest first: the process's environment, the file `.env` in the working directory, the state file that
+`novix up` writes, the default.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from runtime.dead_values import dead_value
+
+
+class BadSettings(Exception):
+    """One or more variables have values that are not allowed. The message names variable, value and what is allowed."""
+
+
+def _var(default: Any, meaning: str, *also: str, **rule: Any) -> Any:
+    """A setting: its default, one sentence for `.env.example`, and other names under which it is accepted."""
+    return Field(default=default, description=meaning, json_schema_extra={"also": list(also)}, **rule)
+
+
+class Settings(BaseModel):
+    """Everything that can be set. Field `x_y` is the variable `NOVIX_X_Y`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    kafka_bootstrap: str = _var("127.0.0.1:9092", "Kafka's bootstrap servers, host:port, comma-separated.")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _var(
+        "PLAINTEXT", "How to speak to Kafka."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = _var(
+        "SCRAM-SHA-512", "SASL mechanism, with SASL_PLAINTEXT or SASL_SSL."
+    )
+    kafka_username: str = _var("", "SASL user.")
+    kafka_password: SecretStr = _var(SecretStr(""), "SASL password.")
+    kafka_ca_file: str = _var("", "CA certificates (PEM) that the broker's certificate is checked against.")
+    topic_prefix: str = _var(
+        "",
+        "Put before every topic, group and transactional id, as it is written.",
+        pattern=r"^[A-Za-z0-9._-]*$",
+    )
+    instance_id: str = _var(
+        "",
+        "Static member id of this process; empty: host name and the lowest free slot.",
+        pattern=r"^[A-Za-z0-9._-]*$",
+    )
+    home: Path = _var(Path("~/.novix"), "Folder of the state file, locks, logs and local caches of the log.")
+    cache: Path = _var(Path("~/.cache/novix"), "Folder of downloads: broker jars and model weights.")
+
+    hf_token: SecretStr = _var(SecretStr(""), "Hugging Face token (hf_...).", "HF_TOKEN", "HF_API_KEY")
+    hf_token_file: str = _var("", "File with the token; re-read when it changes.")
+    hf_token_sealed_file: str = _var("", "AES-GCM sealed file with the token; re-read when it changes.")
+    seal_key: SecretStr = _var(SecretStr(""), "Key of the sealed file, base64 of 32 bytes.")
+    hf_router_url: str = _var(
+        "https://router.huggingface.co", "Hugging Face's router; ends before /v1.", "HF_ENTERPRISE_ENDPOINT"
+    )
+    hf_hub_url: str = _var("https://huggingface.co", "Hugging Face's Hub.")
+    hf_bill_to: str = _var("", "Organisation that pays (X-HF-Bill-To).", pattern=r"^[A-Za-z0-9._-]*$")
+    sandbox_url: str = _var("", "The sandbox's local Hugging Face; empty: its models are not served.")
+    catalogue: str = _var("", "Catalogue file (JSON); empty: the one that comes with Novix.")
+    egress_hosts: str = _var("", "Further hosts that calls may go to, comma-separated.")
+    ai_provider: Literal["huggingface"] = _var("huggingface", "The provider family.", "AI_PROVIDER")
+    hf_api_version: Literal["2.4"] = _var("2.4", "The brief's name for the wire contract.", "HF_API_VERSION")
+
+    text_model: str = _var(
+        "auto", "Model of text jobs that ask for `auto`; auto: the cost router chooses.", "HF_TEXT_MODEL"
+    )
+    image_model: str = _var("auto", "Model of image jobs that ask for `auto`.", "HF_IMAGE_MODEL")
+    max_tokens: int = _var(8192, "Cap on output tokens of any job.", "HF_MAX_TOKENS", ge=1, le=1_000_000)
+    default_max_tokens: int = _var(1024, "Output tokens of a job that names no number.", ge=1, le=1_000_000)
+    temperature: float = _var(0.7, "Where neither job nor policy says.", "HF_TEMPERATURE", ge=0, le=2)
+    top_p: float = _var(0.95, "Where the job does not say.", "HF_TOP_P", gt=0, le=1)
+    cheap_below: float = _var(0.4, "Complexity below which the small model is taken.", ge=0, le=1)
+    default_max_cost_nanousd: int = _var(
+        10_000_000, "Price ceiling of a job that names none.", ge=0, le=10**15
+    )
+    dedup_max: int = _var(1_000_000, "Job identities that a router lane remembers.", ge=1_000)
+
+    max_in_flight: int = _var(64, "Concurrent provider calls of one worker process.", ge=1, le=10_000)
+    max_retries: int = _var(5, "Attempts after the first one.", "HF_MAX_RETRIES", ge=0, le=100)
+    backoff_factor_s: float = _var(0.5, "Factor of the exponential backoff.", gt=0, le=60)
+    backoff_max_s: float = _var(
+        60.0, "Longest single backoff, and longest Retry-After that is waited for.", gt=0, le=3600
+    )
+    connect_timeout_s: float = _var(3.05, "To connect to a provider.", gt=0, le=600)
+    read_timeout_s: float = _var(30.0, "Between two reads of a provider's answer.", gt=0, le=3600)
+    max_response_bytes: int = _var(33_554_432, "Largest answer of a provider that is read.", ge=1024)
+    breaker: bool = _var(True, "Circuit breakers.")
+    breaker_fail_max: int = _var(3, "Consecutive counted failures that open a breaker.", ge=1)
+    breaker_reset_s: float = _var(300.0, "Until an open breaker lets one trial call through.", gt=0)
+
+    session_timeout_ms: int = _var(45_000, "Until Kafka gives a silent member's partitions away.", ge=1_000)
+    heartbeat_interval_ms: int = _var(3_000, "Between two heartbeats.", ge=100)
+    commit_max_ms: int = _var(200, "Longest wait of a settled job for its transaction.", ge=1, le=5_000)
+    commit_max_records: int = _var(500, "Settled jobs that make a lane commit at once.", ge=1, le=10_000)
+    drain_s: float = _var(70.0, "For calls in flight when the process is told to stop.", ge=0, le=3600)
+    partitions: int = _var(6, "Partitions of topics that are created.", ge=1, le=10_000)
+    replication: int = _var(1, "Replicas of topics that are created.", ge=1, le=15)
+    health_port: int = _var(0, "Port of /healthz; 0: any free one.", ge=0, le=65_535)
+    console_port: int = _var(0, "Port of the console's pages; 0: 8484 or any free one.", ge=0, le=65_535)
+    log_level: Literal["debug", "info", "warning", "error"] = _var("info", "Least level that is logged.")
+    log_format: Literal["auto", "console", "json"] = _var(
+        "auto", "auto: console on a terminal, JSON lines elsewhere."
+    )
+
+    @field_validator("kafka_bootstrap")
+    @classmethod
+    def _host_ports(cls, value: str) -> str:
+        for server in value.split(","):
+            host, _, port = server.strip().rpartition(":")
+            if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+                raise ValueError("must be host:port, comma-separated")
+        return value
+
+    @field_validator("hf_router_url", "hf_hub_url", "sandbox_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+            raise ValueError("must be http(s)://host[:port][/path] without user or query")
+        return value.rstrip("/").removesuffix("/v1")
+
+    @field_validator("home", "cache")
+    @classmethod
+    def _folder(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _together(self) -> "Settings":
+        if self.heartbeat_interval_ms * 3 > self.session_timeout_ms:
+            raise ValueError(
+                "NOVIX_HEARTBEAT_INTERVAL_MS must be at most a third of NOVIX_SESSION_TIMEOUT_MS"
+            )
+        if self.kafka_security_protocol.startswith("SASL") and not self.kafka_username:
+            raise ValueError("NOVIX_KAFKA_USERNAME must be set with NOVIX_KAFKA_SECURITY_PROTOCOL=SASL_*")
+        return self
+
+    def named(self, name: str) -> str:
+        """A topic, group or transactional id with the prefix."""
+        return self.topic_prefix + name
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Validated settings and where each came from: `environment`, `.env`, `novix up` or `default`."""
+
+    settings: Settings
+    sources: dict[str, str]
+    unknown: tuple[str, ...] = ()
+    """Variables that start with `NOVIX_` and set nothing: misspelt, or another version's. Warned of, not refused."""
+
+
+def variable(field: str) -> str:
+    """The variable of a field."""
+    return "NOVIX_" + field.upper()
+
+
+def names_of(field: str) -> list[str]:
+    """All variables that set a field, strongest first."""
+    extra = Settings.model_fields[field].json_schema_extra
+    also = extra.get("also", []) if isinstance(extra, dict) else []
+    return [variable(field), *(str(name) for name in also)]  # type: ignore[union-attr]
+
+
+def resolve(
+    environment: Mapping[str, str], dotenv: Mapping[str, str | None], state: Mapping[str, str]
+) -> Loaded:
+    """Merge the sources and validate. Pure. Raises `BadSettings`."""
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(Settings.model_fields, "default")
+    used: dict[str, str] = {}
+    for field in Settings.model_fields:
+        for source, table in (("environment", environment), (".env", dotenv), ("novix up", state)):
+            name = next((name for name in names_of(field) if table.get(name)), None)
+            if name is not None:
+                values[field], sources[field], used[field] = table[name], source, name
+                break
+    complaints = [text for field, name in used.items() if (text := dead_value(name, str(values[field])))]
+    known = {variable(field) for field in Settings.model_fields} | {"NOVIX_TEST_BROKER"}
+    unknown = tuple(
+        name for name in sorted({*environment, *dotenv}) if name.startswith("NOVIX_") and name not in known
+    )
+    if complaints:
+        raise BadSettings("\n".join(complaints))
+    try:
+        return Loaded(Settings.model_validate(values), sources, unknown)
+    except ValidationError as error:
+        raise BadSettings("\n".join(_complaint(fault, used, values) for fault in error.errors())) from None
+
+
+def _complaint(fault: Any, used: dict[str, str], values: dict[str, Any]) -> str:
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if not fault["loc"]:
+        return message
+    field = str(fault["loc"][0])
+    secret = Settings.model_fields[field].annotation is SecretStr
+    shown = "(hidden)" if secret else repr(str(values.get(field))[:200])
+    return f"{used.get(field, variable(field))}={shown}: {message}"
+
+
+def state_file(home: Path) -> Path:
+    """Where `novix up` writes the addresses of what it started."""
+    return home / "state.json"
+
+
+def load(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Loaded:
+    """Settings of this process: environment, `.env` of the working directory, and the state file of `novix up`."""
+    environment = os.environ if environment is None else environment
+    dotenv = dotenv_values((folder or Path.cwd()) / ".env", interpolate=False)
+    home = Path(environment.get("NOVIX_HOME") or dotenv.get("NOVIX_HOME") or "~/.novix").expanduser()
+    return resolve(environment, dotenv, _published(state_file(home)))
+
+
+def _published(path: Path) -> Mapping[str, str]:
+    """The variables that a running `novix up` offers; nothing where none runs or the file is damaged."""
+    try:
+        document = json.loads(path.read_text())
+        return {str(name): str(value) for name, value in document["environment"].items()}
+    except (OSError, ValueError, KeyError, AttributeError):
+        return {}

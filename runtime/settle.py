@@ -1,0 +1,27 @@
+"""The one place that acts on outcomes: from a handler's answer to a work that waits for its transaction, or for its time."""
+
+from datetime import datetime, timedelta
+
+from runtime.outcome import Done, GiveUp, LaneHandler, Outcome, RetryAt
+from runtime.ports import Delivery
+from schemas.failure import FailureKind
+
+
+def settled(handler: LaneHandler, delivery: Delivery, outcome: Outcome | Exception) -> Done | RetryAt:
+    """What a handler's answer, or the exception it raised, amounts to. Total: a fault of ours is an outcome as well.
+
+    Exceptions of a handler are told by class name alone: their messages may hold content.
+    """
+    if not isinstance(outcome, Exception):
+        return outcome
+    name = type(outcome).__name__
+    try:
+        return handler.fault(delivery, outcome)
+    except Exception as second:
+        message = f"the handler failed with {name}, and with {type(second).__name__} when asked what that means"
+        return GiveUp(FailureKind.INTERNAL, message, error_type=name)
+
+
+def wait_before(retry: RetryAt, now: datetime) -> timedelta:
+    """How long the record rests; never negative."""
+    return max(timedelta(0), retry.when - now)

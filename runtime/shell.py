@@ -1,0 +1,141 @@
+"""The application shell: a FastStream application whose lifespan opens and drains the lanes.
+
+FastStream gives lifecycle, signals and the AsyncAPI document. Its own consumers are never used for a lane's topic: they
+have no transactions, and their concurrent modes lose or repeat jobs. So what it declares is a broker that is never
+started, and the application itself has none.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from faststream import FastStream
+from faststream.kafka import KafkaBroker
+from faststream.specification import AsyncAPI
+
+from runtime import logs
+from runtime.health import serve_health
+from runtime.settings import BadSettings, Settings, load
+from schemas.topics import Topic
+
+log = structlog.get_logger("novix.process")
+
+EXIT_FAILED = 1
+EXIT_BAD_SETTINGS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a process is called, and what it reads and writes: enough for its AsyncAPI document."""
+
+    name: str
+    title: str
+    group: str
+    receives: Topic
+    sends: Sequence[Topic]
+
+
+class Service(object):
+    """Something that runs until it is told to stop, and can say how it is."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; drain; return."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """State for /healthz."""
+        raise NotImplementedError
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it does its work."""
+        raise NotImplementedError
+
+
+Build = Callable[[Settings], Service]
+
+
+def declared(role: Role, prefix: str = "") -> KafkaBroker:
+    """A broker that is never started: it says what the role reads and writes."""
+    broker = KafkaBroker()
+    for topic in role.sends:
+        broker.publisher(prefix + topic.name, title=topic.name, description=_about(topic), schema=topic.value or bytes)
+    received: Any = role.receives.value or bytes
+
+    async def lane(message: received) -> None:  # never called: the lanes read this topic themselves
+        raise NotImplementedError
+
+    broker.subscriber(
+        prefix + role.receives.name, group_id=role.group, title=role.receives.name, description=_about(role.receives)
+    )(lane)
+    return broker
+
+
+def _about(topic: Topic) -> str:
+    return f"{topic.carries}. Key: {topic.key}. Kept {topic.retention_ms // 86_400_000} days."
+
+
+def application(role: Role, build: Build, settings: Callable[[], Settings] | None = None) -> FastStream:
+    """The role as a FastStream application. `faststream run` starts it; a fault that no lane can mend ends it."""
+    stop = asyncio.Event()
+    running: list[asyncio.Task[None]] = []
+    app = FastStream(
+        specification=AsyncAPI(
+            declared(role), title=role.title, version="1", description=f"Consumer group {role.group}.",
+            license={"name": "Apache-2.0"},
+        )
+    )  # fmt: skip
+
+    @app.on_startup
+    async def _open() -> None:
+        wanted = (settings or (lambda: load().settings))()
+        logs.configure(wanted.log_level, wanted.log_format)
+        service = build(wanted)
+        running.append(asyncio.create_task(_run(role, wanted, service, stop, app)))
+
+    @app.on_shutdown
+    async def _drain() -> None:
+        stop.set()
+        await asyncio.gather(*running)
+
+    return app
+
+
+async def _run(role: Role, settings: Settings, service: Service, stop: asyncio.Event, app: FastStream) -> None:
+    try:
+        async with serve_health(settings.health_port, role.name, service.describe, lambda: service.healthy):
+            await service.run(stop)
+    except BaseException as error:
+        log.error("process.failed", role=role.name, error=_name(error))
+        raise
+    finally:
+        stop.set()
+        app.exit()
+
+
+def _name(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return ", ".join(sorted({_name(one) for one in error.exceptions}))
+    return f"{type(error).__name__}: {str(error)[:300]}"
+
+
+def run(role: Role, build: Build) -> int:
+    """Run the role until SIGTERM or SIGINT, as `novix router` and `novix worker` do. Returns the exit code."""
+    import uvloop
+
+    try:
+        wanted = load().settings
+    except BadSettings as error:
+        logs.configure("info", "auto")
+        log.error("settings.refused", reason=str(error))
+        return EXIT_BAD_SETTINGS
+    app = application(role, build, lambda: wanted)
+    try:
+        uvloop.run(app.run())
+    except KeyboardInterrupt:
+        return 130
+    except Exception:
+        return EXIT_FAILED  # told already
+    return 0

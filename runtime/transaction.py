@@ -1,0 +1,117 @@
+"""A lane's producer: records and input offset in one Kafka transaction, or an error and a new producer."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.structs import OffsetAndMetadata
+
+from runtime.connection import MAX_REQUEST_BYTES, client_options
+from runtime.ports import LaneId, Outgoing, Position, RecordTooLarge
+from runtime.settings import Settings
+
+COMMIT_DEADLINE_S = 4.0
+"""Shorter than the clients' request timeout: aiokafka repeats a delayed EndTxn in silence, and the late one would then
+commit half of the next transaction. Past this deadline the producer is thrown away instead."""
+TRANSACTION_TIMEOUT_MS = 10_000
+"""How long a crash may hide later records from read_committed readers, if no successor comes."""
+
+
+class CommitTooSlow(Exception):
+    """The transaction did not end within the deadline: nobody knows whether it was committed."""
+
+
+class LaneTransaction:
+    """One transactional producer. `commit` may be called again only after it returned."""
+
+    def __init__(self, producer: AIOKafkaProducer, settings: Settings) -> None:
+        self._producer = producer
+        self._settings = settings
+
+    @classmethod
+    async def open(cls, settings: Settings, lane: LaneId) -> "LaneTransaction":
+        """Connect and fence every predecessor of the lane (InitProducerId): its open transaction ends here."""
+        producer = AIOKafkaProducer(
+            **client_options(settings),
+            client_id=settings.named(str(lane)),
+            transactional_id=settings.named(str(lane)),
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            max_batch_size=262_144,
+            max_request_size=MAX_REQUEST_BYTES,
+            linger_ms=0,
+        )
+        try:
+            async with asyncio.timeout(COMMIT_DEADLINE_S * 2):
+                await producer.start()
+        except BaseException:
+            await _discard(producer)
+            raise
+        return cls(producer, settings)
+
+    async def commit(self, records: list[Outgoing], lane: LaneId, position: Position) -> None:
+        """Write `records` and the lane's input offset atomically.
+
+        Raises `RecordTooLarge`, `CommitTooSlow`, or an aiokafka error. After any of them the transaction's end is
+        indefinite and this object must be closed.
+        """
+        work = asyncio.ensure_future(self._transact(records, lane, position))
+        try:
+            # Shielded: a cancelled commit_transaction would leave the producer in a state that only asserts.
+            await asyncio.wait_for(asyncio.shield(work), COMMIT_DEADLINE_S)
+        except TimeoutError:
+            work.cancel()
+            raise CommitTooSlow(f"transaction of {len(records)} records took over {COMMIT_DEADLINE_S} s") from None
+
+    async def _transact(self, records: list[Outgoing], lane: LaneId, position: Position) -> None:
+        settings, producer = self._settings, self._producer
+        await producer.begin_transaction()
+        sent: list[asyncio.Future[Any]] = []
+        try:
+            for index, record in enumerate(records):
+                try:
+                    sent.append(await self._send(record))
+                except MessageSizeTooLargeError:
+                    raise RecordTooLarge(index, len(record.value or b"")) from None
+            source = TopicPartition(settings.named(lane.topic), lane.partition)
+            offset = OffsetAndMetadata(position.offset, position.metadata)
+            await producer.send_offsets_to_transaction({source: offset}, settings.named(lane.group))
+            await producer.commit_transaction()
+        except (KafkaError, AssertionError):
+            for index, future in enumerate(sent):
+                if (
+                    future.done()
+                    and not future.cancelled()
+                    and isinstance(future.exception(), MessageSizeTooLargeError)
+                ):
+                    raise RecordTooLarge(index, len(records[index].value or b"")) from None
+            raise
+        finally:
+            for future in sent:
+                if future.done() and not future.cancelled():
+                    future.exception()  # looked at, so that asyncio does not complain of it
+
+    async def _send(self, record: Outgoing) -> "asyncio.Future[Any]":
+        value = b"" if record.key is None and record.value is None else record.value
+        future: asyncio.Future[Any] = await self._producer.send(
+            self._settings.named(record.topic),
+            value,
+            record.key,
+            partition=record.partition,
+            timestamp_ms=record.timestamp_ms,
+            headers=list(record.headers),
+        )
+        return future
+
+    async def close(self) -> None:
+        """Let the connection go. Never aborts: an open transaction ends when its successor fences it."""
+        await _discard(self._producer)
+
+
+async def _discard(producer: AIOKafkaProducer) -> None:
+    # A producer in a fatal state waits for ever for batches that nobody will send any more.
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(producer.stop(), 2.0)
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(producer.client.close(), 1.0)

@@ -1,0 +1,102 @@
+"""The application: routes, refusals, lifetimes."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox.fetch import Say, default_cache, quiet
+from sandbox.hf import catalogue, wire
+from sandbox.hf.admin import Admin
+from sandbox.hf.bill import Bill, open_book
+from sandbox.hf.calls import CallLog
+from sandbox.hf.doors import Doors
+from sandbox.hf.engines import Engines, default_threads, fetched
+from sandbox.hf.faults import Faults
+from sandbox.hf.gate import Gate
+from sandbox.hf.hub import Hub, answer
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run the local Hugging Face."""
+
+    state: Path
+    """Folder of bill and call log, made if it is not there."""
+    cache: Path | None = None
+    """Folder of fetched weights; None is the sandbox's own cache."""
+    token: str | None = None
+    """The only token that is accepted; None accepts any that begins with `hf_`."""
+    preload: bool = False
+    """Load every model before the first call, rather than each at its first."""
+    say: Say = quiet
+    """Told what is being downloaded."""
+    weights: Path | None = None
+    """The chat model's GGUF file, where it is not to be fetched."""
+
+
+def create_app(
+    options: Options,
+    *,
+    engines: Engines | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    chance: Callable[[], str] = lambda: secrets.token_hex(16),
+) -> Starlette:
+    """The local Hugging Face as an ASGI application. `engines` of another application are shared, not closed."""
+    models = catalogue.load()
+    book = open_book(options.state / "hf.sqlite3")
+    bill, log, armed = Bill(book), CallLog(book), Faults()
+    given = options.weights
+    weights = (lambda: given) if given else fetched(models, options.cache or default_cache(), options.say)
+    own = engines or Engines(weights, threads=default_threads())
+    doors = Doors(models=models, engines=own, bill=bill, token=options.token, clock=clock)
+    hub = Hub(models)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        if options.preload:
+            await own.preload(models)
+        yield
+        if engines is None:
+            own.close()
+        book.close()
+
+    async def healthz(_: Request) -> Response:
+        return answer({"status": "ok", "models": [model.id for model in models]})
+
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/v1/chat/completions", doors.router_chat, methods=["POST"]),
+            Route("/v1/models", hub.router_models),
+            Route("/v1/models/{model:path}", hub.router_model),
+            Route("/hf-inference/models/{model:path}/v1/chat/completions", doors.hf_chat, methods=["POST"]),
+            Route("/hf-inference/models/{model:path}/pipeline/{task}", doors.hf_task, methods=["POST"]),
+            Route("/hf-inference/models/{model:path}", doors.hf_task, methods=["POST"]),
+            Route("/api/models/{model:path}", hub.hub_model),
+            *Admin(bill, log, armed).routes(),
+        ],
+        middleware=[Middleware(Gate, log=log, armed=armed, clock=clock, chance=chance)],
+        exception_handlers={wire.Refusal: _refused, Exception: _failed},
+        lifespan=lifespan,
+    )
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    if not isinstance(error, wire.Refusal):
+        raise error
+    headers = {"content-type": error.content_type()} | error.headers
+    return Response(error.content(), status_code=error.status, headers=headers)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """A fault of ours: the kind is told, as hf-inference tells a pipeline's error; the details are on stderr."""
+    return await _refused(request, wire.engine_failed(type(error).__name__))

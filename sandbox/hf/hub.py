@@ -1,0 +1,138 @@
+"""What the router and the Hub say about the models: lists, prices, provider mappings. No token needed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sandbox.hf import wire
+from sandbox.hf.catalogue import PROVIDER, Catalogue, Model, TokenPrice, hub_id
+from schemas import codec
+
+PIPELINE_TAGS = {"chat-completion": "text-generation"}
+"""The Hub tags chat models with the task they do without a chat template; every other task is its own tag."""
+
+MAPPED_TASKS = {"chat-completion": "conversational"}
+"""The provider mapping's name for chat."""
+
+
+def router_row(model: Model) -> dict[str, Any]:
+    """One entry of the router's `/v1/models`. Prices in US dollars per million tokens."""
+    price = model.price
+    if not isinstance(price, TokenPrice):
+        raise TypeError(f"{model.id} has no price per token")
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": model.created,
+        "owned_by": model.id.partition("/")[0],
+        "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+        "providers": [
+            {
+                "provider": PROVIDER,
+                "status": "live",
+                "context_length": model.context_length,
+                "pricing": {
+                    "input": price.input_nanousd_per_mtok / 1e9,
+                    "output": price.output_nanousd_per_mtok / 1e9,
+                },
+                "is_free": False,
+                "supports_tools": False,
+                "supports_structured_output": True,
+                "is_model_author": False,
+            }
+        ],
+    }
+
+
+def mapping(model: Model) -> dict[str, Any]:
+    """`inferenceProviderMapping` of a single model: a dict by provider."""
+    task = MAPPED_TASKS.get(model.tasks[0], model.tasks[0])
+    return {PROVIDER: {"status": "live", "providerId": model.id, "task": task, "isModelAuthor": False}}
+
+
+def hub_row(model: Model) -> dict[str, Any]:
+    """Everything that the Hub route can tell of a model, by its own names."""
+    created = datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    tag = PIPELINE_TAGS.get(model.tasks[0], model.tasks[0])
+    row = {
+        "author": model.id.partition("/")[0],
+        "cardData": {"license": model.licence},
+        "createdAt": created,
+        "disabled": False,
+        "downloads": 0,
+        "gated": False,
+        "inference": "warm",
+        "inferenceProviderMapping": mapping(model),
+        "lastModified": created,
+        "library_name": model.engine,
+        "likes": 0,
+        "pipeline_tag": tag,
+        "private": False,
+        "sha": model.revision,
+        "siblings": [],
+        "tags": [tag, f"license:{model.licence}", "novix-sandbox"],
+    }
+    if model.parameters is not None:
+        row["safetensors"] = {"parameters": {"Q4": model.parameters}, "total": model.parameters}
+    return row
+
+
+def hub_answer(model: Model, expand: Iterable[str]) -> dict[str, Any]:
+    """`GET /api/models/{id}`: with `expand`, only what was asked for; otherwise all but provider and inference state.
+
+    Raises 400 for a property that this server does not know, by its name.
+    """
+    row, wanted = hub_row(model), list(expand)
+    unknown = [name for name in wanted if name not in row and name != "safetensors"]
+    if unknown:
+        raise wire.Refusal(400, {"error": f'Invalid option in "expand": {unknown[0][:100]}'})
+    head = {"_id": hub_id(model), "id": model.id}
+    if wanted:
+        return head | {name: row[name] for name in wanted if name in row}
+    hidden = ("inferenceProviderMapping", "inference")
+    return head | {"modelId": model.id} | {name: value for name, value in row.items() if name not in hidden}
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The listing routes."""
+
+    models: Catalogue
+
+    async def router_models(self, _: Request) -> Response:
+        """`GET /v1/models`: the chat models."""
+        rows = [router_row(model) for model in self.models if "chat-completion" in model.tasks]
+        return answer({"object": "list", "data": rows})
+
+    async def router_model(self, request: Request) -> Response:
+        """`GET /v1/models/{org}/{name}`."""
+        asked = request.path_params["model"]
+        model = self.models.find(asked)
+        if model is None or "chat-completion" not in model.tasks:
+            error = {
+                "message": f"The model '{asked[:200]}' does not exist",
+                "type": "invalid_request_error",
+                "param": "model",
+                "code": "model_not_found",
+            }
+            raise wire.Refusal(404, {"error": error})
+        return answer(router_row(model))
+
+    async def hub_model(self, request: Request) -> Response:
+        """`GET /api/models/{id}`, with `expand=a&expand=b`, `expand[]=a` or `expand=a,b`."""
+        model = self.models.find(request.path_params["model"])
+        if model is None:
+            raise wire.no_repository(authenticated="authorization" in request.headers)
+        query = request.query_params
+        asked = [*query.getlist("expand"), *query.getlist("expand[]")]
+        names = [name for value in asked for name in value.split(",") if name]
+        return answer(hub_answer(model, names))
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(codec.encode(value), status_code=status, media_type=wire.JSON)

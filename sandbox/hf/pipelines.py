@@ -1,0 +1,119 @@
+"""The hf-inference tasks that answer in one step: how each runs on its engine. Blocking; run on the seat's thread."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.hf import embedding, wire
+from sandbox.hf.catalogue import Model
+from sandbox.hf.e5 import E5, fit
+from sandbox.hf.engines import Engines
+
+DEFAULT_TOP_K = 5
+"""Labels of a text classification when `top_k` is not given: what hf-inference returns."""
+
+LANGUAGES = 176
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One task: how it runs, and how many characters of work a request is."""
+
+    run: Callable[[Engines, Model, dict[str, Any]], Any]
+    characters: Callable[[dict[str, Any]], int]
+
+
+def feature_extraction(engines: Engines, model: Model, body: dict[str, Any]) -> Any:
+    """One vector for a text, a list of vectors for a list, as recorded from hf-inference.
+
+    Vectors have length one whatever `normalize` says, as the model's own last step makes them. A text over the
+    model's length is refused (413) unless `truncate` is set.
+    """
+    inputs = body["inputs"]
+    prompt = body.get("prompt_name") or "query"
+    if prompt not in ("query", "passage"):
+        raise wire.invalid("`prompt_name` must be one of `query`, `passage`")
+    limit = model.context_length or 512
+    keep_end = body.get("truncation_direction") == "left"
+    texts = [
+        _fitting(engines.e5, text, limit, truncate=bool(body.get("truncate")), keep_end=keep_end)
+        for text in ([inputs] if isinstance(inputs, str) else inputs)
+    ]
+    vectors = engines.e5.embed(texts, prompt).tolist()
+    return vectors[0] if isinstance(inputs, str) else vectors
+
+
+def sentence_similarity(engines: Engines, model: Model, body: dict[str, Any]) -> Any:
+    """`[float]`: the cosine of each sentence with the source."""
+    inputs = body["inputs"]
+    vectors = engines.e5.embed([inputs["source_sentence"], *inputs["sentences"]])
+    return embedding.similarity(vectors[0], vectors[1:])
+
+
+def zero_shot_classification(engines: Engines, model: Model, body: dict[str, Any]) -> Any:
+    """`[{label, score}]`, best first."""
+    given = body["parameters"]
+    labels = given["candidate_labels"]
+    if not labels:
+        raise wire.invalid("`parameters.candidate_labels` must have at least 1 label. Given: 0")
+    several = bool(given.get("multi_label"))
+    said = embedding.hypotheses(labels, given.get("hypothesis_template"), multi_label=several)
+    vectors = engines.e5.embed([body["inputs"], *said])
+    return embedding.zero_shot(vectors[0], vectors[1:], labels, multi_label=several)
+
+
+def text_classification(engines: Engines, model: Model, body: dict[str, Any]) -> Any:
+    """`[[{label, score}]]`, best first: nested once, as recorded from hf-inference.
+
+    Raises 400 for a `function_to_apply` other than softmax: these models give shares, not logits.
+    """
+    given = body.get("parameters") or {}
+    if given.get("function_to_apply") not in (None, "softmax"):
+        raise wire.unsupported("function_to_apply", "parameters")
+    top_k = given.get("top_k")
+    if top_k is not None and top_k < 1:
+        raise wire.invalid(f"`parameters.top_k` must be at least 1. Given: {top_k}")
+    wanted = DEFAULT_TOP_K if top_k is None else min(top_k, LANGUAGES)
+    if model.engine == "language":
+        return [engines.language.classify(body["inputs"], wanted)]
+    [text] = engines.e5.embed([body["inputs"]])
+    return [embedding.sentiment(text, engines.e5.sentiment_centroids())[:wanted]]
+
+
+def default_task(model: Model, body: Any) -> str:
+    """The task of a call whose path names none: the one its body has the shape of, else the model's first."""
+    if isinstance(body, dict):
+        inputs, given = body.get("inputs"), body.get("parameters")
+        if isinstance(inputs, dict) and "source_sentence" in inputs and "sentence-similarity" in model.tasks:
+            return "sentence-similarity"
+        if isinstance(given, dict) and "candidate_labels" in given and "zero-shot-classification" in model.tasks:
+            return "zero-shot-classification"
+    first = [task for task in model.tasks if task != "chat-completion"]
+    return first[0]
+
+
+def _fitting(engine: E5, text: str, limit: int, *, truncate: bool, keep_end: bool) -> str:
+    if truncate:
+        return fit(engine, text, limit, keep_end=keep_end)
+    tokens = engine.tokens(text)
+    if tokens > limit:
+        raise wire.input_too_long(tokens, limit)
+    return text
+
+
+def _length_of_inputs(body: dict[str, Any]) -> int:
+    inputs = body["inputs"]
+    return len(inputs) if isinstance(inputs, str) else sum(map(len, inputs))
+
+
+def _length_of_sentences(body: dict[str, Any]) -> int:
+    inputs = body["inputs"]
+    return len(inputs["source_sentence"]) + sum(map(len, inputs["sentences"]))
+
+
+PIPELINES = {
+    "feature-extraction": Pipeline(feature_extraction, _length_of_inputs),
+    "sentence-similarity": Pipeline(sentence_similarity, _length_of_sentences),
+    "zero-shot-classification": Pipeline(zero_shot_classification, _length_of_inputs),
+    "text-classification": Pipeline(text_classification, _length_of_inputs),
+}

@@ -1,0 +1,1 @@
+"""Apache Kafka itself, on this machine, from packages alone: fetched, checked, started, stopped, killed."""

@@ -1,0 +1,68 @@
+"""What every message has in common: frozen, tolerant of newer writers, units in the name."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+)
+
+SCHEMA_VERSION = 1
+"""The contract's version, carried by the header `novix-schema` or the field `schema`."""
+
+MAX_ID_CHARS = 256
+MAX_TENANT_CHARS = 128
+MAX_NANOUSD = 10**15
+"""A million US dollars: more on one job is taken for a mistake."""
+
+
+class Contract(BaseModel):
+    """A message on a topic. Frozen; ignores fields that a newer writer added."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, protected_namespaces=())
+
+    def encode(self) -> bytes:
+        """The message as JSON bytes (UTF-8, no NaN)."""
+        return self.model_dump_json(by_alias=True).encode()
+
+
+def _only_text(value: Any) -> Any:
+    if isinstance(value, str | datetime):
+        return value
+    raise ValueError("must be an ISO 8601 text with a zone, like 2026-11-22T12:00:00Z")
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+def printable(text: str) -> str:
+    """Refuse control characters and lone surrogates: ids travel in keys, headers, logs and pages."""
+    if not text.isprintable():
+        raise ValueError("must have no control character")
+    return text
+
+
+def _no_slash(text: str) -> str:
+    if "/" in text or " " in text:
+        raise ValueError("must have neither a slash nor a space")
+    return text
+
+
+JobId = Annotated[StrictStr, Field(min_length=1, max_length=MAX_ID_CHARS), AfterValidator(printable)]
+TenantId = Annotated[
+    StrictStr,
+    Field(min_length=1, max_length=MAX_TENANT_CHARS),
+    AfterValidator(printable),
+    AfterValidator(_no_slash),
+]
+UtcInstant = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_in_utc)]
+Nanousd = Annotated[StrictInt, Field(ge=0, le=MAX_NANOUSD)]
+"""Thousand-millionths of a US dollar, an integer."""

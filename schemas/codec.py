@@ -1,0 +1,57 @@
+"""JSON in and out of records, with the limits that keep a hostile record from costing more than its refusal."""
+
+from typing import Any
+
+import orjson
+
+MAX_DEPTH = 64
+"""Levels of nesting that a message may have; the codec itself gives up at 254 when it writes."""
+
+Json = Any
+Fragment = orjson.Fragment
+"""Bytes that are JSON already: written as they are."""
+
+
+class Undecodable(ValueError):
+    """Bytes that are no JSON within our limits. The message names the reason and never the content."""
+
+
+def encode(value: Json) -> bytes:
+    """Write `value` as compact JSON. Datetimes become ISO 8601 in UTC with `Z`."""
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
+
+
+def canonical(value: Json) -> bytes:
+    """Write `value` with sorted keys: equal values give equal bytes, fit for a digest."""
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_SORT_KEYS)
+
+
+def decode(data: bytes) -> Json:
+    """Read JSON.
+
+    Raises `Undecodable` for bytes that are no JSON (NaN and lone surrogates are none) and for nesting deeper than
+    `MAX_DEPTH`.
+    """
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise Undecodable(f"not JSON at byte {error.pos} of {len(data)}: {error.msg.split(':')[0]}") from None
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:  # cheap and never too low: most records end here
+        depth = depth_of(value)
+        if depth > MAX_DEPTH:
+            raise Undecodable(f"nested {depth} levels deep; {MAX_DEPTH} are allowed")
+    return value
+
+
+def depth_of(value: Json) -> int:
+    """Levels of nesting: 0 for a scalar, 1 for `[]`. Iterative, so that depth costs no stack."""
+    deepest, todo = 0, [(value, 1)]
+    while todo:
+        item, level = todo.pop()
+        if isinstance(item, dict):
+            deepest = max(deepest, level)
+            todo.extend((child, level + 1) for child in item.values() if isinstance(child, dict | list))
+        elif isinstance(item, list):
+            deepest = max(deepest, level)
+            todo.extend((child, level + 1) for child in item if isinstance(child, dict | list))
+    return deepest

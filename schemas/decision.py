@@ -1,0 +1,62 @@
+"""What a router lane decided, and why."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from schemas.base import Contract, Nanousd, UtcInstant
+from schemas.failure import FailureKind
+from schemas.result import Received
+
+Verdict = Literal["assigned", "rejected", "expired"]
+
+
+class Exclusion(Contract):
+    """A candidate that was not taken, and the first reason found."""
+
+    model: str
+    provider: str
+    reason: FailureKind
+    detail: str
+
+
+class Decision(Contract):
+    """One decision about one submission. Every accepted identity has exactly one per submission."""
+
+    decision_id: str
+    """Digest of the jobs record that it answers: a redelivery decides under the same id."""
+    tenant: str
+    job_id: str
+    submission: int
+    digest: str
+    """sha256 of the job's content, hex; empty for a job that could not be read whole."""
+    verdict: Verdict
+    task: str | None
+    modality: str | None = None
+    policy: str | None = None
+    """Name and version of the routing policy, `brief/1`."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Versions of what the decision was made from: catalogue, scorer, policy."""
+    complexity: float | None = None
+    """0 to 1, by the scorer whose version is named."""
+    candidates: list[dict[str, Any]] = Field(default_factory=list)
+    """In order of preference: model, provider, price source, estimate and ceiling in nano-dollars."""
+    exclusions: list[Exclusion] = Field(default_factory=list)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    bound_by: str | None = None
+    """The limit that bound max_tokens: job, cap, context or money; None where nothing had to give."""
+    max_cost_nanousd: Nanousd = 0
+    deadline: UtcInstant | None = None
+    kind: FailureKind | None = None
+    message: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    received: Received
+    trace_id: str | None = None
+    decided_at: UtcInstant
+
+
+class DecisionBatch(Contract):
+    """All decisions of one transaction of one router lane. On `inference.decisions.v1`, at the lane's own partition."""
+
+    lane: str
+    decisions: list[Decision]

@@ -1,0 +1,48 @@
+"""The names of record headers. Ours start with `novix-` or `__dlq.errors.`; values are UTF-8 text."""
+
+from collections.abc import Iterable
+
+Headers = tuple[tuple[str, bytes], ...]
+
+SCHEMA = "novix-schema"
+"""The contract's version; the job's field `schema` may stand instead."""
+TRACEPARENT = "traceparent"
+TRACESTATE = "tracestate"
+CONTENT_TYPE = "content-type"
+ORIGIN = "novix-origin"
+"""`partition/offset/timestamp_ms` of the jobs record that a forwarded job came from."""
+REFUSED = "novix-refused"
+"""On a job forwarded home by a lane that could not take it: JSON of the refusal."""
+HAS_RESULT = "novix.has_result"
+"""On a dead letter whose job has a result as well."""
+IDENTITY = "novix-identity"
+"""`tenant/id/submission` on everything derived from a job."""
+
+DLQ_TOPIC = "__dlq.errors.topic"
+DLQ_PARTITION = "__dlq.errors.partition"
+DLQ_OFFSET = "__dlq.errors.offset"
+DLQ_GROUP = "__dlq.errors.group"
+DLQ_DELIVERIES = "__dlq.errors.delivery.count"
+DLQ_MESSAGE = "__dlq.errors.message"
+DLQ_EXCEPTION = "__dlq.errors.exception"
+"""Dead letter headers in the style of KIP-1191."""
+
+MAX_HEADERS = 64
+MAX_HEADERS_BYTES = 16_384
+"""What a job may carry: a producer's headers are copied onto what is derived from it."""
+
+
+def first(headers: Headers, name: str) -> str | None:
+    """The first header of that name as text; None if there is none or it is no UTF-8."""
+    for key, value in headers:
+        if key == name:
+            try:
+                return value.decode()
+            except (UnicodeDecodeError, AttributeError):
+                return None
+    return None
+
+
+def size_of(headers: Iterable[tuple[str, bytes | None]]) -> int:
+    """Bytes of all names and values together."""
+    return sum(len(key) + len(value or b"") for key, value in headers)

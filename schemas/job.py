@@ -1,0 +1,235 @@
+"""The job: what a producer asks. `InferenceJob` is the contract; `read_job` takes any bytes and never raises."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, Self
+
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError, model_validator
+
+from schemas import codec, headers
+from schemas.base import (
+    MAX_ID_CHARS,
+    MAX_TENANT_CHARS,
+    SCHEMA_VERSION,
+    Contract,
+    JobId,
+    Nanousd,
+    TenantId,
+    UtcInstant,
+    printable,
+)
+from schemas.failure import FailureKind
+from schemas.headers import Headers
+
+MAX_JOB_BYTES = 262_144
+"""What a job may have inline; more travels by reference."""
+MAX_METADATA_ENTRIES = 32
+MAX_METADATA_BYTES = 4_096
+MAX_TIMEOUT_S = 7 * 24 * 3600
+DEFAULT_TENANT = "default"
+DEFAULT_TIMEOUT_S = 600.0
+
+Priority = Literal["interactive", "normal", "batch"]
+
+
+class InferenceJob(Contract):
+    """One request for inference, exactly as its producer wrote it.
+
+    Travels on `inference.jobs.v1`, keyed by tenant; never edited after it is published. Only `id`, `task` and `input`
+    are required. The same (tenant, id) published twice is run once.
+    """
+
+    id: JobId
+    """Idempotency key within the tenant; at most 256 characters, no control character."""
+    task: StrictStr = Field(min_length=1, max_length=64)
+    """Hugging Face's own task name, such as `chat-completion`."""
+    input: dict[str, Any]
+    """Exactly the input object of the task's published schema. Bytes are base64 or a reference (`BlobRef`)."""
+    schema_version: StrictInt = Field(default=SCHEMA_VERSION, alias="schema")
+    """The contract's version."""
+    tenant: TenantId = DEFAULT_TENANT
+    """Who asks and pays; at most 128 characters, no slash, no space."""
+    model: StrictStr = Field(default="auto", min_length=1, max_length=256)
+    """A Hugging Face model id, or `auto`: the cost router chooses."""
+    provider: StrictStr = Field(default="auto", min_length=1, max_length=64)
+    """An inference provider's name, or `auto`. A named one is never replaced."""
+    max_cost_nanousd: Nanousd | None = None
+    """Ceiling over all attempts together, in thousand-millionths of a US dollar. None: the installation's default."""
+    timeout_s: StrictInt | StrictFloat | None = Field(default=None, gt=0, le=MAX_TIMEOUT_S)
+    """Seconds from publication until the result is worthless. Default 600. Not together with `deadline`."""
+    deadline: UtcInstant | None = None
+    """Absolute, UTC. Work that cannot end by then is not begun."""
+    priority: Priority = "normal"
+    ordering_key: StrictStr | None = Field(default=None, min_length=1, max_length=MAX_ID_CHARS)
+    """Jobs of one tenant with the same key go to the same partition."""
+    metadata: dict[StrictStr, StrictStr | StrictBool | StrictInt | StrictFloat] = Field(default_factory=dict)
+    """Labels of the producer's own; echoed nowhere but in decisions. At most 32 entries and 4,096 bytes."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.timeout_s is not None and self.deadline is not None:
+            raise ValueError("give timeout_s or deadline, not both")
+        if self.ordering_key is not None:
+            printable(self.ordering_key)
+        if len(self.metadata) > MAX_METADATA_ENTRIES:
+            raise ValueError(f"metadata has {len(self.metadata)} entries; it may have {MAX_METADATA_ENTRIES}")
+        size = len(codec.encode(self.metadata))
+        if size > MAX_METADATA_BYTES:
+            raise ValueError(f"metadata has {size} bytes; it may have {MAX_METADATA_BYTES}")
+        return self
+
+    def deadline_at(self, published: datetime) -> datetime:
+        """The instant at which the result is worthless, for a job published at `published`."""
+        if self.deadline is not None:
+            return self.deadline
+        return published + timedelta(seconds=self.timeout_s or DEFAULT_TIMEOUT_S)
+
+
+class BlobRef(Contract):
+    """A payload by reference (claim check), written in an input as `{"$ref": {...}}`."""
+
+    sha256: StrictStr = Field(pattern="^[0-9a-f]{64}$")
+    uri: StrictStr = Field(min_length=1, max_length=2048)
+    media_type: StrictStr = Field(min_length=1, max_length=255)
+    bytes: StrictInt = Field(ge=0)
+    """Size of the payload in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadableJob:
+    """A job that fits the contract, with the bytes that its producer wrote and their digest."""
+
+    job: InferenceJob
+    raw: bytes
+    digest: str
+    """sha256 of the job's content (canonical JSON), hex: two records with the same digest ask for the same."""
+
+    @property
+    def tenant(self) -> str:
+        return self.job.tenant
+
+    @property
+    def id(self) -> str:
+        return self.job.id
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedJob:
+    """A record whose tenant and id can be read but which is no acceptable job: its result is `rejected`."""
+
+    tenant: str
+    id: str
+    kind: FailureKind
+    message: str
+    task: str | None = None
+    model: str = "auto"
+    provider: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record that tells no tenant and id: it becomes a dead letter with its original bytes."""
+
+    kind: FailureKind
+    message: str
+
+
+Reading = ReadableJob | RefusedJob | Unreadable
+
+
+def read_job(value: bytes | None, record_headers: Headers) -> Reading:
+    """Read one record of `inference.jobs.v1`. Total: any bytes give one of the three readings, none raises."""
+    if value is None:
+        return Unreadable(FailureKind.UNDECODABLE, "the record has no value")
+    try:
+        document = codec.decode(value)
+    except codec.Undecodable as error:
+        return Unreadable(FailureKind.UNDECODABLE, str(error))
+    if not isinstance(document, dict):
+        return Unreadable(
+            FailureKind.UNDECODABLE, f"a job is a JSON object, this is a {type(document).__name__}"
+        )
+    named = _identity(document)
+    if isinstance(named, Unreadable):
+        return named
+    refusal = _refusal(document, value, record_headers)
+    if refusal is None:
+        try:
+            job = InferenceJob.model_validate(document)
+            digest = hashlib.sha256(codec.canonical(document)).hexdigest()
+            return ReadableJob(job, value, digest)
+        except ValidationError as error:
+            refusal = FailureKind.INVALID_JOB, describe(error)
+    kind, message = refusal
+    return RefusedJob(
+        *named,
+        kind,
+        message,
+        task=_short(document.get("task")),
+        model=_short(document.get("model")) or "auto",
+        provider=_short(document.get("provider")) or "auto",
+    )
+
+
+def _identity(document: dict[str, Any]) -> tuple[str, str] | Unreadable:
+    """Tenant and id, judged alone: they decide whether a refusal can be told to anybody."""
+    tenant, job_id = document.get("tenant", DEFAULT_TENANT), document.get("id")
+    for name, value, limit in (("tenant", tenant, MAX_TENANT_CHARS), ("id", job_id, MAX_ID_CHARS)):
+        if not isinstance(value, str):
+            found = "missing" if value is None else f"a {type(value).__name__}"
+            return Unreadable(FailureKind.INVALID_JOB, f"{name} is {found}; it must be a text")
+        if not 1 <= len(value) <= limit:
+            return Unreadable(
+                FailureKind.INVALID_JOB, f"{name} has {len(value)} characters; it may have 1 to {limit}"
+            )
+        if not value.isprintable():
+            return Unreadable(FailureKind.INVALID_JOB, f"{name} has a control character")
+    if "/" in tenant or " " in tenant:
+        return Unreadable(FailureKind.INVALID_JOB, "tenant has a slash or a space")
+    return tenant, job_id
+
+
+def _refusal(
+    document: dict[str, Any], value: bytes, record_headers: Headers
+) -> tuple[FailureKind, str] | None:
+    if len(record_headers) > headers.MAX_HEADERS:
+        return (
+            FailureKind.TOO_LARGE,
+            f"headers: {len(record_headers)} of them; a job may have {headers.MAX_HEADERS}",
+        )
+    size = headers.size_of(record_headers)
+    if size > headers.MAX_HEADERS_BYTES:
+        return FailureKind.TOO_LARGE, f"headers: {size} bytes; a job may have {headers.MAX_HEADERS_BYTES}"
+    if len(value) > MAX_JOB_BYTES:
+        return FailureKind.TOO_LARGE, f"job is {len(value)} bytes; inline it may have {MAX_JOB_BYTES}"
+    version: Any = headers.first(record_headers, headers.SCHEMA)
+    version = document.get("schema", SCHEMA_VERSION) if version is None else version
+    if str(version) != str(SCHEMA_VERSION):
+        return (
+            FailureKind.UNKNOWN_SCHEMA,
+            f"schema: version {str(version)[:20]!r} is unknown; {SCHEMA_VERSION} is spoken",
+        )
+    return None
+
+
+def describe(error: ValidationError) -> str:
+    """The first three faults as `field: what is wrong`, with sizes and limits and without the values themselves."""
+    told = []
+    for fault in error.errors(include_url=False, include_input=True)[:3]:
+        field = ".".join(str(part) for part in fault["loc"] if isinstance(part, str | int)) or "job"
+        given = fault.get("input")
+        size = f" (has {len(given)})" if isinstance(given, str | list) and "length" in fault["type"] else ""
+        told.append(f"{field[:80]}: {fault['msg'].removeprefix('Value error, ')}{size}")
+    return "; ".join(told)
+
+
+def _short(value: Any) -> str | None:
+    return value[:256] if isinstance(value, str) and value else None
+
+
+def published_at(timestamp_ms: int, now: datetime) -> datetime:
+    """When a record was published: its own timestamp, but never later than `now` (a producer's clock may be ahead)."""
+    if timestamp_ms <= 0:
+        return now
+    return min(datetime.fromtimestamp(timestamp_ms / 1000, UTC), now)

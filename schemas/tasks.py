@@ -1,0 +1,120 @@
+"""Hugging Face's tasks: their published schemas, and which modality's worker does them."""
+
+import functools
+from importlib import resources
+from typing import Any
+
+import jsonschema_rs
+
+from schemas import codec
+
+MODALITIES: dict[str, str] = {
+    "audio-classification": "audio",
+    "automatic-speech-recognition": "audio",
+    "chat-completion": "text",
+    "depth-estimation": "image",
+    "document-question-answering": "multimodal",
+    "feature-extraction": "text",
+    "fill-mask": "text",
+    "image-classification": "image",
+    "image-segmentation": "image",
+    "image-text-to-image": "multimodal",
+    "image-text-to-video": "multimodal",
+    "image-to-image": "image",
+    "image-to-text": "image",
+    "image-to-video": "image",
+    "object-detection": "image",
+    "question-answering": "text",
+    "sentence-similarity": "text",
+    "summarization": "text",
+    "table-question-answering": "text",
+    "text-classification": "text",
+    "text-generation": "text",
+    "text-to-audio": "audio",
+    "text-to-image": "image",
+    "text-to-speech": "audio",
+    "text-to-video": "image",
+    "token-classification": "text",
+    "translation": "text",
+    "video-classification": "image",
+    "visual-question-answering": "multimodal",
+    "zero-shot-classification": "text",
+    "zero-shot-image-classification": "image",
+    "zero-shot-object-detection": "image",
+}
+"""Every published task and the modality it belongs to. A task is served when the catalogue has a model for it."""
+
+_COMMON = "/inference/schemas/common-definitions.json"
+
+
+def input_fault(task: str, value: Any) -> str | None:
+    """Why the task's published input schema refuses `value`: `path: reason`, at most 300 characters; None if it does not.
+
+    The reason names types, lengths and allowed values, never the value itself.
+    """
+    return _fault(_validator(task, "input"), value)
+
+
+def output_fault(task: str, value: Any) -> str | None:
+    """Why the task's published output schema refuses `value`; None if it does not."""
+    return _fault(_validator(task, "output"), value)
+
+
+def _fault(validator: jsonschema_rs.Draft6Validator, value: Any) -> str | None:
+    if validator.is_valid(value):
+        return None
+    error = next(iter(validator.iter_errors(value)))
+    path = ".".join(str(part) for part in error.instance_path) or "(whole)"
+    rule = ".".join(str(part) for part in error.schema_path[-1:]) or "schema"
+    size = f", size {len(error.instance)}" if isinstance(error.instance, str | list | dict) else ""
+    detail = (
+        error.message
+        if rule == "required"
+        else f"is a {_type_name(error.instance)}{size}; fails the rule {rule!r}"
+    )
+    return f"{path[:100]}: {detail}"[:300]
+
+
+def _type_name(value: Any) -> str:
+    names = {
+        str: "text",
+        bool: "boolean",
+        int: "number",
+        float: "number",
+        list: "list",
+        dict: "object",
+        type(None): "null",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+@functools.cache
+def _validator(task: str, part: str) -> jsonschema_rs.Draft6Validator:
+    schema = published(task, part)
+    registry = jsonschema_rs.Registry([("json-schema:///inference/schemas/common-definitions.json", _load("common-definitions.json")),
+                                       (_COMMON, _load("common-definitions.json"))], draft=jsonschema_rs.Draft6)  # fmt: skip
+    return jsonschema_rs.Draft6Validator(schema, registry=registry)
+
+
+@functools.cache
+def published(task: str, part: str) -> dict[str, Any]:
+    """A task's schema as Hugging Face publishes it, with OpenAPI's `nullable` told in JSON Schema's words."""
+    schema = _nullable(_load(f"{task}/{part}.json"))
+    assert isinstance(schema, dict)
+    return schema
+
+
+def _load(name: str) -> Any:
+    return codec.decode(resources.files("schemas").joinpath("data", "tasks", *name.split("/")).read_bytes())
+
+
+def _nullable(node: Any) -> Any:
+    """`nullable: true` is OpenAPI's; a JSON Schema validator would refuse the null that Hugging Face accepts."""
+    if isinstance(node, list):
+        return [_nullable(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    mended = {key: _nullable(item) for key, item in node.items()}
+    if mended.pop("nullable", False) is not True:
+        return mended
+    return {"anyOf": [mended, {"type": "null"}]}

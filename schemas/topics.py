@@ -1,0 +1,83 @@
+"""The topics: name, key, value, partitions, retention. One table, from which everything else is made."""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from schemas.assignment import AssignedJob
+from schemas.audit import AuditBatch
+from schemas.decision import DecisionBatch
+from schemas.job import InferenceJob
+from schemas.result import JobResult
+
+DAY_MS = 86_400_000
+RECORD_LIMIT_BYTES = 1_048_588
+"""Kafka's own default for the largest record batch of a topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic of the contract, before the prefix."""
+
+    name: str
+    key: str
+    """What the key is, in words."""
+    value: type[BaseModel] | None
+    """The message; None: bytes as they came, or another standard's."""
+    carries: str
+    retention_ms: int
+    home: bool = False
+    """Its partition count is fixed at creation and equal to that of the jobs topic: a tenant's home is a partition number."""
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Topic settings for the broker."""
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(self.retention_ms),
+            "max.message.bytes": str(RECORD_LIMIT_BYTES),
+        }
+
+
+JOBS = Topic("inference.jobs.v1", "tenant", InferenceJob, "what a producer asks", 7 * DAY_MS, home=True)
+TEXT = Topic(
+    "inference.text.v1",
+    "tenant/ordering_key, else tenant/id",
+    AssignedJob,
+    "a text job with its assignment",
+    7 * DAY_MS,
+)
+RESULTS = Topic("inference.results.v1", "tenant/id", JobResult, "the terminal answer", 7 * DAY_MS)
+DLQ = Topic(
+    "inference.dlq.v1",
+    "as received",
+    None,
+    "original bytes and headers, with the reason in headers",
+    30 * DAY_MS,
+)
+DECISIONS = Topic(
+    "inference.decisions.v1",
+    "partition of the tenant's home",
+    DecisionBatch,
+    "every decision of a lane",
+    7 * DAY_MS,
+    home=True,
+)
+AUDIT = Topic(
+    "inference.audit.v1", "lane", AuditBatch, "who did what and why, hash-chained per lane", 30 * DAY_MS
+)
+SPANS = Topic(
+    "inference.spans.v1", "lane", None, "one OTLP trace request (protobuf) per transaction", 3 * DAY_MS
+)
+
+TOPICS: tuple[Topic, ...] = (JOBS, TEXT, RESULTS, DLQ, DECISIONS, AUDIT, SPANS)
+
+MODALITY_TOPICS: dict[str, Topic] = {"text": TEXT}
+"""Where a job of each modality goes once it is assigned."""
+
+ROUTER_GROUP = "novix-router"
+
+
+def worker_group(modality: str) -> str:
+    """The consumer group of a modality's workers."""
+    return f"novix-worker-{modality}"

@@ -1,0 +1,106 @@
+"""What tests of several folders share. Nothing here starts before a test asks for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+import pytest
+
+from sandbox.kafka.broker import LocalBroker
+from sandbox.kafka.container import ContainerBroker, NoEngineError, engine
+
+CHOICE = "NOVIX_TEST_BROKER"
+NOT_RUN = pytest.StashKey[dict[str, str]]()
+"""Rung of the ladder of brokers -> why it could not run."""
+
+
+class Broker(Protocol):
+    """A Kafka that serves."""
+
+    @property
+    def bootstrap(self) -> str:
+        """`host:port`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A Kafka that somebody else runs."""
+
+    bootstrap: str
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[NOT_RUN] = {}
+
+
+@pytest.fixture(scope="session")
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The session's broker: `NOVIX_TEST_BROKER` is `local` (default), `container` or `HOST:PORT`.
+
+    Shared: use topics of your own (`prefix`), and never stop it. A test that kills brokers starts its own.
+    """
+    choice = os.environ.get(CHOICE, "local")
+    if choice == "local":
+        local = LocalBroker(tmp_path_factory.mktemp("kafka"), say=teller(request.config))
+        local.start()
+        yield local
+        local.stop()
+    elif choice == "container":
+        container = started_container(request.config)
+        yield container
+        container.stop()
+    elif re.fullmatch(r".+:\d+", choice):
+        yield Elsewhere(choice)
+    else:
+        pytest.fail(f"{CHOICE}={choice}: allowed are local, container and HOST:PORT")
+
+
+@pytest.fixture(scope="session")
+def container_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """The broker in a container, whatever `NOVIX_TEST_BROKER` says; skips, and tells, where no engine answers."""
+    container = started_container(request.config)
+    yield container
+    container.stop()
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A topic prefix that no other test has."""
+    return f"t-{secrets.token_hex(4)}."
+
+
+def teller(config: pytest.Config) -> Callable[[str], None]:
+    """Says a line on the terminal at once, capture or not: a download of 45 MB must not look like a hang."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    capture = config.pluginmanager.get_plugin("capturemanager")
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            reporter.write_line(line) if reporter else print(line)
+
+    return say
+
+
+def started_container(config: pytest.Config) -> ContainerBroker:
+    try:
+        engine()
+    except NoEngineError as error:
+        config.stash[NOT_RUN]["container"] = str(error)
+        pytest.skip(f"rung container: {error}")
+    container = ContainerBroker()
+    container.start()
+    return container
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """A rung that could not run is said at the very end, where it is read."""
+    if not_run := config.stash[NOT_RUN]:
+        terminalreporter.section("rungs that did not run")
+        for rung, why in not_run.items():
+            terminalreporter.write_line(f"{rung}: {why}")
