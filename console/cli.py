@@ -1,4 +1,6 @@
-"""`novix`: the command line. One file per family of commands in `console/commands`; heavy imports happen inside them."""
+"""`novix`: the command line. One file per family in `console/commands`; heavy imports happen inside the commands."""
+
+import sys
 
 import typer
 
@@ -12,7 +14,7 @@ app = typer.Typer(
     help="Hugging Face inference as an event-driven system on Apache Kafka.",
     epilog=EPILOG,
     no_args_is_help=True,
-    rich_markup_mode=None,
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -82,7 +82,7 @@ def _told(error: Exception, loaded: Loaded) -> CommandError:
 
 
 async def ends(log: Log, topic: str) -> dict[int, int]:
-    """The present end of each partition, as a read_committed reader sees it. Raises `CommandError` without the topic."""
+    """The end of each partition as a read_committed reader sees it now. Raises `CommandError` without the topic."""
     reader = log.reader()
     count = await reader.partitions(topic)
     if not count:

@@ -1,4 +1,4 @@
-"""What a command says: rich on a terminal, plain lines elsewhere, JSON when asked. Answers go to stdout, the rest to stderr."""
+"""What a command says, on a terminal, in a pipe, or in JSON. Answers go to stdout, everything else to stderr."""
 
 import sys
 from collections.abc import Iterator, Sequence

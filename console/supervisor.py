@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from console import health
@@ -28,10 +27,10 @@ from console.world import (
     ProcessState,
     Service,
     World,
-    now,
     hf_variables,
     hugging_face,
     mark_of,
+    now,
     plan,
     remove_world,
     restart_delay_s,
@@ -78,7 +77,7 @@ class Supervisor:
         )
 
     async def run(self) -> None:
-        """Start everything, stay until SIGTERM or SIGINT, take everything down. Raises what kept the world from standing."""
+        """Start everything, stay until SIGTERM or SIGINT, take everything down. Raises what kept it from standing."""
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,7 +107,7 @@ class Supervisor:
         if self._plan.local_hf:
             port = free_port(HOST, random.Random())  # noqa: S311 - it chooses a port, not a secret
             environment |= hf_variables(f"http://{HOST}:{port}", self._loaded)
-            self._keep(hugging_face(self._home, port))
+            self._keep(hugging_face(self._home, self._loaded.settings.cache, port))
         if self._plan.local_broker:
             self._broker = Broker(self._loaded.settings, self._broker_choice, self._say)
             environment["NOVIX_KAFKA_BOOTSTRAP"] = await self._start_broker(self._broker)
@@ -197,8 +196,8 @@ class Supervisor:
             await asyncio.sleep(delay_s)
 
     async def _until_healthy(self, service: Service, pid: int, restarts: int) -> None:
-        while not await asyncio.to_thread(health.is_healthy, service.health):
-            await asyncio.sleep(LOOK_EVERY_S)
+        while not await asyncio.to_thread(health.is_healthy, service.health):  # noqa: ASYNC110 - see below
+            await asyncio.sleep(LOOK_EVERY_S)  # another process: there is no event to wait for
         self._healthy[service.name].set()
         self._tell(service, pid, "healthy", restarts)
         self._say(f"{service.name}: healthy, process {pid}, {service.address}")

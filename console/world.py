@@ -1,4 +1,4 @@
-"""What stands on this machine after `novix up`: which processes, with which variables, and the file that says so. Pure but for the file."""
+"""What stands on this machine after `novix up`: which processes, with which variables, and the file that says so."""
 
 import os
 import sys
@@ -184,12 +184,11 @@ def services(home: Path, loaded: Loaded, ports: Mapping[str, int], shared: Mappi
     ]
 
 
-def hugging_face(home: Path, port: int) -> Service:
+def hugging_face(home: Path, cache: Path, port: int) -> Service:
     """The sandbox's Hugging Face."""
-    state = home / "hf"
     return Service(
         "hugging-face",
-        ("-m", "sandbox.hf", "--port", str(port), "--state", str(state)),
+        ("-m", "sandbox.hf", "--port", str(port), "--state", str(home / "hf"), "--cache", str(cache)),
         mark_of(home, "hugging-face"),
         {},
         port,
@@ -199,7 +198,7 @@ def hugging_face(home: Path, port: int) -> Service:
 
 
 def restart_delay_s(quick_deaths: int) -> float:
-    """Seconds until a process that died is started again: 0.2, doubling with each death soon after a start, at most 10."""
+    """Seconds until a process that died is started again: 0.2, doubled by each death soon after a start, at most 10."""
     return min(LONGEST_RESTART_S, 0.2 * 2.0 ** min(quick_deaths, 10))
 
 

@@ -1,4 +1,4 @@
-"""The catalogue: which model is offered by whom, for which tasks, at what price. Data in JSON files, read once at start."""
+"""The catalogue: which model is offered by whom, for which tasks, at what price. JSON files, read once at start."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ class ModelRow(_Row):
 
 
 class CatalogueFile(_Row):
-    """One catalogue file. Several are merged: offers of the same model stand beside each other, aliases are appended."""
+    """One catalogue file. Several are merged: offers of one model stand beside each other, aliases are appended."""
 
     origin: StrictStr
     """Where the rows come from, for whoever reads the file."""
@@ -100,10 +100,16 @@ class Offer:
     licence: str | None
     price: Price | None
 
+    def never(self, task: str) -> str | None:
+        """Why this offer takes no job of a task whatever the job says; None: it may."""
+        if task not in self.tasks:
+            return "does other tasks"
+        return None if self.base_url else "not served by this installation"
+
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All offers, frozen. `version` is a digest of everything that a decision reads from it."""
+    """All offers, frozen. `version` is a digest of the files and of which bases are served."""
 
     offers: tuple[Offer, ...]
     aliases: Mapping[str, tuple[str, ...]]
@@ -119,8 +125,9 @@ class Catalogue:
         tasks: dict[str, list[Offer]] = {}
         for offer in self.offers:
             models.setdefault(offer.model, []).append(offer)
-            for task in offer.tasks if offer.base_url else ():
-                tasks.setdefault(task, []).append(offer)
+            for task in offer.tasks:
+                if offer.never(task) is None:
+                    tasks.setdefault(task, []).append(offer)
         object.__setattr__(self, "by_model", {name: tuple(rows) for name, rows in models.items()})
         object.__setattr__(self, "by_task", {name: tuple(rows) for name, rows in tasks.items()})
 
@@ -137,7 +144,7 @@ class Catalogue:
 
 
 def load(settings: Settings) -> Catalogue:
-    """The catalogue of this installation: `settings.catalogue` alone, else the built-in files. Raises `BadCatalogue`."""
+    """This installation's catalogue: `settings.catalogue` alone, else the built-in files. Raises `BadCatalogue`."""
     if settings.catalogue:
         path = Path(settings.catalogue).expanduser()
         try:
@@ -197,7 +204,7 @@ def merge(files: Sequence[CatalogueFile], bases: Mapping[Base, str | None]) -> C
             raise BadCatalogue(f"aliases.{alias}: a model of the catalogue has this name already")
     _no_twins(offers)
     told = [file.model_dump(mode="json") for file in files]
-    version = hashlib.sha256(codec.canonical([told, dict(bases)])).hexdigest()[:16]
+    version = hashlib.sha256(codec.canonical([told, {base: bool(url) for base, url in bases.items()}])).hexdigest()[:16]
     return Catalogue(tuple(offers), aliases, providers, version)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
@@ -31,7 +31,9 @@ PARKED_S = 60.0
 class Membership(Member, Protocol):
     """A group membership with a beginning and an end."""
 
-    async def start(self, assigned: Callable[[list[int]], object], revoked: Callable[[list[int]], object]) -> None: ...
+    async def start(
+        self, assigned: Callable[[list[int]], Awaitable[None]], revoked: Callable[[list[int]], Awaitable[None]]
+    ) -> None: ...
     async def stop(self) -> None: ...
 
 

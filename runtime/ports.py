@@ -83,6 +83,10 @@ class LogReader(Protocol):
         ...
 
 
+class NotReadable(Exception):
+    """The cluster's ACLs do not let this user read the topic that the message names."""
+
+
 class Transaction(Protocol):
     """A lane's producer. One transaction at a time; after any error it is thrown away, never aborted or re-used."""
 

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from runtime.connection import client_options
-from runtime.ports import Record
+from runtime.ports import NotReadable, Record
 from runtime.settings import Settings
 
 
@@ -35,11 +36,9 @@ class KafkaReader:
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has; 0 if it does not exist."""
         consumer = await self._questions()
-        name = self._settings.named(topic)
-        await consumer._client.force_metadata_update()
-        if name not in await consumer.topics():
-            return 0
-        known = consumer.partitions_for_topic(name)
+        # The consumer's own view holds only what it reads; this one is asked of the broker, for all topics.
+        cluster = await consumer._client.fetch_all_metadata()
+        known = cluster.partitions_for_topic(self._settings.named(topic))
         return len(known) if known else 0
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
@@ -58,7 +57,7 @@ class KafkaReader:
         return int(found.offset) if found is not None else (await self.bounds(topic, partition))[1]
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Record]:
-        """The records from `start` up to, not including, `end`."""
+        """The records from `start` up to, not including, `end`. Raises `NotReadable`."""
         if start >= end:
             return
         source = TopicPartition(self._settings.named(topic), partition)
@@ -73,6 +72,8 @@ class KafkaReader:
                         if message.offset >= end:
                             return
                         yield to_record(message, topic)
+        except TopicAuthorizationFailedError:
+            raise NotReadable(topic) from None
         finally:
             await consumer.stop()
 

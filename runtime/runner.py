@@ -12,7 +12,7 @@ from runtime import commit, progress
 from runtime.cadence import Cadence
 from runtime.lane import Lane, shrink
 from runtime.outcome import Application
-from runtime.ports import Clock, LaneId, LogReader, Position, Record, RecordTooLarge, Transaction
+from runtime.ports import Clock, LaneId, LogReader, NotReadable, Position, Record, RecordTooLarge, Transaction
 from runtime.work import Work
 from schemas.topics import AUDIT
 
@@ -134,9 +134,13 @@ class LaneRunner:
         key = str(self.id).encode()
         for partition in range(await self._reader.partitions(AUDIT.name)):
             first, end = await self._reader.bounds(AUDIT.name, partition)
-            async for record in self._reader.read(AUDIT.name, partition, first, end):
-                if record.key == key:
-                    return True
+            try:
+                async for record in self._reader.read(AUDIT.name, partition, first, end):
+                    if record.key == key:
+                        return True
+            except NotReadable as error:
+                log.warning("lane.history_unread", lane=str(self.id), topic=str(error), taken_for="a first start")
+                return False
         return False
 
     async def _may_reopen(self) -> bool:

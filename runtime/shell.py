@@ -37,7 +37,7 @@ class Role:
     sends: Sequence[Topic]
 
 
-class Service(object):
+class Service:
     """Something that runs until it is told to stop, and can say how it is."""
 
     async def run(self, stop: asyncio.Event) -> None:

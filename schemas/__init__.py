@@ -1,1 +1,1 @@
-"""What is said on each topic: messages, their keys, their units, and the tables that name topics, tasks and failures."""
+"""What is said on each topic: messages, their keys and units, and the tables that name topics, tasks and failures."""

@@ -56,7 +56,9 @@ class Assignment(Contract):
 
     candidates: list[Candidate] = Field(min_length=1)
     parameters: dict[str, Any] = Field(default_factory=dict)
-    """Generation parameters after defaults, policy and limits: temperature, top_p, max_tokens. Merged over the input."""
+    """Generation parameters after defaults, policy and limits: temperature, top_p, max_tokens.
+
+    Merged over the input."""
     adapted: dict[str, Any] | None = None
     max_cost_nanousd: Nanousd
     """Ceiling over all attempts together."""
@@ -65,7 +67,10 @@ class Assignment(Contract):
 
 
 class AssignedJob(Contract):
-    """A job with its assignment. Travels on `inference.{modality}.v1`, keyed `tenant/ordering_key`, else `tenant/id`."""
+    """A job with its assignment.
+
+    Travels on `inference.{modality}.v1`, keyed `tenant/ordering_key`, else `tenant/id`.
+    """
 
     schema_version: int = Field(default=1, alias="schema")
     submission: int = Field(ge=1)

@@ -40,7 +40,10 @@ def _only_text(value: Any) -> Any:
 
 
 def _in_utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # year 1 east of Greenwich, year 9999 west of it
+        raise ValueError("must lie between the years 1 and 9999 in UTC") from None
 
 
 def printable(text: str) -> str:

@@ -32,15 +32,30 @@ def decode(data: bytes) -> Json:
     Raises `Undecodable` for bytes that are no JSON (NaN and lone surrogates are none) and for nesting deeper than
     `MAX_DEPTH`.
     """
+    value = parse(data)
+    depth = excess_depth(data, value)
+    if depth:
+        raise Undecodable(f"nested {depth} levels deep; {MAX_DEPTH} are allowed")
+    return value
+
+
+def parse(data: bytes) -> Json:
+    """Read JSON of any depth that the parser itself takes (1,024): for who can say more of it than that it is too deep.
+
+    Raises `Undecodable`.
+    """
     try:
-        value = orjson.loads(data)
+        return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise Undecodable(f"not JSON at byte {error.pos} of {len(data)}: {error.msg.split(':')[0]}") from None
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:  # cheap and never too low: most records end here
-        depth = depth_of(value)
-        if depth > MAX_DEPTH:
-            raise Undecodable(f"nested {depth} levels deep; {MAX_DEPTH} are allowed")
-    return value
+
+
+def excess_depth(data: bytes, value: Json) -> int:
+    """How deep `value`, read from `data`, is nested if that is more than `MAX_DEPTH`; else 0."""
+    if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:  # cheap and never too low: most records end here
+        return 0
+    depth = depth_of(value)
+    return depth if depth > MAX_DEPTH else 0
 
 
 def depth_of(value: Json) -> int:

@@ -71,13 +71,17 @@ FAILURES: dict[FailureKind, Failure] = {
     _K.CONFLICT: Failure(False, False, False, True, "The id was used before with other content; take a new id."),
     _K.UNKNOWN_MODEL: Failure(False, False, False, False, "The catalogue has no such model."),
     _K.UNKNOWN_PROVIDER: Failure(False, False, False, False, "No provider of that name; the message lists them."),
-    _K.NO_CANDIDATE: Failure(False, False, False, False, "No model and provider may do this job; each is excluded with a reason."),
+    _K.NO_CANDIDATE: Failure(
+        False, False, False, False, "No model and provider may do this job; each is excluded with a reason."
+    ),
     _K.UNKNOWN_PRICE: Failure(False, False, False, False, "The model has no known price, and unknown is never zero."),
     _K.CONTEXT_EXCEEDED: Failure(False, False, False, False, "The input does not fit the model's context."),
     _K.PRICE_CEILING: Failure(False, False, False, False, "The job's max_cost_nanousd is below what it would cost."),
     _K.DEADLINE_PASSED: Failure(False, False, False, False, "The deadline passed before the work could end."),
     _K.CANCELLED: Failure(False, False, False, False, "Somebody cancelled the job."),
-    _K.RATE_LIMITED: Failure(True, False, False, True, "The provider refuses the rate; it was retried until the attempts or the deadline ran out."),
+    _K.RATE_LIMITED: Failure(
+        True, False, False, True, "The provider refuses the rate; it was retried until the attempts or the deadline ran out."
+    ),
     _K.MODEL_LOADING: Failure(True, True, False, True, "The provider is still loading the model."),
     _K.OVERLOADED: Failure(True, True, False, True, "The provider is overloaded."),
     _K.PROVIDER_ERROR: Failure(True, True, False, True, "The provider failed on its side."),
@@ -88,13 +92,21 @@ FAILURES: dict[FailureKind, Failure] = {
     _K.BREAKER_OPEN: Failure(False, False, False, True, "The provider's breaker stayed open until the deadline."),
     _K.UNAUTHORIZED: Failure(False, False, False, True, "The token is missing, wrong or revoked."),
     _K.PAYMENT_REQUIRED: Failure(False, False, False, True, "The account's credits are used up."),
-    _K.FORBIDDEN: Failure(False, False, False, True, "The token may not do this; a gated model wants its licence accepted."),
+    _K.FORBIDDEN: Failure(
+        False, False, False, True, "The token may not do this; a gated model wants its licence accepted."
+    ),
     _K.NOT_FOUND: Failure(False, False, False, False, "The provider does not serve this model."),
     _K.GONE: Failure(False, False, False, False, "The model or the address has been retired."),
     _K.REQUEST_REFUSED: Failure(False, False, False, False, "The provider refuses the request; its message says why."),
     _K.EGRESS_REFUSED: Failure(False, False, False, False, "The address is not one that calls may go to."),
-    _K.INVALID_OUTPUT: Failure(True, True, True, True, "The provider answered with something that is no answer to this task."),
+    _K.INVALID_OUTPUT: Failure(
+        True, True, True, True, "The provider answered with something that is no answer to this task."
+    ),
     _K.RESPONSE_TOO_LARGE: Failure(False, False, True, False, "The provider's answer is larger than the limit."),
-    _K.OUTPUT_TOO_LARGE: Failure(False, False, True, False, "The output does not fit into one record of the results topic."),
-    _K.INTERNAL: Failure(False, False, True, True, "A fault of Novix itself; the dead letter keeps the job for replay."),
+    _K.OUTPUT_TOO_LARGE: Failure(
+        False, False, True, False, "The output does not fit into one record of the results topic."
+    ),
+    _K.INTERNAL: Failure(
+        False, False, True, True, "A fault of Novix itself; the dead letter keeps the job for replay."
+    ),
 }  # fmt: skip

@@ -15,6 +15,8 @@ REFUSED = "novix-refused"
 """On a job forwarded home by a lane that could not take it: JSON of the refusal."""
 HAS_RESULT = "novix.has_result"
 """On a dead letter whose job has a result as well."""
+KEPT = "novix.kept"
+"""On a dead letter that is too large to be whole: `N of M bytes`, how much of the value it keeps."""
 IDENTITY = "novix-identity"
 """`tenant/id/submission` on everything derived from a job."""
 
@@ -45,4 +47,4 @@ def first(headers: Headers, name: str) -> str | None:
 
 def size_of(headers: Iterable[tuple[str, bytes | None]]) -> int:
     """Bytes of all names and values together."""
-    return sum(len(key) + len(value or b"") for key, value in headers)
+    return sum(len(key.encode(errors="replace")) + len(value or b"") for key, value in headers)

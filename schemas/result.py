@@ -89,7 +89,8 @@ class JobResult(Contract):
     """`provider`: it told the price; `computed`: reported usage times our price; `estimated`: usage not reported."""
     attempts: list[Attempt] = Field(default_factory=list)
     timing_ms: dict[str, int] = Field(default_factory=dict)
-    """total (publication to completion), queued (before the router), routed (router to worker), waiting, calling, first_token."""
+    """total (publication to completion), queued (before the router), routed (router to worker), waiting, calling,
+    first_token."""
     received: Received | None = None
     decision_id: str | None = None
     trace_id: str | None = None

@@ -27,7 +27,8 @@ class Topic:
     carries: str
     retention_ms: int
     home: bool = False
-    """Its partition count is fixed at creation and equal to that of the jobs topic: a tenant's home is a partition number."""
+    """Its partition count is fixed at creation and equal to that of the jobs topic: a tenant's home is a partition
+    number."""
 
     @property
     def config(self) -> dict[str, str]:

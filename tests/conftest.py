@@ -77,12 +77,12 @@ def prefix() -> str:
 
 def teller(config: pytest.Config) -> Callable[[str], None]:
     """Says a line on the terminal at once, capture or not: a download of 45 MB must not look like a hang."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    capture = config.pluginmanager.get_plugin("capturemanager")
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    capture = config.pluginmanager.getplugin("capturemanager")
 
     def say(line: str) -> None:
         with capture.global_and_fixture_disabled() if capture else nullcontext():
-            reporter.write_line(line) if reporter else print(line)
+            reporter.write_line(line)
 
     return say
 

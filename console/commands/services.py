@@ -26,7 +26,9 @@ def worker(modality: Annotated[Literal["text"], typer.Argument(help="Which jobs 
 
 @command
 def console(
-    host: Annotated[str, typer.Option(help="Address to listen on. Anything but loopback shows prompts to a network.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Anything but loopback shows prompts to a network.")
+    ] = "127.0.0.1",
 ) -> Exit:
     """Run the pages: the live list of jobs and each job's story, filled from the topics."""
     from console.serve import serve

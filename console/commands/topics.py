@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 @command
 def create(
-    partitions: Annotated[int | None, typer.Option(help="Of each topic; default NOVIX_PARTITIONS.", min=1, max=10_000)] = None,
+    partitions: Annotated[
+        int | None, typer.Option(help="Of each topic; default NOVIX_PARTITIONS.", min=1, max=10_000)
+    ] = None,
     replication: Annotated[int | None, typer.Option(help="Replicas; default NOVIX_REPLICATION.", min=1, max=15)] = None,
     min_insync: Annotated[
         int | None, typer.Option(help="min.insync.replicas; default one less than the replicas, at least 1.", min=1)
     ] = None,
     as_json: AsJson = False,
 ) -> Exit:
-    """Create the topics that are missing. Others may grow; jobs and decisions keep the number they were created with."""
+    """Create the topics that are missing. Jobs and decisions keep their number of partitions, others may grow."""
     return asyncio.run(_create(settings(), Screen(as_json=as_json), partitions, replication, min_insync))
 
 
@@ -57,8 +59,8 @@ async def _create(
     screen.answer(document, [f"{topic.done:9} {topic.topic} ({topic.partitions} partitions)" for topic in made])
     for topic in refused:
         screen.note(
-            f"novix: {topic.topic} has {topic.partitions} partitions and cannot have {topic.wanted}: a tenant's home is a "
-            f"partition number, fixed when the topic is created"
+            f"novix: {topic.topic} has {topic.partitions} partitions and cannot have {topic.wanted}: "
+            f"a tenant's home is a partition number, fixed when the topic is created"
         )
     return Exit.FAILED if refused else Exit.OK
 

@@ -62,7 +62,8 @@ def up(
             raise CommandError(f"it did not come up; the whole story: {log}")
         if time.monotonic() > until:
             raise CommandError(
-                f"it is not up after {timeout:g} s and goes on trying; look with: novix status; log: {log}", Exit.NOT_MET
+                f"it is not up after {timeout:g} s and goes on trying; look with: novix status; log: {log}",
+                Exit.NOT_MET,
             )
         time.sleep(LOOK_EVERY_S)
     _retell(log, seen, screen)
@@ -82,15 +83,13 @@ def status(as_json: AsJson = False) -> Exit:
     described["lag"] = asyncio.run(_lag(loaded))
     rows = []
     for process in described["processes"]:
-        told = process["healthz"] or {}
+        told = process["healthz"]
         state = process["phase"] if process["running"] else "dead"
-        health = str(told.get("status", "-"))
-        rows.append(
-            [process["name"], str(process["pid"]), state, health, str(process["restarts"]), process["address"]]
-        )
-    screen.as_json or screen.table(
-        f"up since {world.started_at}", ["process", "pid", "state", "healthz", "restarts", "address"], rows
-    )
+        health = "-" if told is None else "ok" if told["ok"] else "ill"
+        rows.append([process["name"], str(process["pid"]), state, health, str(process["restarts"]), process["address"]])
+    if not screen.as_json:
+        columns = ["process", "pid", "state", "healthz", "restarts", "address"]
+        screen.table(f"up since {world.started_at}", columns, rows)
     lag_lines = [
         f"lag of {group} on {entry['topic']}: " + ("unknown" if entry["total"] is None else str(entry["total"]))
         for group, entry in described["lag"].items()
@@ -102,7 +101,9 @@ def status(as_json: AsJson = False) -> Exit:
 
 @command
 def down(
-    timeout: Annotated[float, typer.Option(help="Seconds to wait; workers first finish what is in flight.", min=1)] = 180,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds to wait; workers first finish what is in flight.", min=1)
+    ] = 180,
     as_json: AsJson = False,
 ) -> Exit:
     """Stop everything that `novix up` started here, in reverse order; workers drain. Nothing else is touched."""
@@ -130,7 +131,8 @@ def down(
         # Its supervisor was killed: what it left behind is ended here, the broker last.
         for process in reversed(world.processes):
             if process.pid and process.mark and is_ours(process.pid, process.mark):
-                screen.as_json or screen.note(f"{process.name}: stopping")
+                if not screen.as_json:
+                    screen.note(f"{process.name}: stopping")
                 send(process.pid, signal.SIGTERM)
                 if not wait_until_gone(process.pid, process.mark, timeout_s=max(1.0, until - time.monotonic())):
                     send(process.pid, signal.SIGKILL)

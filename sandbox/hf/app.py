@@ -19,7 +19,7 @@ from sandbox.hf.admin import Admin
 from sandbox.hf.bill import Bill, open_book
 from sandbox.hf.calls import CallLog
 from sandbox.hf.doors import Doors
-from sandbox.hf.engines import Engines, default_threads, fetched
+from sandbox.hf.engines import Engines, fetched, llama
 from sandbox.hf.faults import Faults
 from sandbox.hf.gate import Gate
 from sandbox.hf.hub import Hub, answer
@@ -56,7 +56,7 @@ def create_app(
     bill, log, armed = Bill(book), CallLog(book), Faults()
     given = options.weights
     weights = (lambda: given) if given else fetched(models, options.cache or default_cache(), options.say)
-    own = engines or Engines(weights, threads=default_threads())
+    own = engines or Engines(llama(weights))
     doors = Doors(models=models, engines=own, bill=bill, token=options.token, clock=clock)
     hub = Hub(models)
 

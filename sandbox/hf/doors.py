@@ -83,8 +83,8 @@ class Doors:
         ask = chat.ask(body)
         created = int(call.at.timestamp())
         answer = chat.Answer(chat.Frame(call.inference_id, created, model.id, llama.fingerprint()))
-        engine = self.engines.llama
-        stream = self.engines.seats["llama"].stream(lambda emit: engine.chat(ask, emit))
+        engine = self.engines.text
+        stream = self.engines.seats["llama"].stream(engine.load, lambda emit: engine.chat(ask, emit))
         headers = wire.answered(model, call.inference_id, chat.characters(body))
 
         def settle(*, aborted: bool) -> None:
@@ -123,8 +123,8 @@ class Doors:
         check("text-generation", body)
         ask = generation.ask(body)
         answer = generation.begin(body)
-        engine = self.engines.llama
-        stream = self.engines.seats["llama"].stream(lambda emit: engine.complete(ask, emit))
+        engine = self.engines.text
+        stream = self.engines.seats["llama"].stream(engine.load, lambda emit: engine.complete(ask, emit))
         headers = wire.answered(model, call.inference_id, len(body["inputs"]))
 
         def take(piece: Chunk) -> None:
@@ -171,7 +171,7 @@ class Doors:
         pipeline: Pipeline = PIPELINES[task]
         seat = self.engines.seats[model.engine]
         timing: Timing
-        value, timing = await seat.run(lambda: pipeline.run(self.engines, model, body))
+        value, timing = await seat.run(self.engines.load(model.engine), lambda: pipeline.run(self.engines, model, body))
         call.queued_ms = timing.queued_ms
         work = Work(timing.compute_ms)
         self._charge(call, model, task, work, aborted=False)

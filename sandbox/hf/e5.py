@@ -22,8 +22,9 @@ class E5:
         self._sentiment: embedding.Vectors | None = None
 
     def load(self) -> None:
-        """Map the weights."""
+        """Map the weights, and embed the sentences that sentiment is measured by."""
         self._loaded()
+        self.sentiment_centroids()
 
     def embed(self, texts: Sequence[str], prompt: str = "query") -> embedding.Vectors:
         """One row of 384 floats a text, each of length one."""

@@ -45,7 +45,7 @@ def zero_shot(text: Vectors, sentences: Vectors, labels: Sequence[str], *, multi
     if not multi_label:
         return ranked(labels, softmax(cosines))
     said, denied = cosines[: len(labels)], cosines[len(labels) :]
-    return ranked(labels, np.asarray(1 / (1 + np.exp(denied - said)), dtype=np.float32))
+    return ranked(labels, np.asarray((1 + np.tanh((said - denied) / 2)) / 2, dtype=np.float32))
 
 
 def similarity(source: Vectors, sentences: Vectors) -> list[float]:

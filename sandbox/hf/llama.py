@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.hf.seat import Emit
 
 
-class PromptTooLong(Exception):  # noqa: N818, the name says what happened
+class PromptTooLong(Exception):
     """The prompt alone is longer than the context."""
 
     def __init__(self, given_tokens: int) -> None:
@@ -15,7 +15,7 @@ class PromptTooLong(Exception):  # noqa: N818, the name says what happened
         self.given_tokens = given_tokens
 
 
-class Unusable(Exception):  # noqa: N818
+class Unusable(Exception):
     """llama.cpp refuses the request: a grammar it cannot build, a message that its template cannot render.
 
     Its own words may quote the request, so they are not kept.

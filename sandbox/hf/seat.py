@@ -18,9 +18,10 @@ Emit = Callable[[Chunk], bool]
 
 @dataclass(slots=True)
 class Timing:
-    """How long a call waited for the seat and how long it held it, in whole milliseconds.
+    """How long a call waited until its work began and how long that took, in whole milliseconds.
 
-    Compute is rounded up: no work that was done is free.
+    Waiting includes the loading of a model that was not there yet: nobody pays for that. Compute is rounded up: no
+    work that was done is free.
     """
 
     queued_ms: int = 0
@@ -33,21 +34,22 @@ class Seat:
     def __init__(self, name: str) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"seat-{name}")
 
-    async def run(self, work: Callable[[], T]) -> tuple[T, Timing]:
-        """Run `work` on the seat's thread and return its value; raises what it raises."""
+    async def run(self, load: Callable[[], None], work: Callable[[], T]) -> tuple[T, Timing]:
+        """Run `load`, then `work`, on the seat's thread and return its value; raises what they raise."""
         timing = Timing()
-        value = await asyncio.wrap_future(self.submit(work, timing))
+        value = await asyncio.wrap_future(self.submit(load, work, timing))
         return value, timing
 
-    def stream(self, work: Callable[[Emit], None]) -> "Stream":
+    def stream(self, load: Callable[[], None], work: Callable[[Emit], None]) -> "Stream":
         """Begin `work`, which hands on pieces as it makes them. Call from the event loop; close what it returns."""
-        return Stream(self, work)
+        return Stream(self, load, work)
 
-    def submit(self, work: Callable[[], T], timing: Timing) -> "Future[T]":
+    def submit(self, load: Callable[[], None], work: Callable[[], T], timing: Timing) -> "Future[T]":
         """Queue `work`; `timing` is filled in as it begins and ends."""
         asked = time.monotonic()
 
         def seated() -> T:
+            load()
             began = time.monotonic()
             timing.queued_ms = int((began - asked) * 1000)
             try:
@@ -68,12 +70,12 @@ class Stream:
     Bounded by the model's context: an engine makes at most one piece a token, so nothing more is kept in memory.
     """
 
-    def __init__(self, seat: Seat, work: Callable[[Emit], None]) -> None:
+    def __init__(self, seat: Seat, load: Callable[[], None], work: Callable[[Emit], None]) -> None:
         self.timing = Timing()
         self._loop = asyncio.get_running_loop()
         self._pieces: asyncio.Queue[Chunk | None] = asyncio.Queue()
         self._stop = threading.Event()
-        self._done = asyncio.wrap_future(seat.submit(lambda: self._work(work), self.timing))
+        self._done = asyncio.wrap_future(seat.submit(load, lambda: self._work(work), self.timing))
         self._done.add_done_callback(lambda _: self._pieces.put_nowait(None))
 
     def _work(self, work: Callable[[Emit], None]) -> None:

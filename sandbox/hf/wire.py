@@ -20,7 +20,7 @@ LOGIN_PAGE = (
 )
 
 
-class Refusal(Exception):  # noqa: N818, an answer rather than an error
+class Refusal(Exception):
     """An answer that is no result: raised in a door, sent as it is."""
 
     def __init__(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:

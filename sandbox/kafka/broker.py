@@ -298,7 +298,7 @@ class LocalBroker:
 
     def _gone(self, timeout_s: float) -> bool:
         if self._child is None:
-            return wait_until_gone(self.pid, timeout_s=timeout_s)
+            return wait_until_gone(self.pid, self.home.mark, timeout_s=timeout_s)
         try:
             self._child.wait(timeout_s)
         except subprocess.TimeoutExpired:

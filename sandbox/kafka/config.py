@@ -80,9 +80,9 @@ class Security:
     """Makes the client listener SASL_SSL with SCRAM-SHA-512, and every right a matter of an ACL.
 
     `users` maps names to passwords and has at least `admin`, who may do everything and as whom the broker speaks to
-    itself. The others may do what ACLs give them: nothing at first. They are made when the broker's folder is formatted,
-    at its first start; a later start with other `users` makes no new ones. Names and passwords are plain words, since they
-    travel through a tool's own little syntax.
+    itself. The others may do what ACLs give them: nothing at first. They are made when the broker's folder is
+    formatted, at its first start; a later start with other `users` makes no new ones. Names and passwords are plain
+    words, since they travel through a tool's own little syntax.
     """
 
     users: Mapping[str, str] = field(repr=False)

@@ -52,16 +52,20 @@ def spawn(
 
 def is_ours(pid: int, mark: str) -> bool:
     """Whether `pid` runs with `mark` as one of its arguments: a pid in a file may be somebody else's by now."""
-    proc = Path(f"/proc/{pid}/cmdline")
-    if Path("/proc/self/cmdline").exists():
-        try:
-            return mark.encode() in proc.read_bytes().split(b"\0")
-        except OSError:
-            return False
+    if sys.platform == "linux":
+        return mark in _arguments(pid)
     listed = subprocess.run(
         ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return mark in listed.stdout
+
+
+def _arguments(pid: int) -> list[str]:
+    """The command line, by Linux; empty if there is no such process, or it has ended or is about to."""
+    try:
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")[:-1]
+    except OSError:
+        return []
 
 
 def send(pid: int, number: signal.Signals) -> None:
@@ -72,8 +76,8 @@ def send(pid: int, number: signal.Signals) -> None:
         return
 
 
-def wait_until_gone(pid: int, *, timeout_s: float, every_s: float = 0.05) -> bool:
-    """Whether the process, not a child of ours, ended in time; its files and ports are closed then.
+def wait_until_gone(pid: int, mark: str, *, timeout_s: float, every_s: float = 0.05) -> bool:
+    """Whether the process with this mark, not a child of ours, ended in time; its files and ports are closed then.
 
     (That its command line cannot be read any more is no such sign: memory goes first.)
     """
@@ -83,6 +87,8 @@ def wait_until_gone(pid: int, *, timeout_s: float, every_s: float = 0.05) -> boo
         except ProcessLookupError:
             return True
         try:
+            if (arguments := _arguments(pid)) and mark not in arguments:
+                return True  # the number is another process's by now
             ended = select.poll()
             ended.register(handle, select.POLLIN)
             return bool(ended.poll(timeout_s * 1_000))

@@ -210,7 +210,7 @@ def test_a_broker_does_not_outlive_a_killed_parent(tmp_path: Path):
     parent.wait()
     parent.stdout.close()
 
-    assert wait_until_gone(pid, timeout_s=WAIT_S)
+    assert wait_until_gone(pid, mark, timeout_s=WAIT_S)
 
 
 def test_a_taken_port_is_named_in_the_error_with_the_end_of_the_log(tmp_path: Path):

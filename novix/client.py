@@ -1,0 +1,217 @@
+"""The client: jobs in, results out. Every reader is group-less and read_committed."""
+
+import asyncio
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from novix.connection import JOBS, RESULTS, Connection
+
+Job = Mapping[str, Any]
+Result = dict[str, Any]
+Identity = tuple[str, str]
+
+LOOK_BACK_MS = 24 * 3600 * 1000
+"""How far back `run` looks for the result of an id that was published before: as long as ids are remembered."""
+
+
+class JobNotPublished(Exception):
+    """Kafka did not acknowledge the job: it may or may not be there. Publishing the same id again is safe."""
+
+
+class NoResult(TimeoutError):
+    """No result within the timeout. The job goes on; its result can be read later."""
+
+
+class Client:
+    """Publishes jobs and reads results. One event loop; use as `async with`.
+
+    Jobs are dicts as the contract describes them; only `task` and `input` are required here, a missing `id` is made up.
+    """
+
+    def __init__(self, connection: Connection | None = None) -> None:
+        self._connection = connection or Connection.found()
+        self._producer: AIOKafkaProducer | None = None
+        self._waiting: dict[Identity, list[asyncio.Future[Result]]] = {}
+        self._watch: asyncio.Task[None] | None = None
+        self._watching = asyncio.Lock()
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Disconnect. Whoever still awaits a result gets `NoResult`."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError, KafkaError):
+                await self._watch
+            self._watch = None
+        for futures in self._waiting.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(NoResult("the client was closed"))
+        self._waiting.clear()
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            await producer.stop()
+
+    async def publish(self, job: Job, *, headers: Mapping[str, str] | None = None) -> str:
+        """Publish one job; returns its id once all in-sync replicas have it.
+
+        The same (tenant, id) again is run once. Raises `JobNotPublished`; the same call may be repeated safely when the
+        job has an id of its own.
+        """
+        whole = {**job, "id": job.get("id") or uuid.uuid4().hex}
+        tenant = str(whole.get("tenant", "default"))
+        sent = [(name, value.encode()) for name, value in (headers or {}).items()]
+        try:
+            producer = await self._connected()
+            value = json.dumps(whole, ensure_ascii=False, allow_nan=False).encode()
+            await producer.send_and_wait(self._connection.prefix + JOBS, value, key=tenant.encode(), headers=sent)
+        except KafkaError as error:
+            raise JobNotPublished(f"job {whole['id']!r}: {type(error).__name__}") from error
+        return str(whole["id"])
+
+    async def run(self, job: Job, *, timeout: float = 600.0) -> Result:  # noqa: ASYNC109 - it is the job's, not ours
+        """Publish one job and wait for its result, whatever its status.
+
+        Raises `NoResult` after `timeout` seconds. An id that was used within the last 24 hours gives the result it had.
+        """
+        whole = {**job, "id": job.get("id") or uuid.uuid4().hex}
+        identity = (str(whole.get("tenant", "default")), str(whole["id"]))
+        await self._watched()
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(identity, []).append(future)
+        earlier = asyncio.create_task(self._look_back(identity, future)) if job.get("id") else None
+        try:
+            async with asyncio.timeout(timeout):
+                await self.publish(whole)
+                return await future
+        except TimeoutError as error:
+            raise NoResult(f"no result of job {identity[1]!r} within {timeout} s") from error
+        finally:
+            self._waiting[identity].remove(future)
+            if not self._waiting[identity]:
+                del self._waiting[identity]
+            if earlier is not None:
+                earlier.cancel()
+
+    async def results(self, *, follow: bool = True, from_beginning: bool = True) -> AsyncIterator[Result]:
+        """Results as they stand in the topic. Without `follow` it ends at the present end."""
+        consumer = await self._reader()
+        try:
+            sources = await self._assign(consumer)
+            ends = {source: int(end) for source, end in (await consumer.end_offsets(sources)).items()}
+            for source in sources:
+                if from_beginning:
+                    await consumer.seek_to_beginning(source)
+                else:
+                    consumer.seek(source, ends[source])
+            while True:
+                if not follow and await _all_read(consumer, ends):
+                    return
+                for batch in (await consumer.getmany(timeout_ms=300)).values():
+                    for message in batch:
+                        result = _decode(message.value)
+                        if result is not None:
+                            yield result
+        finally:
+            await consumer.stop()
+
+    async def _connected(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(**self._connection.options(), enable_idempotence=True, acks="all")
+            await producer.start()
+            self._producer = producer
+        return self._producer
+
+    async def _reader(self) -> AIOKafkaConsumer:
+        consumer = AIOKafkaConsumer(
+            **self._connection.options(), isolation_level="read_committed", enable_auto_commit=False
+        )
+        await consumer.start()
+        return consumer
+
+    async def _assign(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+        topic = self._connection.prefix + RESULTS
+        while topic not in await consumer.topics():  # noqa: ASYNC110 - Kafka tells nobody when a topic comes
+            await asyncio.sleep(0.1)
+        sources = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(sources)
+        return sources
+
+    async def _watched(self) -> None:
+        """Make sure that new results are seen from before the job is published."""
+        async with self._watching:
+            if self._watch is not None and not self._watch.done():
+                return
+            consumer = await self._reader()
+            sources = await self._assign(consumer)
+            for source, end in (await consumer.end_offsets(sources)).items():
+                consumer.seek(source, end)
+            self._watch = asyncio.create_task(self._hand_out(consumer))
+
+    async def _hand_out(self, consumer: AIOKafkaConsumer) -> None:
+        try:
+            while True:
+                for batch in (await consumer.getmany(timeout_ms=1_000)).values():
+                    for message in batch:
+                        if self._waiting:
+                            self._deliver(_decode(message.value))
+        finally:
+            await consumer.stop()
+
+    def _deliver(self, result: Result | None) -> None:
+        if result is None:
+            return
+        for future in self._waiting.get((str(result.get("tenant")), str(result.get("job_id"))), []):
+            if not future.done():
+                future.set_result(result)
+
+    async def _look_back(self, identity: Identity, future: "asyncio.Future[Result]") -> None:
+        """A duplicate gives no second result: find the first one."""
+        consumer = await self._reader()
+        try:
+            sources = await self._assign(consumer)
+            ends = {source: int(end) for source, end in (await consumer.end_offsets(sources)).items()}
+            since = int(time.time() * 1000) - LOOK_BACK_MS
+            found = await consumer.offsets_for_times(dict.fromkeys(sources, since))
+            for source in sources:
+                consumer.seek(source, found[source].offset if found[source] is not None else ends[source])
+            key = f"{identity[0]}/{identity[1]}".encode()
+            while not future.done() and not await _all_read(consumer, ends):
+                for batch in (await consumer.getmany(timeout_ms=300)).values():
+                    for message in batch:
+                        result = _decode(message.value) if message.key == key else None
+                        # A rejected id may be sent again: its next result is the one that is waited for.
+                        if result is not None and result.get("status") != "rejected" and not future.done():
+                            future.set_result(result)
+        finally:
+            await consumer.stop()
+
+
+async def _all_read(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:
+    for source, end in ends.items():
+        if await consumer.position(source) < end:
+            return False
+    return True
+
+
+def _decode(value: bytes | None) -> Result | None:
+    try:
+        document = json.loads(value or b"")
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None

@@ -1,0 +1,208 @@
+"""The decision about one job: who shall do it, at what price, within which limits; or why nobody may.
+
+`decide` is pure and total: a job, a view of the world and an instant give one `Ruling`, always the same. The steps are
+tried in this order, and the first that refuses decides: task, input, deadline, model, provider, offers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from router import complexity, estimate, limits
+from router.catalogue import ANY_PROVIDER
+from router.offers import Fit, Refused, Wish, fitting, quote
+from router.policies import Option
+from router.view import View, summary
+from schemas.assignment import Candidate
+from schemas.decision import Exclusion, Verdict
+from schemas.failure import FailureKind
+from schemas.job import InferenceJob
+from schemas.tasks import MODALITIES, input_fault
+from schemas.topics import MODALITY_TOPICS
+
+MOST_CANDIDATES = 3
+"""Offers that a worker may ask, one after the other."""
+
+MOST_EXCLUSIONS = 32
+"""Told one by one in the record; the rest is counted."""
+
+INTERCHANGEABLE = frozenset({"chat-completion", "text-generation", "zero-shot-classification"})
+"""Tasks where another model gives another answer to the same question. Elsewhere it answers another question:
+vectors of two models do not compare, labels of two classifiers differ. There a fallback keeps the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What was decided, without the identity of the job."""
+
+    verdict: Verdict
+    deadline: datetime
+    max_cost_nanousd: int
+    kind: FailureKind | None = None
+    """Why it was refused; None: it was not."""
+    message: str | None = None
+    modality: str | None = None
+    complexity: float | None = None
+    candidates: tuple[Candidate, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+    adapted: dict[str, Any] | None = None
+    bound_by: str | None = None
+
+
+def decide(job: InferenceJob, view: View, *, published: datetime, now: datetime) -> Ruling:
+    """Rule on one job that was published at `published`. Never raises on account of the job's content."""
+    ceiling = view.limits.default_max_cost_nanousd if job.max_cost_nanousd is None else job.max_cost_nanousd
+    frame = _Frame(job, view, job.deadline_at(published), ceiling)
+    if job.task not in MODALITIES:
+        return frame.refuse(FailureKind.UNKNOWN_TASK, f"task {job.task!r} is none of Hugging Face's")
+    fault = input_fault(job.task, job.input)
+    if fault is not None:
+        return frame.refuse(FailureKind.INVALID_INPUT, f"input.{fault}")
+    if frame.deadline <= now:
+        late = int((now - frame.deadline).total_seconds() * 1000)
+        return frame.refuse(
+            FailureKind.DEADLINE_PASSED, f"the deadline passed {late} ms before the decision", "expired"
+        )
+    if MODALITIES[job.task] not in MODALITY_TOPICS:
+        return frame.refuse(FailureKind.NO_CANDIDATE, f"no worker does {MODALITIES[job.task]} tasks yet")
+    return _choose(frame)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    job: InferenceJob
+    view: View
+    deadline: datetime
+    ceiling: int
+
+    def refuse(
+        self,
+        kind: FailureKind,
+        message: str,
+        verdict: Verdict = "rejected",
+        exclusions: Sequence[Exclusion] = (),
+        scored: float | None = None,
+    ) -> Ruling:
+        modality = MODALITIES.get(self.job.task)
+        told = _told(exclusions)
+        return Ruling(verdict, self.deadline, self.ceiling, kind, message[:1000], modality, scored, exclusions=told)
+
+
+def _choose(frame: _Frame) -> Ruling:
+    job, view, catalogue = frame.job, frame.view, frame.view.catalogue
+    model = _model(job, view)
+    if model is not None and model not in catalogue.by_model:
+        return frame.refuse(FailureKind.UNKNOWN_MODEL, f"model {model!r} is not in the catalogue")
+    if job.provider != ANY_PROVIDER and job.provider not in catalogue.providers:
+        known = ", ".join(sorted(catalogue.providers))
+        return frame.refuse(FailureKind.UNKNOWN_PROVIDER, f"provider {job.provider!r} is unknown; known are: {known}")
+
+    wish = Wish.of(job, frame.ceiling)
+    offers = catalogue.by_task.get(job.task, ()) if model is None else catalogue.by_model[model]
+    judged = [fitting(offer, wish, view) for offer in offers]
+    fits = [one for one in judged if isinstance(one, Fit)]
+    refused = [one for one in judged if isinstance(one, Refused)]
+    exclusions = [one.exclusion() for one in refused]
+    if model is None:
+        exclusions += view.standing(job.task)
+    scored = complexity.score(job.task, job.input)
+    if not fits:
+        kind, message = _nobody(wish, model, refused)
+        return frame.refuse(kind, message, exclusions=exclusions, scored=scored)
+
+    options = [
+        Option(index, one.offer.model, one.provider, one.offer.tier, one.expected) for index, one in enumerate(fits)
+    ]
+    ranked = [fits[option.index] for option in view.policy.rank(options, scored)]
+    first = ranked[0]
+    kept, left = _followers(first, ranked[1:], wish)
+    # A model that somebody named was not the policy's choice, and its temperature goes with its choice.
+    warmth = view.policy.temperature(scored) if model is None else None
+    return Ruling(
+        "assigned",
+        frame.deadline,
+        frame.ceiling,
+        modality=MODALITIES[job.task],
+        complexity=scored,
+        candidates=tuple(_candidate(one, wish, first.clamped.max_tokens, view) for one in (first, *kept)),
+        exclusions=_told([*exclusions, *left]),
+        parameters=limits.parameters(job.task, job.input, first.clamped.max_tokens, warmth, view.limits),
+        adapted=limits.adapted(wish.asked, first.clamped, view.limits),
+        bound_by=first.clamped.bound_by,
+    )
+
+
+def _model(job: InferenceJob, view: View) -> str | None:
+    """The catalogue's name of the model that was asked for; None: the policy may choose."""
+    if job.model != "auto":
+        return view.catalogue.resolve(job.model, job.task) or job.model
+    default = view.limits.text_model
+    if default == "auto" or job.task not in estimate.GENERATIVE:
+        return None
+    model = view.catalogue.resolve(default, job.task)
+    return model if any(one.model == model for one in view.catalogue.by_task.get(job.task, ())) else None
+
+
+def _followers(first: Fit, others: Sequence[Fit], wish: Wish) -> tuple[list[Fit], list[Exclusion]]:
+    """The fallbacks behind `first`, and why the others are none.
+
+    All candidates get the same parameters, so a fallback must have room for them, in its context and under the ceiling.
+    """
+    kept: list[Fit] = []
+    left: list[Exclusion] = []
+    beyond = 0
+    for one in others:
+        if one.offer.model != first.offer.model and wish.job.task not in INTERCHANGEABLE:
+            detail = f"answers of {wish.job.task} do not compare with those of {first.offer.model}"
+            left.append(one.exclude(FailureKind.NO_CANDIDATE, detail))
+        elif one.clamped.max_tokens < first.clamped.max_tokens:
+            detail = f"allows {one.clamped.max_tokens} tokens of output, the first {first.clamped.max_tokens}"
+            kind = FailureKind.CONTEXT_EXCEEDED if one.clamped.bound_by == "context" else FailureKind.PRICE_CEILING
+            left.append(one.exclude(kind, detail))
+        elif len(kept) + 1 < MOST_CANDIDATES:
+            kept.append(one)
+        else:
+            beyond += 1
+    if beyond:
+        left.append(summary(beyond, FailureKind.NO_CANDIDATE, f"ranked behind the first {MOST_CANDIDATES}"))
+    return kept, left
+
+
+def _candidate(one: Fit, wish: Wish, max_tokens: int, view: View) -> Candidate:
+    most = estimate.most_cost(
+        one.price, wish.load, max_tokens, ceiling=wish.ceiling, read_timeout_ms=view.limits.read_timeout_ms
+    )
+    return Candidate(
+        model=one.offer.model,
+        provider=one.provider,
+        provider_model=one.offer.provider_model,
+        dialect=one.offer.dialect,
+        base_url=one.offer.base_url or "",
+        price=one.price,
+        max_in_flight=one.offer.max_in_flight,
+        context_tokens=one.offer.context_tokens,
+        estimate_nanousd=min(estimate.expected_cost(one.price, wish.load, max_tokens), most),
+        ceiling_nanousd=most,
+    )
+
+
+def _nobody(wish: Wish, model: str | None, refused: Sequence[Refused]) -> tuple[FailureKind, str]:
+    """The one reason that is told when no offer is left: the one that stopped the offers which came furthest."""
+    job = wish.job
+    what = f"{job.task} by {model or 'any model'}" + (f" at {job.provider}" if job.provider != ANY_PROVIDER else "")
+    closest = max(refused, key=lambda one: one.reached, default=None)
+    if closest is None:
+        return FailureKind.NO_CANDIDATE, f"no model of the catalogue that is served here does {job.task}"
+    if closest.reason == FailureKind.PRICE_CEILING:
+        return closest.reason, quote([one for one in refused if one.reason == closest.reason], wish)
+    same = sum(one.reason == closest.reason for one in refused)
+    return closest.reason, f"{what}: {same} of {len(refused)} offers: {closest.detail}"
+
+
+def _told(exclusions: Sequence[Exclusion]) -> tuple[Exclusion, ...]:
+    rest = len(exclusions) - MOST_EXCLUSIONS
+    if rest <= 0:
+        return tuple(exclusions)
+    return (*exclusions[:MOST_EXCLUSIONS], summary(rest, FailureKind.NO_CANDIDATE, "further ones, not told here"))

@@ -1,0 +1,80 @@
+"""What a decision is made from, beside the job: catalogue, policy and limits, each with its version."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from router.catalogue import Catalogue
+from router.complexity import SCORER
+from router.policies import DEFAULT, POLICIES, Policy
+from runtime.settings import BadSettings, Settings
+from schemas.decision import Exclusion
+from schemas.failure import FailureKind
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The installation's own numbers."""
+
+    text_model: str = "auto"
+    """Model of generating text jobs that ask for `auto`; `auto`: the policy chooses."""
+    max_tokens: int = 8192
+    default_max_tokens: int = 1024
+    temperature: float = 0.7
+    top_p: float = 0.95
+    default_max_cost_nanousd: int = 10_000_000
+    read_timeout_ms: int = 30_000
+
+
+@dataclass(frozen=True)
+class View:
+    """A frozen picture of the world: a decision made twice from the same view is the same decision."""
+
+    catalogue: Catalogue
+    policy: Policy
+    limits: Limits
+    cheap_below: float = 0.4
+    versions: dict[str, str] = field(init=False)
+    """What the decision record names: versions, and in full what has none."""
+    _standing: dict[str, tuple[Exclusion, ...]] = field(init=False, repr=False, default_factory=dict)
+    """Worked out once per task: of the published ones, so bounded."""
+
+    def __post_init__(self) -> None:
+        limits = ",".join(f"{name}={getattr(self.limits, name)}" for name in Limits.__slots__)
+        versions = {
+            "catalogue": self.catalogue.version,
+            "scorer": SCORER,
+            "policy": self.policy.name,
+            "limits": f"{limits},cheap_below={self.cheap_below}",
+        }
+        object.__setattr__(self, "versions", versions)
+
+    def standing(self, task: str) -> tuple[Exclusion, ...]:
+        """The offers that are no choice for any job of `task`, told once with their number, not row by row."""
+        known = self._standing.get(task)
+        if known is None:
+            counts = Counter(reason for offer in self.catalogue.offers if (reason := offer.never(task)))
+            rows = (summary(count, FailureKind.NO_CANDIDATE, reason) for reason, count in sorted(counts.items()))
+            known = self._standing[task] = tuple(rows)
+        return known
+
+
+def summary(count: int, reason: FailureKind, detail: str) -> Exclusion:
+    """Several offers that were excluded for one reason."""
+    return Exclusion(model=f"({count} offers)", provider="*", reason=reason, detail=detail)
+
+
+def view_of(settings: Settings, catalogue: Catalogue, policy: str = DEFAULT) -> View:
+    """The view of an installation. Raises `BadSettings` where its default model is none of the catalogue's."""
+    model = settings.text_model
+    if model != "auto" and model not in catalogue.by_model and model not in catalogue.aliases:
+        raise BadSettings(f"NOVIX_TEXT_MODEL={model[:200]!r}: must be `auto` or a model of the catalogue")
+    limits = Limits(
+        text_model=model,
+        max_tokens=settings.max_tokens,
+        default_max_tokens=settings.default_max_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        default_max_cost_nanousd=settings.default_max_cost_nanousd,
+        read_timeout_ms=int(settings.read_timeout_s * 1000),
+    )
+    return View(catalogue, POLICIES[policy](settings), limits, settings.cheap_below)

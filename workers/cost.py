@@ -1,0 +1,64 @@
+"""What a call costs: units times prices, in integer nano-dollars. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from schemas.assignment import Price
+from schemas.base import MAX_NANOUSD
+from schemas.result import CostSource
+from workers.exchange import COMPUTE_MS, INPUT_TOKENS, OUTPUT_TOKENS
+
+LEAST_CERTAIN: tuple[CostSource, ...] = ("estimated", "computed", "provider", "none")
+"""Of several charges together, the source that is told is the first of these that any of them has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one call costs, and how we know."""
+
+    nanousd: int = 0
+    source: CostSource = "none"
+
+
+def charge(
+    usage: Mapping[str, int],
+    price: Price,
+    *,
+    told_nanousd: int | None = None,
+    estimate: Mapping[str, int] | None = None,
+) -> Charge:
+    """The cost of an answered call.
+
+    `ceil((input_tokens * price_in + output_tokens * price_out) / 1_000_000) + compute_ms * price_ms`, token prices
+    being for a million. A unit that has a price and was not reported is taken from `estimate`, and the source says so.
+    What the provider itself tells wins. Without a known price the cost is not known: source `none`.
+    """
+    if told_nanousd is not None:
+        return Charge(_bounded(told_nanousd), "provider")
+    if not price.is_known:
+        return Charge()
+    priced = {
+        INPUT_TOKENS: price.input_nanousd_per_million_tokens,
+        OUTPUT_TOKENS: price.output_nanousd_per_million_tokens,
+        COMPUTE_MS: price.nanousd_per_compute_ms,
+    }
+    guessed = estimate or {}
+    missing = [unit for unit, each in priced.items() if each and unit not in usage]
+    units = {unit: usage.get(unit, guessed.get(unit, 0)) for unit in priced}
+    tokens = units[INPUT_TOKENS] * priced[INPUT_TOKENS] + units[OUTPUT_TOKENS] * priced[OUTPUT_TOKENS]
+    total = -(-tokens // 1_000_000) + units[COMPUTE_MS] * priced[COMPUTE_MS]
+    return Charge(_bounded(total), "estimated" if missing else "computed")
+
+
+def together(charges: Iterable[Charge]) -> Charge:
+    """Several calls of one job: their sum, and the least certain of their sources."""
+    listed = list(charges)
+    sources = {one.source for one in listed}
+    return Charge(
+        _bounded(sum(one.nanousd for one in listed)), next((one for one in LEAST_CERTAIN if one in sources), "none")
+    )
+
+
+def _bounded(nanousd: int) -> int:
+    """Within what a record can carry. A provider's claim of more than a million dollars is not believed further."""
+    return max(0, min(nanousd, MAX_NANOUSD))
