@@ -52,7 +52,8 @@ def make_venv() -> Path:
     python = VENV / "bin" / "python"
     same = python.exists() and (VENV / "bin" / "pip").exists()
     if same:
-        asked = subprocess.run([python, "-c", "import sys; print(sys.version, sys.prefix)"], capture_output=True, text=True)
+        ask = [python, "-c", "import sys; print(sys.version, sys.prefix)"]
+        asked = subprocess.run(ask, capture_output=True, text=True, check=False)
         same = asked.returncode == 0 and asked.stdout.strip() == f"{sys.version} {VENV}"
     if not same:
         print(f"install: making .venv with Python {platform.python_version()}")
@@ -69,13 +70,14 @@ def main() -> None:
     pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input")
     text = LOCK.read_text()
     size = re.search(r"^# bytes: (\d+)$", text, re.MULTILINE)
-    told = f"{text.count('==')} packages, at most {int(size[1]) / 1e6:.0f} MB" if size else f"{text.count('==')} packages"
-    print(f"install: {told}, from the index that pip is set to (less what pip has cached); about a minute", flush=True)
+    megabytes = int(size[1]) / 1e6 if size else 0
+    print(f"install: {text.count('==')} packages, {megabytes:.0f} MB to download less what pip has cached", flush=True)
     if locked_here():
         run(*pip, "--require-hashes", "--only-binary", ":all:", "-r", LOCK)
         run(*pip, "--no-deps", "--no-build-isolation", "--editable", ROOT)
     else:
-        here = f"{platform.system()} {platform.machine()}, {platform.python_implementation()} {platform.python_version()}"
+        python_here = f"{platform.python_implementation()} {platform.python_version()}"
+        here = f"{platform.system()} {platform.machine()}, {python_here}"
         print(f"install: requirements.lock is for {LOCKED_FOR}; this is {here}: resolving pyproject.toml instead,")
         print("install: so versions may be newer than those that the tests ran with", flush=True)
         run(*pip, "--editable", f"{ROOT}[sandbox,test,dev]")

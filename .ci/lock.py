@@ -20,7 +20,7 @@ PARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("test", ("sandbox", "test"), "what the tests need"),
     ("dev", ("sandbox", "test", "dev"), "checks, and the build backend"),
 )
-"""Part of the lock, the extras that it and the parts above it stand for, its meaning. The Dockerfile takes the first."""
+"""Part of the lock, the extras that it and the parts above stand for, its meaning. The Dockerfile takes the first."""
 
 HEADER = f"""\
 # Every package that `make install` puts into .venv, with the sha256 of the wheels that may be used.

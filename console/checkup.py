@@ -13,7 +13,7 @@ from typing import Literal
 
 from console.exits import CommandError
 from console.kafka import connected
-from console.world import read_world
+from console.world import LOOPBACK, USUAL_PORT, read_world
 from runtime.settings import Loaded
 from sandbox.kafka.java import OLDEST_JAVA, major, version_in_banner
 from sandbox.kafka.process import is_free, is_ours
@@ -134,12 +134,10 @@ def _world(home: Path) -> Finding:
 
 
 def _port(loaded: Loaded) -> Finding:
-    from console.supervisor import CONSOLE_PORT, HOST
-
-    port = loaded.settings.console_port or CONSOLE_PORT
+    port = loaded.settings.console_port or USUAL_PORT
     world = read_world(loaded.settings.home)
     page = world.process("console") if world is not None else None
-    if is_free(HOST, port) or (page is not None and page.address.endswith(f":{port}")):
+    if is_free(LOOPBACK, port) or (page is not None and page.address.endswith(f":{port}")):
         return Finding("port of the pages", "ok", str(port))
     if loaded.settings.console_port:
         return Finding("port of the pages", "missing", f"{port} is taken", "NOVIX_CONSOLE_PORT=0")

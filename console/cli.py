@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from console.commands import config, doctor, jobs, results, schema, services, topics, why, world
+from console.commands import config, demo, doctor, jobs, results, schema, services, topics, why, world
 from console.exits import MEANINGS
 
 EPILOG = "Exit codes: " + "; ".join(f"{int(code)} {meaning}" for code, meaning in MEANINGS.items()) + "."
@@ -24,6 +24,7 @@ SYSTEM, WORK, LOOK = "A world on this machine", "Jobs and results", "Settings an
 app.command("up", rich_help_panel=SYSTEM)(world.up)
 app.command("status", rich_help_panel=SYSTEM)(world.status)
 app.command("down", rich_help_panel=SYSTEM)(world.down)
+app.command("demo", rich_help_panel=SYSTEM)(demo.demo)
 app.command("doctor", rich_help_panel=SYSTEM)(doctor.doctor)
 app.command("router", rich_help_panel=SYSTEM)(services.router)
 app.command("worker", rich_help_panel=SYSTEM)(services.worker)

@@ -38,6 +38,8 @@ class JobRow:
     error_kind: str | None = None
     partition: int | None = None
     offset: int | None = None
+    written_ms: int | None = None
+    """When the lane's transaction wrote the result."""
     decision: str | None = None
     result: str | None = None
 
@@ -70,23 +72,17 @@ def facts_of(topic: str, partition: int, offset: int, timestamp_ms: int, value: 
         facts.records.extend(row for span in facts.spans if (row := _record_of(span)) is not None)
         return facts
     document = _object(value)
+    told: list[JobRow | None] = []
     if topic == JOBS.name:
-        rows = [_arrived(document, partition, offset, timestamp_ms)]
+        told = [_arrived(document, partition, offset, timestamp_ms)]
     elif topic == DECISIONS.name:
         batch = document.get("decisions")
-        rows = (
-            [_decided(item, timestamp_ms) for item in batch if isinstance(item, dict)]
-            if isinstance(batch, list)
-            else []
-        )
+        told = [_decided(_dict(item), timestamp_ms) for item in batch] if isinstance(batch, list) else []
     elif topic == RESULTS.name:
-        rows = [_ended(document, timestamp_ms)]
-    else:
-        rows = []
-    for row in rows:
-        if row is not None:
-            facts.jobs.append(row)
-            facts.records.append(RecordRow(topic, partition, offset, row.tenant, row.job_id))
+        told = [_ended(document, timestamp_ms)]
+    facts.jobs.extend(row for row in told if row is not None)
+    if topic != DECISIONS.name:  # a batch belongs to many jobs
+        facts.records.extend(RecordRow(topic, partition, offset, row.tenant, row.job_id) for row in facts.jobs)
     return facts
 
 
@@ -157,6 +153,7 @@ def _ended(result: dict[str, Any], timestamp_ms: int) -> JobRow | None:
         error_kind=_text(_dict(result.get("error")).get("kind")),
         partition=_int(received.get("partition")),
         offset=_int(received.get("offset")),
+        written_ms=timestamp_ms,
         result=codec.encode(result).decode(),
     )
 

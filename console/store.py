@@ -25,13 +25,24 @@ PRUNE_EVERY = 1_000
 
 JOB_COLUMNS = (
     "tenant, job_id, submission, rank, status, task, asked_model, model, provider, cost_nanousd, total_ms, attempts, "
-    "published_ms, changed_ms, trace_id, error_kind, partition, offset, decision, result"
+    "published_ms, changed_ms, trace_id, error_kind, partition, offset, written_ms, decision, result"
 )
-_SAID_LAST = ("model", "provider", "total_ms", "error_kind", "decision", "result", "trace_id", "task", "asked_model")
+_SAID_LAST = (
+    "model",
+    "provider",
+    "total_ms",
+    "error_kind",
+    "written_ms",
+    "decision",
+    "result",
+    "trace_id",
+    "task",
+    "asked_model",
+)
 # A record of the jobs topic may be a duplicate; decisions and results name the record that counts.
 _RECEIVED = ("published_ms", "partition", "offset")
 _UPSERT = f"""
-INSERT INTO job ({JOB_COLUMNS}) VALUES (?{", ?" * 19})
+INSERT INTO job ({JOB_COLUMNS}) VALUES (?{", ?" * 20})
 ON CONFLICT DO UPDATE SET
     status = CASE WHEN excluded.rank > rank THEN excluded.status ELSE status END,
     {
@@ -46,6 +57,10 @@ ON CONFLICT DO UPDATE SET
     changed_ms = CASE WHEN excluded.rank > rank THEN excluded.changed_ms ELSE changed_ms END,
     rank = max(rank, excluded.rank)
 """  # noqa: S608 - column names of ours
+_LATE = """
+UPDATE job SET asked_model = coalesce(asked_model, ?), task = coalesce(task, ?)
+WHERE tenant = ? AND job_id = ? AND partition = ? AND offset = ?
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +137,21 @@ class Store:
         return rows
 
     def _put(self, job: JobRow) -> None:
-        if job.rank == QUEUED and self._knows_other_submission(job):
-            return  # which of them it begins, only the router knows
+        if job.rank == QUEUED and self._knows(job):
+            # A duplicate, a later submission, or late: which of them it is only the router knows.
+            self._writer.execute(_LATE, (job.asked_model, job.task, job.tenant, job.job_id, job.partition, job.offset))
+            return
         self._writer.execute(
             _UPSERT,
             (
                 job.tenant, job.job_id, job.submission or 1, job.rank, job.status, job.task, job.asked_model, job.model,
                 job.provider, job.cost_nanousd or 0, job.total_ms, job.attempts or 0, job.published_ms, job.changed_ms,
-                job.trace_id, job.error_kind, job.partition, job.offset, job.decision, job.result,
+                job.trace_id, job.error_kind, job.partition, job.offset, job.written_ms, job.decision, job.result,
             ),
         )  # fmt: skip
 
-    def _knows_other_submission(self, job: JobRow) -> bool:
-        query = "SELECT 1 FROM job WHERE tenant = ? AND job_id = ? AND (submission > 1 OR partition IS NOT NULL)"
+    def _knows(self, job: JobRow) -> bool:
+        query = "SELECT 1 FROM job WHERE tenant = ? AND job_id = ?"
         return self._writer.execute(query, (job.tenant, job.job_id)).fetchone() is not None
 
     def _prune(self) -> None:

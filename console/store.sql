@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS job (
     error_kind TEXT,
     partition INTEGER,                  -- where its producer wrote it
     offset INTEGER,
+    written_ms INTEGER,                 -- when the lane's transaction wrote the result
     decision TEXT,                      -- JSON as it was on the topic
     result TEXT,
     PRIMARY KEY (tenant, job_id, submission)

@@ -20,7 +20,9 @@ from console.broker import Broker
 from console.exits import CommandError, Exit
 from console.kafka import connected
 from console.world import (
+    LOOPBACK,
     STEADY_AFTER_S,
+    USUAL_PORT,
     BrokerChoice,
     HfChoice,
     Phase,
@@ -44,8 +46,6 @@ from sandbox.kafka.home import BrokerError
 from sandbox.kafka.process import free_port, is_free, send, spawn, tail
 from schemas.topics import TOPICS
 
-HOST = "127.0.0.1"
-CONSOLE_PORT = 8484
 HEALTHY_WITHIN_S = 90.0
 DEATHS_BEFORE_GIVING_UP = 4
 """Of one process before the world has stood once: its fault will not go away by itself."""
@@ -105,8 +105,8 @@ class Supervisor:
     async def _rise(self) -> None:
         environment: dict[str, str] = {}
         if self._plan.local_hf:
-            port = free_port(HOST, random.Random())  # noqa: S311 - it chooses a port, not a secret
-            environment |= hf_variables(f"http://{HOST}:{port}", self._loaded)
+            port = free_port(LOOPBACK, random.Random())  # noqa: S311 - it chooses a port, not a secret
+            environment |= hf_variables(f"http://{LOOPBACK}:{port}", self._loaded)
             self._keep(hugging_face(self._home, self._loaded.settings.cache, port))
         if self._plan.local_broker:
             self._broker = Broker(self._loaded.settings, self._broker_choice, self._say)
@@ -157,15 +157,15 @@ class Supervisor:
 
     def _ports(self) -> dict[str, int]:
         dice = random.Random()  # noqa: S311 - it chooses ports, not secrets
-        wanted = self._loaded.settings.console_port or CONSOLE_PORT
-        page = wanted if is_free(HOST, wanted) else free_port(HOST, dice)
+        wanted = self._loaded.settings.console_port or USUAL_PORT
+        page = wanted if is_free(LOOPBACK, wanted) else free_port(LOOPBACK, dice)
         if self._loaded.settings.console_port and page != wanted:
             raise CommandError(
                 f"NOVIX_CONSOLE_PORT={wanted}: somebody else listens there; choose another, or 0", Exit.USAGE
             )
         ports = {"console": page}
         for name in ("router", "worker-text"):
-            ports[name] = free_port(HOST, dice, other_than=page)
+            ports[name] = free_port(LOOPBACK, dice, other_than=page)
         return ports
 
     # Keeping alive

@@ -18,6 +18,9 @@ HfChoice = Literal["auto", "local", "real"]
 BrokerChoice = Literal["local", "container"]
 
 SANDBOX_TOKEN = "hf_sandbox"  # noqa: S105 - the local Hugging Face takes any token; this one opens nothing else
+LOOPBACK = "127.0.0.1"
+USUAL_PORT = 8484
+"""Of the pages, unless the user names one or somebody else has it."""
 LONGEST_RESTART_S = 10.0
 STEADY_AFTER_S = 10.0
 """A process that lived this long was well: its next restart is quick again."""

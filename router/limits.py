@@ -35,13 +35,12 @@ def clamp(asked: int | None, offer: Offer, load: Load, ceiling: int, limits: Lim
     The tightest limit is the one that is named. Negative: not even the input fits.
     """
     wanted = limits.default_max_tokens if asked is None else asked
-    rooms = [(limits.max_tokens, "cap")]
-    if offer.context_tokens is not None:
-        rooms.append((offer.context_tokens - load.context_tokens, "context"))
-    if offer.price is not None:
-        affordable = estimate.affordable_tokens(offer.price, load, ceiling)
-        rooms += [] if affordable is None else [(affordable, "money")]
-    room, name = min(rooms, key=lambda one: one[0])
+    room, name = limits.max_tokens, "cap"
+    if offer.context_tokens is not None and offer.context_tokens - load.context_tokens < room:
+        room, name = offer.context_tokens - load.context_tokens, "context"
+    affordable = None if offer.price is None else estimate.affordable_tokens(offer.price, load, ceiling)
+    if affordable is not None and affordable < room:
+        room, name = affordable, "money"
     if room < wanted:
         return Clamped(room, name)
     return Clamped(wanted, None if asked is None else "job")

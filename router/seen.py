@@ -1,10 +1,11 @@
-"""The identities that a router lane has decided: an SQLite cache of decisions[p], with the open transaction laid over it.
+"""The identities that a router lane has decided: an SQLite cache of decisions[p], the open transaction laid over it.
 
-The log is the truth. The file only saves reading it again: what it holds is a fold of committed decisions up to a cursor,
-rows and cursor written together. It is thrown away and folded anew from the beginning when it is damaged, or when the last
+The log is the truth. The file only saves reading it again: it holds a fold of committed decisions up to a cursor, rows
+and cursor written together. It is thrown away and folded anew from the beginning when it is damaged, or when the last
 record that it folded is not in the log any more (another cluster, a topic made again).
 """
 
+import asyncio
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from runtime.ports import LogReader
 from schemas.topics import DECISIONS
 
 NEWEST = 64
-"""Submissions of one identity that are looked at: an id that is rejected and sent again for ever must stay cheap."""
+"""Submissions of one identity that are looked at: an id that is rejected again and again must stay cheap."""
 
 PRUNE_EVERY = 1_000
 
@@ -24,8 +25,8 @@ CREATE TABLE IF NOT EXISTS seen (
     seq INTEGER PRIMARY KEY, identity TEXT NOT NULL, submission INTEGER NOT NULL,
     digest TEXT NOT NULL, rejected INTEGER NOT NULL, decision_id TEXT NOT NULL, UNIQUE (identity, submission));
 CREATE TABLE IF NOT EXISTS folded (
-    one INTEGER PRIMARY KEY CHECK (one = 1), cursor INTEGER NOT NULL, offset INTEGER NOT NULL, decision_id TEXT NOT NULL,
-    boot TEXT NOT NULL);
+    one INTEGER PRIMARY KEY CHECK (one = 1), cursor INTEGER NOT NULL, offset INTEGER NOT NULL,
+    decision_id TEXT NOT NULL, boot TEXT NOT NULL);
 """
 _INSERT = (
     "INSERT OR REPLACE INTO seen (identity, submission, digest, rejected, decision_id) "
@@ -74,11 +75,15 @@ def standing(newest_first: list[Entry], digest: str, decision_id: str) -> Standi
     return Duplicate(last.submission) if last.digest == digest else Conflict(last.submission)
 
 
+class NotFolded(Exception):
+    """The cache does not hold the whole log: nothing may be decided from it before it is rebuilt."""
+
+
 class Seen:
     """The decided identities of one lane. One owner: the lane's handler.
 
-    `lookup` sees what is committed and what `note` added since; `committed` moves notes into the file. Whoever drops this
-    object drops the notes of the open transaction with it, as the lane must when a transaction fails.
+    `lookup` sees what is committed and what `note` added since; `committed` moves notes into the file. Whoever drops
+    this object drops the notes of the open transaction with it, as the lane must when a transaction fails.
     """
 
     def __init__(self, path: Path, most: int) -> None:
@@ -88,6 +93,8 @@ class Seen:
         self._noted: dict[str, list[Entry]] = {}
         self._since_checkpoint = 0
         self._pending: fold.Cursor | None = None
+        self._whole = False
+        self._rebuilding = asyncio.Lock()
 
     @classmethod
     async def open(cls, folder: Path, name: str, partition: int, log: LogReader, most: int) -> "Seen":
@@ -95,7 +102,6 @@ class Seen:
 
         Raises `fold.UnreadableDecisions` when the log itself holds something that no router wrote.
         """
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         seen = cls(folder / f"{name}.{partition}.sqlite", most)
         try:
             await seen._catch_up(partition, log)
@@ -105,7 +111,9 @@ class Seen:
         return seen
 
     def lookup(self, identity: str, digest: str, decision_id: str) -> Standing:
-        """Where a job stands. Raises `sqlite3.DatabaseError` for a damaged file: `discard`, and open anew."""
+        """Where a job stands. Raises `sqlite3.DatabaseError` or `NotFolded` where the file is damaged: `rebuild` it."""
+        if not self._whole:
+            raise NotFolded
         rows = self._connection().execute(
             "SELECT identity, submission, digest, rejected, decision_id FROM seen WHERE identity = ? "
             "ORDER BY submission DESC LIMIT ?",
@@ -137,8 +145,8 @@ class Seen:
     async def checkpoint(self, partition: int, log: LogReader, every: int) -> None:
         """Now and then, note how far the log is folded by now, so that the next opening need not read it again.
 
-        This lane alone writes to the partition, and one transaction after the other. So once the next `committed` has been
-        told, every record before the end that is read here has been told as well: only then is the cursor moved.
+        This lane alone writes to the partition, and one transaction after the other. So once the next `committed` has
+        been told, every record before the end that is read here has been told as well: only then does the cursor move.
         """
         if self._since_checkpoint < every or self._pending is not None:
             return
@@ -159,28 +167,34 @@ class Seen:
             self._db.close()
             self._db = None
         self._pending = None
+        self._whole = False
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
     async def rebuild(self, partition: int, log: LogReader) -> None:
         """After damage: delete the file and fold the log again. Notes of the open transaction stay."""
-        self.discard()
-        await self._catch_up(partition, log)
+        self._whole = False
+        async with self._rebuilding:
+            if not self._whole:
+                self.discard()
+                await self._catch_up(partition, log)
 
     async def _catch_up(self, partition: int, log: LogReader) -> None:
         first, end = await log.bounds(DECISIONS.name, partition)
         cursor = self._cursor()
-        if cursor is not None and not await fold.still_there(log, partition, cursor, first, end):
-            self.discard()
+        if cursor is None or not await fold.still_there(log, partition, cursor, first, end):
+            self.discard()  # without a cursor too: rows may stand there whose log nobody can name
             cursor = None
         start = first if cursor is None else cursor.next
         async for entries, reached in fold.read(log, partition, start, end):
             with self._connection() as db:
                 self._insert(db, entries)
                 self._move_cursor(db, reached)
+        self._whole = True
 
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._db = sqlite3.connect(self._path, timeout=5.0)
             # WAL without fsync: after a kill the file is whole; after a power cut it may not be, and is checked.
             self._db.execute("PRAGMA journal_mode = WAL")

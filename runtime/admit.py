@@ -4,7 +4,7 @@ import asyncio
 
 
 class Window:
-    """Counts admitted records, and their bytes, until they are settled. The bound of what a process works on at once."""
+    """Counts admitted records, and their bytes, until they are settled: it bounds what a process works on at once."""
 
     def __init__(self, size: int, size_bytes: int = 67_108_864) -> None:
         self.size = size

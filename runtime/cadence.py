@@ -18,8 +18,8 @@ class Cadence:
         """How long to let settled records gather before the next transaction.
 
         `previous` is the last wait, `committed` how many records it gathered, `since_last` the time since that
-        transaction ended. An idle lane waits nothing; the wait doubles while it gathers more than one record a wait, and
-        halves when it does not.
+        transaction ended. An idle lane waits nothing; the wait doubles while it gathers more than one record a wait,
+        and halves when it does not.
         """
         if since_last > self.longest:
             return timedelta(0)

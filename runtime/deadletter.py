@@ -3,10 +3,19 @@
 from runtime.ports import LaneId, Outgoing, Record
 from schemas import headers
 from schemas.failure import FailureKind
-from schemas.topics import DLQ
+from schemas.headers import Headers
+from schemas.topics import DLQ, RECORD_LIMIT_BYTES
 
 KEPT_HEADERS_BYTES = 65_536
 """Of the original headers; more would make a dead letter that no topic takes."""
+KEPT_KEY_BYTES = 65_536
+LETTER_BYTES = RECORD_LIMIT_BYTES - 2_048
+"""Of a whole dead letter. A record that came compressed may be far larger than its topic's limit."""
+SHORT_LETTER_BYTES = 524_288
+"""Of the dead letter of a record that led to one which its topic refused: that may have been the dead letter itself."""
+_FRAME_BYTES = 12
+"""Around a header in a record, at most."""
+_OURS = (headers.HAS_RESULT, headers.KEPT)
 
 
 def dead_letter(
@@ -15,15 +24,12 @@ def dead_letter(
 ) -> Outgoing:  # fmt: skip
     """The dead letter of `record`: key, value and headers untouched, with `__dlq.errors.*` after KIP-1191 beside them.
 
-    Headers beyond 64 KiB are left out from the first that does not fit on. The message names sizes and limits, never content.
+    What no topic would take is left out: headers beyond 64 KiB from the first that does not fit on, a key beyond
+    64 KiB, and the end of a value that makes the whole larger than `LETTER_BYTES`, of which the header `novix.kept`
+    tells. So are headers that the record brought under the names of ours: nobody else says why it is here. The message
+    names sizes and limits, never content.
     """
-    kept: list[tuple[str, bytes]] = []
-    size = 0
-    for name, value in record.headers:
-        size += len(name) + len(value or b"")
-        if size > KEPT_HEADERS_BYTES:
-            break
-        kept.append((name, value))
+    kept = _kept(record.headers)
     told = {
         headers.DLQ_TOPIC: record.topic,
         headers.DLQ_PARTITION: str(record.partition),
@@ -35,4 +41,28 @@ def dead_letter(
         headers.HAS_RESULT: "true" if has_result else "",
     }
     ours = tuple((name, text.encode(errors="replace")) for name, text in told.items() if text)
-    return Outgoing(DLQ.name, record.key, record.value, (*kept, *ours))
+    key = record.key if len(record.key or b"") <= KEPT_KEY_BYTES else None
+    limit = SHORT_LETTER_BYTES if kind is FailureKind.OUTPUT_TOO_LARGE else LETTER_BYTES
+    room = limit - len(key or b"") - _bytes_of(kept) - _bytes_of(ours)
+    value = record.value
+    if value is not None and len(value) > room:
+        ours = (*ours, (headers.KEPT, f"{room} of {len(value)} bytes".encode()))
+        value = value[:room]
+    return Outgoing(DLQ.name, key, value, (*kept, *ours))
+
+
+def _kept(original: Headers) -> Headers:
+    kept: list[tuple[str, bytes]] = []
+    size = 0
+    for name, value in original:
+        if name.startswith(headers.DLQ_PREFIX) or name in _OURS:
+            continue
+        size += _bytes_of([(name, value)])
+        if size > KEPT_HEADERS_BYTES:
+            break
+        kept.append((name, value))
+    return tuple(kept)
+
+
+def _bytes_of(some: Headers | list[tuple[str, bytes]]) -> int:
+    return headers.size_of(some) + _FRAME_BYTES * len(some)

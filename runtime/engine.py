@@ -155,9 +155,9 @@ class Engine:
                 return decided
             if self.draining:
                 raise Abandoned
-            work.sleeping = True
+            work.lease.waiting = True
             await self._clock.sleep(wait_before(decided, self._clock.now()).total_seconds())
-            work.sleeping = False
+            work.lease.waiting = False
             work.delivery = replace(work.delivery, attempt=work.delivery.attempt + 1, memo=decided.memo)
 
     def _abandon(self, work: Work) -> None:
@@ -195,9 +195,8 @@ class Engine:
         for partition in held:
             self._member.pause(partition)
         if not self.draining:
-            running = [
-                work.task for p in held for work in self.runners[p].works.values() if work.task and not work.sleeping
-            ]
+            works = [work for partition in held for work in self.runners[partition].works.values()]
+            running = [work.task for work in works if work.task is not None and not work.lease.waiting]
             if running:
                 await asyncio.wait(running, timeout=REVOKE_WAIT_S)
         await self._close_lanes(held)
@@ -236,14 +235,12 @@ class Engine:
     async def _drain_all(self) -> None:
         """Stop admitting; let calls in flight end and be committed; leave the rest to the next owner."""
         self.draining = True
-        self._app.drain()
-        for works in [runner.works for runner in self.runners.values()]:
-            for work in [*works.values()]:
-                if work.sleeping:
-                    work.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._drain.total_seconds()):
-                while any(runner.works for runner in self.runners.values()):
+                while works := [work for runner in self.runners.values() for work in runner.works.values()]:
+                    for work in works:
+                        if work.lease.waiting:
+                            work.cancel()
                     await asyncio.sleep(0.02)
 
     def describe(self) -> dict[str, object]:

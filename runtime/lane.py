@@ -6,11 +6,10 @@ from dataclasses import replace
 
 from runtime.outcome import Done, GiveUp, LaneHandler
 from runtime.ports import LaneId
-from runtime.progress import BITMAP_BUDGET, Progress, encode_finished
+from runtime.progress import Progress
 from runtime.tracker import Tracker
 from runtime.work import Work
 from schemas.failure import FailureKind
-
 
 CROWD_BYTES = 4_194_304
 """Of records that wait: they make a transaction begin at once, and bound what it holds."""
@@ -57,15 +56,9 @@ class Lane:
 
     @property
     def full(self) -> bool:
-        """Nothing more may be read: the window or the room for the bitmap is used up, or transactions lag behind."""
+        """Nothing more may be read: the window is used up, or transactions lag behind."""
         waiting = len(self.pending) >= 4 * self._crowd or self.pending_bytes >= 4 * CROWD_BYTES
-        return waiting or self.tracker.full or self._bitmap_full()
-
-    def _bitmap_full(self) -> bool:
-        finished = self.tracker.finished
-        if len(finished) < BITMAP_BUDGET // 4:  # a finished offset costs at most some four characters: cheap first
-            return False
-        return len(encode_finished(self.tracker.committable(), finished)) >= BITMAP_BUDGET
+        return waiting or self.tracker.full
 
 
 def size_of(work: Work) -> int:
@@ -74,8 +67,13 @@ def size_of(work: Work) -> int:
 
 
 def shrink(done: Done, size_bytes: int) -> Done:
-    """The outcome instead of one whose record is too large for its topic. Never has a record of that size itself."""
+    """The outcome instead of one whose record is too large for its topic. Never has a record of that size itself.
+
+    The refused record may be a dead letter: `OUTPUT_TOO_LARGE` has a short one.
+    """
     if done.shrunk is not None:
         return replace(done.shrunk(size_bytes), shrunk=None)
     message = f"a record of {size_bytes} bytes is larger than its topic takes"
+    if isinstance(done, GiveUp):
+        message += f"; the job gave up with {done.kind}"
     return GiveUp(FailureKind.OUTPUT_TOO_LARGE, message, facts=done.facts)

@@ -109,7 +109,3 @@ class Application(Protocol):
     async def open_lane(self, lane: LaneId, log: LogReader) -> LaneHandler:
         """Make ready for one lane. Called after its producer has fenced every predecessor."""
         ...
-
-    def drain(self) -> None:
-        """The process is told to stop: whoever waits to begin a call raises `Abandoned`; calls in flight go on."""
-        ...

@@ -108,9 +108,13 @@ class RecordTooLarge(Exception):
 
 @dataclass(slots=True)
 class Lease:
-    """Whether the partition of a delivery is still held. Looked at right before a paid call."""
+    """What engine and handler tell each other about a delivery while it is worked on."""
 
     held: bool = True
+    """The engine's: the partition is still this process's. A handler looks right before a paid call."""
+    waiting: bool = False
+    """The handler's: it waits for a slot, a breaker or its next attempt, and nothing is lost if it is cancelled. A process
+    that drains cancels who waits and lets the others end."""
 
 
 @dataclass(frozen=True, slots=True)

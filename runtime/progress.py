@@ -1,23 +1,33 @@
 """What travels in the commit metadata: the audit chain's head and which offsets above the committed one are finished.
 
 Wire form, at most 4,096 characters (Kafka's default `offset.metadata.max.bytes` counts characters):
-`n1,<sequence>,<head>,<kind><base85>` where kind is `b` (bitset) or `r` (runs), both deflated, over offsets relative to the
-committed one. The idea of finished offsets in the metadata is that of Confluent's Parallel Consumer.
+`n1,<sequence>,<head>,<kind><base85>` where kind is `b` (bitset) or `r` (runs), both deflated, over offsets relative to
+the committed one. The idea of finished offsets in the metadata is that of Confluent's Parallel Consumer.
 """
 
 import base64
+import re
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 METADATA_LIMIT = 4_096
-BITMAP_BUDGET = 3_000
-"""Characters of the bitmap at which a lane stops admitting: three quarters of what fits beside sequence and head."""
-WINDOW = 20_000
-"""Offsets above the committed one that may be finished: further ahead a lane does not read."""
+WINDOW = 15_000
+"""Offsets above the committed one at which a lane stops reading.
+
+The metadata then fits whatever is finished: one poll may bring 10,000 records more, and a bitset of 25,000 bits that
+does not deflate at all has 3,125 bytes, 3,920 characters with deflate's frame, beside 90 of sequence and head.
+"""
+MAX_PACKED_BYTES = 131_072
+"""Largest inflated bitmap that is read, and largest bitset that is written: where gaps in the log reach further, only
+runs are."""
+MAX_FINISHED = 1_048_576
+"""Offsets that a bitmap may hold: bounds what damaged metadata can cost."""
 _TAG = "n1"
 GENESIS = "0" * 64
 """Head of an audit chain before its first batch."""
+_NUMBER = re.compile("[0-9]{1,19}")
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 class UnknownProgress(ValueError):
@@ -48,7 +58,7 @@ def decode(base: int, metadata: str) -> Progress:
     if not metadata:
         return Progress()
     parts = metadata.split(",", 3)
-    if len(parts) != 4 or parts[0] != _TAG or not parts[1].isdigit() or len(parts[2]) != len(GENESIS):
+    if len(parts) != 4 or parts[0] != _TAG or not _NUMBER.fullmatch(parts[1]) or not _HASH.fullmatch(parts[2]):
         raise UnknownProgress(f"commit metadata of {len(metadata)} characters is not of the form {_TAG!r}")
     try:
         return Progress(int(parts[1]), parts[2], frozenset(decode_finished(base, parts[3])))
@@ -63,15 +73,18 @@ def encode_finished(base: int, finished: Iterable[int]) -> str:
         return ""
     if ahead[0] < 0:
         raise ValueError(f"offset {base + ahead[0]} is below the committed offset {base}")
-    return min((_pack("b", _bitset(ahead)), _pack("r", _runs(ahead))), key=len)
+    runs = _pack("r", _runs(ahead))
+    return min(_pack("b", _bitset(ahead)), runs, key=len) if ahead[-1] < 8 * MAX_PACKED_BYTES else runs
 
 
 def decode_finished(base: int, text: str) -> set[int]:
-    """The offsets that `encode_finished(base, ...)` wrote."""
+    """The offsets that `encode_finished(base, ...)` wrote. Raises ValueError or zlib.error for other text."""
     if not text:
         return set()
     inflater = zlib.decompressobj()
-    packed = inflater.decompress(base64.b85decode(text[1:]), 8 * WINDOW)
+    packed = inflater.decompress(base64.b85decode(text[1:]), MAX_PACKED_BYTES)
+    if not inflater.eof or inflater.unused_data:  # a part of what is finished would be done again
+        raise ValueError("cut short, too long, or followed by something else")
     if text[0] == "b":
         return {base + index * 8 + bit for index, byte in enumerate(packed) for bit in range(8) if byte >> bit & 1}
     if text[0] == "r":
@@ -109,11 +122,13 @@ def _unrun(base: int, packed: bytes) -> set[int]:
     for byte in packed:
         value |= (byte & 0x7F) << shift
         shift += 7
+        if shift > 63:
+            raise ValueError("a run of more than 63 bits")
         if byte & 0x80:
             continue
-        if value > WINDOW * 8:
-            raise ValueError("a run longer than the window")
         if is_finished:
+            if len(finished) + value > MAX_FINISHED:
+                raise ValueError("more finished offsets than a lane can have")
             finished.update(range(at, at + value))
         at, value, shift, is_finished = at + value, 0, 0, not is_finished
     return finished

@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from runtime.dead_values import dead_value
+from runtime.dead_values import dead_value, shown
 
 
 class BadSettings(Exception):
@@ -38,7 +38,7 @@ def _var(default: Any, meaning: str, *also: str, **rule: Any) -> Any:
 class Settings(BaseModel):
     """Everything that can be set. Field `x_y` is the variable `NOVIX_X_Y`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
     kafka_bootstrap: str = _var("127.0.0.1:9092", "Kafka's bootstrap servers, host:port, comma-separated.")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _var(
@@ -87,9 +87,7 @@ class Settings(BaseModel):
     temperature: float = _var(0.7, "Where neither job nor policy says.", "HF_TEMPERATURE", ge=0, le=2)
     top_p: float = _var(0.95, "Where the job does not say.", "HF_TOP_P", gt=0, le=1)
     cheap_below: float = _var(0.4, "Complexity below which the small model is taken.", ge=0, le=1)
-    default_max_cost_nanousd: int = _var(
-        10_000_000, "Price ceiling of a job that names none.", ge=0, le=10**15
-    )
+    default_max_cost_nanousd: int = _var(10_000_000, "Price ceiling of a job that names none.", ge=0, le=10**15)
     dedup_max: int = _var(1_000_000, "Job identities that a router lane remembers.", ge=1_000)
 
     max_in_flight: int = _var(64, "Concurrent provider calls of one worker process.", ge=1, le=10_000)
@@ -103,11 +101,11 @@ class Settings(BaseModel):
     max_response_bytes: int = _var(33_554_432, "Largest answer of a provider that is read.", ge=1024)
     breaker: bool = _var(True, "Circuit breakers.")
     breaker_fail_max: int = _var(3, "Consecutive counted failures that open a breaker.", ge=1)
-    breaker_reset_s: float = _var(300.0, "Until an open breaker lets one trial call through.", gt=0)
+    breaker_reset_s: float = _var(300.0, "Until an open breaker lets one trial call through.", gt=0, le=604_800)
 
     session_timeout_ms: int = _var(45_000, "Until Kafka gives a silent member's partitions away.", ge=1_000)
     heartbeat_interval_ms: int = _var(3_000, "Between two heartbeats.", ge=100)
-    commit_max_ms: int = _var(200, "Longest wait of a settled job for its transaction.", ge=1, le=5_000)
+    commit_max_ms: int = _var(200, "Longest wait of a settled job for its transaction.", ge=5, le=5_000)
     commit_max_records: int = _var(500, "Settled jobs that make a lane commit at once.", ge=1, le=10_000)
     drain_s: float = _var(70.0, "For calls in flight when the process is told to stop.", ge=0, le=3600)
     partitions: int = _var(6, "Partitions of topics that are created.", ge=1, le=10_000)
@@ -115,9 +113,7 @@ class Settings(BaseModel):
     health_port: int = _var(0, "Port of /healthz; 0: any free one.", ge=0, le=65_535)
     console_port: int = _var(0, "Port of the console's pages; 0: 8484 or any free one.", ge=0, le=65_535)
     log_level: Literal["debug", "info", "warning", "error"] = _var("info", "Least level that is logged.")
-    log_format: Literal["auto", "console", "json"] = _var(
-        "auto", "auto: console on a terminal, JSON lines elsewhere."
-    )
+    log_format: Literal["auto", "console", "json"] = _var("auto", "auto: console on a terminal, JSON lines elsewhere.")
 
     @field_validator("kafka_bootstrap")
     @classmethod
@@ -133,24 +129,32 @@ class Settings(BaseModel):
     def _http(cls, value: str) -> str:
         if not value:
             return value
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+        try:
+            parts = urlsplit(value)
+            whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            whole = False
+        if not whole or parts.username is not None or parts.password is not None or parts.query or parts.fragment:
             raise ValueError("must be http(s)://host[:port][/path] without user or query")
         return value.rstrip("/").removesuffix("/v1")
 
     @field_validator("home", "cache")
     @classmethod
     def _folder(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        return Path(os.path.expanduser(value)).absolute()  # unlike Path's own, it lets a name that nobody has stand
 
     @model_validator(mode="after")
     def _together(self) -> "Settings":
         if self.heartbeat_interval_ms * 3 > self.session_timeout_ms:
             raise ValueError(
-                "NOVIX_HEARTBEAT_INTERVAL_MS must be at most a third of NOVIX_SESSION_TIMEOUT_MS"
+                f"NOVIX_HEARTBEAT_INTERVAL_MS={self.heartbeat_interval_ms}: must be at most a third of "
+                f"NOVIX_SESSION_TIMEOUT_MS={self.session_timeout_ms}"
             )
         if self.kafka_security_protocol.startswith("SASL") and not self.kafka_username:
-            raise ValueError("NOVIX_KAFKA_USERNAME must be set with NOVIX_KAFKA_SECURITY_PROTOCOL=SASL_*")
+            raise ValueError(
+                f"NOVIX_KAFKA_USERNAME='': must not be empty with "
+                f"NOVIX_KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}"
+            )
         return self
 
     def named(self, name: str) -> str:
@@ -180,9 +184,7 @@ def names_of(field: str) -> list[str]:
     return [variable(field), *(str(name) for name in also)]  # type: ignore[union-attr]
 
 
-def resolve(
-    environment: Mapping[str, str], dotenv: Mapping[str, str | None], state: Mapping[str, str]
-) -> Loaded:
+def resolve(environment: Mapping[str, str], dotenv: Mapping[str, str | None], state: Mapping[str, str]) -> Loaded:
     """Merge the sources and validate. Pure. Raises `BadSettings`."""
     values: dict[str, Any] = {}
     sources = dict.fromkeys(Settings.model_fields, "default")
@@ -195,9 +197,7 @@ def resolve(
                 break
     complaints = [text for field, name in used.items() if (text := dead_value(name, str(values[field])))]
     known = {variable(field) for field in Settings.model_fields} | {"NOVIX_TEST_BROKER"}
-    unknown = tuple(
-        name for name in sorted({*environment, *dotenv}) if name.startswith("NOVIX_") and name not in known
-    )
+    unknown = tuple(name for name in sorted({*environment, *dotenv}) if name.startswith("NOVIX_") and name not in known)
     if complaints:
         raise BadSettings("\n".join(complaints))
     try:
@@ -212,8 +212,10 @@ def _complaint(fault: Any, used: dict[str, str], values: dict[str, Any]) -> str:
         return message
     field = str(fault["loc"][0])
     secret = Settings.model_fields[field].annotation is SecretStr
-    shown = "(hidden)" if secret else repr(str(values.get(field))[:200])
-    return f"{used.get(field, variable(field))}={shown}: {message}"
+    value = "(hidden)" if secret else shown(str(values.get(field)))
+    if fault["type"] == "bool_parsing":
+        message = "must be true or false"
+    return f"{used.get(field, variable(field))}={value}: {message}"
 
 
 def state_file(home: Path) -> Path:
@@ -224,8 +226,11 @@ def state_file(home: Path) -> Path:
 def load(environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Loaded:
     """Settings of this process: environment, `.env` of the working directory, and the state file of `novix up`."""
     environment = os.environ if environment is None else environment
-    dotenv = dotenv_values((folder or Path.cwd()) / ".env", interpolate=False)
-    home = Path(environment.get("NOVIX_HOME") or dotenv.get("NOVIX_HOME") or "~/.novix").expanduser()
+    try:
+        dotenv = dotenv_values((folder or Path.cwd()) / ".env", interpolate=False)
+    except UnicodeDecodeError as error:
+        raise BadSettings(f".env: byte {error.start} is not UTF-8; write it as UTF-8") from None
+    home = Path(os.path.expanduser(environment.get("NOVIX_HOME") or dotenv.get("NOVIX_HOME") or "~/.novix"))
     return resolve(environment, dotenv, _published(state_file(home)))
 
 

@@ -1,4 +1,4 @@
-"""The one place that acts on outcomes: from a handler's answer to a work that waits for its transaction, or for its time."""
+"""The one place that acts on outcomes: from a handler's answer to a work that waits for its transaction or its time."""
 
 from datetime import datetime, timedelta
 

@@ -1,8 +1,7 @@
 """The application shell: a FastStream application whose lifespan opens and drains the lanes.
 
 FastStream gives lifecycle, signals and the AsyncAPI document. Its own consumers are never used for a lane's topic: they
-have no transactions, and their concurrent modes lose or repeat jobs. So what it declares is a broker that is never
-started, and the application itself has none.
+have no transactions, and their concurrent modes lose or repeat jobs. So its broker only declares, and connects to nothing.
 """
 
 import asyncio
@@ -17,13 +16,12 @@ from faststream.specification import AsyncAPI
 
 from runtime import logs
 from runtime.health import serve_health
-from runtime.settings import BadSettings, Settings, load
+from runtime.settings import Settings, load
 from schemas.topics import Topic
 
 log = structlog.get_logger("novix.process")
 
 EXIT_FAILED = 1
-EXIT_BAD_SETTINGS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +55,19 @@ class Service:
 Build = Callable[[Settings], Service]
 
 
-def declared(role: Role, prefix: str = "") -> KafkaBroker:
-    """A broker that is never started: it says what the role reads and writes."""
-    broker = KafkaBroker()
+class Declared(KafkaBroker):
+    """Says what an application reads and writes. Starting it starts nothing: no consumer, no producer, no connection."""
+
+    async def start(self) -> None:
+        """The lanes have connections of their own."""
+
+    async def stop(self, *_: Any) -> None:
+        """Nothing was started."""
+
+
+def declared(role: Role, prefix: str = "") -> Declared:
+    """The role's topics as FastStream declarations, for its AsyncAPI document."""
+    broker = Declared()
     for topic in role.sends:
         broker.publisher(prefix + topic.name, title=topic.name, description=_about(topic), schema=topic.value or bytes)
     received: Any = role.receives.value or bytes
@@ -81,12 +89,15 @@ def application(role: Role, build: Build, settings: Callable[[], Settings] | Non
     """The role as a FastStream application. `faststream run` starts it; a fault that no lane can mend ends it."""
     stop = asyncio.Event()
     running: list[asyncio.Task[None]] = []
-    app = FastStream(
-        specification=AsyncAPI(
-            declared(role), title=role.title, version="1", description=f"Consumer group {role.group}.",
-            license={"name": "Apache-2.0"},
-        )
-    )  # fmt: skip
+    broker = declared(role)
+    about = AsyncAPI(
+        broker,
+        title=role.title,
+        version="1",
+        description=f"Consumer group {role.group}.",
+        license={"name": "Apache-2.0"},
+    )
+    app = FastStream(broker, specification=about)
 
     @app.on_startup
     async def _open() -> None:
@@ -121,21 +132,14 @@ def _name(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error)[:300]}"
 
 
-def run(role: Role, build: Build) -> int:
+def run(role: Role, build: Build, settings: Settings) -> int:
     """Run the role until SIGTERM or SIGINT, as `novix router` and `novix worker` do. Returns the exit code."""
     import uvloop
 
     try:
-        wanted = load().settings
-    except BadSettings as error:
-        logs.configure("info", "auto")
-        log.error("settings.refused", reason=str(error))
-        return EXIT_BAD_SETTINGS
-    app = application(role, build, lambda: wanted)
-    try:
-        uvloop.run(app.run())
+        uvloop.run(application(role, build, lambda: settings).run())
     except KeyboardInterrupt:
         return 130
     except Exception:
-        return EXIT_FAILED  # told already
+        return EXIT_FAILED  # told already, as `process.failed`
     return 0

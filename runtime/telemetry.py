@@ -1,15 +1,15 @@
 """Names of spans, attributes and events in one table; trace ids by identity; spans built from the lane's own times.
 
-Messaging names follow OpenTelemetry's semantic conventions 1.44 (messaging, Development), `gen_ai.*` the conventions as of
-opentelemetry-semantic-conventions 0.66b2; ours stand under `novix.*`. The hot path's spans are drafts that a lane writes in
-its own transaction; the SDK owns resource, sampler and propagation.
+Messaging names follow OpenTelemetry's semantic conventions 1.44 (messaging, Development), `gen_ai.*` the conventions as
+of opentelemetry-semantic-conventions 0.66b2; ours stand under `novix.*`. The hot path's spans are drafts that a lane
+writes in its own transaction; the SDK owns resource, sampler and propagation.
 """
 
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -17,8 +17,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, Instr
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceProto
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import sampling
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import TracerProvider, sampling
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from schemas import headers as names
@@ -80,6 +79,10 @@ EVENTS = {
 }
 """Every event that is logged or audited, past tense."""
 
+MAX_STATE_CHARS = 512
+"""Of a `tracestate` that is handed on (W3C Trace Context asks for at least so many); a longer one is dropped whole."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 AttributeValue = str | int | float | bool | Sequence[str]
 CONSUMER, CLIENT, INTERNAL, PRODUCER = (
     Span.SPAN_KIND_CONSUMER,
@@ -137,12 +140,11 @@ def trace_of(headers: Headers, *identity: object) -> TraceContext:
     given = names.first(headers, names.TRACEPARENT)
     if given is not None:
         state = names.first(headers, names.TRACESTATE) or ""
-        carrier = {"traceparent": given, **({"tracestate": state[:512]} if state else {})}
+        carrier = {"traceparent": given, **({"tracestate": state} if len(state) <= MAX_STATE_CHARS else {})}
         span = trace.get_current_span(TraceContextTextMapPropagator().extract(carrier)).get_span_context()
         if span.is_valid:
-            return TraceContext(
-                f"{span.trace_id:032x}", f"{span.span_id:016x}", span.trace_flags.sampled, state[:512]
-            )
+            known = span.trace_state.to_header()  # what the standard allows of it
+            return TraceContext(f"{span.trace_id:032x}", f"{span.span_id:016x}", span.trace_flags.sampled, known)
     trace_id = _digest("trace", *identity)[:32]
     return TraceContext(trace_id, None, _sampled(int(trace_id, 16)))
 
@@ -159,9 +161,7 @@ def _digest(*parts: object) -> str:
 
 @functools.cache
 def _sampler() -> sampling.Sampler:
-    return (
-        TracerProvider().sampler
-    )  # reads OTEL_TRACES_SAMPLER and its argument, as any OpenTelemetry program does
+    return TracerProvider().sampler  # reads OTEL_TRACES_SAMPLER and its argument, as any OpenTelemetry program does
 
 
 def _sampled(trace_id: int) -> bool:
@@ -183,7 +183,7 @@ def encode_spans(service: str, spans: Sequence[SpanDraft]) -> bytes | None:
     request = ExportTraceServiceRequest(
         resource_spans=[ResourceSpans(resource=_resource(service), scope_spans=[scope])]
     )
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
 def _span(draft: SpanDraft) -> Span:
@@ -204,7 +204,7 @@ def _span(draft: SpanDraft) -> Span:
 
 
 def _nanos(instant: datetime) -> int:
-    return int(instant.timestamp() * 1_000_000) * 1_000
+    return (instant - _EPOCH) // timedelta(microseconds=1) * 1_000  # exact, where a float would round
 
 
 def _attribute(key: str, value: object) -> KeyValue:

@@ -9,9 +9,9 @@ from runtime.progress import WINDOW
 class Tracker:
     """Which records of one partition are open, and up to where the group may commit.
 
-    Records finish in any order; the committed offset is the lowest open one, and what is finished above it is remembered
-    one by one. Counts by the offsets that were received, never by arithmetic: transaction markers and compaction leave
-    gaps. No clock, no I/O, one owner: the lane.
+    Records finish in any order; the committed offset is the lowest open one, and what is finished above it is
+    remembered one by one. Counts by the offsets that were received, never by arithmetic: transaction markers and
+    compaction leave gaps. No clock, no I/O, one owner: the lane.
     """
 
     def __init__(self, base: int, finished: Iterable[int] = ()) -> None:
@@ -19,6 +19,7 @@ class Tracker:
         self._base = base
         self._received = base
         self._finished = {offset for offset in finished if offset >= base}
+        self._recovered = deque(sorted(self._finished))
         self._open: set[int] = set()
         self._order: deque[int] = deque()
 
@@ -51,25 +52,29 @@ class Tracker:
         """Take note of a received record. False: it is done or open already and must not be worked on again."""
         if offset < self._base or offset in self._finished or offset in self._open:
             self._received = max(self._received, offset + 1)
+            self._advance()
             return False
         if offset < self._received:
             raise ValueError(f"offset {offset} came after {self._received - 1}")
         self._received = offset + 1
         self._open.add(offset)
         self._order.append(offset)
+        self._advance()
         return True
 
     def finish(self, offset: int) -> None:
         """The record's outcome is part of a transaction. Raises KeyError for a record that is not open."""
         self._open.remove(offset)
         self._finished.add(offset)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Forget what lies below the lowest open record: each offset once, however many are remembered."""
         while self._order and self._order[0] not in self._open:
-            self._order.popleft()
-        base = self.committable()
-        if base > self._base:
-            self._base = base
-            if len(self._finished) > 0:
-                self._finished = {kept for kept in self._finished if kept >= base}
+            self._finished.discard(self._order.popleft())
+        self._base = self.committable()
+        while self._recovered and self._recovered[0] < self._base:
+            self._finished.discard(self._recovered.popleft())
 
     def committable(self) -> int:
         """The offset to commit: the lowest open record, else the one after the last received."""

@@ -19,8 +19,6 @@ class Work:
     delivery: Delivery
     lease: Lease
     task: "asyncio.Task[None] | None" = None
-    sleeping: bool = False
-    """Waiting for its next attempt: nothing is lost if it is cancelled."""
     done: Done | None = None
     """The outcome, once it is known; it waits for its transaction."""
     adopted: bool = True

@@ -25,9 +25,9 @@ class AuditEntry(Contract):
 class AuditBatch(Contract):
     """All entries of one transaction of one lane. On `inference.audit.v1`, keyed by lane.
 
-    `hash` = sha256(`previous` as 32 bytes, then the canonical JSON of `{"lane", "sequence", "entries"}`), hex; canonical
-    is compact, with sorted keys, over the entries as they stand in the record. The first batch of a lane has 64 zeros
-    before it. Sequence and hash travel in the lane's commit metadata as well, so a missing tail shows.
+    `hash` = sha256(`previous` as 32 bytes, then the canonical JSON of `{"lane", "sequence", "entries"}`), hex.
+    Canonical is compact, with sorted keys, over the entries as they stand in the record. The first batch of a lane has
+    64 zeros before it. Sequence and hash travel in the lane's commit metadata as well, so a missing tail shows.
     """
 
     lane: str

@@ -80,7 +80,7 @@ FAILURES: dict[FailureKind, Failure] = {
     _K.DEADLINE_PASSED: Failure(False, False, False, False, "The deadline passed before the work could end."),
     _K.CANCELLED: Failure(False, False, False, False, "Somebody cancelled the job."),
     _K.RATE_LIMITED: Failure(
-        True, False, False, True, "The provider refuses the rate; it was retried until the attempts or the deadline ran out."
+        True, False, False, True, "The provider refuses the rate; it was retried until attempts or deadline ran out."
     ),
     _K.MODEL_LOADING: Failure(True, True, False, True, "The provider is still loading the model."),
     _K.OVERLOADED: Failure(True, True, False, True, "The provider is overloaded."),

@@ -20,6 +20,7 @@ KEPT = "novix.kept"
 IDENTITY = "novix-identity"
 """`tenant/id/submission` on everything derived from a job."""
 
+DLQ_PREFIX = "__dlq.errors."
 DLQ_TOPIC = "__dlq.errors.topic"
 DLQ_PARTITION = "__dlq.errors.partition"
 DLQ_OFFSET = "__dlq.errors.offset"

@@ -3,9 +3,18 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 
 from schemas import codec, headers
 from schemas.base import (
@@ -31,6 +40,19 @@ DEFAULT_TENANT = "default"
 DEFAULT_TIMEOUT_S = 600.0
 
 Priority = Literal["interactive", "normal", "batch"]
+
+
+def _small(metadata: dict[str, Any]) -> dict[str, Any]:
+    if len(metadata) > MAX_METADATA_ENTRIES:
+        raise ValueError(f"has {len(metadata)} entries; it may have {MAX_METADATA_ENTRIES}")
+    size = len(codec.encode(metadata))
+    if size > MAX_METADATA_BYTES:
+        raise ValueError(f"has {size} bytes; it may have {MAX_METADATA_BYTES}")
+    return metadata
+
+
+OrderingKey = Annotated[StrictStr, Field(min_length=1, max_length=MAX_ID_CHARS), AfterValidator(printable)]
+Metadata = Annotated[dict[StrictStr, StrictStr | StrictBool | StrictInt | StrictFloat], AfterValidator(_small)]
 
 
 class InferenceJob(Contract):
@@ -61,22 +83,15 @@ class InferenceJob(Contract):
     deadline: UtcInstant | None = None
     """Absolute, UTC. Work that cannot end by then is not begun."""
     priority: Priority = "normal"
-    ordering_key: StrictStr | None = Field(default=None, min_length=1, max_length=MAX_ID_CHARS)
+    ordering_key: OrderingKey | None = None
     """Jobs of one tenant with the same key go to the same partition."""
-    metadata: dict[StrictStr, StrictStr | StrictBool | StrictInt | StrictFloat] = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=dict)
     """Labels of the producer's own; echoed nowhere but in decisions. At most 32 entries and 4,096 bytes."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.timeout_s is not None and self.deadline is not None:
             raise ValueError("give timeout_s or deadline, not both")
-        if self.ordering_key is not None:
-            printable(self.ordering_key)
-        if len(self.metadata) > MAX_METADATA_ENTRIES:
-            raise ValueError(f"metadata has {len(self.metadata)} entries; it may have {MAX_METADATA_ENTRIES}")
-        size = len(codec.encode(self.metadata))
-        if size > MAX_METADATA_BYTES:
-            raise ValueError(f"metadata has {size} bytes; it may have {MAX_METADATA_BYTES}")
         return self
 
     def deadline_at(self, published: datetime) -> datetime:
@@ -143,13 +158,11 @@ def read_job(value: bytes | None, record_headers: Headers) -> Reading:
     if value is None:
         return Unreadable(FailureKind.UNDECODABLE, "the record has no value")
     try:
-        document = codec.decode(value)
+        document = codec.parse(value)
     except codec.Undecodable as error:
         return Unreadable(FailureKind.UNDECODABLE, str(error))
     if not isinstance(document, dict):
-        return Unreadable(
-            FailureKind.UNDECODABLE, f"a job is a JSON object, this is a {type(document).__name__}"
-        )
+        return Unreadable(FailureKind.UNDECODABLE, f"a job is a JSON object, this is a {type(document).__name__}")
     named = _identity(document)
     if isinstance(named, Unreadable):
         return named
@@ -180,19 +193,15 @@ def _identity(document: dict[str, Any]) -> tuple[str, str] | Unreadable:
             found = "missing" if value is None else f"a {type(value).__name__}"
             return Unreadable(FailureKind.INVALID_JOB, f"{name} is {found}; it must be a text")
         if not 1 <= len(value) <= limit:
-            return Unreadable(
-                FailureKind.INVALID_JOB, f"{name} has {len(value)} characters; it may have 1 to {limit}"
-            )
+            return Unreadable(FailureKind.INVALID_JOB, f"{name} has {len(value)} characters; it may have 1 to {limit}")
         if not value.isprintable():
             return Unreadable(FailureKind.INVALID_JOB, f"{name} has a control character")
     if "/" in tenant or " " in tenant:
         return Unreadable(FailureKind.INVALID_JOB, "tenant has a slash or a space")
-    return tenant, job_id
+    return str(tenant), str(job_id)
 
 
-def _refusal(
-    document: dict[str, Any], value: bytes, record_headers: Headers
-) -> tuple[FailureKind, str] | None:
+def _refusal(document: dict[str, Any], value: bytes, record_headers: Headers) -> tuple[FailureKind, str] | None:
     if len(record_headers) > headers.MAX_HEADERS:
         return (
             FailureKind.TOO_LARGE,
@@ -203,14 +212,22 @@ def _refusal(
         return FailureKind.TOO_LARGE, f"headers: {size} bytes; a job may have {headers.MAX_HEADERS_BYTES}"
     if len(value) > MAX_JOB_BYTES:
         return FailureKind.TOO_LARGE, f"job is {len(value)} bytes; inline it may have {MAX_JOB_BYTES}"
-    version: Any = headers.first(record_headers, headers.SCHEMA)
-    version = document.get("schema", SCHEMA_VERSION) if version is None else version
-    if str(version) != str(SCHEMA_VERSION):
-        return (
-            FailureKind.UNKNOWN_SCHEMA,
-            f"schema: version {str(version)[:20]!r} is unknown; {SCHEMA_VERSION} is spoken",
-        )
+    for version in (headers.first(record_headers, headers.SCHEMA), document.get("schema", SCHEMA_VERSION)):
+        if version is not None and str(version) != str(SCHEMA_VERSION):
+            return FailureKind.UNKNOWN_SCHEMA, f"schema: {_version(version)} is unknown; {SCHEMA_VERSION} is spoken"
+    if codec.excess_depth(value, document):
+        depth, field = max((codec.depth_of(item) + 1, name) for name, item in document.items())
+        return FailureKind.INVALID_JOB, f"{_clean(field)}: nested {depth} levels deep; {codec.MAX_DEPTH} are allowed"
     return None
+
+
+def _version(version: Any) -> str:
+    """A version as a message may tell it: a number, else only its size, for a field may hold anything."""
+    text = version if isinstance(version, str) else str(version) if isinstance(version, int | float) else ""
+    if 0 < len(text) <= 20 and all(char in "0123456789.-" for char in text):
+        return f"version {text}"
+    size = f" of {len(version)}" if isinstance(version, str | list | dict) else ""
+    return f"a version that is a {type(version).__name__}{size}"
 
 
 def describe(error: ValidationError) -> str:
@@ -218,10 +235,23 @@ def describe(error: ValidationError) -> str:
     told = []
     for fault in error.errors(include_url=False, include_input=True)[:3]:
         field = ".".join(str(part) for part in fault["loc"] if isinstance(part, str | int)) or "job"
-        given = fault.get("input")
-        size = f" (has {len(given)})" if isinstance(given, str | list) and "length" in fault["type"] else ""
-        told.append(f"{field[:80]}: {fault['msg'].removeprefix('Value error, ')}{size}")
+        told.append(f"{_clean(field)}: {fault['msg'].removeprefix('Value error, ')}{_size(fault)}")
     return "; ".join(told)
+
+
+def _size(fault: Any) -> str:
+    """How large the refused value is: its length, or a number itself."""
+    given = fault.get("input")
+    if fault["type"].endswith(("too_long", "too_short")) and isinstance(given, str | list | dict):
+        return f" (has {len(given)})"
+    if fault["type"].startswith(("greater_than", "less_than")) and isinstance(given, int | float):
+        return f" (is {given})"
+    return ""
+
+
+def _clean(field: str) -> str:
+    """A field's path as a message may tell it: short, without control characters, for keys may be the producer's."""
+    return "".join(char if char.isprintable() else "?" for char in field[:80])
 
 
 def _short(value: Any) -> str | None:
@@ -230,6 +260,6 @@ def _short(value: Any) -> str | None:
 
 def published_at(timestamp_ms: int, now: datetime) -> datetime:
     """When a record was published: its own timestamp, but never later than `now` (a producer's clock may be ahead)."""
-    if timestamp_ms <= 0:
-        return now
-    return min(datetime.fromtimestamp(timestamp_ms / 1000, UTC), now)
+    if not 0 < timestamp_ms < now.timestamp() * 1000:
+        return now  # not told, or ahead: a producer that counts in microseconds would be past every calendar
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC)

@@ -44,35 +44,37 @@ MODALITIES: dict[str, str] = {
 }
 """Every published task and the modality it belongs to. A task is served when the catalogue has a model for it."""
 
-_COMMON = "/inference/schemas/common-definitions.json"
+_COMMON = ("/inference/schemas/common-definitions.json", "json-schema:///inference/schemas/common-definitions.json")
+"""Where the published schemas say that their common definitions are, as it is written and as it is resolved."""
 
 
 def input_fault(task: str, value: Any) -> str | None:
-    """Why the task's published input schema refuses `value`: `path: reason`, at most 300 characters; None if it does not.
+    """Why the task's published input schema refuses `value`: `path: reason`, at most 300 characters.
 
-    The reason names types, lengths and allowed values, never the value itself.
+    None if it does not. The reason names types, lengths and the rule, never the value itself; the path shows names that
+    the schema knows, others as `*`. Raises KeyError for a task that is not in `MODALITIES`.
     """
-    return _fault(_validator(task, "input"), value)
+    return _fault(task, "input", value)
 
 
 def output_fault(task: str, value: Any) -> str | None:
     """Why the task's published output schema refuses `value`; None if it does not."""
-    return _fault(_validator(task, "output"), value)
+    return _fault(task, "output", value)
 
 
-def _fault(validator: jsonschema_rs.Draft6Validator, value: Any) -> str | None:
+def _fault(task: str, part: str, value: Any) -> str | None:
+    validator = _validator(task, part)
     if validator.is_valid(value):
         return None
     error = next(iter(validator.iter_errors(value)))
-    path = ".".join(str(part) for part in error.instance_path) or "(whole)"
+    known = _names(task, part)
+    path = ".".join(str(step) if isinstance(step, int) or step in known else "*" for step in error.instance_path)
     rule = ".".join(str(part) for part in error.schema_path[-1:]) or "schema"
     size = f", size {len(error.instance)}" if isinstance(error.instance, str | list | dict) else ""
     detail = (
-        error.message
-        if rule == "required"
-        else f"is a {_type_name(error.instance)}{size}; fails the rule {rule!r}"
+        error.message if rule == "required" else f"is a {_type_name(error.instance)}{size}; fails the rule {rule!r}"
     )
-    return f"{path[:100]}: {detail}"[:300]
+    return f"{path[:100] or '(whole)'}: {detail}"[:300]
 
 
 def _type_name(value: Any) -> str:
@@ -90,17 +92,32 @@ def _type_name(value: Any) -> str:
 
 @functools.cache
 def _validator(task: str, part: str) -> jsonschema_rs.Draft6Validator:
-    schema = published(task, part)
-    registry = jsonschema_rs.Registry([("json-schema:///inference/schemas/common-definitions.json", _load("common-definitions.json")),
-                                       (_COMMON, _load("common-definitions.json"))], draft=jsonschema_rs.Draft6)  # fmt: skip
-    return jsonschema_rs.Draft6Validator(schema, registry=registry)
+    common = _nullable(_load("common-definitions.json"))
+    registry = jsonschema_rs.Registry([(name, common) for name in _COMMON], draft=jsonschema_rs.Draft6)
+    return jsonschema_rs.Draft6Validator(published(task, part), registry=registry)
+
+
+@functools.cache
+def _names(task: str, part: str) -> frozenset[str]:
+    """Every property name in a task's schema and in the common definitions."""
+    found: set[str] = set()
+    todo = [published(task, part), _load("common-definitions.json")]
+    while todo:
+        node = todo.pop()
+        properties = node.get("properties")
+        if isinstance(properties, dict):
+            found.update(properties)
+        for child in node.values():
+            todo.extend(item for item in (child if isinstance(child, list) else [child]) if isinstance(item, dict))
+    return frozenset(found)
 
 
 @functools.cache
 def published(task: str, part: str) -> dict[str, Any]:
     """A task's schema as Hugging Face publishes it, with OpenAPI's `nullable` told in JSON Schema's words."""
-    schema = _nullable(_load(f"{task}/{part}.json"))
-    assert isinstance(schema, dict)
+    if task not in MODALITIES:
+        raise KeyError(f"no published task of this name ({len(task)} characters)")
+    schema: dict[str, Any] = _nullable(_load(f"{task}/{part}.json"))
     return schema
 
 
@@ -115,6 +132,7 @@ def _nullable(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     mended = {key: _nullable(item) for key, item in node.items()}
-    if mended.pop("nullable", False) is not True:
+    if mended.get("nullable") is not True:
         return mended
+    del mended["nullable"]
     return {"anyOf": [mended, {"type": "null"}]}

@@ -64,12 +64,8 @@ DECISIONS = Topic(
     7 * DAY_MS,
     home=True,
 )
-AUDIT = Topic(
-    "inference.audit.v1", "lane", AuditBatch, "who did what and why, hash-chained per lane", 30 * DAY_MS
-)
-SPANS = Topic(
-    "inference.spans.v1", "lane", None, "one OTLP trace request (protobuf) per transaction", 3 * DAY_MS
-)
+AUDIT = Topic("inference.audit.v1", "lane", AuditBatch, "who did what and why, hash-chained per lane", 30 * DAY_MS)
+SPANS = Topic("inference.spans.v1", "lane", None, "one OTLP trace request (protobuf) per transaction", 3 * DAY_MS)
 
 TOPICS: tuple[Topic, ...] = (JOBS, TEXT, RESULTS, DLQ, DECISIONS, AUDIT, SPANS)
 

@@ -73,10 +73,13 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A candidate that may not be called now: its breaker is open, or it holds after a Retry-After."""
+    """A candidate that cannot be called now, and no attempt was made: its breaker is open, or it must be left alone."""
 
     kind: FailureKind
     until: datetime
+    message: str
+    trial: bool = False
+    """Another job's trial call decides, at a time that nobody knows: it can be waited for, but not until an instant."""
 
 
 def backoff(attempt: int, jitter: float, policy: RetryPolicy) -> timedelta:
@@ -129,7 +132,7 @@ def before_call(tried: Tried, terms: Terms, refused: Mapping[int, Refused], *, n
     first = min(indices, key=lambda at: refused[at].until)
     if refused[first].until >= terms.deadline:
         left = f"{_ms(terms.deadline - now)} ms are left to the deadline"
-        return Stop(refused[first].kind, f"no candidate can be called in time; {left}")
+        return Stop(refused[first].kind, f"{refused[first].message}; {left}")
     return Again(first, max(now, refused[first].until))
 
 
@@ -150,8 +153,8 @@ def after_failure(
 ) -> Again | Stop:
     """What a failed call leads to; `tried` has it `counted`.
 
-    A kind that says "not here" goes to the next candidate at once; one that says "not now" waits and asks the same again;
-    any other ends the job. Nothing is retried past the deadline: a late answer is worth as little as none.
+    A kind that says "not here" goes to the next candidate at once; one that says "not now" waits and asks the same
+    again; any other ends the job. Nothing is retried past the deadline: a late answer is worth as little as none.
     """
     which_call = f"call {tried.calls} of {policy.attempts}"
     if tried.calls >= policy.attempts or now >= terms.deadline:
@@ -174,8 +177,8 @@ def after_failure(
 def wait_after(error: ProviderError, calls: int, jitter: float, policy: RetryPolicy) -> timedelta | None:
     """How long to leave the provider alone; None: longer than we wait.
 
-    A provider's own Retry-After wins over our backoff. The time to load a model is an estimate, so of it we wait at most
-    `policy.max_s` and ask again.
+    A provider's own Retry-After wins over our backoff. The time to load a model is an estimate, so of it we wait at
+    most `policy.max_s` and ask again.
     """
     if error.retry_after is None:
         return backoff(calls, jitter, policy)

@@ -10,6 +10,7 @@ import httpx
 
 from runtime.http.decode import BodyDecoder, BrokenEncodingError, TooLargeError
 from runtime.http.errors import CAUGHT, ResponseTooLargeError, mapped
+from runtime.http.watch import ConnectionWatch
 from runtime.limits import Slot
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ class ResponseBody(httpx.AsyncByteStream):
         self._decoder = decoder
         self._max_bytes = max_bytes
         self._request = request
+        self._watch = ConnectionWatch(answer)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         whole = False
@@ -70,6 +72,7 @@ class ResponseBody(httpx.AsyncByteStream):
             raise httpx.DecodingError(message, request=self._request) from None
 
     def _give_back(self, *, whole: bool) -> None:
+        self._watch.stop()
         if whole:
             self._answer.release()
         else:

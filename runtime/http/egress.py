@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import httpx
 
@@ -107,6 +108,7 @@ def _same_host(pattern: str, host: str) -> bool:
     return Origin("", pattern, 0).covers(Origin("", host.lower().rstrip("."), 0))
 
 
+@lru_cache(maxsize=1_024)  # asked three times for each call
 def _address(host: str) -> Address | None:
     try:
         return ipaddress.ip_address(host.partition("%")[0])

@@ -1,14 +1,13 @@
 """`python -m sandbox.hf --port N --state DIR`: the local Hugging Face as a process. Ends in peace on SIGTERM."""
 
 import argparse
+import asyncio
 import os
 import sys
 from pathlib import Path
 
-import uvicorn
-
 from sandbox.hf.app import Options, create_app
-from sandbox.hf.server import config
+from sandbox.hf.server import config, run
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,9 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     settings = config(create_app(options), host=given.host, port=given.port)
     listener = settings.bind_socket()
+    listener.listen()  # from here on calls wait instead of being refused, also while models load
     host, port = listener.getsockname()[:2]
     print(f"sandbox.hf listens on http://{host}:{port}", flush=True)  # noqa: T201
-    uvicorn.Server(settings).run([listener])
+    asyncio.run(run(settings, listener))
     return 0
 
 

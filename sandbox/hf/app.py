@@ -1,8 +1,9 @@
 """The application: routes, refusals, lifetimes."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,9 @@ from sandbox.hf.engines import Engines, fetched, llama
 from sandbox.hf.faults import Faults
 from sandbox.hf.gate import Gate
 from sandbox.hf.hub import Hub, answer
+
+CLOSING_S = 2.0
+"""How long the end of cancelled calls is waited for; a book left open loses nothing."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,9 @@ def create_app(
         yield
         if engines is None:
             own.close()
-        book.close()
+        with suppress(TimeoutError):  # calls that the server has just cancelled still write their end
+            await asyncio.wait_for(log.idle(), CLOSING_S)
+            book.close()
 
     async def healthz(_: Request) -> Response:
         return answer({"status": "ok", "models": [model.id for model in models]})
@@ -85,7 +91,7 @@ def create_app(
             *Admin(bill, log, armed).routes(),
         ],
         middleware=[Middleware(Gate, log=log, armed=armed, clock=clock, chance=chance)],
-        exception_handlers={wire.Refusal: _refused, Exception: _failed},
+        exception_handlers={wire.Refusal: _refused},
         lifespan=lifespan,
     )
 
@@ -95,8 +101,3 @@ async def _refused(_: Request, error: Exception) -> Response:
         raise error
     headers = {"content-type": error.content_type()} | error.headers
     return Response(error.content(), status_code=error.status, headers=headers)
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    """A fault of ours: the kind is told, as hf-inference tells a pipeline's error; the details are on stderr."""
-    return await _refused(request, wire.engine_failed(type(error).__name__))

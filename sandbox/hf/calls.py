@@ -34,6 +34,8 @@ class Call:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """The client has left, or an injected fault has cut the answer short: work for it ends at the next token."""
     status: int | None = None
+    answered: bool = False
+    """The last byte of an answer has been given to the socket."""
     aborted: bool = False
     """The client left before the answer was complete."""
     fault: str | None = None
@@ -55,30 +57,47 @@ class CallLog:
 
     def __init__(self, book: sqlite3.Connection) -> None:
         self._book = book
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         book.executescript(SCHEMA)
+
+    async def idle(self) -> None:
+        """Return once no call is running: then the book may be closed."""
+        await self._idle.wait()
 
     def begin(self, call: Call) -> int:
         """Write that `call` has come; return its number."""
-        row = (
-            stamp(call.at),
-            call.method,
-            call.path,
-            call.model,
-            call.session,
-            call.trace,
-            call.request_id,
-        )
-        query = "insert into calls (at, method, path, model, session, trace, request_id) values (?, ?, ?, ?, ?, ?, ?)"
+        row = {
+            "at": stamp(call.at),
+            "method": call.method,
+            "path": call.path,
+            "model": call.model,
+            "session": call.session,
+            "trace": call.trace,
+            "request_id": call.request_id,
+            "fault": call.fault,
+        }
+        query = f"insert into calls ({', '.join(row)}) values ({', '.join(f':{name}' for name in row)})"  # noqa: S608, fixed
         number = self._book.execute(query, row).lastrowid
         if number is None:
             raise RuntimeError("the call log gave no number")
+        self._running += 1
+        self._idle.clear()
         return number
+
+    def left(self, number: int) -> None:
+        """Write at once that the client of a running call has gone."""
+        self._book.execute("update calls set aborted = 1 where number = ?", (number,))
 
     def end(self, number: int, call: Call, duration_ms: int) -> None:
         """Write how it ended. The status is None if nothing was answered."""
-        row = (call.status, call.aborted, call.fault, call.queued_ms, duration_ms, number)
-        query = "update calls set status = ?, aborted = ?, fault = ?, queued_ms = ?, duration_ms = ? where number = ?"
+        row = (call.status, call.aborted, call.queued_ms, duration_ms, number)
+        query = "update calls set status = ?, aborted = ?, queued_ms = ?, duration_ms = ? where number = ?"
         self._book.execute(query, row)
+        self._running -= 1
+        if self._running == 0:
+            self._idle.set()
 
     def listing(
         self,

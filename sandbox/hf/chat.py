@@ -101,36 +101,42 @@ class Usage:
         return Work(compute_ms, self.prompt_tokens, self.completion_tokens)
 
 
-@dataclass(slots=True)
+@dataclass
 class Answer:
     """One answer as it grows. After the piece with a finish reason only usage changes."""
 
     frame: Frame
+    include_usage: bool = False
+    """Whether a stream tells its tokens before it ends: `stream_options.include_usage`."""
     usage: Usage = field(default_factory=Usage)
     text: list[str] = field(default_factory=list)
     logprobs: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str | None = None
 
-    def take(self, piece: dict[str, Any]) -> dict[str, Any] | None:
-        """Take one piece of llama.cpp's stream; return the chunk to stream on, or None if it is not for the wire."""
+    enough = False
+    """The engine finds the stop sequences and ends by itself."""
+
+    def take(self, piece: dict[str, Any]) -> list[bytes]:
+        """Take one piece of llama.cpp's stream; return the events to stream on."""
         self.usage.count(piece)
         if not piece["choices"]:
-            return None
+            return []
         choice = piece["choices"][0]
         content, logprobs = choice["delta"].get("content"), _logprobs(choice.get("logprobs"))
         self.finish_reason = choice["finish_reason"]
         if content is None and self.finish_reason is None:
-            return None
+            return []
         self.text.append(content or "")
         self.logprobs += logprobs or []
         told = None if logprobs is None else {"content": logprobs}
         delta = {"role": "assistant", "content": content or ""}
         chunk = {"index": 0, "delta": delta, "logprobs": told, "finish_reason": self.finish_reason}
-        return self.frame.around("chat.completion.chunk", choices=[chunk], usage=None)
+        return [event(self.frame.around("chat.completion.chunk", choices=[chunk], usage=None))]
 
-    def usage_chunk(self) -> dict[str, Any]:
-        """The last chunk of a stream that asked for `stream_options.include_usage`: no choices, all tokens."""
-        return self.frame.around("chat.completion.chunk", choices=[], usage=self.usage.told())
+    def ending(self) -> list[bytes]:
+        """The events that close a stream: all tokens with no choices, if that was asked for, then the end mark."""
+        last = self.frame.around("chat.completion.chunk", choices=[], usage=self.usage.told())
+        return [event(last), DONE] if self.include_usage else [DONE]
 
     def whole(self) -> dict[str, Any]:
         """The answer in one piece."""

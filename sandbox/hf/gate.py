@@ -51,13 +51,17 @@ class Gate:
         profile = self._armed.pick(model=call.model, path=call.path, headers=call.headers)
         call.fault = profile.name if profile else None
         number = self._log.begin(call)
-        leaving = asyncio.create_task(_watch(receive, call))
+        leaving = asyncio.create_task(self._watch(receive, call, number))
         out = Outlet(send, call)
         try:
             if size > MAX_BODY_BYTES:
                 await out.refuse(wire.too_large(size, MAX_BODY_BYTES))
             else:
                 await self._admit({**scope, "novix.call": call}, call, out, profile)
+        except Exception as error:
+            if call.status is None:  # else the connection is closed on an unfinished answer
+                await out.refuse(wire.engine_failed(type(error).__name__))
+            raise
         finally:
             leaving.cancel()
             self._log.end(number, call, int((time.monotonic() - began) * 1000))
@@ -101,6 +105,15 @@ class Gate:
         await self._app(scope, body_then_end, send)
         return None
 
+    async def _watch(self, receive: Receive, call: Call, number: int) -> None:
+        """Wait until the client is gone; note it at once if it had no whole answer. Cancelled when the call ends."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if not call.answered:
+            call.aborted = True
+            self._log.left(number)
+        call.stop.set()
+
     def _call(self, scope: Scope, body: bytes) -> Call:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         chance = self._chance()
@@ -125,6 +138,8 @@ class Outlet:
 
     async def send(self, message: Message) -> None:
         """Pass a message on."""
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._call.answered = True
         if message["type"] == "http.response.start":
             self._call.status = message["status"]
             named = (b"x-request-id", self._call.request_id.encode("latin-1"))
@@ -235,11 +250,3 @@ async def _read(receive: Receive) -> tuple[bytes, int]:
             parts.append(part)
         if not message.get("more_body", False):
             return (b"".join(parts) if size <= MAX_BODY_BYTES else b""), size
-
-
-async def _watch(receive: Receive, call: Call) -> None:
-    """Wait until the client is gone. Cancelled once the answer is complete."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    call.aborted = True
-    call.stop.set()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.hf import wire
-from sandbox.hf.chat import LARGEST_SEED, Usage
+from sandbox.hf.chat import LARGEST_SEED, Usage, event
 
 DEFAULT_MAX_TOKENS = 1024
 """The published schema's default."""
@@ -58,7 +58,7 @@ def ask(body: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-@dataclass(slots=True)
+@dataclass
 class Answer:
     """One answer as it grows.
 
@@ -73,28 +73,59 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
     tokens: list[dict[str, Any]] = field(default_factory=list)
     text: str = ""
+    streamed: int = 0
+    """Tokens that have gone out as events."""
     finish_reason: str | None = None
 
-    def take(self, piece: dict[str, Any]) -> dict[str, Any] | None:
-        """Take one piece of llama.cpp's stream; return its token if it carries one.
+    @property
+    def enough(self) -> bool:
+        """Whether the engine may stop: we found a stop sequence, of which it knows nothing."""
+        return self.finish_reason == "stop_sequence"
+
+    def take(self, piece: dict[str, Any]) -> list[bytes]:
+        """Take one piece of llama.cpp's stream; return the events to stream on.
 
         What comes after a stop sequence was made ahead of us: it is neither answered nor counted.
         """
-        if self.finish_reason == "stop_sequence":
-            return None
+        if self.enough:
+            return []
         self.usage.count(piece)
-        if not piece["choices"] or self.finish_reason is not None:
-            return None
-        choice = piece["choices"][0]
-        token = _token(choice)
-        if token is not None:
+        if piece["choices"] and self.finish_reason is None:
+            self._read(piece["choices"][0])
+        # The last token waits for `ending`, unless the end-of-text token will be the last.
+        ready = len(self.tokens) if self.finish_reason == "eos_token" else len(self.tokens) - 1
+        chunks = [
+            {"index": index + 1, "token": self.tokens[index], "generated_text": None, "details": None}
+            for index in range(self.streamed, ready)
+        ]
+        self.streamed += len(chunks)
+        return [event(chunk) for chunk in chunks]
+
+    def ending(self) -> list[bytes]:
+        """The event that closes a stream: the last token, the whole text, and always the details, for the counts."""
+        eos = self.finish_reason == "eos_token" or not self.tokens
+        details = {
+            "finish_reason": self.finish_reason,
+            "generated_tokens": self.usage.completion_tokens,
+            "input_length": self.usage.prompt_tokens,
+            "seed": self.seed,
+        }
+        last = {
+            "index": self.streamed + 1,
+            "token": END if eos else self.tokens[-1],
+            "generated_text": self.generated(),
+            "details": details,
+        }
+        return [event(last)]
+
+    def _read(self, choice: dict[str, Any]) -> None:
+        if token := _token(choice):
             self.tokens.append(token)
             self.text += choice["text"]
         if any(stop in self.text for stop in self.stop):
             self.finish_reason = "stop_sequence"
         elif choice["finish_reason"] is not None:
             self.finish_reason = "length" if choice["finish_reason"] == "length" else "eos_token"
-        return token
 
     def generated(self) -> str:
         """The text so far, with the prompt before it if that was asked for."""
@@ -112,28 +143,6 @@ class Answer:
                 "tokens": self.tokens,
             }
         return [item]
-
-    def chunk(self, index: int) -> dict[str, Any]:
-        """The token at `index` (from 0) as it is streamed; not the last one."""
-        token = self.tokens[index]
-        return {"index": index + 1, "token": token, "generated_text": None, "details": None}
-
-    def last_chunk(self) -> dict[str, Any]:
-        """The end of a stream: the last token, the whole text, and always the details, for the counts' sake."""
-        ended = self.finish_reason == "eos_token" or not self.tokens
-        index = len(self.tokens) + 1 if ended else len(self.tokens)
-        token = END if ended else self.tokens[-1]
-        details = {
-            "finish_reason": self.finish_reason,
-            "generated_tokens": self.usage.completion_tokens,
-            "input_length": self.usage.prompt_tokens,
-            "seed": self.seed,
-        }
-        return {"index": index, "token": token, "generated_text": self.generated(), "details": details}
-
-    def streamable(self) -> int:
-        """How many tokens can go out as plain chunks: all but the one that `last_chunk` will carry."""
-        return len(self.tokens) if self.finish_reason == "eos_token" else max(0, len(self.tokens) - 1)
 
 
 END = {"id": 2, "text": "<|im_end|>", "logprob": None, "special": True}

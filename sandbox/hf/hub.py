@@ -74,7 +74,8 @@ def hub_row(model: Model) -> dict[str, Any]:
         "private": False,
         "sha": model.revision,
         "siblings": [],
-        "tags": [tag, f"license:{model.licence}", "novix-sandbox"],
+        # The official client takes a model for a second task of embeddings only if that task is among its tags.
+        "tags": [*dict.fromkeys([tag, *model.tasks]), f"license:{model.licence}", "novix-sandbox"],
     }
     if model.parameters is not None:
         row["safetensors"] = {"parameters": {"Q4": model.parameters}, "total": model.parameters}

@@ -1,6 +1,7 @@
 """Runs the application on a real socket: in this event loop for tests, or as a process of its own."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,8 +41,21 @@ async def serving(app: Any, port: int = 0, grace_s: int = 1) -> AsyncIterator[st
         listener.close()
 
 
+async def run(settings: uvicorn.Config, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, then let the answers in progress end, and return."""
+    server = _Quiet(settings)
+
+    def leave() -> None:
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leave)
+    await server.serve([listener])
+
+
 class _Quiet(uvicorn.Server):
-    """A server inside somebody else's process: leaves the signals alone."""
+    """A server that leaves the signals to its owner: uvicorn's own way would end the process by the signal again."""
 
     def capture_signals(self) -> Any:
         from contextlib import nullcontext

@@ -1,6 +1,7 @@
 """What servers and networks do to a call: each fault has its error, and none keeps a slot or tells a secret."""
 
 import asyncio
+import gc
 import inspect
 import random
 import socket
@@ -119,9 +120,10 @@ async def raw() -> AsyncIterator[Raw]:
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
         egress = Egress([f"http://{address}", f"https://{address}"])
-        opened = Raw(HttpTransport(egress, limits=HttpLimits(max_in_flight=64)), f"http://{address}", hang)
+        transport = HttpTransport(egress, limits=HttpLimits(max_in_flight=64, deadline_s=30))
+        opened = Raw(transport, f"http://{address}", hang)
         server = await asyncio.start_server(opened.serve, sock=listening)
-        async with opened.transport:
+        async with transport:
             yield opened
         server.close()
 
@@ -273,6 +275,30 @@ async def test_garbage_in_the_middle_of_a_body_is_a_protocol_error_that_does_not
         await response.aread()
 
     raw.check_that_it_tells_nothing(caught.value)
+
+
+async def test_an_idle_connection_that_is_reset_is_no_news_for_the_log(raw: Raw):
+    heard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+    drop = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+        await drop.wait()
+        await resets(reader, writer)
+
+    raw.script = script
+    assert await raw.call() == b"ok"
+    connector = raw.transport._here().session.connector
+    assert connector is not None
+    ((idle, _),) = next(iter(connector._conns.values()))
+    drop.set()
+    await asyncio.wait([idle.closed])
+    await raw.transport.aclose()
+    del idle
+    gc.collect()
+
+    assert heard == []
 
 
 async def test_long_and_binary_headers_of_an_honest_server_are_taken(raw: Raw):

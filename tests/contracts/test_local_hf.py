@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import pytest
 
 from sandbox.fetch import default_cache
@@ -53,11 +54,6 @@ async def local_hf(state: Path, engines: Engines, token: str | None = None) -> A
 @pytest.fixture
 def served(engines: Engines, tmp_path: Path) -> AbstractAsyncContextManager[httpx.AsyncClient]:
     return local_hf(tmp_path, engines)
-
-
-@pytest.fixture
-def scripted(tmp_path: Path) -> AbstractAsyncContextManager[httpx.AsyncClient]:
-    return local_hf(tmp_path, Engines(ScriptedText()))
 
 
 def asked(text: str = "Say hello to me", **more: Any) -> dict[str, Any]:
@@ -107,7 +103,7 @@ async def test_a_streamed_chat_says_the_same_as_a_plain_one_and_ends_with_usage_
         answer = await client.post(CHAT, json=asked(stream=True, stream_options={"include_usage": True}))
     *chunks, done = events(answer.text)
     told = [json.loads(chunk) for chunk in chunks]
-    check = tasks._validator("chat-completion", "stream_output")
+    check = jsonschema_rs.Draft6Validator(tasks.published("chat-completion", "stream_output"))
     assert [chunk for chunk in told if not check.is_valid(chunk)] == []
     assert done == "[DONE]"
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -155,7 +151,7 @@ async def test_streamed_text_ends_with_the_whole_text_and_its_details(
     async with served as client:
         answer = await client.post(f"{MODELS}{SMALL}/pipeline/text-generation", json=body)
     told = [json.loads(event) for event in events(answer.text)]
-    check = tasks._validator("text-generation", "stream_output")
+    check = jsonschema_rs.Draft6Validator(tasks.published("text-generation", "stream_output"))
     assert [chunk for chunk in told if not check.is_valid(chunk)] == []
     assert [chunk["index"] for chunk in told] == [1, 2, 3, 4]
     assert told[-1]["generated_text"] == "One, two," + "".join(chunk["token"]["text"] for chunk in told)
@@ -192,14 +188,19 @@ async def test_the_bill_is_the_sum_of_what_the_answers_told(
     assert total["by_model"][SMALL]["count"] == 2
 
 
-async def test_a_call_that_waited_for_the_one_seat_says_how_long(
-    served: AbstractAsyncContextManager[httpx.AsyncClient],
-) -> None:
-    async with served as client:
-        answers = await asyncio.gather(*(client.post(CHAT, json=asked()) for _ in range(3)))
+async def test_calls_wait_for_the_one_seat_and_take_it_in_the_order_they_came(tmp_path: Path) -> None:
+    text = ScriptedText(hold_after=1)
+    async with local_hf(tmp_path, Engines(text)) as client:
+        pending = []
+        for number, model in enumerate((SMALL, LARGE, SMALL), 1):
+            pending.append(asyncio.create_task(client.post(CHAT, json=asked(f"call {number}", model=model))))
+            await arrived(client, text, number)
+        assert [ask["messages"][0]["content"] for ask in text.asked] == ["call 1"]
+        text.go_on.set()
+        assert [(await call).status_code for call in pending] == [200] * 3
         calls = (await client.get("/admin/log")).json()["calls"]
-    assert [answer.status_code for answer in answers] == [200] * 3
-    assert all(call["queued_ms"] >= 0 and call["duration_ms"] >= call["queued_ms"] for call in calls)
+    assert [ask["messages"][0]["content"] for ask in text.asked] == ["call 1", "call 2", "call 3"]
+    assert all(call["duration_ms"] >= call["queued_ms"] >= 0 for call in calls)
 
 
 # An answer that nobody waits for
@@ -219,6 +220,18 @@ async def test_a_stream_that_its_client_leaves_is_billed_for_the_tokens_until_th
     assert 3 <= entry["output_tokens"] < len(WORDS)
 
 
+@pytest.mark.models
+async def test_the_real_model_lets_go_of_its_seat_when_a_streams_client_leaves(real: Engines, tmp_path: Path) -> None:
+    async with local_hf(tmp_path, real) as client:
+        long = asked("Tell me a very long story.", stream=True, max_tokens=2000, temperature=1)
+        async with client.stream("POST", CHAT, json=long) as answer:
+            await anext(answer.aiter_lines())
+        assert (await client.post(CHAT, json=asked())).status_code == 200
+        first, second = await bill(client)
+    assert (first["aborted"], second["aborted"]) == (True, False)
+    assert 1 <= first["output_tokens"] < 200
+
+
 async def test_a_plain_call_that_its_client_leaves_is_logged_and_not_billed(tmp_path: Path) -> None:
     text = ScriptedText(hold_after=1)
     async with local_hf(tmp_path, Engines(text)) as client:
@@ -230,6 +243,15 @@ async def test_a_plain_call_that_its_client_leaves_is_logged_and_not_billed(tmp_
         assert (await client.post(CHAT, json=asked())).status_code == 200  # the seat is free again
         [entry] = await bill(client)
     assert not entry["aborted"]
+
+
+async def arrived(client: httpx.AsyncClient, text: ScriptedText, count: int) -> None:
+    """Wait until so many calls are in the log and the first has the seat."""
+    while True:
+        calls = (await client.get("/admin/log")).json()["calls"]
+        if len(calls) == count and text.asked:
+            return
+        await asyncio.sleep(0.01)
 
 
 async def until(client: httpx.AsyncClient, field: str) -> None:
@@ -304,103 +326,3 @@ async def test_texts_are_classified_nested_once_and_charged_by_their_compute_tim
     assert len(tongues) == 5
     told = [round(float(answer.headers["x-compute-time"]) * 1000) * 120 for answer in (mood, tongue)]
     assert [entry["cost_nanousd"] for entry in entries] == told
-
-
-# Refusals, as recorded
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "status", "said"),
-    [
-        (
-            CHAT,
-            asked(model="no/such"),
-            400,
-            {
-                "error": {
-                    "message": "The requested model 'no/such' is not supported by any provider you have enabled.",
-                    "type": "invalid_request_error",
-                    "param": "model",
-                    "code": "model_not_supported",
-                }
-            },
-        ),
-        (MODELS + "no/such", {"inputs": "x"}, 404, {"error": "Model no/such does not exist"}),
-        (MODELS + LANGUAGE + CHAT, asked(), 400, {"error": "Model not supported by provider hf-inference"}),
-        (
-            f"{MODELS}{E5}/pipeline/text-classification",
-            {"inputs": "x"},
-            400,
-            {"error": "Model not supported by provider hf-inference"},
-        ),
-    ],
-)
-async def test_what_is_not_served_is_refused_in_the_official_words(
-    scripted: AbstractAsyncContextManager[httpx.AsyncClient], path: str, body: Any, status: int, said: Any
-) -> None:
-    async with scripted as client:
-        answer = await client.post(path, json=body)
-    assert (answer.status_code, answer.json()) == (status, said)
-
-
-async def test_a_provider_suffix_we_lack_is_an_unsupported_model(
-    scripted: AbstractAsyncContextManager[httpx.AsyncClient],
-) -> None:
-    async with scripted as client:
-        answer = await client.post(CHAT, json=asked(model=f"{SMALL}:groq"))
-    assert answer.json()["error"]["code"] == "model_not_supported"
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "field"),
-    [
-        (CHAT, {"model": SMALL, "messages": "secret words"}, "messages"),
-        (CHAT, asked(max_tokens="secret words"), "max_tokens"),
-        (CHAT, asked(messages=[{"role": "user", "content": 5}]), "messages.0"),
-        (MODELS + SMALL, {"inputs": {"text": "secret words"}}, "inputs"),
-        (MODELS + SMALL, {"inputs": "secret words", "parameters": {"top_p": 2}}, "parameters.top_p"),
-        (f"{MODELS}{E5}/pipeline/zero-shot-classification", {"inputs": "secret words", "parameters": {}}, "parameters"),
-        (f"{MODELS}{E5}/pipeline/sentence-similarity", {"inputs": {"sentences": ["secret words"]}}, "inputs"),
-    ],
-)
-async def test_a_body_that_breaks_the_published_schema_is_refused_by_field_and_never_quoted(
-    scripted: AbstractAsyncContextManager[httpx.AsyncClient], path: str, body: Any, field: str
-) -> None:
-    async with scripted as client:
-        answer = await client.post(path, json=body)
-    assert answer.status_code == 422
-    assert answer.json()["error"].startswith(f"Input validation error: {field}: ")
-    assert answer.json()["error_type"] == "validation"
-    assert "secret" not in answer.text
-
-
-async def test_a_null_where_the_published_schema_is_nullable_is_accepted(
-    scripted: AbstractAsyncContextManager[httpx.AsyncClient],
-) -> None:
-    async with scripted as client:
-        answer = await client.post(CHAT, json=asked(seed=None, stop=None, temperature=None, tools=None))
-    assert answer.status_code == 200
-
-
-async def test_a_body_that_is_no_json_is_refused_in_plain_text(
-    scripted: AbstractAsyncContextManager[httpx.AsyncClient],
-) -> None:
-    async with scripted as client:
-        answer = await client.post(CHAT, content=b'{"model": ')
-    assert answer.status_code == 400
-    assert answer.headers["content-type"].startswith("text/plain")
-    assert answer.text.startswith("Failed to parse the request body as JSON: ")
-
-
-async def test_a_token_is_looked_at_before_the_model(tmp_path: Path) -> None:
-    async with local_hf(tmp_path, Engines(ScriptedText()), token="hf_right") as client:
-        wrong = await client.post(MODELS + "no/such", json={"inputs": "x"})
-        none = await client.post(MODELS + "no/such", json={"inputs": "x"}, headers={"authorization": ""})
-        del client.headers["authorization"]
-        missing = await client.post(CHAT, json=asked())
-        right = await client.post(CHAT, json=asked(), headers={"authorization": "Bearer hf_right"})
-    assert (wrong.status_code, wrong.json()) == (401, {"error": "Invalid credentials in Authorization header"})
-    assert none.status_code == 401
-    assert missing.status_code == 401
-    assert missing.text.startswith("<!doctype html>")
-    assert right.status_code == 200

@@ -1,7 +1,9 @@
 """The local Hugging Face's decisions: what a call costs, which call is spoilt, how answers are mapped."""
 
+import json
 from fractions import Fraction
 from math import ceil, isclose
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,7 +87,7 @@ def test_a_call_is_matched_by_the_model_its_path_or_body_names(path: str, body: 
     assert named_model(path, body) == model
 
 
-def fired(*rows: dict[str, object], calls: int = 6, model: str = "a/b") -> list[str]:
+def fired(*rows: dict[str, Any], calls: int = 6, model: str = "a/b") -> list[str]:
     armed = Faults()
     for row in rows:
         armed.add(Profile.model_validate({"action": {"kind": "stall"}} | row))
@@ -134,12 +136,12 @@ def test_an_unknown_field_of_a_profile_is_refused_by_name() -> None:
         Profile.model_validate({"match": {"pobability": 1}, "action": {"kind": "stall"}})
 
 
-CHUNK = {"delta": {}, "index": 0, "finish_reason": None}
+CHUNK: dict[str, Any] = {"delta": {}, "index": 0, "finish_reason": None}
 
 
 def test_a_chat_answer_in_one_piece_says_what_its_chunks_say() -> None:
     answer = chat.Answer(chat.Frame("i", 1, "a/b", "f"))
-    pieces = [
+    pieces: list[dict[str, Any]] = [
         {"choices": [CHUNK | {"delta": {"role": "assistant", "content": None}}]},
         {"choices": [CHUNK | {"delta": {"content": "Hi"}}], "timings": {"cache_n": 1, "prompt_n": 2, "predicted_n": 1}},
         {
@@ -149,7 +151,7 @@ def test_a_chat_answer_in_one_piece_says_what_its_chunks_say() -> None:
         {"choices": [CHUNK | {"finish_reason": "stop"}]},
         {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 3}},
     ]
-    chunks = [chunk for piece in pieces if (chunk := answer.take(piece))]
+    chunks = [json.loads(event[6:]) for piece in pieces for event in answer.take(piece)]
 
     assert [chunk["choices"][0]["delta"]["content"] for chunk in chunks] == ["Hi", " you", ""]
     assert answer.whole()["choices"][0]["message"]["content"] == "Hi you"
@@ -190,7 +192,7 @@ def test_what_the_chat_model_cannot_do_is_refused(more: dict[str, object], statu
     assert said in str(caught.value.body)
 
 
-def word(text: str, count: int) -> dict[str, object]:
+def word(text: str, count: int) -> dict[str, Any]:
     content = [{"id": count, "token": text, "logprob": -1.0}]
     choice = {"text": text, "logprobs": {"content": content}, "finish_reason": None}
     return {"choices": [choice], "timings": {"cache_n": 0, "prompt_n": 2, "predicted_n": count}}

@@ -70,9 +70,6 @@ class ToyApplication:
     async def open_lane(self, lane: LaneId, log: LogReader) -> ToyHandler:
         return ToyHandler(self._handle)
 
-    def drain(self) -> None:
-        pass
-
 
 def engine(settings: Settings, app: ToyApplication, instance: str, window: int = 64) -> tuple[Engine, KafkaReader]:
     reader = KafkaReader(settings)

@@ -1,4 +1,4 @@
-"""Tasks: each a pair of pure maps. A new one: a file, a line in `TASKS`, a row in `tests/contracts/test_modalities.py`."""
+"""Tasks: each a pair of pure maps. A new one: a file, a line in `TASKS`, rows in `test_modalities.py`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Provider dialects: each a pair of pure maps. A new one: a file, a line in `PROVIDERS`, rows in `test_providers.py`."""
+"""Provider dialects: pairs of pure maps. A new one: a file, a line in `PROVIDERS`, rows in `test_providers.py`."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol

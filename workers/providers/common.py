@@ -29,6 +29,6 @@ def header_text(text: str) -> str:
 
 
 def openai_call(url: str, model: str, ask: Ask, headers: tuple[tuple[str, str], ...]) -> Call:
-    """A chat completion in the OpenAI form. `model` comes first: a proxy reads only the start (huggingface_hub#4618)."""
+    """Chat in the OpenAI form. `model` comes first: a proxy reads only the start (huggingface_hub#4618)."""
     accept = "text/event-stream" if ask.stream else "application/json"
     return Call("POST", url, (*headers, ("accept", accept)), codec.encode({"model": model, **ask.body}))

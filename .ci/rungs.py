@@ -1,0 +1,63 @@
+"""Runs all tests, rung by rung from the cheapest, and says what each cost and what could not run. Run: `make test`.
+
+Arguments go to pytest: `.venv/bin/python .ci/rungs.py -k commit -x`.
+"""
+
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNGS: Mapping[str, str] = {
+    "pure": "needs nothing",
+    "contracts": "sockets on loopback, golden files",
+    "flows": "the whole pipeline in one process",
+    "broker": "a real Apache Kafka",
+    "faults": "kills and lying providers, on a real Apache Kafka",
+}
+
+
+class Rungs:
+    """Adds up outcomes and times by the folder that a test lies in."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.outcomes: dict[str, Counter[str]] = defaultdict(Counter)
+        self.skipped: dict[tuple[str, str], int] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        rung = report.nodeid.split("/")[1]
+        self.seconds[rung] += report.duration
+        if report.skipped:
+            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            self.skipped[rung, why.removeprefix("Skipped: ")] += 1
+        if report.when == "call" or not report.passed:
+            self.outcomes[rung][report.outcome] += 1
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        whole = sum(self.seconds.values()) or 1.0
+        terminalreporter.section("rungs")
+        for rung, needs in RUNGS.items():
+            told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes[rung].items()))
+            spent = self.seconds[rung]
+            terminalreporter.write_line(
+                f"{rung:10} {spent:7.1f} s {spent / whole:5.0%}  {told or 'no tests'} ({needs})"
+            )
+        if self.skipped:
+            terminalreporter.section("could not run here")
+            for (rung, why), count in sorted(self.skipped.items()):
+                terminalreporter.write_line(f"{rung}: {count} x {why}")
+
+
+def main() -> int:
+    folders = [f"tests/{rung}" for rung in RUNGS if any((ROOT / "tests" / rung).glob("test_*.py"))]
+    # A test that hangs shows where; the run itself is bounded by whoever started it.
+    options = ["--rootdir", str(ROOT), "-o", "faulthandler_timeout=300"]
+    return int(pytest.main([*options, *sys.argv[1:], *folders], plugins=[Rungs()]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

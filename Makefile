@@ -1,0 +1,50 @@
+# `make` lists the targets. A target's meaning is the text after its ## sign.
+# GNU make 4.3 or newer, any sh. Another Python: make install PYTHON=python3.12
+
+PYTHON ?= python3
+BIN := .venv/bin
+KEEP ?=
+FAST := tests/pure tests/contracts
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench docs clean lock
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: ## .venv with everything, so that .venv/bin/novix is the command; says what it downloads; quick when nothing changed
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "install: Novix needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
+		echo "install: name another one: make install PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) .ci/install.py
+
+demo: install ## the whole system on this machine: jobs in, real models answer, the worker is killed once, the bill agrees; KEEP=1 leaves it up
+	@$(BIN)/novix demo $(if $(KEEP),--keep)
+
+test: install ## proves everything that can be proved here, on a real Apache Kafka; says each rung's share of the time
+	@$(BIN)/python .ci/rungs.py
+
+check: install ## before every commit: format, lint, types, imports, sizes, generated files, tests/pure and tests/contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python .ci/tree.py
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/pytest $(FAST) -q
+
+bench: install ## measures this machine: Novix beside a plain aiokafka + aiohttp loop; prints, asserts nothing
+	@$(BIN)/python -m bench
+
+docs: install ## writes what is generated: docs/schemas and the AsyncAPI document
+	$(BIN)/python docs/generate.py
+
+clean: ## removes .venv and the caches of this folder; stops nothing; downloads in ~/.cache/novix stay
+	@if [ -x $(BIN)/novix ] && $(BIN)/novix status >/dev/null 2>&1; then \
+		echo "clean: Novix is up; first: $(BIN)/novix down" >&2; exit 1; fi
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: install ## writes requirements.lock anew: the newest versions that pyproject.toml allows, by hash
+	$(BIN)/pip install --quiet --disable-pip-version-check 'uv>=0.13'
+	$(BIN)/python .ci/lock.py

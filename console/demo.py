@@ -1,0 +1,201 @@
+"""The demonstration behind `make demo`: real jobs through a real Kafka to real small models, and nothing lost."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from console import health
+from console.commands.world import _living
+from console.exits import CommandError, Exit
+from console.kafka import Log, all_records, connected, ends
+from console.screen import Screen
+from console.watch import Tally, Watch
+from console.words import money
+from runtime.http import AsyncClient, Egress, HttpTransport
+from runtime.ports import Outgoing
+from runtime.settings import Loaded, load
+from schemas import codec
+from schemas.topics import JOBS, RESULTS
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+WITHIN_S = 240.0
+"""For all results; the jobs take some twenty seconds on two cores."""
+CALL_HELD_MS = 4_000
+"""How long the sandbox holds the call during which the worker is killed."""
+SHOWN = ("capital", "topic", "german")
+REFUSED, LIMITED, KILLED = "too-dear", "meets-429", "survives-the-kill"
+
+
+class Demo:
+    """One run. Each has a tenant of its own, so that it can be repeated in a world that was kept."""
+
+    def __init__(self, loaded: Loaded, screen: Screen, *, keep: bool) -> None:
+        self._screen = screen
+        self._keep = keep
+        self._tenant = f"demo-{int(time.time())}"
+        self._home = self._own_home(loaded.settings.home)
+        self._loaded = loaded
+
+    def _own_home(self, home: Path) -> Path:
+        """The usual home if nothing runs there; a demonstration never meddles with somebody's world."""
+        return home if _living(home) is None else home / self._tenant
+
+    async def run(self) -> Exit:
+        """Everything; 0 when no result is lost or doubled and the accounts agree."""
+        self._command("up", "--hf", "local")
+        try:
+            self._loaded = load({**os.environ, "NOVIX_HOME": str(self._home)})
+            async with connected(self._loaded) as log, self._hugging_face() as sandbox:
+                return await self._show(log, sandbox)
+        finally:
+            if self._keep:
+                self._line(f"everything stays up: export NOVIX_HOME={self._home}; stop it with: novix down")
+            else:
+                self._command("down")
+
+    async def _show(self, log: Log, sandbox: "Sandbox") -> Exit:
+        first, last = self._jobs("demo.jsonl"), self._jobs("demo-kill.jsonl")
+        self._line(f"\nthe page: {self._address('console')}   (jobs of tenant {self._tenant})")
+        self._line(f"publishing {len(first)} jobs; one will meet a 429, one may cost at most 1 nano-dollar\n")
+        await sandbox.fault(f"{self._tenant}/{LIMITED}", {"kind": "rate_limit", "retry_after": "2"})
+        await sandbox.fault(f"{self._tenant}/{KILLED}", {"kind": "delay", "delay_ms": CALL_HELD_MS})
+        watch = Watch(log, self._tenant, self._screen, self._calls_in_flight)
+        async with watch.following():
+            await self._publish(log, first)
+            await self._wait(watch, first, len(first))
+            await self._publish(log, last)
+            await self._wait_for_call(sandbox, f"{self._tenant}/{KILLED}")
+            self._kill_worker()
+            results = await self._wait(watch, [*first, *last], len(first) + len(last))
+        self._tell(results)
+        self._command("why", KILLED, "--tenant", self._tenant)
+        return await self._settle(log, sandbox, [*first, *last])
+
+    # jobs
+
+    def _jobs(self, name: str) -> list[dict[str, Any]]:
+        lines = (EXAMPLES / name).read_text(encoding="utf-8").splitlines()
+        return [{**json.loads(line), "tenant": self._tenant} for line in lines]
+
+    async def _publish(self, log: Log, jobs: list[dict[str, Any]]) -> None:
+        await log.publish([Outgoing(JOBS.name, self._tenant.encode(), codec.encode(job)) for job in jobs])
+
+    async def _wait(self, watch: Watch, jobs: list[dict[str, Any]], count: int) -> dict[str, Any]:
+        watch.expect(len(jobs))
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                return await watch.until(count)
+        except TimeoutError:
+            missing = sorted({job["id"] for job in jobs} - set(watch.results))
+            raise CommandError(f"no result within {WITHIN_S:g} s of: {', '.join(missing)}", Exit.NOT_MET) from None
+
+    # the kill
+
+    async def _wait_for_call(self, sandbox: "Sandbox", trace: str) -> None:
+        async with asyncio.timeout(WITHIN_S):
+            while not await sandbox.has_received(trace):  # noqa: ASYNC110 - another process: nothing tells us
+                await asyncio.sleep(0.05)
+
+    def _kill_worker(self) -> None:
+        world = _living(self._home)
+        worker = world.process("worker-text") if world is not None else None
+        if worker is None:
+            raise CommandError("there is no text worker to kill")
+        os.kill(worker.pid, signal.SIGKILL)
+        self._line(f"kill -9 of the text worker (process {worker.pid}) in the middle of the call of {KILLED!r}")
+
+    def _calls_in_flight(self) -> int:
+        world = _living(self._home)
+        worker = world.process("worker-text") if world is not None else None
+        told = health.ask(worker.health) if worker is not None and worker.health else None
+        return int(told["window"]["used"]) if told and "window" in told else 0
+
+    # the end
+
+    def _tell(self, results: dict[str, Any]) -> None:
+        self._line("\nthree answers (a model of 135 million parameters is often wrong):")
+        for name in SHOWN:
+            self._line(f"  {name}: {_answer(results[name])}")
+        self._line("\none result as JSON:")
+        self._line(json.dumps(results["german"], indent=2, ensure_ascii=False))
+        self._line("")
+
+    async def _settle(self, log: Log, sandbox: "Sandbox", jobs: list[dict[str, Any]]) -> Exit:
+        """Count once more, from the beginning of the topic, and compare what was paid with the sandbox's own bill."""
+        tally = Tally()
+        async for record in all_records(log, RESULTS.name, await ends(log, RESULTS.name)):
+            tally.add(record, self._tenant)
+        seen = Counter(tally.ids)
+        lost = len({job["id"] for job in jobs} - set(seen))
+        doubled = sum(count - 1 for count in seen.values())
+        billed = await sandbox.bill(self._tenant)
+        difference = tally.paid - billed
+        self._line(f"\njobs in {len(jobs)}, results out {len(tally.ids)}, lost {lost}, duplicates {doubled}")
+        accounts = f"paid {money(tally.paid)}, the sandbox's bill {money(billed)}"
+        self._line(f"{accounts}, difference {difference} nano-dollars")
+        self._line("(prices are the sandbox's own, invented in the range of real small models)")
+        well = not lost and not doubled and not difference
+        return Exit.OK if well else Exit.FAILED
+
+    # the world
+
+    @asynccontextmanager
+    async def _hugging_face(self) -> AsyncIterator["Sandbox"]:
+        url = self._loaded.settings.sandbox_url
+        async with AsyncClient(transport=HttpTransport(Egress([url])), base_url=url) as client:
+            yield Sandbox(client)
+
+    def _address(self, name: str) -> str:
+        world = _living(self._home)
+        process = world.process(name) if world is not None else None
+        return process.address if process is not None else "(none)"
+
+    def _command(self, *words: str) -> None:
+        environment = {**os.environ, "NOVIX_HOME": str(self._home)}
+        self._line(f"$ novix {' '.join(words)}")
+        done = subprocess.run([sys.executable, "-m", "console", *words], env=environment, check=False)
+        if done.returncode:
+            raise CommandError(f"`novix {' '.join(words)}` ended with {done.returncode}")
+
+    def _line(self, text: str) -> None:
+        self._screen.line(text)
+
+
+class Sandbox:
+    """The local Hugging Face's admin API."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def fault(self, trace: str, action: dict[str, Any]) -> None:
+        """Spoil the first call of one job."""
+        match = {"header": {"name": "X-Amzn-Trace-Id", "value": trace}, "first": 1}
+        answer = await self._client.post("/admin/faults", json={"match": match, "action": action})
+        answer.raise_for_status()
+
+    async def has_received(self, trace: str) -> bool:
+        """Whether a call of that job has come."""
+        calls = (await self._client.get("/admin/log", params={"trace": trace})).json()
+        return bool(calls["calls"])
+
+    async def bill(self, session: str) -> int:
+        """What the sandbox charges a tenant, nano-dollars."""
+        return int((await self._client.get("/admin/bill", params={"session": session})).json()["total_nanousd"])
+
+
+def _answer(result: dict[str, Any]) -> str:
+    output = result["output"]
+    if isinstance(output, dict) and "choices" in output:
+        return " ".join(str(output["choices"][0]["message"]["content"]).split())[:160]
+    if isinstance(output, list) and output and isinstance(output[0], dict):
+        return f"{output[0].get('label')} ({output[0].get('score', 0):.2f})"
+    return codec.encode(output).decode()[:160]

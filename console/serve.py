@@ -1,0 +1,114 @@
+"""`novix console` as a process: the ingest and the pages in one event loop, until SIGTERM."""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import random
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+
+from console.exits import CommandError, Exit
+from console.ingest import Ingest
+from console.pages.app import create_app
+from console.store import Store
+from console.world import LOOPBACK, USUAL_PORT
+from runtime import logs
+from runtime.settings import Loaded, Settings
+from sandbox.kafka.process import free_port, is_free
+
+log = structlog.get_logger("novix.console")
+
+GRACE_S = 3
+
+
+def store_path(settings: Settings) -> Path:
+    """The file of the pages' memory: one per cluster address and prefix, so that two worlds never mix."""
+    world = hashlib.sha256(f"{settings.kafka_bootstrap}\0{settings.topic_prefix}".encode()).hexdigest()[:16]
+    return settings.home / "console" / f"{world}.sqlite"
+
+
+def page_port(wanted: int, host: str) -> int:
+    """The port of the pages: the wanted one, else the usual one, else any free one."""
+    if wanted:
+        return wanted
+    if is_free(host, USUAL_PORT):
+        return USUAL_PORT
+    return free_port(host, random.Random())  # noqa: S311 - it chooses a port, not a secret
+
+
+def serve(loaded: Loaded, host: str) -> Exit:
+    """Serve until SIGTERM or SIGINT. Raises `CommandError` when Kafka does not answer or the port is taken."""
+    settings = loaded.settings
+    logs.configure(settings.log_level, settings.log_format)
+    path = store_path(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandError(f"another console process fills {path}; it serves the same pages") from None
+        store = Store(path)
+        try:
+            asyncio.run(_serve(loaded, store, host))
+        finally:
+            store.close()
+    return Exit.OK
+
+
+async def _serve(loaded: Loaded, store: Store, host: str) -> None:
+    settings = loaded.settings
+    port = page_port(settings.console_port, host)
+    listener = _listen(host, port)
+    ingest = Ingest(settings, store)
+    app = create_app(store, lambda: _state(ingest, store), any_host=host != LOOPBACK)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+    try:
+        await ingest.start()
+    except Exception as error:
+        listener.close()
+        raise CommandError(
+            f"Kafka does not answer at {settings.kafka_bootstrap} (from {loaded.sources['kafka_bootstrap']}): "
+            f"{type(error).__name__}",
+            Exit.UNREACHABLE,
+        ) from error
+    log.info("console.opened", address=f"http://{host}:{port}", group=ingest.group)
+    sys.stdout.write(f"pages at http://{host}:{port}\n")
+    sys.stdout.flush()
+    try:
+        await server.serve([listener])
+    finally:
+        await ingest.stop()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise CommandError(f"NOVIX_CONSOLE_PORT={port}: {error.strerror}; choose another, or 0", Exit.USAGE) from None
+
+
+def _state(ingest: Ingest, store: Store) -> dict[str, Any]:
+    return {
+        "process": "console",
+        "pid": os.getpid(),
+        "healthy": ingest.fault is None,
+        "records": ingest.records,
+        "last_record_ms": ingest.last_record_ms,
+        "fault": ingest.fault,
+        "store": store.id,
+    }

@@ -1,0 +1,203 @@
+"""What a router lane has seen: redeliveries, crashes, a lost, damaged or foreign cache. No job is decided twice."""
+
+import random
+from pathlib import Path
+
+import pytest
+from router_world import HandClock, MemoryLog, World, chat, sandbox_settings
+
+from router.catalogue import load
+from router.fold import UnreadableDecisions
+from router.lane import PartitionMismatch, RouterApplication
+from runtime.outcome import Abandoned, Done, Publish
+from runtime.partitions import home_partition
+from runtime.ports import Delivery, LaneId, Outgoing, Record
+from schemas import codec
+from schemas.topics import DECISIONS, JOBS, ROUTER_GROUP, TEXT
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def audited(done: Done) -> list[str]:
+    return [entry.action for entry in done.audit]
+
+
+def decisions(world: World) -> list[dict[str, object]]:
+    return [one for batch in world.on(DECISIONS.name) for one in batch["decisions"]]
+
+
+async def test_a_redelivered_record_publishes_nothing_again(world: World) -> None:
+    record = world.job(chat())
+    await world.run(record)
+    await world.crash()
+    assert await world.handle(record) == Publish()
+    assert await world.commit() == []
+
+
+async def test_a_redelivered_rejection_is_no_new_submission(world: World) -> None:
+    record = world.job(chat(model="no/such"))
+    await world.run(record)
+    assert await world.handle(record) == Publish()
+
+
+async def test_after_an_uncommitted_crash_the_job_is_decided_once_under_the_same_id(world: World) -> None:
+    record = world.job(chat())
+    first = await world.handle(record)
+    await world.crash()
+    await world.run(record)
+    assert len(world.on(TEXT.name)) == 1
+    (decision,) = decisions(world)
+    assert decision["decision_id"].encode() in first.facts[0].encoded
+    assert world.outcomes[0].spans[0].span_id == world.outcomes[1].spans[0].span_id
+
+
+async def test_what_was_seen_survives_the_loss_of_the_disk(world: World, tmp_path: Path) -> None:
+    await world.run(world.job(chat()), world.job(chat("a2", model="no/such")))
+
+    def lose() -> None:
+        for file in (tmp_path / "seen").iterdir():
+            file.unlink()
+
+    await world.crash(lose)
+    done = await world.run(world.job(chat()), world.job(chat("a2")))
+    assert audited(world.outcomes[2]) == ["job.duplicate"]
+    assert [one.topic for one in done] == [TEXT.name, DECISIONS.name]
+    assert decisions(world)[-1]["submission"] == 2
+
+
+async def test_a_restart_reads_only_what_is_new(world: World) -> None:
+    for n in range(20):
+        await world.run(world.job(chat(f"a{n}")))
+    await world.crash()
+    await world.lane()
+    await world.crash()
+    world.log.reads = 0
+    await world.lane()
+    assert world.log.reads == 1, "the record that shows that the log is still the same"
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a database" * 500])
+async def test_a_damaged_cache_is_folded_anew(world: World, tmp_path: Path, damage: bytes) -> None:
+    await world.run(world.job(chat()))
+
+    def scribble() -> None:
+        for file in (tmp_path / "seen").iterdir():
+            if file.suffix == ".sqlite":
+                file.write_bytes(damage)
+            else:
+                file.unlink()
+
+    await world.crash(scribble)
+    assert audited(await world.handle(world.job(chat()))) == ["job.duplicate"]
+
+
+async def test_a_cache_that_breaks_at_work_is_folded_anew_and_the_open_transaction_kept(world: World) -> None:
+    await world.run(world.job(chat("a1")))
+    await world.handle(world.job(chat("a2")))
+    lane = await world.lane()
+    lane._seen._connection().execute("DROP TABLE seen")
+    assert audited(await world.handle(world.job(chat("a1")))) == ["job.duplicate"]
+    assert audited(await world.handle(world.job(chat("a2")))) == ["job.duplicate"]
+
+
+async def test_a_cache_of_another_log_is_not_believed(tmp_path: Path) -> None:
+    old = World(tmp_path)
+    await old.run(old.job(chat()))
+    await old.crash()
+    new = World(tmp_path, log=MemoryLog())
+    await new.run(new.job(chat("other")), new.job(chat()))
+    assert [audited(one) for one in new.outcomes] == [["job.assigned"], ["job.assigned"]]
+
+
+async def test_a_cache_that_is_ahead_of_the_log_is_not_believed(tmp_path: Path) -> None:
+    old = World(tmp_path)
+    await old.run(*(old.job(chat(f"a{n}")) for n in range(3)))
+    await old.run(old.job(chat("a3")))
+    await old.crash()
+    await old.lane()
+    await old.crash()
+    assert audited(await World(tmp_path, log=MemoryLog()).handle(old.job(chat("a1")))) == ["job.assigned"]
+
+
+async def test_the_oldest_identities_are_forgotten_and_the_rest_is_bounded(tmp_path: Path) -> None:
+    world = World(tmp_path, dedup_max=1000)
+    for start in range(0, 1500, 100):
+        await world.run(*(world.job(chat(f"a{n}")) for n in range(start, start + 100)))
+    rows = (await world.lane())._seen._connection().execute("SELECT count(*) FROM seen").fetchone()[0]
+    assert 1000 <= rows <= 1100
+    assert audited(await world.handle(world.job(chat("a1499")))) == ["job.duplicate"]
+    assert audited(await world.handle(world.job(chat("a0")))) == ["job.assigned"]
+
+
+async def test_a_checkpoint_moves_the_cursor_without_reading_the_log_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.lane.CHECKPOINT_EVERY", 10)
+    for n in range(40):
+        await world.run(world.job(chat(f"a{n}")))
+    await world.crash()
+    world.log.reads = 0
+    await world.lane()
+    assert world.log.reads < 15
+    for n in (0, 19, 39):
+        assert audited(await world.handle(world.job(chat(f"a{n}")))) == ["job.duplicate"]
+
+
+async def test_a_foreign_record_in_the_decisions_topic_stops_the_lane_by_name(world: World) -> None:
+    world.log.append(Outgoing(DECISIONS.name, None, b"hello", partition=world.partition))
+    with pytest.raises(UnreadableDecisions, match=f"{DECISIONS.name}/{world.partition}/0"):
+        await world.lane()
+
+
+async def test_a_lane_with_unequal_partition_counts_does_not_open(tmp_path: Path) -> None:
+    world = World(tmp_path, log=MemoryLog(inference_decisions_v1=4))
+    with pytest.raises(PartitionMismatch, match=r"has 3 partitions .* has 4"):
+        await world.lane()
+
+
+async def test_a_closed_lane_decides_nothing_more(world: World) -> None:
+    lane = await world.lane()
+    await lane.close()
+    with pytest.raises(Abandoned):
+        await lane.handle(Delivery(world.job(chat()), world.clock.now()))
+
+
+async def test_random_crashes_neither_lose_nor_repeat_a_job(tmp_path: Path) -> None:
+    """Jobs, some twice, delivered in order from the last commit on, with crashes before and after commits."""
+    chance = random.Random(7)
+    world = World(tmp_path)
+    records = [world.job(chat(f"a{n // 2 if n % 5 == 0 else n}")) for n in range(300)]
+    done = reached = 0
+    while done < len(records):
+        reached = min(len(records), done + chance.randint(1, 20))
+        for record in records[done:reached]:
+            await world.handle(record)
+        if chance.random() < 0.3:
+            await world.crash()
+            continue
+        await world.commit()
+        done = reached if chance.random() < 0.8 else max(0, done - 5)
+        if chance.random() < 0.3:
+            await world.crash()
+    ids = [one["job"]["id"] for one in world.on(TEXT.name)]
+    assert len(ids) == len(set(ids))
+    assert set(ids) == {one["job_id"] for one in decisions(world)}
+    assert len(ids) == len({f"a{n // 2 if n % 5 == 0 else n}" for n in range(300)})
+
+
+async def test_two_lanes_of_one_process_do_not_share_what_they_have_seen(tmp_path: Path) -> None:
+    settings = sandbox_settings(tmp_path)
+    app = RouterApplication(settings, load(settings), HandClock())
+    log = MemoryLog()
+    lanes = [await app.open_lane(LaneId(ROUTER_GROUP, JOBS.name, n), log) for n in range(3)]
+    tenants = {home_partition(f"t{n}", 3): f"t{n}" for n in range(50)}
+    for n, lane in enumerate(lanes):
+        value = codec.encode(chat(tenant=tenants[n]))
+        done = await lane.handle(Delivery(Record(JOBS.name, n, 0, None, value, (), 0), HandClock().now()))
+        assert isinstance(done, Publish)
+        assert audited(done) == ["job.assigned"]
+        await lane.close()
+    assert len(list((tmp_path / "seen").glob("*.sqlite"))) == 3

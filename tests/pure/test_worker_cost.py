@@ -1,0 +1,93 @@
+"""Money: integers, exact, never less than what was used."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from schemas.assignment import Price
+from schemas.base import MAX_NANOUSD
+from workers.cost import Charge, charge, together
+from workers.exchange import count, measured, milliseconds, text_bytes, tokens_in
+
+tokens = st.integers(0, 10**7)
+prices = st.integers(0, 10**12)
+
+
+def price(inp: int = 0, out: int = 0, ms: int = 0) -> Price:
+    return Price(
+        input_nanousd_per_million_tokens=inp,
+        output_nanousd_per_million_tokens=out,
+        nanousd_per_compute_ms=ms,
+        source="test",
+        as_of="2026-11-22",
+    )
+
+
+@given(tokens, tokens, prices, prices)
+def test_a_charge_is_the_exact_cost_rounded_up_once(inp: int, out: int, each_in: int, each_out: int) -> None:
+    exact = Fraction(inp * each_in + out * each_out, 10**6)
+    made = charge({"input_tokens": inp, "output_tokens": out}, price(each_in, each_out))
+    assert exact <= made.nanousd < exact + 1 or made.nanousd == MAX_NANOUSD
+    assert isinstance(made.nanousd, int)
+
+
+@given(tokens, tokens, st.integers(0, 100), st.integers(1, 10**9))
+def test_more_units_never_cost_less(inp: int, out: int, more: int, each: int) -> None:
+    less = charge({"input_tokens": inp, "output_tokens": out}, price(each, each))
+    assert charge({"input_tokens": inp + more, "output_tokens": out}, price(each, each)).nanousd >= less.nanousd
+
+
+def test_compute_is_paid_by_the_millisecond() -> None:
+    assert charge({"compute_ms": 123}, price(ms=120)) == Charge(14_760, "computed")
+
+
+def test_what_was_not_reported_is_estimated_and_says_so() -> None:
+    made = charge({"input_tokens": 10}, price(10**6, 10**6), estimate={"input_tokens": 99, "output_tokens": 5})
+    assert made == Charge(15, "estimated")
+
+
+def test_a_unit_without_a_price_needs_no_report() -> None:
+    assert charge({"compute_ms": 7}, price(ms=2)).source == "computed"
+
+
+def test_what_the_provider_tells_wins_and_no_price_is_not_zero() -> None:
+    assert charge({"input_tokens": 10}, price(10**6), told_nanousd=3) == Charge(3, "provider")
+    assert charge({"input_tokens": 10}, price()) == Charge(0, "none")
+
+
+def test_together_the_least_certain_source_is_told() -> None:
+    assert together([Charge(1, "provider"), Charge(2, "estimated"), Charge()]) == Charge(3, "estimated")
+    assert together([]) == Charge(0, "none")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ms"),
+    [
+        ("0.123", 123), ("0.29", 290), ("1.001", 1001), ("2", 2000), ("0.0001", 1), ("0", 0), ("1.005", 1005),
+        ("-1", None), ("nan", None), ("inf", None), ("", None), (None, None), ("1e99", None), ("soon", None),
+    ],
+)  # fmt: skip
+def test_compute_time_is_read_exactly(seconds: str | None, ms: int | None) -> None:
+    assert milliseconds(seconds) == ms
+
+
+@given(st.integers(0, 10**9))
+def test_milliseconds_survive_the_header(ms: int) -> None:
+    assert milliseconds(f"{ms // 1000}.{ms % 1000:03d}") == ms
+
+
+@given(st.text(max_size=30) | st.integers() | st.floats() | st.booleans() | st.none())
+def test_a_count_is_a_whole_number_or_nothing(value: object) -> None:
+    counted = count(value)
+    assert counted is None or 0 <= counted <= 10**12
+
+
+def test_headers_tell_units() -> None:
+    told = {"x-compute-time": "0.5", "x-prompt-tokens": "7", "x-generated-tokens": "x"}
+    assert measured(told) == {"compute_ms": 500, "input_tokens": 7}
+
+
+def test_four_bytes_are_a_token() -> None:
+    assert [tokens_in(size) for size in (0, 1, 4, 5)] == [0, 1, 1, 2]
+    assert text_bytes({"a": ["é", {"b": "xy"}], "c": 3}) == 4

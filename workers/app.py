@@ -1,0 +1,95 @@
+"""A worker as a process: `novix worker text`, or `faststream run workers.app:app`."""
+
+import random
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from runtime.breaker import Breakers
+from runtime.clock import SystemClock
+from runtime.credentials import Credentials, parse_key
+from runtime.http import Egress, HttpLimits, HttpTransport
+from runtime.limits import Limits
+from runtime.service import LaneService
+from runtime.settings import Settings
+from runtime.shell import Role, application
+from runtime.shell import run as run_role
+from schemas.topics import AUDIT, DLQ, RESULTS, SPANS, TEXT, worker_group
+from workers.worker import text_application
+
+ROLES = {
+    "text": Role(
+        name="worker-text",
+        title="Novix text worker",
+        group=worker_group("text"),
+        receives=TEXT,
+        sends=(RESULTS, DLQ, AUDIT, SPANS),
+    )
+}
+WAITING_SHARE = 1
+"""Jobs that may wait for a slot, for each job that may be in flight."""
+
+
+def egress(settings: Settings) -> Egress:
+    """Where calls may go: the router, the sandbox, and what the operator lists."""
+    listed = [host.strip() for host in settings.egress_hosts.split(",") if host.strip()]
+    origins = [settings.hf_router_url, settings.sandbox_url, *(_origin(host) for host in listed)]
+    return Egress([origin for origin in origins if origin])
+
+
+def _origin(host: str) -> str:
+    return host if "://" in host else f"https://{host}"
+
+
+def credentials(settings: Settings) -> Credentials:
+    """The token: a value, a file or a sealed file, whichever is set."""
+    sealed = Path(settings.hf_token_sealed_file) if settings.hf_token_sealed_file else None
+    return Credentials(
+        value=settings.hf_token if settings.hf_token.get_secret_value() else None,
+        file=Path(settings.hf_token_file) if settings.hf_token_file else None,
+        sealed_file=sealed,
+        seal_key=(lambda: parse_key(settings.seal_key.get_secret_value())) if sealed else None,
+    )
+
+
+def build(settings: Settings) -> LaneService:
+    """The text worker on these settings."""
+    transport = HttpTransport(
+        egress(settings),
+        limits=HttpLimits(
+            connect_s=settings.connect_timeout_s,
+            read_s=settings.read_timeout_s,
+            max_bytes=settings.max_response_bytes,
+            max_in_flight=settings.max_in_flight,
+            max_in_flight_per_host=settings.max_in_flight,
+        ),
+    )
+    breakers = Breakers(
+        fail_max=settings.breaker_fail_max,
+        reset_timeout=timedelta(seconds=settings.breaker_reset_s),
+        enabled=settings.breaker,
+    )
+    app = text_application(
+        settings,
+        transport,
+        credentials(settings),
+        Limits(settings.max_in_flight),
+        breakers,
+        SystemClock(),
+        random.SystemRandom().random,
+    )
+    window = settings.max_in_flight * (1 + WAITING_SHARE)
+
+    def resources() -> list[AbstractAsyncContextManager[Any]]:
+        return [transport]
+
+    return LaneService(settings, app, window=window, resources=resources)
+
+
+app = application(ROLES["text"], build)
+
+
+def run(settings: Settings, modality: str = "text") -> int:
+    """Run the worker of a modality until SIGTERM; returns the exit code."""
+    return run_role(ROLES[modality], build, settings)

@@ -1,0 +1,78 @@
+"""Reading one assigned job: the record, the contract in it, and where its trace goes on. Pure."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from pydantic import ValidationError
+
+from runtime.ports import Record
+from runtime.telemetry import TraceContext, span_id, trace_of
+from schemas import codec
+from schemas.assignment import AssignedJob, Assignment, Candidate
+from schemas.job import InferenceJob, describe
+from workers.retry import Terms
+from workers.wording import texts_of
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """One job that the router assigned, as it stands in the record `record`."""
+
+    record: Record
+    envelope: AssignedJob
+    job: InferenceJob
+
+    @property
+    def assignment(self) -> Assignment:
+        """Who shall do it, and within which limits."""
+        return self.envelope.assignment
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """In the order in which they are asked."""
+        return self.envelope.assignment.candidates
+
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """Tenant, id, submission."""
+        return self.job.tenant, self.job.id, self.envelope.submission
+
+    @cached_property
+    def trace(self) -> TraceContext:
+        """The trace of the record, its parent the router's span."""
+        return trace_of(self.record.headers, *self.identity)
+
+    @cached_property
+    def span(self) -> str:
+        """The id of the span of this record's processing: the same on every delivery."""
+        return span_id(self.trace, "process", *self.place)
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Topic, partition, offset."""
+        return self.record.topic, self.record.partition, self.record.offset
+
+    @cached_property
+    def terms(self) -> Terms:
+        """What the job allows."""
+        assignment = self.assignment
+        named = self.job.provider != "auto"
+        return Terms(assignment.candidates, assignment.max_cost_nanousd, assignment.deadline, named)
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Everything that the producer wrote into the input: what no message may repeat."""
+        return texts_of(self.job.input)
+
+
+def read_assigned(record: Record) -> Assigned | str:
+    """The job in `record`, or why it is none. Total; the reason names places and sizes, never content."""
+    if record.value is None:
+        return "the record has no value"
+    try:
+        envelope = AssignedJob.model_validate(codec.decode(record.value))
+        return Assigned(record, envelope, InferenceJob.model_validate(envelope.job))
+    except codec.Undecodable as error:
+        return str(error)
+    except ValidationError as error:
+        return describe(error)

@@ -1,0 +1,95 @@
+"""One call's place in a job's progress: what it took, what it cost, what it says about the provider. Pure."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from runtime.breaker import Permit
+from schemas.assignment import Candidate
+from schemas.failure import FAILURES, FailureKind
+from schemas.result import Attempt
+from workers.call import Called
+from workers.cost import Charge, charge
+from workers.ending import milliseconds
+from workers.errors import ProviderError
+from workers.exchange import COMPUTE_MS
+from workers.progress import Progress
+from workers.retry import counted
+
+K = FailureKind
+BLAMES_THE_REQUEST = frozenset({K.REQUEST_REFUSED, K.NOT_FOUND, K.GONE, K.CONTEXT_EXCEEDED, K.RESPONSE_TOO_LARGE})
+"""The provider did its part: a success, as far as its health goes."""
+
+
+def health(kind: FailureKind) -> Callable[[Permit], None]:
+    """What a failed call tells the breaker. A 429 feeds the limiter; money and tokens are the account's affair."""
+    if FAILURES[kind].counts_for_breaker:
+        return lambda permit: permit.failed(kind)
+    return Permit.succeeded if kind in BLAMES_THE_REQUEST else Permit.neither
+
+
+def is_ambiguous(error: ProviderError) -> bool:
+    """Whether the provider may have charged for a call that gave no answer."""
+    return error.emitted or (FAILURES[error.kind].maybe_charged and not error.nothing_sent)
+
+
+def failed_attempt(
+    progress: Progress, candidate: Candidate, error: ProviderError, started_at: datetime, took: timedelta
+) -> Progress:
+    """`progress` with a call that failed. An ambiguous one costs its full ceiling, any other nothing."""
+    ambiguous = is_ambiguous(error)
+    cost = Charge(candidate.ceiling_nanousd, "estimated") if ambiguous else Charge()
+    made = _attempt(progress, candidate, started_at, took).model_copy(
+        update={
+            "kind": error.kind,
+            "upstream_status": error.upstream_status,
+            "request_id": error.request_id,
+            "cost_nanousd": cost.nanousd,
+            "ambiguous": ambiguous,
+        }
+    )
+    return replace(
+        progress,
+        since=started_at + took,
+        tried=counted(progress.tried, error, cost.nanousd),
+        attempts=(*progress.attempts, made),
+        charges=(*progress.charges, cost),
+        upstream_status=error.upstream_status,
+    )
+
+
+def answered_attempt(
+    progress: Progress, candidate: Candidate, called: Called, started_at: datetime, took: timedelta
+) -> Progress:
+    """`progress` with the call that gave the answer, and what it cost."""
+    answer = called.answer
+    estimate = {**answer.estimate, COMPUTE_MS: milliseconds(took)}
+    cost = charge(answer.usage, candidate.price, told_nanousd=answer.told_nanousd, estimate=estimate)
+    made = _attempt(progress, candidate, started_at, took).model_copy(
+        update={
+            "upstream_status": called.status,
+            "request_id": called.request_id,
+            "cost_nanousd": cost.nanousd,
+        }
+    )
+    first = None if called.first_token_s is None else timedelta(seconds=called.first_token_s)
+    return replace(
+        progress,
+        since=started_at + took,
+        attempts=(*progress.attempts, made),
+        charges=(*progress.charges, cost),
+        usage=dict(answer.usage) or dict(answer.estimate),
+        upstream_status=called.status,
+        first_token=first,
+    )
+
+
+def _attempt(progress: Progress, candidate: Candidate, started_at: datetime, took: timedelta) -> Attempt:
+    return Attempt(
+        attempt=len(progress.attempts) + 1,
+        model=candidate.model,
+        provider=candidate.provider,
+        started_at=started_at,
+        waited_ms=milliseconds(started_at - progress.since),
+        duration_ms=milliseconds(took),
+    )

@@ -1,0 +1,158 @@
+"""How a job ends: its result, its audit entry, its spans, and whether a copy goes to the dead letters. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from runtime.outcome import Done, GiveUp, Publish
+from runtime.ports import Outgoing
+from schemas import headers
+from schemas.audit import AuditEntry
+from schemas.failure import FAILURES, FailureKind
+from schemas.result import Error, JobResult, Status, Who
+from schemas.topics import RESULTS
+from workers.assigned import Assigned
+from workers.cost import together
+from workers.progress import Progress
+from workers.spans import spans_of
+
+ACTIONS: dict[Status, str] = {"succeeded": "job.succeeded", "failed": "job.failed", "expired": "job.expired"}
+PUBLISHED_AGAIN_MAY_SUCCEED = frozenset({FailureKind.BREAKER_OPEN, FailureKind.DEADLINE_PASSED})
+"""Beside the retryable kinds: what had no time here may have it later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a job came to. `kind` is None for a success."""
+
+    kind: FailureKind | None = None
+    message: str = ""
+    output: Any = None
+    served: Who | None = None
+    adapted: Mapping[str, Any] = field(default_factory=dict)
+    error_type: str = ""
+    """Class name of the exception behind a fault of ours."""
+
+
+def ended(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: datetime, now: datetime) -> Done:
+    """The outcome of a job that is done, however it ended.
+
+    A result that no record can hold becomes a failed one, with what was paid for it.
+    """
+    result = result_of(job, progress, ending, arrived_at=arrived_at, now=now)
+    value = result.encode()
+    tenant, job_id, submission = job.identity
+    record = Outgoing(
+        RESULTS.name,
+        f"{tenant}/{job_id}".encode(),
+        value,
+        (
+            *job.trace.child_of(job.span).headers(),
+            (headers.IDENTITY, f"{tenant}/{job_id}/{submission}".encode()),
+        ),
+    )
+    audit = _audit(job, result, len(value))
+    spans = spans_of(job, progress, result, arrived_at)
+
+    def shrunk(size_bytes: int) -> Done:
+        message = f"the result has {size_bytes} bytes and does not fit into one record of the results topic"
+        small = Ending(FailureKind.OUTPUT_TOO_LARGE, message, adapted=ending.adapted)
+        return ended(job, progress, small, arrived_at=arrived_at, now=now)
+
+    if ending.kind is not None and FAILURES[ending.kind].replay:
+        return GiveUp(
+            ending.kind, ending.message, (record,), (audit,), spans, error_type=ending.error_type, shrunk=shrunk
+        )
+    return Publish((record,), (audit,), spans, shrunk=shrunk)
+
+
+def undecodable(message: str) -> GiveUp:
+    """A record that is no assigned job: there is nobody to tell, so it is set aside."""
+    return GiveUp(FailureKind.UNDECODABLE, message)
+
+
+def result_of(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: datetime, now: datetime) -> JobResult:
+    """The terminal answer. Every time in it is a difference of instants, never less than 0."""
+    received, cost = job.envelope.received, together(progress.charges)
+    tenant, job_id, submission = job.identity
+    error = None
+    if ending.kind is not None:
+        retryable = FAILURES[ending.kind].retryable or ending.kind in PUBLISHED_AGAIN_MAY_SUCCEED
+        error = Error(
+            kind=ending.kind,
+            message=ending.message,
+            retryable=retryable,
+            upstream_status=progress.upstream_status,
+        )
+    return JobResult(
+        job_id=job_id,
+        tenant=tenant,
+        submission=submission,
+        status=_status(ending.kind),
+        task=job.job.task,
+        output=ending.output,
+        error=error,
+        asked=Who(model=job.job.model, provider=job.job.provider),
+        served=ending.served,
+        adapted={**(job.assignment.adapted or {}), **ending.adapted} or None,
+        usage=dict(progress.usage),
+        cost_nanousd=cost.nanousd,
+        cost_source=cost.source,
+        attempts=list(progress.attempts),
+        timing_ms=_timing(job, progress, arrived_at, now),
+        received=received,
+        decision_id=job.assignment.decision_id,
+        trace_id=job.trace.trace_id,
+        completed_at=now,
+    )
+
+
+def _status(kind: FailureKind | None) -> Status:
+    if kind is None:
+        return "succeeded"
+    return "expired" if kind is FailureKind.DEADLINE_PASSED else "failed"
+
+
+def _timing(job: Assigned, progress: Progress, arrived_at: datetime, now: datetime) -> dict[str, int]:
+    published = datetime.fromtimestamp(job.envelope.received.timestamp_ms / 1000, UTC)
+    waits = sum((wait.end - wait.start for wait in progress.waits), timedelta())
+    spans = {
+        "total": now - published,
+        "queued": job.envelope.routed_at - published,
+        "routed": arrived_at - job.envelope.routed_at,
+        "waiting": waits,
+        "calling": timedelta(milliseconds=sum(attempt.duration_ms for attempt in progress.attempts)),
+    }
+    if progress.first_token is not None:
+        spans["first_token"] = progress.first_token
+    return {name: milliseconds(span) for name, span in spans.items()}
+
+
+def milliseconds(span: timedelta) -> int:
+    """Whole milliseconds, at least 0: clocks of two machines may disagree."""
+    return max(0, round(span / timedelta(milliseconds=1)))
+
+
+def _audit(job: Assigned, result: JobResult, result_bytes: int) -> AuditEntry:
+    detail: dict[str, Any] = {
+        "cost_nanousd": result.cost_nanousd,
+        "cost_source": result.cost_source,
+        "attempts": len(result.attempts),
+        "assigned_bytes": len(job.record.value or b""),
+        "result_bytes": result_bytes,
+    }
+    if result.served is not None:
+        detail |= {"model": result.served.model, "provider": result.served.provider}
+    if result.error is not None:
+        detail |= {"kind": result.error.kind, "upstream_status": result.error.upstream_status}
+    return AuditEntry(
+        at=result.completed_at,
+        action=ACTIONS[result.status],
+        tenant=result.tenant,
+        job_id=result.job_id,
+        submission=result.submission,
+        trace_id=job.trace.trace_id,
+        span_id=job.span,
+        detail=detail,
+    )
