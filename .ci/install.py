@@ -52,7 +52,7 @@ def make_venv() -> Path:
     python = VENV / "bin" / "python"
     same = python.exists() and (VENV / "bin" / "pip").exists()
     if same:
-        ask = [python, "-c", "import sys; print(sys.version, sys.prefix)"]
+        ask = [str(python), "-c", "import sys; print(sys.version, sys.prefix)"]
         asked = subprocess.run(ask, capture_output=True, text=True, check=False)
         same = asked.returncode == 0 and asked.stdout.strip() == f"{sys.version} {VENV}"
     if not same:

@@ -1,6 +1,6 @@
 """Runs all tests, rung by rung from the cheapest, and says what each cost and what could not run. Run: `make test`.
 
-Arguments go to pytest: `.venv/bin/python .ci/rungs.py -k commit -x`.
+Arguments go to pytest: `.venv/bin/python .ci/rungs.py tests/pure -x`.
 """
 
 import sys
@@ -56,7 +56,9 @@ def main() -> int:
     folders = [f"tests/{rung}" for rung in RUNGS if any((ROOT / "tests" / rung).glob("test_*.py"))]
     # A test that hangs shows where; the run itself is bounded by whoever started it.
     options = ["--rootdir", str(ROOT), "-o", "faulthandler_timeout=300"]
-    return int(pytest.main([*options, *sys.argv[1:], *folders], plugins=[Rungs()]))
+    given = sys.argv[1:]
+    named = any(argument.startswith("tests") for argument in given)
+    return int(pytest.main([*options, *given, *([] if named else folders)], plugins=[Rungs()]))
 
 
 if __name__ == "__main__":

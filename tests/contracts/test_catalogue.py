@@ -179,7 +179,7 @@ def test_rows_that_contradict_each_other_are_refused(tmp_path: Path, change: dic
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"null", b'{"models": 3}'])
 def test_a_file_that_is_no_catalogue_is_refused(content: bytes) -> None:
-    with pytest.raises(BadCatalogue, match="mine.json"):
+    with pytest.raises(BadCatalogue, match=r"mine\.json"):
         parse("mine.json", content)
 
 

@@ -277,25 +277,31 @@ async def test_garbage_in_the_middle_of_a_body_is_a_protocol_error_that_does_not
     raw.check_that_it_tells_nothing(caught.value)
 
 
-async def test_an_idle_connection_that_is_reset_is_no_news_for_the_log(raw: Raw):
+async def test_a_connection_that_is_reset_when_its_bodies_are_read_is_no_news_for_the_log(raw: Raw):
     heard: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
-    drop = asyncio.Event()
+    begun, drop = asyncio.Event(), asyncio.Event()
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(OK)
+        writer.write(OK[:-1])
+        await begun.wait()
+        writer.write(OK[-1:])
         await drop.wait()
         await resets(reader, writer)
 
     raw.script = script
-    assert await raw.call() == b"ok"
+    response = await raw.transport.handle_async_request(raw.request())
+    begun.set()
+    assert await response.aread() == b"ok"
     connector = raw.transport._here().session.connector
     assert connector is not None
     ((idle, _),) = next(iter(connector._conns.values()))
+    closed = idle.closed
     drop.set()
-    await asyncio.wait([idle.closed])
+    await asyncio.wait([closed])
+    assert closed._exception is not None, "a look at exception() would count as having seen it"
     await raw.transport.aclose()
-    del idle
+    del idle, closed, response, connector
     gc.collect()
 
     assert heard == []
