@@ -4,13 +4,13 @@
 FROM python:3.11-slim AS build
 WORKDIR /build
 COPY requirements.lock ./
-# The whole lock has the build backend; the image gets only the part that runs in production.
-RUN sed '/^# part: sandbox/,$d' requirements.lock > production.lock \
+# The lock is in parts: the image gets the first, the second has the build backend.
+RUN sed '/^# part: build/,$d' requirements.lock > production.lock \
+    && sed '/^# part: sandbox/,$d' requirements.lock > build.lock \
     && python -m venv /opt/novix \
     && /opt/novix/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r production.lock \
     && python -m venv /opt/build \
-    && sed -n '/^# part: dev/,$p' requirements.lock > dev.lock \
-    && /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary :all: --no-deps -r dev.lock
+    && /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r build.lock
 COPY . .
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /opt/novix/bin/pip install --no-cache-dir --no-deps /wheels/novix-*.whl

@@ -16,9 +16,10 @@ PLATFORM = "x86_64-manylinux_2_28"
 PYTHON = "3.11"
 PARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("novix", (), "what runs in production"),
-    ("sandbox", ("sandbox",), "the world in one machine: models and their runtimes"),
-    ("test", ("sandbox", "test"), "what the tests need"),
-    ("dev", ("sandbox", "test", "dev"), "checks, and the build backend"),
+    ("build", ("build",), "the build backend"),
+    ("sandbox", ("build", "sandbox"), "the world in one machine: models and their runtimes"),
+    ("test", ("build", "sandbox", "test"), "what the tests need"),
+    ("dev", ("build", "sandbox", "test", "dev"), "the checks"),
 )
 """Part of the lock, the extras that it and the parts above stand for, its meaning. The Dockerfile takes the first."""
 

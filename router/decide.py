@@ -14,6 +14,7 @@ from router.catalogue import ANY_PROVIDER
 from router.offers import Fit, Refused, Wish, fitting, quote
 from router.policies import Option
 from router.view import View, summary
+from schemas import codec
 from schemas.assignment import Candidate
 from schemas.decision import Exclusion, Verdict
 from schemas.failure import FailureKind
@@ -26,6 +27,9 @@ MOST_CANDIDATES = 3
 
 MOST_EXCLUSIONS = 32
 """Told one by one in the record; the rest is counted."""
+
+DEEPEST_INPUT = codec.MAX_DEPTH - 2
+"""A worker reads the input inside the job inside its assignment, with the same limit on nesting."""
 
 INTERCHANGEABLE = frozenset({"chat-completion", "text-generation", "zero-shot-classification"})
 """Tasks where another model gives another answer to the same question. Elsewhere it answers another question:
@@ -60,6 +64,11 @@ def decide(job: InferenceJob, view: View, *, published: datetime, now: datetime)
     fault = input_fault(job.task, job.input)
     if fault is not None:
         return frame.refuse(FailureKind.INVALID_INPUT, f"input.{fault}")
+    depth = codec.depth_of(job.input)
+    if depth > DEEPEST_INPUT:
+        return frame.refuse(
+            FailureKind.INVALID_INPUT, f"input: nested {depth} levels deep; {DEEPEST_INPUT} are allowed"
+        )
     if frame.deadline <= now:
         late = int((now - frame.deadline).total_seconds() * 1000)
         return frame.refuse(

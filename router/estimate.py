@@ -9,6 +9,8 @@ Two counts of the same input, for two purposes:
   schemas are written again by the template, indented and with instructions: they count `TOOLS_FACTOR` times.
 - `input_tokens` is expected: about four bytes a token, as in English. It ranks offers and judges the context, where a
   wrong guess costs nothing: a provider refuses an overlong prompt before it works.
+
+One call gives one answer: a worker does not send `n` or `best_of`, and says so in the result's `adapted`.
 """
 
 from dataclasses import dataclass
@@ -38,7 +40,6 @@ for refusing a hopeless ceiling, never for billing."""
 MICRO = 1_000_000
 _PROMPT_FIELDS = ("tools", "tool_choice", "tool_prompt", "response_format")
 _ASKED_TOKENS = {"chat-completion": ("max_tokens", "max_completion_tokens"), "text-generation": ("max_new_tokens",)}
-_COPIES = ("n", "best_of")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,6 @@ class Load:
     """No tokenizer of the documented kind makes more of it."""
     input_tokens: int
     """Expected."""
-    copies: int = 1
-    """Answers asked for at once (`n`, `best_of`): each is paid."""
 
     @property
     def context_tokens(self) -> int:
@@ -69,7 +68,7 @@ def load_of(task: str, task_input: dict[str, Any]) -> Load:
     else:
         size = sum(len(text.encode()) for text in texts.strings(task_input))
         most, expected = size + TEMPLATE_TOKENS, -(-size // BYTES_PER_TOKEN)
-    return Load(most, expected, _copies(task, task_input))
+    return Load(most, expected)
 
 
 def asked_tokens(task: str, task_input: dict[str, Any]) -> int | None:
@@ -97,7 +96,7 @@ def money(price: Price, input_tokens: int, output_tokens: int, compute_ms: int =
 
 def expected_cost(price: Price, load: Load, output_tokens: int) -> int:
     """What one call with at most `output_tokens` of output will probably cost."""
-    output = min(output_tokens, EXPECTED_OUTPUT_TOKENS) * load.copies
+    output = min(output_tokens, EXPECTED_OUTPUT_TOKENS)
     return money(price, load.input_tokens, output, expected_compute_ms(load, output))
 
 
@@ -116,8 +115,7 @@ def least_ceiling(price: Price, load: Load, output_tokens: int) -> int:
     Tokens count with their upper bound. Compute time has no bound before the call: it counts as expected, so for an
     offer that charges by time the ceiling is held by what is recorded after each attempt, not before the first.
     """
-    output = output_tokens * load.copies
-    return money(price, load.most_input_tokens, output, expected_compute_ms(load, output))
+    return money(price, load.most_input_tokens, output_tokens, expected_compute_ms(load, output_tokens))
 
 
 def most_cost(price: Price, load: Load, output_tokens: int, *, ceiling: int, read_timeout_ms: int) -> int:
@@ -125,29 +123,24 @@ def most_cost(price: Price, load: Load, output_tokens: int, *, ceiling: int, rea
 
     Tokens: their upper bound. Compute time: nobody waits longer than the read timeout, so that is its bound.
     """
-    most = money(price, load.most_input_tokens, output_tokens * load.copies, read_timeout_ms)
+    most = money(price, load.most_input_tokens, output_tokens, read_timeout_ms)
     return min(most, ceiling)
 
 
 def affordable_tokens(price: Price, load: Load, ceiling: int) -> int | None:
-    """How many tokens of output (of each copy) `ceiling` pays for, the prompt's own upper bound taken off first.
+    """How many tokens of output `ceiling` pays for, the prompt's own upper bound taken off first.
 
     The brief's `int(budget / per_token)` forgot the prompt and took any model's price. Negative: not even the prompt
     can be paid. None: output is not charged.
     """
-    per_token = price.output_nanousd_per_million_tokens * load.copies
-    per_ms_token = COMPUTE_MS_PER_OUTPUT_TOKEN * price.nanousd_per_compute_ms * load.copies
+    per_token = price.output_nanousd_per_million_tokens
+    per_ms_token = COMPUTE_MS_PER_OUTPUT_TOKEN * price.nanousd_per_compute_ms
     left = ceiling - expected_compute_ms(load, 0) * price.nanousd_per_compute_ms
     left_micro = left * MICRO - load.most_input_tokens * price.input_nanousd_per_million_tokens
     whole = per_token + per_ms_token * MICRO
     if whole == 0:
         return None if left_micro >= 0 else -1
     return left_micro // whole
-
-
-def _copies(task: str, task_input: dict[str, Any]) -> int:
-    given = generation_parameters(task, task_input) if task in GENERATIVE else {}
-    return max(1, *(_whole(given.get(name)) or 1 for name in _COPIES))
 
 
 def _whole(value: Any) -> int | None:

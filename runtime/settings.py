@@ -38,7 +38,9 @@ def _var(default: Any, meaning: str, *also: str, **rule: Any) -> Any:
 class Settings(BaseModel):
     """Everything that can be set. Field `x_y` is the variable `NOVIX_X_Y`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False, validate_default=True
+    )
 
     kafka_bootstrap: str = _var("127.0.0.1:9092", "Kafka's bootstrap servers, host:port, comma-separated.")
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _var(

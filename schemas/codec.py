@@ -17,7 +17,7 @@ class Undecodable(ValueError):
 
 
 def encode(value: Json) -> bytes:
-    """Write `value` as compact JSON. Datetimes become ISO 8601 in UTC with `Z`."""
+    """Write `value` as compact JSON. Datetimes become ISO 8601; those in UTC, as all of ours are, end in `Z`."""
     return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
 
 

@@ -18,7 +18,6 @@ from workers.modalities.chat_stream import ChatStream
 from workers.modalities.reading import bad
 from workers.providers import Dialect
 
-
 MAX_PROVIDER_CHARS = 64
 """Of a provider's name in `x-inference-provider`; as many as a job may have in its field."""
 

@@ -97,7 +97,7 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 _NOT_SERVED = _words(r"model_not_supported|not supported (by|for)|does not exist|no such model")
 _CONTEXT = _words(
-    r"tokens` \+ `max_new_tokens` must be|context[ _](length|window)|maximum context|must have less than \d+ tokens"
+    r"tokens \+ `max_new_tokens`|context[ _](length|window)|maximum context|must have less than \d+ tokens"
 )
 _MONEY = _words(r"quota|credits|billing|payment|insufficient (funds|balance)")
 _LOADING = _words(r"\bloading\b|estimated_time")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any
 
 INPUT_TOKENS = "input_tokens"
@@ -96,7 +96,7 @@ def milliseconds(seconds: str | None) -> int | None:
         return None
     if not value.is_finite() or not 0 <= value <= 10**9:
         return None
-    return int(-(-value * 1000 // 1))
+    return int((value * 1000).to_integral_value(ROUND_CEILING))
 
 
 def count(value: Any) -> int | None:

@@ -104,7 +104,8 @@ def _of_value(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
-        place = ".".join(str(part) for part in value.get("loc") or () if isinstance(part, str | int))
+        loc = value.get("loc")
+        place = ".".join(str(part) for part in loc if isinstance(part, str | int)) if isinstance(loc, list) else ""
         rule = next((value[name] for name in ("message", "msg", "type") if isinstance(value.get(name), str)), "")
         return f"{place}: {rule}" if place and rule else rule
     if isinstance(value, list):

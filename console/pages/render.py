@@ -17,9 +17,10 @@ OUTPUT_SHOWN_CHARS = 20_000
 
 
 def job_url(tenant: str, job_id: str) -> str:
-    """The address of a job's page. An id may be anything: browsers would resolve `..` even where it is encoded."""
+    """The address of a job's page. An id may be anything: browsers resolve `..` even where it is encoded, and proxies
+    decode what is encoded twice."""
     segments = [tenant, *job_id.split("/")]
-    if any(segment in ("", ".", "..") for segment in segments):
+    if any(segment in ("", ".", "..") or "%" in segment for segment in segments):
         return "/job?" + urlencode({"tenant": tenant, "id": job_id})
     return f"/jobs/{quote(tenant, safe='')}/{quote(job_id)}"
 

@@ -300,7 +300,8 @@ async def test_a_connection_that_is_reset_when_its_bodies_are_read_is_no_news_fo
     drop.set()
     await asyncio.wait([closed])
     assert closed._exception is not None, "a look at exception() would count as having seen it"
-    await raw.transport.aclose()
+    raw.script = answers
+    assert await raw.call() == b"ok", "the pool has let go of the lost connection"
     del idle, closed, response, connector
     gc.collect()
 

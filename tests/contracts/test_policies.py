@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.policies import DEFAULT, POLICIES, Option, Policy
@@ -38,6 +38,7 @@ def test_a_policy_bears_the_name_it_is_listed_under() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(POLICIES))
+@settings(deadline=None)
 @given(options=OPTIONS, complexity=COMPLEXITY, order=st.randoms(use_true_random=False))
 def test_a_ranking_neither_adds_nor_drops_and_forgets_the_order_it_was_given(
     name: str, options: list[Option], complexity: float, order: "object"
@@ -52,6 +53,7 @@ def test_a_ranking_neither_adds_nor_drops_and_forgets_the_order_it_was_given(
 
 
 @pytest.mark.parametrize("name", sorted(POLICIES))
+@settings(deadline=None)
 @given(complexity=COMPLEXITY)
 def test_a_temperature_is_one_that_providers_take(name: str, complexity: float) -> None:
     temperature = POLICIES[name](SETTINGS).temperature(complexity)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.console_world import Story
+from console_world import Story
 
 from console.facts import facts_of
 from console.spans import decode_spans
@@ -41,7 +41,10 @@ def test_a_record_that_is_read_again_changes_nothing(tmp_path):
 def test_a_job_shows_as_queued_then_routed_then_done(tmp_path):
     job, decision, _, result = Story().records
 
-    states = [rows_after(tmp_path, part, str(len(part)))[0]["status"] for part in ([job], [job, decision], [job, decision, result])]
+    states = [
+        rows_after(tmp_path, part, str(len(part)))[0]["status"]
+        for part in ([job], [job, decision], [job, decision, result])
+    ]
 
     assert states == ["queued", "routed", "succeeded"]
 
@@ -52,7 +55,10 @@ def test_a_rejected_id_that_is_sent_again_is_a_submission_of_its_own(tmp_path):
 
     rows = rows_after(tmp_path, [*first.records, *second.records], "both")
 
-    assert [(row["submission"], row["status"], row["offset"]) for row in rows] == [(2, "succeeded", 8), (1, "rejected", 7)]
+    assert [(row["submission"], row["status"], row["offset"]) for row in rows] == [
+        (2, "succeeded", 8),
+        (1, "rejected", 7),
+    ]
 
 
 def test_two_tenants_may_use_the_same_id(tmp_path):

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.support.console_world import NOON, Story
+from console_world import NOON, Story
 
 from console.facts import facts_of
 from console.store import Filter, Store
@@ -32,7 +32,9 @@ def test_the_oldest_jobs_go_when_there_are_too_many(tmp_path):
 
 
 def test_a_list_can_be_narrowed_by_status_tenant_and_text(tmp_path):
-    store = filled(tmp_path / "s.sqlite", [*numbered(3), Story(job_id="no%_t", tenant="other", status="rejected", offset=77)])
+    store = filled(
+        tmp_path / "s.sqlite", [*numbered(3), Story(job_id="no%_t", tenant="other", status="rejected", offset=77)]
+    )
 
     assert [job["job_id"] for job in store.jobs(Filter(status="rejected"))] == ["no%_t"]
     assert [job["job_id"] for job in store.jobs(Filter(tenant="other"))] == ["no%_t"]

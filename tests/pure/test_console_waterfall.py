@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.support.console_world import NOON, Story, ms
+from console_world import NOON, Story, ms
 
 from console import waterfall
 from console.facts import facts_of

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.arrival import Arrival, forwarded, read_arrival
@@ -134,6 +134,7 @@ def test_a_forged_refusal_cannot_refuse_a_good_job() -> None:
     assert isinstance(read(record(told=forged)).reading, ReadableJob)
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=200) | st.none(),
     st.lists(
@@ -154,6 +155,7 @@ def test_any_record_can_be_read(
         assert arrival.published <= NOW
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_any_timestamp_gives_a_publication_that_is_not_in_the_future(timestamp_ms: int) -> None:
     assert read(record(timestamp_ms=timestamp_ms)).published <= NOW

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.complexity import SCORER, WEIGHTS, measure, score
@@ -56,17 +56,20 @@ def test_a_demanding_prompt_is_for_the_large_model(prompt: str) -> None:
     assert score("chat-completion", chat(prompt)) >= 0.4
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(MODALITIES)), JSON)
 def test_any_input_has_a_score_between_0_and_1(task: str, task_input: Any) -> None:
     assert 0.0 <= score(task, task_input) <= 1.0
     assert measure(task, task_input).keys() == WEIGHTS.keys()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400), st.text(max_size=400))
 def test_a_further_line_never_makes_a_prompt_simpler(text: str, more: str) -> None:
     assert score("chat-completion", chat(f"{text}\n{more}")) >= score("chat-completion", chat(text))
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=80), min_size=1, max_size=12), st.text(max_size=80))
 def test_a_further_turn_never_makes_a_chat_simpler(turns: list[str], more: str) -> None:
     assert score("chat-completion", chat(*turns, more)) >= score("chat-completion", chat(*turns))

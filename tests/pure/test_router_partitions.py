@@ -2,7 +2,7 @@
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.partitions import home_partition, partition_of
@@ -24,6 +24,7 @@ def test_a_key_goes_where_java_sends_it(key: bytes, hashed: int) -> None:
         assert partition_of(key, count) == (hashed & 0x7FFFFFFF) % count
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=128), st.integers(1, 64))
 def test_a_home_is_where_a_producer_with_the_default_partitioner_writes(tenant: str, count: int) -> None:
     partitions = list(range(count))

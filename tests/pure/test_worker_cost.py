@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from schemas.assignment import Price
 from schemas.base import MAX_NANOUSD
 from workers.cost import Charge, charge, together

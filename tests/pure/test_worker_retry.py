@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from schemas.failure import FAILURES, FailureKind
 from worker_world import candidate
+
+from schemas.failure import FAILURES, FailureKind
 from workers.errors import ProviderError
 from workers.retry import (
     UNFIT,

@@ -60,7 +60,12 @@ class MemoryLog:
         self, topics: Iterable[Topic], *, partitions: int, replication: int = 1, min_insync: int = 1
     ) -> list[Made]:
         return [
-            Made(topic.name, "mismatch" if topic.home and partitions != self.partitions else "kept", self.partitions, partitions)
+            Made(
+                topic.name,
+                "mismatch" if topic.home and partitions != self.partitions else "kept",
+                self.partitions,
+                partitions,
+            )
             for topic in topics
         ]
 
@@ -203,7 +208,9 @@ class Story:
             status=self.status,  # type: ignore[arg-type]
             task="chat-completion",
             output=(output if self.output is None else self.output) if good else None,
-            error=None if good else Error.model_validate({"kind": "price_ceiling", "message": "too dear", "retryable": False}),
+            error=None
+            if good
+            else Error.model_validate({"kind": "price_ceiling", "message": "too dear", "retryable": False}),
             asked=Who(model="auto", provider="auto"),
             served=Who(model="org/small", provider="hf-inference") if good else None,
             usage={"input_tokens": 12, "output_tokens": 5} if good else {},
@@ -234,7 +241,9 @@ class Story:
         who = {telemetry.TENANT: self.tenant, telemetry.JOB_ID: self.job_id, telemetry.SUBMISSION: self.submission}
         router = self._span(self.trace, "01" * 8, "process inference.jobs.v1", 15, 20, self._place(JOBS.name, **who))
         inside = self.trace.child_of(router.span_id)
-        worker = self._span(inside, "02" * 8, "process inference.text.v1", 42, 810, self._place("inference.text.v1", **who))
+        worker = self._span(
+            inside, "02" * 8, "process inference.text.v1", 42, 810, self._place("inference.text.v1", **who)
+        )
         below = self.trace.child_of(worker.span_id)
         call = self._span(below, "03" * 8, "chat org/small", 60, 800, {telemetry.GEN_AI_OPERATION: "chat"})
         under = self.trace.child_of(call.span_id)
@@ -257,7 +266,15 @@ class Story:
         }
 
     def _post(
-        self, parent: TraceContext, span_id: str, number: int, start: int, end: int, status: int, cost: int, error: str | None
+        self,
+        parent: TraceContext,
+        span_id: str,
+        number: int,
+        start: int,
+        end: int,
+        status: int,
+        cost: int,
+        error: str | None,
     ) -> SpanDraft:
         told: dict[str, Any] = {
             telemetry.HTTP_METHOD: "POST",
@@ -293,7 +310,9 @@ class Story:
         )
         placed = replace(self, offset=offset)
         batch = DecisionBatch(lane="novix-router.inference.jobs.v1.0", decisions=[placed.decision])
-        log.append(Outgoing(DECISIONS.name, None, batch.encode(), partition=placed.home, timestamp_ms=ms(self.began) + 30))
+        log.append(
+            Outgoing(DECISIONS.name, None, batch.encode(), partition=placed.home, timestamp_ms=ms(self.began) + 30)
+        )
         log.append(placed.outgoing_result)
         return placed
 

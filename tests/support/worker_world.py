@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 from pydantic import SecretStr
+
 from runtime.breaker import BreakerKey, Breakers
 from runtime.credentials import Credentials
 from runtime.limits import Limits
@@ -67,6 +68,11 @@ def answer(document: Any = None, status: int = 200, **headers: str) -> httpx.Res
     body = json.dumps(completion() if document is None else document).encode()
     told = {name.replace("_", "-"): value for name, value in headers.items()}
     return httpx.Response(status, headers={"content-type": "application/json", **told}, content=body)
+
+
+def failing(status: int, body: Any = None, **headers: str) -> httpx.Response:
+    """A refusal; without a body, one that says nothing in particular."""
+    return answer({"error": "upstream says no"} if body is None else body, status, **headers)
 
 
 def events(*chunks: Any, done: bool = True, cut: Exception | None = None) -> httpx.Response:

@@ -1,7 +1,7 @@
 """chat-completion: messages in, the OpenAI form out."""
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from schemas import codec
@@ -120,7 +120,7 @@ def _told_price(usage: Any) -> int | None:
     value = usage.get("estimated_cost") if isinstance(usage, dict) else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10**6:
         return None
-    return int(-(-Decimal(repr(value)) * 10**9 // 1))
+    return int((Decimal(repr(value)) * 10**9).to_integral_value(ROUND_CEILING))
 
 
 def _text(value: Any) -> str:

@@ -60,7 +60,8 @@ class ChatStream:
                 self._head[name] = chunk[name]
         if isinstance(chunk.get("usage"), dict):
             self._usage = chunk["usage"]  # the newest counts for all before it
-        for at, choice in enumerate(chunk.get("choices") or []):
+        choices = chunk.get("choices")
+        for at, choice in enumerate(choices if isinstance(choices, list) else []):
             if isinstance(choice, dict):
                 self._grow(choice, at)
 

@@ -1,0 +1,184 @@
+"""The text worker while nothing is called: Retry-After, breakers, slots, drain."""
+
+import asyncio
+from datetime import timedelta
+
+import httpx
+import pytest
+from worker_world import (
+    START,
+    World,
+    answer,
+    assigned,
+    candidate,
+    failing,
+    result_of,
+    world,
+)
+
+from runtime.breaker import BreakerKey
+from runtime.outcome import Abandoned, GiveUp, RetryAt
+from runtime.ports import Delivery, Lease
+from schemas.failure import FailureKind
+
+K = FailureKind
+
+
+async def test_retry_after_is_waited_for_even_when_the_backoff_is_shorter() -> None:
+    it = world(failing(429, {"error": "Rate limit reached"}, retry_after="2"), answer(), dice=0.0)
+    result = result_of(await it.run(assigned()))
+
+    assert result.status == "succeeded"
+    assert it.clock.passed >= timedelta(seconds=2)
+    assert result.attempts[1].waited_ms >= 2_000
+    assert result.attempts[0].kind == K.RATE_LIMITED
+
+
+async def test_a_retry_after_makes_the_next_job_wait_too() -> None:
+    it = world(failing(429, {"error": "Rate limit reached"}, retry_after="2"), answer())
+    outcome = await it.lane.handle(Delivery(assigned(), it.clock.now()))
+    assert isinstance(outcome, RetryAt)
+
+    second = asyncio.create_task(it.lane.handle(Delivery(assigned(offset=8), it.clock.now())))
+    await asyncio.sleep(0)
+    assert len(it.script.requests) == 1
+    it.app.drain()
+    with pytest.raises(Abandoned):
+        await second
+
+
+def a_key(it: World) -> BreakerKey:
+    return BreakerKey("auto", "acme/chat")
+
+
+async def test_every_attempt_counts_for_the_breaker_and_its_refusal_is_no_attempt() -> None:
+    """Requirement A40, one process: open after 3, then the job waits for half-open and makes the one trial call."""
+    it = world(failing(500), failing(500), failing(500), answer(), breaker=True)
+    result = result_of(await it.run(assigned()))
+
+    assert result.status == "succeeded"
+    assert len(result.attempts) == 4
+    assert it.clock.passed >= timedelta(seconds=300)
+    assert K.BREAKER_OPEN in [wait.kind for wait in it.waits]
+    assert it.breakers.views()[a_key(it)].state == "closed"
+
+
+async def test_a_429_does_not_open_the_breaker() -> None:
+    it = world(failing(429), breaker=True)
+    result = result_of(await it.run(assigned()))
+
+    assert len(result.attempts) == 6
+    assert it.breakers.views()[a_key(it)].state == "closed"
+
+
+async def test_an_open_breaker_sends_the_job_to_its_next_candidate() -> None:
+    it = world(failing(500), failing(500), failing(500), answer(), breaker=True)
+    result = result_of(await it.run(assigned(candidate(), candidate(model="acme/other"))))
+
+    assert result.served.model == "acme/other"
+    assert it.clock.passed < timedelta(seconds=10)
+
+
+async def test_a_breaker_that_stays_open_until_the_deadline_ends_the_job() -> None:
+    it = world(failing(500), breaker=True)
+    done = await it.run(assigned(deadline=START + timedelta(seconds=60)))
+    result = result_of(done)
+
+    assert (result.status, result.error.kind) == ("failed", K.BREAKER_OPEN)
+    assert len(result.attempts) == 3
+    assert isinstance(done, GiveUp)
+
+
+async def test_fifty_jobs_at_half_open_make_one_call() -> None:
+    """Requirement A40: the provider sees one trial; when it succeeds, the others follow."""
+    gate, arrived = asyncio.Event(), asyncio.Event()
+
+    async def held(request: httpx.Request) -> httpx.Response:
+        arrived.set()
+        await gate.wait()
+        return answer()
+
+    it = world(failing(500), failing(500), failing(500), held, breaker=True, max_in_flight=100)
+    short = assigned(candidate(max_in_flight=100), deadline=START + timedelta(seconds=60))
+    await it.run(short)
+    it.clock.turn(400)
+
+    until = START + timedelta(hours=1)
+    jobs = [
+        asyncio.create_task(it.run(assigned(candidate(max_in_flight=100), offset=100 + n, deadline=until)))
+        for n in range(50)
+    ]
+    await arrived.wait()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(it.script.requests) == 4
+    gate.set()
+    results = [result_of(done) for done in await asyncio.gather(*jobs)]
+
+    assert {result.status for result in results} == {"succeeded"}
+    assert len(it.script.requests) == 3 + 50
+
+
+async def test_waiting_for_a_slot_is_no_attempt_and_is_told_as_a_wait() -> None:
+    it = world()
+    key = a_key(it)
+    busy = it.limits.slot(key, 1)
+    await busy.acquire()
+    job = asyncio.create_task(it.run(assigned(candidate(max_in_flight=1))))
+    await asyncio.sleep(0)
+    it.clock.turn(1.5)
+    busy.release()
+    done = await job
+    result = result_of(done)
+
+    assert len(result.attempts) == 1
+    assert result.attempts[0].waited_ms == 1_500
+    assert result.timing_ms["waiting"] == 1_500
+    assert "wait slot" in [span.name for span in done.spans]
+    assert it.limits.total_in_flight == 0
+
+
+async def test_drain_abandons_who_waits_and_lets_a_call_in_flight_end() -> None:
+    gate = asyncio.Event()
+
+    async def held(request: httpx.Request) -> httpx.Response:
+        await gate.wait()
+        return answer()
+
+    it = world(held)
+    calling = asyncio.create_task(it.run(assigned(candidate(max_in_flight=1))))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(it.run(assigned(candidate(max_in_flight=1), offset=8)))
+    await asyncio.sleep(0)
+    it.app.drain()
+    with pytest.raises(Abandoned):
+        await waiting
+    with pytest.raises(Abandoned):
+        await it.run(assigned(offset=9))
+    gate.set()
+    assert result_of(await calling).status == "succeeded"
+    assert len(it.script.requests) == 1
+
+
+async def test_cancelling_a_call_frees_its_slot_and_goes_through() -> None:
+    async def never(request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    it = world(never)
+    job = asyncio.create_task(it.run(assigned()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert it.limits.total_in_flight == 1
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert it.limits.total_in_flight == 0
+
+
+async def test_a_partition_that_is_gone_is_not_paid_for() -> None:
+    it = world()
+    with pytest.raises(Abandoned):
+        await it.lane.handle(Delivery(assigned(), it.clock.now(), lease=Lease(held=False)))
+    assert it.script.requests == []
+    assert it.limits.total_in_flight == 0

@@ -1,0 +1,88 @@
+"""JSON in and out: what is read, what is refused, and that a refusal tells nothing of the content."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import codec
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=8), inner),
+    max_leaves=20,
+)  # fmt: skip
+
+
+def nested(levels: int, leaf: Any = 0) -> Any:
+    for _ in range(levels):
+        leaf = [leaf]
+    return leaf
+
+
+@given(JSON)
+def test_what_is_written_is_read_again(value: Any):
+    assert codec.decode(codec.encode(value)) == value
+    assert codec.decode(codec.canonical(value)) == value
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), st.integers(0, 9), max_size=6), st.randoms())
+def test_equal_values_have_equal_canonical_bytes_whatever_the_order_of_their_keys(value: dict[str, int], random: Any):
+    shuffled = list(value.items())
+    random.shuffle(shuffled)
+
+    assert codec.canonical(dict(shuffled)) == codec.canonical(value)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_undecodable_and_nothing_else(data: bytes):
+    try:
+        codec.decode(data)
+    except codec.Undecodable as error:
+        assert str(len(data)) in str(error)
+
+
+@pytest.mark.parametrize("levels", [1, 2, codec.MAX_DEPTH])
+def test_nesting_up_to_the_limit_is_read(levels: int):
+    assert codec.depth_of(codec.decode(b"[" * levels + b"]" * levels)) == levels
+
+
+@pytest.mark.parametrize("levels", [codec.MAX_DEPTH + 1, 200, 1000])
+def test_deeper_nesting_is_refused_with_the_depth_and_the_limit(levels: int):
+    with pytest.raises(codec.Undecodable, match=f"nested {levels} levels deep; {codec.MAX_DEPTH} are allowed"):
+        codec.decode(b"[" * levels + b"]" * levels)
+
+
+def test_nesting_beyond_the_parser_is_undecodable_and_costs_no_stack():
+    with pytest.raises(codec.Undecodable, match="not JSON"):
+        codec.decode(b"[" * 200_000 + b"]" * 200_000)
+
+
+def test_brackets_within_texts_count_for_nothing():
+    assert codec.decode(b'"' + b"[{" * 1000 + b'"') == "[{" * 1000
+
+
+def test_many_flat_lists_are_not_deep():
+    assert len(codec.decode(codec.encode([[]] * 500))) == 500
+
+
+@given(JSON, st.integers(0, 5))
+def test_each_list_around_a_value_is_one_level(value: Any, levels: int):
+    assert codec.depth_of(nested(levels, value)) == codec.depth_of(value) + levels
+
+
+@pytest.mark.parametrize("data", [b"NaN", b"Infinity", b'"\\ud800"', b"\xff", b"", b"{]", b'{"CANARY": CANARY}', b'"CANARY', b'["CANARY"] CANARY'])  # fmt: skip
+def test_what_is_no_json_is_undecodable_and_the_message_shows_none_of_it(data: bytes):
+    with pytest.raises(codec.Undecodable, match="not JSON at byte") as refused:
+        codec.decode(data)
+
+    assert "CANARY" not in str(refused.value)
+
+
+def test_an_instant_in_utc_is_written_with_z():
+    noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+    assert codec.encode([noon]) == b'["2026-11-22T12:00:00Z"]' == codec.canonical([noon])

@@ -1,0 +1,162 @@
+"""`novix why`: finding a job in the topics and telling its story."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+from console_world import NOON, MemoryLog, Story, ms
+
+from console import story
+from console.evidence import find
+from runtime.ports import Outgoing
+from schemas import codec, headers
+from schemas.topics import DECISIONS, DLQ, JOBS
+
+
+def told(log, tenant="default", job_id="a1"):
+    found = asyncio.run(find(log, tenant, job_id))
+    return None if found is None else "\n".join(story.tell(found))
+
+
+def test_a_finished_jobs_story_names_decision_attempts_waits_cost_and_trace():
+    log = MemoryLog()
+    placed = Story().write(log)
+
+    text = told(log)
+
+    for words in (
+        "job        a1 of tenant default: succeeded, $0.000001234, 820 ms after publication",
+        f"jobs partition {placed.home}, offset {placed.offset}",
+        "policy brief/1, complexity 0.31",
+        "1. org/small at hf-inference, expected $0.0000009, at most $0.000004 (price: novix-sandbox)",
+        "org/large at auto: price_ceiling: at least 5,000",
+        "max_tokens 64, temperature 0.8; max_tokens bound by job",
+        "15 ms before the router, 22 ms before the worker, 200 ms for slot, breaker or retry, 540 ms in calls",
+        "1. org/small at hf-inference: rate_limited (429) after 40 ms, $0.00",
+        "2. org/small at hf-inference: answered (200) after 500 ms, having waited 200 ms, $0.000001234, request req-2",
+        "cost       $0.000001234 (computed); input_tokens 12, output_tokens 5",
+        f"trace      {placed.trace.trace_id}",
+    ):
+        assert words in text, words
+
+
+def test_neither_prompt_nor_output_is_in_the_story():
+    log = MemoryLog()
+    Story(prompt="my secret prompt").write(log)
+
+    text = told(log)
+
+    assert "my secret prompt" not in text
+    assert "Hello there." not in text
+
+
+def test_a_job_that_nobody_knows_has_no_story():
+    log = MemoryLog()
+    Story().write(log)
+
+    assert told(log, job_id="a2") is None
+    assert told(log, tenant="other") is None
+
+
+def test_a_job_that_waits_for_the_router_is_found_in_its_topic_even_away_from_home():
+    log = MemoryLog()
+    job = Story().job
+    away = (Story().home + 1) % log.partitions
+    log.append(Outgoing(JOBS.name, None, codec.encode(job), partition=away))
+
+    text = told(log)
+
+    assert "published, not decided yet" in text
+    assert f"jobs partition {away}, offset 0" in text
+
+
+def test_a_job_that_waits_for_a_worker_shows_its_decision():
+    log = MemoryLog()
+    Story().write(log)
+    for key in [key for key in log.records if key[0] == "inference.results.v1"]:
+        del log.records[key]
+
+    text = told(log)
+
+    assert "assigned, no result yet" in text
+    assert "policy brief/1" in text
+
+
+def test_a_result_whose_partition_moved_when_the_topic_grew_is_found():
+    log = MemoryLog()
+    placed = Story().write(log)
+    [key] = [key for key in log.records if key[0] == "inference.results.v1"]
+    [record] = log.records.pop(key)
+    elsewhere = (key[1] + 1) % log.partitions
+    log.records[(key[0], elsewhere)] = [replace(record, partition=elsewhere)]
+
+    assert "succeeded" in told(log)
+    assert placed.tenant == "default"
+
+
+def test_a_producers_clock_an_hour_ahead_hides_nothing():
+    """The job's own timestamp lies after its decision; the search begins where our own clock says."""
+    log = MemoryLog()
+    ahead = replace(Story(), began=NOON)
+    placed = ahead.write(log)
+    result = codec.decode(placed.result.encode())
+    result["received"]["timestamp_ms"] = ms(NOON + timedelta(hours=1))
+    result["timing_ms"] = {}
+    for key, rows in log.records.items():
+        if key[0] == "inference.results.v1":
+            rows[0] = replace(rows[0], value=codec.encode(result))
+
+    assert "policy brief/1" in told(log)
+
+
+def test_every_submission_of_an_id_is_told_in_order():
+    log = MemoryLog()
+    Story(status="rejected").write(log)
+    Story(submission=2, began=NOON + timedelta(seconds=5)).write(log)
+
+    lines = told(log).splitlines()
+
+    assert lines.index("submission 1") < lines.index("submission 2")
+    assert "price_ceiling: too dear (publishing it again will not help)" in "\n".join(lines)
+    assert lines[0].startswith("job        a1 of tenant default: succeeded")
+
+
+def test_a_dead_letter_is_told_with_its_reason():
+    log = MemoryLog()
+    Story().write(log)
+    told_why = (
+        (headers.IDENTITY, b"default/a1/1"),
+        (headers.DLQ_MESSAGE, b"the id was used before with other content"),
+        (headers.DLQ_TOPIC, b"inference.jobs.v1"),
+        (headers.HAS_RESULT, b"1"),
+    )
+    log.append(Outgoing(DLQ.name, b"default", b"{}", told_why))
+    log.append(Outgoing(DLQ.name, b"default", b"{}", ((headers.IDENTITY, b"default/a11/1"),)))
+
+    text = told(log)
+
+    assert text.count("set aside") == 1
+    assert "beside its result" in text
+    assert "the id was used before with other content" in text
+
+
+def test_undecodable_records_on_the_way_are_passed_over():
+    log = MemoryLog()
+    for partition in range(log.partitions):
+        for topic in (JOBS.name, DECISIONS.name, "inference.results.v1", DLQ.name):
+            log.append(Outgoing(topic, b"default/a1", b"\xff{", partition=partition))
+    Story().write(log)
+
+    assert "policy brief/1" in told(log)
+
+
+def test_control_characters_of_strangers_do_not_reach_the_terminal():
+    log = MemoryLog()
+    story_ = Story()
+    job = {**story_.job, "model": "\x1b]0;owned\x07\nresult     succeeded"}
+    log.append(Outgoing(JOBS.name, b"default", codec.encode(job)))
+
+    text = told(log)
+
+    assert "\x1b" not in text
+    assert not any(line.startswith("result     succeeded") for line in text.splitlines())

@@ -1,0 +1,128 @@
+"""What `novix up` starts, and what it leaves to the user's own settings."""
+
+import json
+import stat
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.exits import CommandError, Exit
+from console.world import (
+    SANDBOX_TOKEN,
+    World,
+    hf_variables,
+    now,
+    plan,
+    read_world,
+    remove_world,
+    restart_delay_s,
+    services,
+    write_world,
+)
+from runtime.settings import load, resolve, state_file
+
+URL = "http://127.0.0.1:12345"
+PORTS = {"router": 1, "worker-text": 2, "console": 3}
+
+
+def settings(**environment):
+    return resolve(environment, {}, {})
+
+
+def test_without_settings_everything_is_started_here():
+    assert (plan(settings(), "auto").local_broker, plan(settings(), "auto").local_hf) == (True, True)
+
+
+def test_what_the_user_names_is_not_started_here():
+    own = settings(NOVIX_KAFKA_BOOTSTRAP="kafka:9092", NOVIX_HF_ROUTER_URL="http://127.0.0.1:9/v1")
+
+    assert (plan(own, "auto").local_broker, plan(own, "auto").local_hf) == (False, False)
+
+
+def test_what_an_earlier_world_wrote_is_nobodys_wish():
+    stale = resolve({}, {}, {"NOVIX_KAFKA_BOOTSTRAP": "127.0.0.1:1", "NOVIX_HF_ROUTER_URL": "http://127.0.0.1:2"})
+
+    assert (plan(stale, "auto").local_broker, plan(stale, "auto").local_hf) == (True, True)
+
+
+def test_the_real_hugging_face_wants_a_token():
+    with pytest.raises(CommandError, match="HF_TOKEN") as refusal:
+        plan(settings(), "real")
+
+    assert refusal.value.code == Exit.USAGE
+    assert not plan(settings(HF_TOKEN="hf_x"), "real").local_hf
+    assert not plan(settings(NOVIX_HF_TOKEN_FILE="/run/token"), "real").local_hf
+
+
+def test_a_local_hugging_face_beside_a_named_one_is_a_contradiction():
+    with pytest.raises(CommandError, match="NOVIX_HF_ROUTER_URL"):
+        plan(settings(NOVIX_HF_ROUTER_URL="http://127.0.0.1:9"), "local")
+
+
+def test_everything_is_pointed_at_the_local_hugging_face_except_what_the_user_named():
+    offered = hf_variables(URL, settings())
+    assert offered == {
+        "NOVIX_HF_ROUTER_URL": URL,
+        "NOVIX_HF_HUB_URL": URL,
+        "NOVIX_SANDBOX_URL": URL,
+        "NOVIX_HF_TOKEN": SANDBOX_TOKEN,
+    }
+
+    kept = hf_variables(URL, settings(HF_TOKEN="hf_own", NOVIX_HF_HUB_URL="http://hub"))
+    assert kept == {"NOVIX_HF_ROUTER_URL": URL, "NOVIX_SANDBOX_URL": URL}
+
+
+def test_no_secret_is_on_a_command_line_or_among_the_shared_variables(tmp_path):
+    own = settings(HF_TOKEN="hf_canary", NOVIX_KAFKA_PASSWORD="pw_canary", NOVIX_HOME=str(tmp_path))
+    shared = hf_variables(URL, own)
+
+    told = repr(
+        [service.command + list(service.environment.items()) for service in services(tmp_path, own, PORTS, shared)]
+    )
+
+    assert "canary" not in told
+
+
+def test_router_comes_before_worker_and_each_can_be_told_from_its_command_line(tmp_path):
+    started = services(tmp_path, settings(), PORTS, {})
+
+    assert [service.name for service in started] == ["router", "worker-text", "console"]
+    assert all(service.mark in service.command for service in started)
+    assert len({service.mark for service in started}) == 3
+    assert started[0].environment["NOVIX_HEALTH_PORT"] == "1"
+
+
+def test_a_worker_gets_the_time_that_it_may_drain_and_some_more(tmp_path):
+    worker = services(tmp_path, settings(NOVIX_DRAIN_S="50"), PORTS, {})[1]
+
+    assert worker.stop_s > 50
+
+
+def test_the_state_file_is_what_settings_read_and_only_its_owner_may(tmp_path):
+    world = World(environment={"NOVIX_KAFKA_BOOTSTRAP": "127.0.0.1:1234"}, supervisor=1, mark="m", started_at=now())
+
+    write_world(tmp_path, world)
+    loaded = load({"NOVIX_HOME": str(tmp_path)}, tmp_path)
+
+    assert read_world(tmp_path) == world
+    assert loaded.settings.kafka_bootstrap == "127.0.0.1:1234"
+    assert loaded.sources["kafka_bootstrap"] == "novix up"
+    assert stat.S_IMODE(state_file(tmp_path).stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+    remove_world(tmp_path)
+    remove_world(tmp_path)
+    assert read_world(tmp_path) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"environment": 1}', b"\xff", json.dumps({"pid": 1}).encode()])
+def test_a_damaged_state_file_counts_as_none(tmp_path, content):
+    state_file(tmp_path).write_bytes(content)
+
+    assert read_world(tmp_path) is None
+
+
+@given(st.integers(0, 10_000))
+def test_restarts_are_quick_at_first_and_never_slower_than_ten_seconds(deaths):
+    assert 0.2 <= restart_delay_s(deaths) <= restart_delay_s(deaths + 1) <= 10
+    assert restart_delay_s(0) == 0.2
