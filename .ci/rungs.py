@@ -44,7 +44,7 @@ class Rungs:
             told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes[rung].items()))
             spent = self.seconds[rung]
             terminalreporter.write_line(
-                f"{rung:10} {spent:7.1f} s {spent / whole:5.0%}  {told or 'no tests'} ({needs})"
+                f"{rung:10} {spent:7.1f} s {spent / whole:5.0%}  {told or 'none ran'} ({needs})"
             )
         if self.skipped:
             terminalreporter.section("could not run here")

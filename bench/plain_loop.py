@@ -19,7 +19,11 @@ IN_FLIGHT = int(os.environ.get("PLAIN_IN_FLIGHT", "256"))
 
 async def main(bootstrap: str, source: str, sink: str, url: str) -> None:
     consumer = AIOKafkaConsumer(
-        source, bootstrap_servers=bootstrap, group_id=f"plain-{source}", enable_auto_commit=False, auto_offset_reset="earliest"
+        source,
+        bootstrap_servers=bootstrap,
+        group_id=f"plain-{source}",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
     )
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5)
     await consumer.start()

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from runtime.partitions import home_partition
-
 from console.answers import document, of_job, result_key
 from console.kafka import Log
+from runtime.partitions import home_partition
 from runtime.ports import Record
 from schemas import codec, headers
 from schemas.job import DEFAULT_TENANT

@@ -59,6 +59,8 @@ class Ingest:
             *(settings.named(topic) for topic in SOURCES),
             batch=True,
             group_id=self.group,
+            # One process fills a store; a static member is back at once after a restart, without waiting out a session.
+            group_instance_id="console",
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             isolation_level="read_committed",

@@ -50,8 +50,9 @@ _UNREACHABLE = ("KafkaConnectionError", "KafkaTimeoutError", "NodeNotReadyError"
 @asynccontextmanager
 async def connected(loaded: Loaded) -> AsyncIterator[Log]:
     """A bus for the length of the block; Kafka's errors leave it as `CommandError`."""
-    # The client tells each failed connection as an error with a traceback; we say it once and in words.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL + 1)
+    # The client tells each failed connection, and the loop each client that it left; we say it once and in words.
+    for name in ("aiokafka", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         async with _bus(loaded.settings) as bus:
             yield bus

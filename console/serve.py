@@ -1,12 +1,15 @@
 """`novix console` as a process: the ingest and the pages in one event loop, until SIGTERM."""
 
 import asyncio
+import contextlib
 import fcntl
 import hashlib
 import os
 import random
+import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +70,7 @@ async def _serve(loaded: Loaded, store: Store, host: str) -> None:
     listener = _listen(host, port)
     ingest = Ingest(settings, store)
     app = create_app(store, lambda: _state(ingest, store), any_host=host != LOOPBACK)
-    server = uvicorn.Server(
+    server = _Quiet(
         uvicorn.Config(
             app,
             log_level="warning",
@@ -89,10 +92,26 @@ async def _serve(loaded: Loaded, store: Store, host: str) -> None:
     log.info("console.opened", address=f"http://{host}:{port}", group=ingest.group)
     sys.stdout.write(f"pages at http://{host}:{port}\n")
     sys.stdout.flush()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.end)
     try:
         await server.serve([listener])
     finally:
         await ingest.stop()
+
+
+class _Quiet(uvicorn.Server):
+    """uvicorn without its signal handlers: they end the process before the ingest has left its group."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to us."""
+        yield
+
+    def end(self) -> None:
+        """Finish the requests that are being answered, then return from `serve`."""
+        self.should_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:

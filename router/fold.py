@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runtime.outcome import CannotOpen
 from runtime.ports import LogReader, Record
 from schemas import codec
 from schemas.topics import DECISIONS
@@ -18,7 +19,7 @@ STEP_ENTRIES = 2_000
 """Entries that are folded at once: a piece of some milliseconds, so that heartbeats go on while a long log is read."""
 
 
-class UnreadableDecisions(Exception):
+class UnreadableDecisions(CannotOpen):
     """The decisions topic holds a record that is no decision batch: whom to run twice cannot be told from it."""
 
 

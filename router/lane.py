@@ -16,7 +16,7 @@ from router.decide import Ruling, decide
 from router.seen import AlreadyDecided, Duplicate, Fresh, NotFolded, Seen, Standing
 from router.view import View, view_of
 from runtime import telemetry
-from runtime.outcome import Abandoned, Done, GiveUp, Outcome, Publish, RetryAt
+from runtime.outcome import Abandoned, CannotOpen, Done, GiveUp, Outcome, Publish, RetryAt
 from runtime.ports import Clock, Delivery, LaneId, LogReader, Outgoing, Record
 from runtime.settings import Settings
 from schemas import headers
@@ -24,9 +24,6 @@ from schemas.audit import AuditEntry
 from schemas.failure import FailureKind
 from schemas.job import ReadableJob, Unreadable
 from schemas.topics import DECISIONS, JOBS, ROUTER_GROUP
-
-BATCH_BYTES = 524_288
-"""A record of decisions is split at this size."""
 
 CHECKPOINT_EVERY = 20_000
 """Decisions after which the place in the log is noted, so that the next opening reads at most about as many."""
@@ -37,7 +34,7 @@ MEND_AGAIN = timedelta(seconds=1)
 log = structlog.get_logger("novix.router")
 
 
-class PartitionMismatch(Exception):
+class PartitionMismatch(CannotOpen):
     """The jobs and decisions topics do not have the same number of partitions: a tenant would have two homes."""
 
 
@@ -133,7 +130,7 @@ class RouterLane:
             error_type=name,
         )  # fmt: skip
 
-    def seal(self, facts: list[Any]) -> list[Outgoing]:
+    def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
         """The transaction's decisions as batches (`DecisionBatch`), at the lane's own partition."""
         head = b'{"lane":"%s","decisions":[' % str(self._lane).encode()
         batches: list[list[bytes]] = []
@@ -141,7 +138,7 @@ class RouterLane:
         for fact in facts:
             if not batches or len(fact.encoded) + 1 > room:
                 batches.append([])
-                room = BATCH_BYTES - len(head) - 2
+                room = limit_bytes - len(head) - 2
             batches[-1].append(fact.encoded)
             room -= len(fact.encoded) + 1
         key = str(self._lane.partition).encode()

@@ -51,6 +51,10 @@ class RetryAt:
     memo: object = None
 
 
+class CannotOpen(Exception):
+    """Raised by `open_lane` for what no new try mends: the lane stops, by the name of the subclass, and somebody looks."""
+
+
 class Abandoned(Exception):
     """Raised by `handle` to leave a record undone: it stays uncommitted and its next owner does it.
 
@@ -73,8 +77,8 @@ class LaneHandler(Protocol):
         """The outcome for a `handle` that raised: a typed failure where somebody can be told, else a dead letter."""
         ...
 
-    def seal(self, facts: list[Any]) -> list[Outgoing]:
-        """The shared records of one transaction, made from all its outcomes' facts."""
+    def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
+        """The shared records of one transaction, made from all its outcomes' facts, each about `limit_bytes` at most."""
         ...
 
     def committed(self, facts: list[Any]) -> None:

@@ -97,7 +97,7 @@ class Transaction(Protocol):
     async def close(self) -> None: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class RecordTooLarge(Exception):
     """The broker or the client refuses this record for its size: it must not be sent again as it is."""
 

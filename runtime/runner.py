@@ -11,7 +11,7 @@ import structlog
 from runtime import commit, progress
 from runtime.cadence import Cadence
 from runtime.lane import Lane, shrink
-from runtime.outcome import Application
+from runtime.outcome import Application, CannotOpen
 from runtime.ports import Clock, LaneId, LogReader, NotReadable, Position, Record, RecordTooLarge, Transaction
 from runtime.work import Work
 from schemas.topics import AUDIT
@@ -79,8 +79,8 @@ class LaneRunner:
                 self.lane = await self._open()
                 await self._commit_until_closed(self.lane, transaction)
                 return
-            except LaneStopped as alarm:
-                self.stopped = str(alarm)
+            except (LaneStopped, CannotOpen) as alarm:
+                self.stopped = f"{type(alarm).__name__}: {alarm}"
                 log.error("lane.stopped", lane=str(self.id), reason=self.stopped)
                 await self._closing.wait()
             except Exception as error:
@@ -200,6 +200,8 @@ class LaneRunner:
         """A work's outcome is known: hand it to the lane, in the form that the broker takes."""
         if self.lane is None or not work.adopted or work.done is None:
             return  # it is handed over when its record is read again
+        if self.works.get(work.offset) is not work:
+            return  # dropped while it was worked on: its lane was rebuilt and the record is handled anew
         if work.offset in self._refused:
             work.done = shrink(work.done, self._refused[work.offset])
         self.lane.settle(work)

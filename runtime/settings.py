@@ -241,5 +241,5 @@ def _published(path: Path) -> Mapping[str, str]:
     try:
         document = json.loads(path.read_text())
         return {str(name): str(value) for name, value in document["environment"].items()}
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

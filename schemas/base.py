@@ -26,7 +26,9 @@ MAX_NANOUSD = 10**15
 class Contract(BaseModel):
     """A message on a topic. Frozen; ignores fields that a newer writer added."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", allow_inf_nan=False, protected_namespaces=(), use_attribute_docstrings=True
+    )
 
     def encode(self) -> bytes:
         """The message as JSON bytes (UTF-8, no NaN)."""

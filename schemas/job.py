@@ -78,7 +78,7 @@ class InferenceJob(Contract):
     """An inference provider's name, or `auto`. A named one is never replaced."""
     max_cost_nanousd: Nanousd | None = None
     """Ceiling over all attempts together, in thousand-millionths of a US dollar. None: the installation's default."""
-    timeout_s: StrictInt | StrictFloat | None = Field(default=None, gt=0, le=MAX_TIMEOUT_S)
+    timeout_s: StrictFloat | None = Field(default=None, gt=0, le=MAX_TIMEOUT_S)
     """Seconds from publication until the result is worthless. Default 600. Not together with `deadline`."""
     deadline: UtcInstant | None = None
     """Absolute, UTC. Work that cannot end by then is not begun."""

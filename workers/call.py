@@ -1,8 +1,8 @@
 """One call to a provider: send, read, put together. All I/O of this room is here."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from runtime.http import DEADLINE, MAX_BYTES, AsyncBaseTransport, HTTPError, Request, Response
@@ -47,6 +47,11 @@ class Called:
     """What the request left out of the input, in the form of a result's `adapted`."""
     first_token_s: float | None
     """From sending to the first piece of output; None if the answer came in one piece."""
+
+    def redacted(self, redact: Callable[[str], str]) -> "Called":
+        """Without credentials in what the provider says about itself."""
+        said = redact(self.request_id or "") or None
+        return replace(self, request_id=said, provider=redact(self.provider or "") or None)
 
 
 class Caller:

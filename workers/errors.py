@@ -85,7 +85,7 @@ STATUSES: dict[int, FailureKind] = {
     429: K.RATE_LIMITED,
     501: K.REQUEST_REFUSED,
     503: K.OVERLOADED,
-    504: K.TIMEOUT,
+    504: K.PROVIDER_ERROR,
     505: K.REQUEST_REFUSED,
 }
 """The kind of a status where the body says nothing better. Other 4xx: request_refused; other 5xx: provider_error."""

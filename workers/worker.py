@@ -1,13 +1,10 @@
 """The text worker: assigned jobs in, results out. The shell that reads like the story and holds no rule of its own."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-
-from pydantic import SecretStr
 
 from runtime.breaker import BreakerKey, Breakers, Permit
 from runtime.credentials import CredentialError, Credentials
@@ -22,7 +19,7 @@ from schemas.result import Who
 from schemas.topics import TEXT, worker_group
 from workers.assigned import Assigned, read_assigned
 from workers.attempt import answered_attempt, failed_attempt, health
-from workers.call import Bounds, Called, Caller
+from workers.call import Bounds, Caller
 from workers.ending import Ending, ended, undecodable
 from workers.errors import ProviderError
 from workers.modalities import TASKS
@@ -64,34 +61,10 @@ class WorkerApplication:
         self.clock = clock
         self.dice = dice
         self.policy = RetryPolicy(settings.max_retries + 1, settings.backoff_factor_s, settings.backoff_max_s)
-        self._draining = False
-        self._waiting: set[asyncio.Task[Any]] = set()
 
     async def open_lane(self, lane: LaneId, log: LogReader) -> "WorkerLane":
         """Nothing to read: a worker's state is in its records."""
         return WorkerLane(self)
-
-    def drain(self) -> None:
-        """Begin no further call. Who waits for a slot or a breaker raises `Abandoned`; calls in flight go on."""
-        self._draining = True
-        for task in tuple(self._waiting):
-            task.cancel()
-
-    @contextlib.asynccontextmanager
-    async def waiting(self) -> AsyncIterator[None]:
-        """A block that waits to begin a call: `drain` ends it with `Abandoned`; no other cancellation does."""
-        task = asyncio.current_task()
-        if task is None or self._draining:
-            raise Abandoned
-        self._waiting.add(task)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if self._draining and task.uncancel() == 0:
-                raise Abandoned from None
-            raise
-        finally:
-            self._waiting.discard(task)
 
 
 class WorkerLane:
@@ -103,8 +76,8 @@ class WorkerLane:
     async def handle(self, delivery: Delivery) -> Outcome:
         """Make at most one call for one assigned job.
 
-        Returns an outcome for every fault of the provider's, and of ours while a call is out. Raises `Abandoned` while
-        draining, and else only for a fault of ours.
+        Returns an outcome for every fault of the provider's, and of ours while a call is out. Raises `Abandoned` where
+        the partition is no longer held, and else only for a fault of ours.
         """
         job = read_assigned(delivery.record)
         if isinstance(job, str):
@@ -120,7 +93,7 @@ class WorkerLane:
                 return RetryAt(step.when, turned_away.kind, self._at_rest(progress, step, "breaker"))
             progress = replace(progress, tried=replace(progress.tried, candidate=step.candidate))
             alone = set(possible(progress.tried, job.terms)) <= {step.candidate, *refused}
-            progress, leave = await self._leave(job, progress, alone=alone)
+            progress, leave = await self._leave(delivery, job, progress, alone=alone)
             if isinstance(leave, Refused):
                 refused[step.candidate] = leave
                 continue
@@ -141,7 +114,7 @@ class WorkerLane:
         ending = Ending(FailureKind.INTERNAL, f"the worker failed with {name}", error_type=name)
         return ended(job, _progress(delivery).back(now), ending, arrived_at=delivery.arrived_at, now=now)
 
-    def seal(self, facts: list[Any]) -> list[Outgoing]:
+    def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
         """A worker's outcomes share no record."""
         return []
 
@@ -152,7 +125,7 @@ class WorkerLane:
         """Nothing was opened."""
 
     async def _leave(
-        self, job: Assigned, progress: Progress, *, alone: bool
+        self, delivery: Delivery, job: Assigned, progress: Progress, *, alone: bool
     ) -> tuple[Progress, "tuple[Slot[Key], Permit] | Refused"]:
         """Wait for a slot, then ask the breaker: only who could call at once may take the one trial.
 
@@ -167,7 +140,7 @@ class WorkerLane:
         while True:
             since = app.clock.now()
             try:
-                async with app.waiting():
+                with _waiting(delivery):
                     await slot.acquire()
             except NoSlotError as error:
                 kind = FailureKind.RATE_LIMITED if error.because == "hold" else FailureKind.DEADLINE_PASSED
@@ -180,7 +153,7 @@ class WorkerLane:
             slot.release()
             if answer.because == "trial" and alone:
                 since = app.clock.now()
-                async with app.waiting():
+                with _waiting(delivery):
                     answer = await app.breakers.wait(key, deadline=self._monotonic(deadline))
                 progress = progress.waited("breaker", since, app.clock.now())
                 if isinstance(answer, Permit):
@@ -202,9 +175,14 @@ class WorkerLane:
             return self._stopped(delivery, job, progress, Stop(FailureKind.UNAUTHORIZED, str(error)))
         if not delivery.lease.held:
             raise Abandoned
+        dialect = PROVIDERS[candidate.dialect]
+        ask = TASKS[job.job.task].ask(job.job.input, job.assignment.parameters, candidate)
+        headers = call_headers(job.job.tenant, job.job.id, app.settings.hf_bill_to)
+        call = dialect.request(ask, candidate, headers)
+        bearer = token.get_secret_value() if token is not None else None
         error_type = ""
         try:
-            called = await self._call(job, candidate, token, started_at)
+            called = await app.call(call, ask, dialect, bearer, self._bounds(job, started_at))
         except ProviderError as error:
             failure = error
         except Exception as error:
@@ -214,6 +192,7 @@ class WorkerLane:
         else:
             permit.succeeded()
             took = timedelta(seconds=app.clock.monotonic() - began)
+            called = called.redacted(app.credentials.redact)
             progress = answered_attempt(progress, candidate, called, started_at, took)
             served = Who(model=candidate.model, provider=called.provider or candidate.provider)
             ending = Ending(output=called.answer.output, served=served, adapted=called.adapted)
@@ -225,20 +204,10 @@ class WorkerLane:
         progress = failed_attempt(progress, candidate, failure, started_at, took)
         return self._failed(delivery, job, progress, failure, error_type)
 
-    async def _call(self, job: Assigned, candidate: Candidate, token: SecretStr | None, now: datetime) -> Called:
-        settings, dialect = self._app.settings, PROVIDERS[candidate.dialect]
-        ask = TASKS[job.job.task].ask(job.job.input, job.assignment.parameters, candidate)
-        headers = call_headers(job.job.tenant, job.job.id, settings.hf_bill_to)
-        left = (job.assignment.deadline - now).total_seconds()
-        bounds = Bounds(
-            min(settings.connect_timeout_s, left), min(settings.read_timeout_s, left), left, settings.max_response_bytes
-        )
-        bearer = token.get_secret_value() if token is not None else None
-        called = await self._app.call(dialect.request(ask, candidate, headers), ask, dialect, bearer, bounds)
-        redact = self._app.credentials.redact
-        return replace(
-            called, request_id=redact(called.request_id or "") or None, provider=redact(called.provider or "") or None
-        )
+    def _bounds(self, job: Assigned, now: datetime) -> Bounds:
+        settings, left = self._app.settings, (job.assignment.deadline - now).total_seconds()
+        connect_s, read_s = min(settings.connect_timeout_s, left), min(settings.read_timeout_s, left)
+        return Bounds(connect_s, read_s, left, settings.max_response_bytes)
 
     def _failed(
         self, delivery: Delivery, job: Assigned, progress: Progress, error: ProviderError, error_type: str
@@ -266,6 +235,18 @@ class WorkerLane:
     def _monotonic(self, instant: datetime) -> float:
         clock = self._app.clock
         return clock.monotonic() + (instant - clock.now()).total_seconds()
+
+
+@contextlib.contextmanager
+def _waiting(delivery: Delivery) -> Iterator[None]:
+    """A block that waits to begin a call: whoever drains may cancel it, and nothing is lost."""
+    if not delivery.lease.held:
+        raise Abandoned
+    delivery.lease.waiting = True
+    try:
+        yield
+    finally:
+        delivery.lease.waiting = False
 
 
 def _progress(delivery: Delivery) -> Progress:

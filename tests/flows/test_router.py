@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from router_world import MemoryLog, World, chat
 
-from router.lane import BATCH_BYTES
+from runtime.commit import SHARED_LIMIT_BYTES as BATCH_BYTES
 from runtime.outcome import Done, GiveUp, Publish
 from runtime.partitions import home_partition
 from runtime.ports import Delivery
@@ -237,8 +237,8 @@ async def test_a_transactions_decisions_are_one_record_and_large_ones_are_split(
     assert {one.partition for one in written} == {world.partition}
     read = [one for record in written for one in codec.decode(record.value or b"")["decisions"]]
     assert [one["job_id"] for one in read] == [f"a{n}" for n in range(600)]
-    assert lane.seal([]) == []
-    assert len(lane.seal([world.outcomes[0].facts[0]])) == 1
+    assert lane.seal([], BATCH_BYTES) == []
+    assert len(lane.seal([world.outcomes[0].facts[0]], BATCH_BYTES)) == 1
 
 
 async def test_an_assigned_job_that_no_topic_takes_ends_with_a_typed_result(world: World) -> None:

@@ -154,7 +154,7 @@ async def test_a_dialect_that_does_not_carry_the_task_is_no_attempt() -> None:
         (failing(500), K.PROVIDER_ERROR, 6),
         (failing(502), K.PROVIDER_ERROR, 6),
         (failing(503), K.OVERLOADED, 6),
-        (failing(504), K.TIMEOUT, 6),
+        (failing(504), K.PROVIDER_ERROR, 6),
         (httpx.ConnectTimeout("slow"), K.CONNECT_FAILED, 6),
         (httpx.ReadTimeout("silence"), K.TIMEOUT, 6),
         (httpx.ReadError("reset"), K.CONNECTION_LOST, 6),

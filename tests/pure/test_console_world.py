@@ -1,8 +1,5 @@
 """What `novix up` starts, and what it leaves to the user's own settings."""
 
-import json
-import stat
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,17 +7,12 @@ from hypothesis import strategies as st
 from console.exits import CommandError, Exit
 from console.world import (
     SANDBOX_TOKEN,
-    World,
     hf_variables,
-    now,
     plan,
-    read_world,
-    remove_world,
     restart_delay_s,
     services,
-    write_world,
 )
-from runtime.settings import load, resolve, state_file
+from runtime.settings import resolve
 
 URL = "http://127.0.0.1:12345"
 PORTS = {"router": 1, "worker-text": 2, "console": 3}
@@ -97,29 +89,6 @@ def test_a_worker_gets_the_time_that_it_may_drain_and_some_more(tmp_path):
     worker = services(tmp_path, settings(NOVIX_DRAIN_S="50"), PORTS, {})[1]
 
     assert worker.stop_s > 50
-
-
-def test_the_state_file_is_what_settings_read_and_only_its_owner_may(tmp_path):
-    world = World(environment={"NOVIX_KAFKA_BOOTSTRAP": "127.0.0.1:1234"}, supervisor=1, mark="m", started_at=now())
-
-    write_world(tmp_path, world)
-    loaded = load({"NOVIX_HOME": str(tmp_path)}, tmp_path)
-
-    assert read_world(tmp_path) == world
-    assert loaded.settings.kafka_bootstrap == "127.0.0.1:1234"
-    assert loaded.sources["kafka_bootstrap"] == "novix up"
-    assert stat.S_IMODE(state_file(tmp_path).stat().st_mode) == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
-    remove_world(tmp_path)
-    remove_world(tmp_path)
-    assert read_world(tmp_path) is None
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"environment": 1}', b"\xff", json.dumps({"pid": 1}).encode()])
-def test_a_damaged_state_file_counts_as_none(tmp_path, content):
-    state_file(tmp_path).write_bytes(content)
-
-    assert read_world(tmp_path) is None
 
 
 @given(st.integers(0, 10_000))

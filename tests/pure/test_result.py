@@ -1,6 +1,6 @@
 """The result: what is written can be read by any JSON reader, today's and tomorrow's."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -71,7 +71,10 @@ def test_an_unknown_price_is_not_zero_and_a_known_one_names_any_unit():
         assert Price.model_validate({**unit, name: 1}).is_known
 
 
-@given(st.datetimes(timezones=st.timezones()))
+ZONES = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=ZONES))  # noqa: DTZ001 - hypothesis adds the zone
 def test_an_instant_is_written_in_utc_and_read_as_the_same(instant: datetime):
     result = JobResult.model_validate({**LEAST, "completed_at": instant})
 

@@ -160,6 +160,13 @@ class Story:
     @property
     def decision(self) -> Decision:
         rejected = self.status == "rejected"
+        candidate = {
+            "model": "org/small",
+            "provider": "hf-inference",
+            "estimate_nanousd": 900,
+            "ceiling_nanousd": 4_000,
+            "price_source": "novix-sandbox",
+        }
         return Decision.model_validate(
             {
                 "decision_id": f"d-{self.job_id}-{self.submission}",
@@ -172,12 +179,7 @@ class Story:
                 "modality": "text",
                 "policy": "brief/1",
                 "complexity": 0.31,
-                "candidates": []
-                if rejected
-                else [
-                    {"model": "org/small", "provider": "hf-inference", "estimate_nanousd": 900, "ceiling_nanousd": 4_000,
-                     "price_source": "novix-sandbox"}
-                ],
+                "candidates": [] if rejected else [candidate],
                 "exclusions": [
                     {"model": "org/large", "provider": "auto", "reason": "price_ceiling", "detail": "at least 5,000"}
                 ],
@@ -191,7 +193,7 @@ class Story:
                 "trace_id": self.trace.trace_id,
                 "decided_at": (self.began + timedelta(milliseconds=20)).isoformat(),
             }
-        )  # fmt: skip
+        )
 
     @property
     def result(self) -> JobResult:

@@ -8,6 +8,7 @@ from typing import Any
 
 from router.catalogue import Catalogue, load
 from router.lane import RouterApplication, RouterLane
+from runtime.commit import SHARED_LIMIT_BYTES
 from runtime.outcome import Done, RetryAt
 from runtime.partitions import home_partition, partition_of
 from runtime.ports import Delivery, LaneId, Outgoing, Record
@@ -142,7 +143,7 @@ class World:
         lane = await self.lane()
         done, self._open = self._open, []
         facts = [fact for one in done for fact in one.facts]
-        outs = [out for one in done for out in one.records] + lane.seal(facts)
+        outs = [out for one in done for out in one.records] + lane.seal(facts, SHARED_LIMIT_BYTES)
         written = self.log.commit(outs, int(self.clock.now().timestamp() * 1000))
         lane.committed(facts)
         self.published += written

@@ -1,4 +1,4 @@
-"""A toy application on the lane engine: somebody else's handler on somebody else's topic. Runs in a test or as a process."""
+"""A toy application on the lane engine: somebody else's handler on somebody else's topic, in a test or a process."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ class ToyHandler:
     def fault(self, delivery: Delivery, error: Exception) -> Done:
         return GiveUp(FailureKind.INTERNAL, "the toy broke", error_type=type(error).__name__)
 
-    def seal(self, facts: list[Any]) -> list[Outgoing]:
+    def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
         return []
 
     def committed(self, facts: list[Any]) -> None:
@@ -75,8 +75,8 @@ def engine(settings: Settings, app: ToyApplication, instance: str, window: int =
     reader = KafkaReader(settings)
     return (
         Engine(
-            app, GroupMember(settings, app.group, app.topic, instance), lambda lane: LaneTransaction.open(settings, lane),
-            reader, SystemClock(), window=window, drain=timedelta(seconds=10), cadence=Cadence(),
+            app, GroupMember(settings, app.group, app.topic, instance),
+            lambda lane: LaneTransaction.open(settings, lane), reader, SystemClock(), window=window, drain=timedelta(seconds=10), cadence=Cadence(),
         ),
         reader,
     )  # fmt: skip

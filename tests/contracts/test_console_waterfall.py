@@ -52,15 +52,17 @@ def test_without_spans_the_results_own_times_stand_in(tmp_path):
     assert [bar.kind for bar in fall.bars] == ["queue", "queue", "attempt", "attempt", "commit"]
 
 
+def stranger(row):
+    """The same span in another job of the same trace."""
+    told = {name: "b2" if name == "novix.job.id" else value for name, value in row["attributes"].items()}
+    parent = f"ff{(row['parent_id'] or '')[2:]}"
+    return {**row, "span_id": f"ff{row['span_id'][2:]}", "parent_id": parent, "attributes": told}
+
+
 def test_jobs_that_share_a_trace_keep_their_own_bars(tmp_path):
     """A producer may send many jobs under one traceparent."""
     job, ours = rows(tmp_path, Story())
-    trace_id = ours[0]["trace_id"]
-    theirs = [
-        {**row, "trace_id": trace_id, "span_id": f"ff{row['span_id'][2:]}", "parent_id": f"ff{(row['parent_id'] or '')[2:]}",
-         "attributes": {**row["attributes"], **({"novix.job.id": "b2"} if "novix.job.id" in row["attributes"] else {})}}
-        for row in ours
-    ]  # fmt: skip
+    theirs = [stranger(row) for row in ours]
 
     assert waterfall.of_job(job, [*theirs, *ours]) == waterfall.of_job(job, ours)
     assert len(waterfall.of_trace([*theirs, *ours]).bars) == 12

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from console_world import NOON, Story
 
 from console.facts import facts_of
@@ -87,10 +88,8 @@ def test_a_batch_that_fails_leaves_nothing_behind(tmp_path):
         yield facts_of(*Story().records[0])
         raise RuntimeError("disk full")
 
-    try:
+    with pytest.raises(RuntimeError):
         store.add(broken())
-    except RuntimeError:
-        pass
 
     assert store.totals().jobs == 0
     store.close()

@@ -1,11 +1,13 @@
 """What records tell the store, in any order and from any bytes."""
 
 import itertools
+import json
+import tempfile
 from pathlib import Path
 
-from hypothesis import given
-from hypothesis import strategies as st
 from console_world import Story
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from console.facts import facts_of
 from console.spans import decode_spans
@@ -93,6 +95,7 @@ hostile = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.sampled_from([JOBS.name, DECISIONS.name, RESULTS.name]),
     st.dictionaries(
@@ -105,9 +108,6 @@ hostile = st.recursive(
 )  # fmt: skip
 def test_any_json_on_a_topic_can_be_stored(topic, document):
     """Wrong types in every field: no exception, and what cannot be named is left out."""
-    import json
-    import tempfile
-
     named = {**document, "job_id": document.get("job_id", "a1"), "tenant": document.get("tenant", "default")}
     value = json.dumps({"decisions": [named]} if topic == DECISIONS.name else named).encode()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,55 @@
+"""From an answer, or an exception, to an outcome: total, and silent about content."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.outcome import Done, GiveUp, Outcome, Publish, RetryAt
+from runtime.ports import Delivery, Record
+from runtime.settle import settled, wait_before
+from schemas.failure import FailureKind
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+DELIVERY = Delivery(Record("inference.jobs.v1", 0, 7, None, b"CANARY", (), 1), NOON)
+TYPED = GiveUp(FailureKind.INTERNAL, "typed")
+
+
+class Answering:
+    """A handler that knows what its own faults mean."""
+
+    def fault(self, delivery: Delivery, error: Exception) -> Done:
+        assert delivery is DELIVERY
+        return TYPED
+
+
+class Helpless:
+    """A handler whose judgement of a fault fails as well."""
+
+    def fault(self, delivery: Delivery, error: Exception) -> Done:
+        raise LookupError("CANARY")
+
+
+@pytest.mark.parametrize("outcome", [Publish(), TYPED, RetryAt(NOON, FailureKind.TIMEOUT)])
+def test_an_answer_is_its_own_outcome(outcome: Outcome):
+    assert settled(Helpless(), DELIVERY, outcome) is outcome  # type: ignore[arg-type]
+
+
+def test_an_exception_is_what_the_handler_says_it_is():
+    assert settled(Answering(), DELIVERY, ValueError("CANARY")) is TYPED  # type: ignore[arg-type]
+
+
+def test_a_handler_that_fails_twice_leaves_a_dead_letter_that_names_classes_and_no_content():
+    done = settled(Helpless(), DELIVERY, ValueError("CANARY"))  # type: ignore[arg-type]
+
+    assert isinstance(done, GiveUp)
+    assert done.kind is FailureKind.INTERNAL
+    assert done.error_type == "ValueError"
+    assert "LookupError" in done.message
+    assert "CANARY" not in done.message
+
+
+@given(st.timedeltas(timedelta(days=-9), timedelta(days=9)))
+def test_a_record_rests_until_its_time_and_never_less_than_nothing(ahead: timedelta):
+    assert wait_before(RetryAt(NOON + ahead, FailureKind.TIMEOUT), NOON) == max(timedelta(0), ahead)
