@@ -1,11 +1,12 @@
 """One AsyncAPI 3.0 document of all applications, merged from what FastStream generates of each.
 
-FastStream knows channels, messages and schemas; the table of topics adds keys, headers and media types. Names within the
-document are topics and roles, so that it changes only when the contract does. https://www.asyncapi.com/docs/reference/specification/v3.0.0
+FastStream knows channels, messages and schemas; the table of topics adds keys, headers and media types. Names within
+the document are topics and roles, so that it changes only when the contract does. Specification:
+https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,16 +16,45 @@ from runtime.settings import Settings
 from runtime.shell import Role, declared
 from schemas import headers
 from schemas.base import SCHEMA_VERSION
-from schemas.topics import SPANS, Topic
+from schemas.topics import DLQ, JOBS, RESULTS, SPANS, TEXT, Topic
 
 Document = dict[str, Any]
 
 DESCRIPTION = """\
-Hugging Face inference as an event-driven system on Apache Kafka. Read with `isolation.level=read_committed`: every job \
-then ends in exactly one terminal record. A topic prefix, where one is set, stands before every address and group."""
+Hugging Face inference as an event-driven system on Apache Kafka. Read with `isolation.level=read_committed`: every \
+job then ends in exactly one terminal record. A topic prefix, if one is set, stands before every address and group."""
 
-_KAFKA = "0.4.0"
+_KAFKA = "0.5.0"
 """Version of AsyncAPI's Kafka bindings that the document is written in."""
+_KINDS = ("messages", "schemas")
+_KEY = re.compile(r"[A-Za-z0-9._-]+")
+"""What a key under `components` may be."""
+_TRACE = {
+    headers.TRACEPARENT: "W3C Trace Context: the trace that the job belongs to.",
+    headers.TRACESTATE: "W3C Trace Context: handed on as it came.",
+}
+_OF_A_JOB = {headers.IDENTITY: "`tenant/id/submission`.", **_TRACE}
+_HEADERS = {
+    JOBS.name: {
+        headers.SCHEMA: f"The contract's version; {SCHEMA_VERSION} if it is missing.",
+        **_TRACE,
+        headers.ORIGIN: "On a job that was forwarded to its tenant's home: where it entered.",
+        headers.REFUSED: "On such a job, if it was refused where it entered: why.",
+    },
+    TEXT.name: _OF_A_JOB,
+    RESULTS.name: _OF_A_JOB,
+    DLQ.name: {
+        headers.DLQ_TOPIC: "Topic that the record was read from.",
+        headers.DLQ_PARTITION: "Its partition.",
+        headers.DLQ_OFFSET: "Its offset.",
+        headers.DLQ_GROUP: "Consumer group that set it aside.",
+        headers.DLQ_DELIVERIES: "How often it was delivered.",
+        headers.DLQ_MESSAGE: "`kind: reason`; sizes and limits, never content.",
+        headers.DLQ_EXCEPTION: "Class of the exception behind it, if any.",
+        headers.HAS_RESULT: "`true`: its job has a result as well.",
+        headers.KEPT: "`N of M bytes`: how much of a value that no topic takes is kept.",
+    },
+}
 
 
 def document(roles: Sequence[Role]) -> Document:
@@ -41,7 +71,7 @@ def document(roles: Sequence[Role]) -> Document:
         "servers": {"kafka": _server()},
         "channels": {},
         "operations": {},
-        "components": {"messages": {}, "schemas": {}},
+        "components": {kind: {} for kind in _KINDS},
     }
     for role in roles:
         for topic, action in _uses(role):
@@ -50,8 +80,12 @@ def document(roles: Sequence[Role]) -> Document:
             merged["operations"][f"{role.name}.{action}.{topic.name}"] = _operation(role, topic, action)
             merged["components"]["messages"][topic.name] = _message(topic, generated)
             merged["components"]["schemas"].update(_schemas(generated))
-    for part in (merged["channels"], merged["operations"], *merged["components"].values()):
-        _sort(part)
+    for part, name in [
+        (merged, "channels"),
+        (merged, "operations"),
+        *((merged["components"], kind) for kind in _KINDS),
+    ]:
+        part[name] = dict(sorted(part[name].items()))
     return merged
 
 
@@ -63,7 +97,7 @@ def _uses(role: Role) -> Iterator[tuple[Topic, str]]:
 
 def _generated(role: Role, topic: Topic, action: str) -> Document:
     """What FastStream says of one use. One at a time: of two uses of a topic it would tell the last alone."""
-    alone = replace(role, sends=(topic,) if action == "send" else ())
+    alone = replace(role, sends=(topic,) if action == "send" and topic is not role.receives else ())
     broker = declared(alone)
     specification = AsyncAPI(broker, title=role.title, version=str(SCHEMA_VERSION), schema_version="3.0.0")
     told: Document = specification.to_specification().to_jsonable()
@@ -129,12 +163,47 @@ def _message(topic: Topic, generated: Document) -> Document:
 
 
 def _headers(topic: Topic) -> Document:
-    """The headers that a reader may meet. All are texts."""
-    if topic.name == SPANS.name or not topic.value and not topic.key == "as received":
-        return {}
-    names = {headers.TRACEPARENT: "W3C Trace Context", headers.TRACESTATE: "W3C Trace Context"}
-    if topic.home and topic.key == "tenant":
-        names[headers.SCHEMA] = f"The contract's version; {SCHEMA_VERSION} is spoken"
-    if topic.value is None:
-        names |= {name: "Why the record is here, in the style of KIP-1191" for name in _dead_letter_headers()}
-    return {name: {"type": "string", "description": meaning} for name, meaning in sorted(names.items())}
+    """The headers that a reader may rely on. All are texts."""
+    return {name: {"type": "string", "description": meaning} for name, meaning in _HEADERS.get(topic.name, {}).items()}
+
+
+def _schemas(generated: Document) -> Document:
+    """The models of one use. FastStream also invents one for bytes, which no key of the specification allows."""
+    return {name: told for name, told in generated["components"]["schemas"].items() if _KEY.fullmatch(name)}
+
+
+def _ref(*path: str) -> Document:
+    return {"$ref": "#/" + "/".join(path)}
+
+
+def faults(told: Document) -> list[str]:
+    """What would make a reader of the document stumble: references to nothing, and keys that the standard forbids."""
+    found = [f"{ref} leads nowhere" for ref in _refs(told) if _resolve(told, ref) is None]
+    for kind, part in told["components"].items():
+        found += [f"components.{kind}: {key!r} is no key" for key in part if not _KEY.fullmatch(key)]
+    for name, operation in told["operations"].items():
+        channel = operation["channel"]["$ref"]
+        found += [
+            f"operations.{name}: {message['$ref']} is of another channel"
+            for message in operation["messages"]
+            if not message["$ref"].startswith(channel + "/messages/")
+        ]
+    return found
+
+
+def _refs(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for child in node.values():
+            yield from _refs(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _refs(child)
+
+
+def _resolve(told: Document, ref: str) -> Any:
+    node: Any = told
+    for step in ref.removeprefix("#/").split("/"):
+        node = node.get(step) if isinstance(node, dict) else None
+    return node

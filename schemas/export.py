@@ -1,8 +1,8 @@
 """The contract for everybody else: JSON Schema of each message, and which of the brief's types exist by now.
 
-A schema's `$id` is a name that stays, not an address that anybody fetches. Schemas allow fields that they do not know, as
-every reader of ours does, and hold only what JSON Schema can say: `read_job` refuses more (control characters in ids, a
-slash in a tenant, sizes in bytes).
+A schema's `$id` is a name that stays, not an address that anybody fetches. Schemas allow fields that they do not know,
+as every reader of ours does, and hold only what JSON Schema can say: `read_job` refuses more (control characters in
+ids, a slash in a tenant, sizes in bytes).
 """
 
 from typing import Any
