@@ -103,7 +103,8 @@ def _errors() -> str:
         "Failures",
         "The closed list of `error.kind` in a result, and of the reason of a dead letter. "
         "*Retryable*: a later attempt may succeed. *Breaker*: counts as a fault of the provider. *Charged*: the "
-        "provider may have done the work, so the attempt counts with its ceiling. *Replay*: a copy goes to the dead letters.",
+        "provider may have done the work, so the attempt counts with its ceiling. *Replay*: a copy goes to the dead "
+        "letters.",
         _table(["kind", "what it means", "retryable", "breaker", "charged", "replay"], rows),
     )
 
