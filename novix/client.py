@@ -133,7 +133,7 @@ class Client:
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
             producer = AIOKafkaProducer(**self._connection.options(), enable_idempotence=True, acks="all")
-            await producer.start()
+            await _started(producer)
             self._producer = producer
         return self._producer
 
@@ -141,7 +141,7 @@ class Client:
         consumer = AIOKafkaConsumer(
             **self._connection.options(), isolation_level="read_committed", enable_auto_commit=False
         )
-        await consumer.start()
+        await _started(consumer)
         return consumer
 
     async def _assign(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
@@ -200,6 +200,15 @@ class Client:
                             future.set_result(result)
         finally:
             await consumer.stop()
+
+
+async def _started(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Start, and leave nothing open where that fails."""
+    try:
+        await client.start()
+    except BaseException:
+        await client.stop()
+        raise
 
 
 async def _all_read(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> bool:

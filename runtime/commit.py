@@ -54,7 +54,11 @@ def assemble(lane: Lane, works: Sequence[Work], now: datetime, shared_limit: int
         facts += done.facts
         lane.tracker.finish(work.offset)
     chain = _chain(str(lane.id), lane.progress, entries, shared_limit)
-    shared = [*lane.handler.seal(facts, shared_limit), *map(audit.record, chain), *_span_records(lane, spans, shared_limit)]
+    shared = [
+        *lane.handler.seal(facts, shared_limit),
+        *map(audit.record, chain),
+        *_span_records(lane, spans, shared_limit),
+    ]
     sequence, head = (chain[-1].sequence, chain[-1].hash) if chain else (lane.progress.sequence, lane.progress.head)
     base = lane.tracker.committable()
     progress = Progress(sequence, head, lane.tracker.finished)

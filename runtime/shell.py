@@ -5,6 +5,7 @@ have no transactions, and their concurrent modes lose or repeat jobs. So its bro
 """
 
 import asyncio
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,10 @@ from schemas.topics import Topic
 log = structlog.get_logger("novix.process")
 
 EXIT_FAILED = 1
+GARBAGE_AFTER = (10_000, 20, 20)
+"""Allocations before the youngest objects are searched for cycles, and how often the older ones. What a process has
+imported is some 400,000 objects that live as long as it does: searching them again and again took a third of a worker's
+CPU (docs/performance.md), so `settle_in` takes them out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ def application(role: Role, build: Build, settings: Callable[[], Settings] | Non
         wanted = (settings or (lambda: load().settings))()
         logs.configure(wanted.log_level, wanted.log_format)
         service = build(wanted)
+        settle_in()
         running.append(asyncio.create_task(_run(role, wanted, service, stop, app)))
 
     @app.on_shutdown
@@ -112,6 +118,13 @@ def application(role: Role, build: Build, settings: Callable[[], Settings] | Non
         await asyncio.gather(*running)
 
     return app
+
+
+def settle_in() -> None:
+    """What exists now lives as long as the process: the garbage collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_AFTER)
 
 
 async def _run(role: Role, settings: Settings, service: Service, stop: asyncio.Event, app: FastStream) -> None:

@@ -1,14 +1,15 @@
 """A provider that answers at once, or as slowly as it is told: for benchmarks and fault tests.
 
-Speaks `POST /v1/chat/completions` (plain) and hf-inference's text generation, keeps a log of the calls that reached it, and
-is told how to behave by environment or `POST /admin/behave`. HTTP/1.1 with keep-alive and Content-Length, nothing more: it
-has to cost less than what is measured.
+Speaks `POST /v1/chat/completions` (plain and streamed) and hf-inference's text generation, keeps a log of the calls
+that reached it, and is told how to behave by environment or `POST /admin/behave`, for every model or for one. HTTP/1.1
+with keep-alive and Content-Length, nothing more: it has to cost less than what is measured.
 """
 
 import asyncio
 import json
 import os
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -27,12 +28,24 @@ class Behaviour:
     fail_first: int = 0
     """So many calls answer `fail_status` before the rest answer `status`."""
     fail_status: int = 503
+    fail_headers: dict[str, str] = field(default_factory=dict)
+    """Beside `headers` on those first calls."""
+    stall: bool = False
+    """Take the call and never answer."""
+    echo: bool = False
+    """A refusal quotes the request's body and token, as some providers do."""
 
 
 class Stub(asyncio.Protocol):
     """One connection."""
 
     behaviour = Behaviour()
+    of_model: dict[str, tuple[Behaviour, int]] = {}  # noqa: RUF012 - one table per process is the point
+    """How the stub answers for one model, and how often that model had been called when it was told so."""
+    asked: Counter[str] = Counter()  # noqa: RUF012
+    """Calls by model; counted while `of_model` has rows."""
+    tokens: list[str] = []  # noqa: RUF012
+    """Bearer tokens in order of first use."""
     calls: list[tuple[str, int]] = []  # noqa: RUF012 - one log per process is the point
     """(trace header or empty, status answered), in order of arrival."""
     in_flight = 0
@@ -40,6 +53,7 @@ class Stub(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._buffer = b""
+        self._stalled = 0
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -49,6 +63,7 @@ class Stub(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client went away: what it asked is answered to nobody."""
         self._transport = None
+        type(self).in_flight -= self._stalled
 
     def data_received(self, data: bytes) -> None:
         """Answer every request that is whole."""
@@ -70,39 +85,89 @@ class Stub(asyncio.Protocol):
         if path.startswith("/admin/") or path == "/healthz":
             self._answer(200, self._admin(method, path, body))
             return
-        cls, how = type(self), self.behaviour
-        status = how.fail_status if len(cls.calls) < how.fail_first else how.status
+        cls, how, before = type(self), self.behaviour, len(self.calls)
+        if cls.of_model:
+            model = json.loads(body or b"{}").get("model", "").partition(":")[0]
+            how, told_at = cls.of_model.get(model, (how, 0))
+            before = cls.asked[model] - told_at if model in cls.of_model else before
+            cls.asked[model] += 1
+        first = before < how.fail_first
+        status = how.fail_status if first else how.status
+        token = fields.get("authorization", "").removeprefix("Bearer ")
+        if token not in cls.tokens:
+            cls.tokens.append(token)
         cls.calls.append((fields.get("x-amzn-trace-id", ""), status))
         cls.in_flight += 1
         cls.most_in_flight = max(cls.most_in_flight, cls.in_flight)
-        answer = _completion(body, how.words) if status == 200 else {"error": f"scripted {status}"}
-        if how.delay_ms:
-            asyncio.get_running_loop().call_later(how.delay_ms / 1000, self._finish, status, answer)
+        if how.stall:
+            self._stalled += 1
+            return
+        headers = {**how.headers, **how.fail_headers} if first else how.headers
+        if status != 200:
+            quoted = f" {token} {body.decode(errors='replace')}" if how.echo else ""
+            answer: Any = {"error": f"scripted {status}{quoted}"}
         else:
-            self._finish(status, answer)
+            answer = _completion(body, how.words)
+            if isinstance(answer, dict) and b'"stream":true' in body.replace(b" ", b""):
+                self._stream(headers, answer, how.words, how.delay_ms / 1000)
+                return
+        if how.delay_ms:
+            asyncio.get_running_loop().call_later(how.delay_ms / 1000, self._finish, status, headers, answer)
+        else:
+            self._finish(status, headers, answer)
 
-    def _finish(self, status: int, answer: Any) -> None:
+    def _finish(self, status: int, headers: dict[str, str], answer: Any) -> None:
         type(self).in_flight -= 1
-        self._answer(status, answer)
+        self._answer(status, answer, headers)
+
+    def _stream(self, headers: dict[str, str], answer: dict[str, Any], words: int, delay_s: float) -> None:
+        """The answer as server-sent events: head and first word at once, the rest after `delay_s`."""
+        common = {name: answer[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+        deltas = [{"role": "assistant", "content": "stub "}, *[{"content": "stub "}] * (words - 1)]
+        chunks: list[dict[str, Any]] = [
+            {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
+        ]
+        chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        chunks.append({"choices": [], "usage": answer["usage"]})
+        events = [b"data: %s\n\n" % json.dumps({**common, **chunk}).encode() for chunk in chunks]
+        body = [events[0], b"".join(events[1:]) + b"data: [DONE]\n\n"]
+        self._write(_head(200, "text/event-stream", sum(map(len, body)), headers) + body[0])
+        asyncio.get_running_loop().call_later(delay_s, self._end_stream, body[1])
+
+    def _end_stream(self, rest: bytes) -> None:
+        type(self).in_flight -= 1
+        self._write(rest)
 
     def _admin(self, method: str, path: str, body: bytes) -> Any:
         cls = type(self)
         if path == "/admin/behave" and method == "POST":
-            cls.behaviour = Behaviour(**json.loads(body))
+            told = json.loads(body)
+            model = told.pop("model", None)
+            if model is None:
+                cls.behaviour = Behaviour(**told)
+            else:
+                cls.of_model[model] = Behaviour(**told), cls.asked[model]
         elif path == "/admin/reset" and method == "POST":
             cls.calls.clear()
             cls.most_in_flight = cls.in_flight
         elif path == "/admin/calls":
             return cls.calls
+        elif path == "/admin/tokens":
+            return cls.tokens
         return {"calls": len(cls.calls), "in_flight": cls.in_flight, "most_in_flight": cls.most_in_flight}
 
-    def _answer(self, status: int, value: Any) -> None:
-        if self._transport is None:
-            return
+    def _answer(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
         body = json.dumps(value).encode()
-        extra = "".join(f"{name}: {text}\r\n" for name, text in self.behaviour.headers.items())
-        head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n{extra}content-length: {len(body)}\r\n\r\n"
-        self._transport.write(head.encode() + body)
+        self._write(_head(status, "application/json", len(body), headers or {}) + body)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+
+def _head(status: int, media_type: str, length: int, headers: dict[str, str]) -> bytes:
+    extra = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
+    return f"HTTP/1.1 {status} X\r\ncontent-type: {media_type}\r\n{extra}content-length: {length}\r\n\r\n".encode()
 
 
 def _completion(body: bytes, words: int) -> Any:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runtime.settings import Loaded
 
 CHUNK_BYTES = 262_144
-PLAIN_INPUTS = ("text-generation", "feature-extraction", "text-classification")
+PLAIN_INPUTS = ("feature-extraction", "text-classification")
 """Tasks whose whole input can be one text."""
 LINE_LIMIT_BYTES = 1_040_000
 """With key and framing a line must fit into one record."""
@@ -34,6 +34,7 @@ def run(
     model: Annotated[str, typer.Option(help="A Hugging Face model id, or auto.")] = "auto",
     provider: Annotated[str, typer.Option(help="An inference provider, or auto.")] = "auto",
     max_cost: Annotated[int | None, typer.Option(help="Price ceiling in nano-dollars (10^-9 USD).", min=0)] = None,
+    max_tokens: Annotated[int, typer.Option(help="Longest answer to a text; --input says it itself.", min=1)] = 128,
     timeout: Annotated[float, typer.Option(help="Seconds until the answer is worthless.", min=0.1)] = 120,
     tenant: Annotated[str, typer.Option(help="Who asks and pays.")] = "default",
     job_id: Annotated[str | None, typer.Option("--id", help="The job's id; default: a new one.")] = None,
@@ -43,7 +44,7 @@ def run(
     job: dict[str, Any] = {
         "id": job_id or f"run-{uuid.uuid4().hex[:16]}",
         "task": task,
-        "input": _input(task, prompt, input_json),
+        "input": _input(task, prompt, input_json, max_tokens),
         "tenant": tenant,
         "timeout_s": timeout,
     }
@@ -56,7 +57,7 @@ def run(
     return asyncio.run(_run(settings(), Screen(as_json=as_json), job, timeout, known_id=job_id is not None))
 
 
-def _input(task: str, prompt: str | None, input_json: str | None) -> dict[str, Any]:
+def _input(task: str, prompt: str | None, input_json: str | None, max_tokens: int) -> dict[str, Any]:
     if (prompt is None) == (input_json is None):
         raise CommandError('give a text or --input JSON, one of them: novix run "Hi"', Exit.USAGE)
     if input_json is not None:
@@ -68,7 +69,9 @@ def _input(task: str, prompt: str | None, input_json: str | None) -> dict[str, A
             raise CommandError(f"--input is a {type(document).__name__}; it must be a JSON object", Exit.USAGE)
         return document
     if task == "chat-completion":
-        return {"messages": [{"role": "user", "content": prompt}]}
+        return {"messages": [{"role": "user", "content": prompt}], "max_tokens": max_tokens}
+    if task == "text-generation":
+        return {"inputs": prompt, "parameters": {"max_new_tokens": max_tokens}}
     if task in PLAIN_INPUTS:
         return {"inputs": prompt}
     raise CommandError(f"--task {task} needs more than a text: give its whole input as --input JSON", Exit.USAGE)

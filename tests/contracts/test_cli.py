@@ -175,7 +175,7 @@ def test_run_publishes_waits_and_prints_the_answer(novix, log):
     assert (done.exit_code, done.stdout) == (0, "Hello there.\n")
     assert "org/small at hf-inference, $0.000001234" in done.stderr
     [sent] = [codec.decode(row.value) for (topic, _), rows in log.records.items() if topic == JOBS.name for row in rows]
-    assert sent["input"] == {"messages": [{"role": "user", "content": "Hi"}]}
+    assert sent["input"] == {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 128}
     assert set(sent) == {"id", "task", "input", "tenant", "timeout_s"}
 
 

@@ -37,7 +37,17 @@ REQUIRED: dict[type[BaseModel], set[str]] = {
     MESSAGES["decision-batch"]: {"lane", "decisions"},
     MESSAGES["audit-batch"]: {"lane", "sequence", "previous", "hash", "entries"},
     Price: {"source", "as_of"},
-    Candidate: {"model", "provider", "provider_model", "dialect", "base_url", "price", "max_in_flight", "estimate_nanousd", "ceiling_nanousd"},
+    Candidate: {
+        "model",
+        "provider",
+        "provider_model",
+        "dialect",
+        "base_url",
+        "price",
+        "max_in_flight",
+        "estimate_nanousd",
+        "ceiling_nanousd",
+    },
     Assignment: {"candidates", "max_cost_nanousd", "deadline", "decision_id"},
     Error: {"kind", "message", "retryable"},
     Who: {"model", "provider"},
@@ -46,12 +56,12 @@ REQUIRED: dict[type[BaseModel], set[str]] = {
     Exclusion: {"model", "provider", "reason", "detail"},
     Decision: {"decision_id", "tenant", "job_id", "submission", "digest", "verdict", "task", "received", "decided_at"},
     AuditEntry: {"at", "action"},
-}  # fmt: skip
+}
 """Fields that version 1 has required from its first day. Closed: a field that comes later has a default."""
 
 
 def model_of(name: str) -> type[BaseModel]:
-    return MESSAGES[name.split(".")[0]]
+    return MESSAGES[name.split(".", maxsplit=1)[0]]
 
 
 def written(name: str) -> dict[str, Any]:
@@ -66,6 +76,12 @@ def lost(before: Any, after: Any, path: str = "") -> list[str]:
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         return [one for n, (b, a) in enumerate(zip(before, after, strict=True)) for one in lost(b, a, f"{path}[{n}]")]
     return [] if before == after else [path]
+
+
+FREE = frozenset(
+    {"job", "input", "output", "metadata", "detail", "parameters", "adapted", "versions", "usage", "timing_ms"}
+)
+"""Fields whose content is the producer's, the provider's or a table: every key in them is kept."""
 
 
 @EACH
@@ -83,7 +99,7 @@ def test_a_golden_is_read_by_todays_model_and_nothing_is_lost_that_the_model_kno
 
 @EACH
 def test_a_golden_is_valid_by_the_exported_schema(name: str):
-    schema = export.documents()[name.split(".")[0]]
+    schema = export.documents()[name.split(".", maxsplit=1)[0]]
 
     jsonschema_rs.Draft202012Validator(schema).validate(written(name))
 
@@ -110,13 +126,6 @@ def test_no_golden_was_edited_or_taken_away():
     actual = {name: hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() for name in GOLDENS}
 
     assert actual == listed
-
-
-def test_the_list_of_goldens_has_not_lost_its_first_day():
-    listed = (FOLDER / "SHA256SUMS").read_text().splitlines()
-
-    assert hashlib.sha256("\n".join(sorted(listed)[:0]).encode()).hexdigest()
-    assert len(listed) == len(GOLDENS) >= 14
 
 
 def test_every_message_of_a_topic_has_a_golden_and_every_status_of_a_result_that_is_given_by_now():
@@ -146,13 +155,14 @@ def test_every_field_beyond_a_goldens_has_a_default(name: str):
 def test_a_field_that_a_newer_writer_added_anywhere_is_ignored(name: str):
     model, document = model_of(name), written(name)
 
+    free = FREE | ({"candidates"} if name.startswith("decision-batch.") else set())
+
     def with_news(node: Any) -> Any:
         if isinstance(node, dict):
-            return {key: with_news(value) for key, value in node.items()} | {"novix_news": {"x": 1}}
+            told = {key: value if key in free else with_news(value) for key, value in node.items()}
+            return {**told, "novix_news": {"x": 1}}
         return [with_news(item) for item in node] if isinstance(node, list) else node
 
-    free = {"job", "input", "output", "metadata", "detail", "parameters", "adapted", "candidates", "versions", "usage", "timing_ms"}  # fmt: skip
-    later = {key: value if key in free else with_news(value) for key, value in document.items()} | {"novix_news": 1}
+    later = model.model_validate(with_news(document))
 
-    assert "novix_news" not in model.model_validate(later).model_dump()
-    assert set(model.model_validate(later).model_dump()) == set(model.model_fields)
+    assert later == model.model_validate(document)

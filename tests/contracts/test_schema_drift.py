@@ -90,18 +90,29 @@ def test_a_schema_tells_a_fields_promise_and_allows_fields_of_newer_writers(mode
     assert set(told["properties"]) == {field.alias or name for name, field in model.model_fields.items()}
 
 
-@given(st.fixed_dictionaries(
-    {"id": st.text(max_size=300), "task": st.sampled_from(["", "chat-completion", "x" * 65, 5]), "input": st.just({}) | st.none()},
-    optional={
-        "timeout_s": st.none() | st.integers(-1, 700_000) | st.floats(allow_nan=False, allow_infinity=False) | st.just("5"),
-        "max_cost_nanousd": st.none() | st.integers(-1, 10**16) | st.just(1.5),
-        "priority": st.sampled_from(["normal", "batch", "urgent", None]),
-        "ordering_key": st.none() | st.text(max_size=3),
-        "metadata": st.dictionaries(st.text(max_size=2), st.booleans() | st.integers(0, 9) | st.none() | st.lists(st.none())),
-        "deadline": st.sampled_from([None, "2026-11-22T12:00:00Z", 5]),
-        "tenant": st.text(max_size=3),
-    },
-))  # fmt: skip
+@given(
+    st.fixed_dictionaries(
+        {
+            "id": st.text(max_size=300),
+            "task": st.sampled_from(["", "chat-completion", "x" * 65, 5]),
+            "input": st.just({}) | st.none(),
+        },
+        optional={
+            "timeout_s": st.none()
+            | st.integers(-1, 700_000)
+            | st.floats(allow_nan=False, allow_infinity=False)
+            | st.just("5"),
+            "max_cost_nanousd": st.none() | st.integers(-1, 10**16) | st.just(1.5),
+            "priority": st.sampled_from(["normal", "batch", "urgent", None]),
+            "ordering_key": st.none() | st.text(max_size=3),
+            "metadata": st.dictionaries(
+                st.text(max_size=2), st.booleans() | st.integers(0, 9) | st.none() | st.lists(st.none())
+            ),
+            "deadline": st.sampled_from([None, "2026-11-22T12:00:00Z", 5]),
+            "tenant": st.text(max_size=3),
+        },
+    )
+)
 def test_whatever_the_reader_takes_the_exported_schema_takes_as_well(job: dict[str, Any]):
     reading = read_job(json.dumps(job).encode(), ())
 
@@ -112,7 +123,19 @@ def test_whatever_the_reader_takes_the_exported_schema_takes_as_well(job: dict[s
 VALIDATOR = jsonschema_rs.Draft202012Validator(export.documents()["inference-job"])
 
 
-@pytest.mark.parametrize("wrong", [{"id": 5}, {"timeout_s": 0}, {"timeout_s": 604_801}, {"max_cost_nanousd": -1}, {"priority": "urgent"}, {"metadata": {"k": []}}, {"deadline": 5}, {"ordering_key": ""}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": 5},
+        {"timeout_s": 0},
+        {"timeout_s": 604_801},
+        {"max_cost_nanousd": -1},
+        {"priority": "urgent"},
+        {"metadata": {"k": []}},
+        {"deadline": 5},
+        {"ordering_key": ""},
+    ],
+)
 def test_the_exported_schema_refuses_what_the_reader_refuses(wrong: dict[str, Any]):
     good = {"id": "a", "task": "t", "input": {}}
 
@@ -138,10 +161,16 @@ def test_two_roles_are_one_document_in_which_every_use_of_every_topic_stands():
 
     assert (told["asyncapi"], told["info"]["title"]) == ("3.0.0", "Novix")
     assert set(told["operations"]) == {
-        "reader.receive.inference.jobs.v1", "reader.send.inference.text.v1", "reader.send.inference.dlq.v1",
-        "reader.send.inference.jobs.v1", "reader.send.inference.spans.v1", "writer.receive.inference.text.v1",
-        "writer.send.inference.results.v1", "writer.send.inference.audit.v1", "writer.send.inference.dlq.v1",
-    }  # fmt: skip
+        "reader.receive.inference.jobs.v1",
+        "reader.send.inference.text.v1",
+        "reader.send.inference.dlq.v1",
+        "reader.send.inference.jobs.v1",
+        "reader.send.inference.spans.v1",
+        "writer.receive.inference.text.v1",
+        "writer.send.inference.results.v1",
+        "writer.send.inference.audit.v1",
+        "writer.send.inference.dlq.v1",
+    }
     assert set(told["channels"]) == {topic.name for topic in (JOBS, TEXT, DLQ, SPANS, RESULTS, AUDIT)}
     assert faults(told) == []
 
@@ -185,4 +214,4 @@ def test_the_committed_document_is_whole_and_knows_every_topic():
 
     assert faults(told) == []
     assert set(told["channels"]) == {topic.name for topic in TOPICS}
-    assert asyncapi.DESCRIPTION == told["info"]["description"]
+    assert told["info"]["description"] == asyncapi.DESCRIPTION

@@ -46,7 +46,17 @@ def test_one_flipped_byte_is_found(entries: list[AuditEntry], data: st.DataObjec
     assert not audit.verify(bytes(flipped)) or codec.decode(bytes(flipped)) == codec.decode(value)
 
 
-@pytest.mark.parametrize("change", [{"lane": "other"}, {"sequence": 4}, {"previous": "0" * 63 + "1"}, {"previous": "xyz"}, {"hash": GENESIS}, {"entries": []}])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lane": "other"},
+        {"sequence": 4},
+        {"previous": "0" * 63 + "1"},
+        {"previous": "xyz"},
+        {"hash": GENESIS},
+        {"entries": []},
+    ],
+)
 def test_every_field_of_a_batch_is_under_its_hash(change: dict[str, Any]):
     batch = audit.link(LANE, 3, GENESIS, [AuditEntry(at=NOON, action="job.assigned")])
 
@@ -64,7 +74,9 @@ def test_an_entry_with_a_field_of_a_newer_writer_is_still_proved_from_its_bytes(
     assert audit.verify(codec.encode(document))
 
 
-@pytest.mark.parametrize("value", [b"", b"{}", b"[]", b"5", b'{"lane": 1, "sequence": 1, "previous": 1, "entries": 1, "hash": 1}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "value", [b"", b"{}", b"[]", b"5", b'{"lane": 1, "sequence": 1, "previous": 1, "entries": 1, "hash": 1}']
+)
 def test_what_is_no_batch_proves_nothing(value: bytes):
     assert not audit.verify(value)
 

@@ -106,7 +106,9 @@ def test_each_record_knows_whose_it_is_and_shared_ones_are_nobodys():
 
     batch = assemble(at, [first, second], NOON)
 
-    assert [(owner and owner.offset, record.topic) for owner, record in zip(batch.owners, batch.records, strict=True)] == [
+    assert [
+        (owner and owner.offset, record.topic) for owner, record in zip(batch.owners, batch.records, strict=True)
+    ] == [
         (5, "inference.results.v1"),
         (6, "inference.results.v1"),
         (6, "inference.dlq.v1"),

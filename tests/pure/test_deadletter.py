@@ -24,7 +24,11 @@ def size(outgoing: Outgoing) -> int:
     return len(outgoing.key or b"") + len(outgoing.value or b"") + headers.size_of(outgoing.headers)
 
 
-@given(st.none() | st.binary(), st.none() | st.binary(), st.lists(st.tuples(st.text("abc", max_size=5), st.binary(max_size=9)), max_size=9))  # fmt: skip
+@given(
+    st.none() | st.binary(),
+    st.none() | st.binary(),
+    st.lists(st.tuples(st.text("abc", max_size=5), st.binary(max_size=9)), max_size=9),
+)
 def test_key_value_and_headers_are_those_of_the_record(
     value: bytes | None, key: bytes | None, original: list[tuple[str, bytes]]
 ):
@@ -50,7 +54,12 @@ def test_a_dead_letter_says_where_it_came_from_and_why():
 
 
 def test_a_record_cannot_bring_its_own_reason():
-    forged = (("novix.has_result", b"true"), ("__dlq.errors.message", b"all is well"), ("novix.kept", b"1"), ("x", b"y"))
+    forged = (
+        ("novix.has_result", b"true"),
+        ("__dlq.errors.message", b"all is well"),
+        ("novix.kept", b"1"),
+        ("x", b"y"),
+    )
 
     told = letter(record(given_headers=forged)).headers
 

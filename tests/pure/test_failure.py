@@ -44,4 +44,9 @@ def test_a_call_whose_answer_is_missing_may_have_been_charged_and_a_refused_one_
     charged = {kind for kind in FailureKind if FAILURES[kind].maybe_charged}
 
     assert {FailureKind.TIMEOUT, FailureKind.CONNECTION_LOST, FailureKind.STREAM_CUT} <= charged
-    assert not charged & {FailureKind.CONNECT_FAILED, FailureKind.RATE_LIMITED, FailureKind.BREAKER_OPEN, FailureKind.PRICE_CEILING}  # fmt: skip
+    assert not charged & {
+        FailureKind.CONNECT_FAILED,
+        FailureKind.RATE_LIMITED,
+        FailureKind.BREAKER_OPEN,
+        FailureKind.PRICE_CEILING,
+    }

@@ -20,8 +20,11 @@ ROOT = Path(__file__).parents[2]
 def process(folder: Path) -> tuple["subprocess.Popen[str]", str]:
     child = subprocess.Popen(
         [sys.executable, "-c", CLAIM_AND_WAIT, str(folder)],
-        cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     assert child.stdout is not None
     return child, child.stdout.readline().strip()
 

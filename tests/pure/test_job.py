@@ -19,11 +19,16 @@ CANARY = "CANARY-7f3"
 GOOD = {"id": "a1", "task": "chat-completion", "input": {"messages": [{"role": "user", "content": "Hi"}]}}
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
-    | st.sampled_from([CANARY, "", "1", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-11-22T12:00:00Z", "normal"]),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(
+        [CANARY, "", "1", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-11-22T12:00:00Z", "normal"]
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=8,
-)  # fmt: skip
+)
 FIELDS = st.sampled_from([*InferenceJob.model_fields, "schema", "unknown"])
 HEADERS = st.lists(st.tuples(st.sampled_from(["novix-schema", "traceparent", "x"]), st.binary(max_size=8)), max_size=4)
 
@@ -66,7 +71,9 @@ def test_a_job_with_one_byte_changed_gives_a_reading(at: int, change: int):
 
 
 @pytest.mark.parametrize("field", [*InferenceJob.model_fields, "schema"])
-@pytest.mark.parametrize("value", [CANARY, [CANARY], {CANARY: CANARY}, CANARY * 100, [CANARY] * 400, f"{CANARY}\n", 1e300])
+@pytest.mark.parametrize(
+    "value", [CANARY, [CANARY], {CANARY: CANARY}, CANARY * 100, [CANARY] * 400, f"{CANARY}\n", 1e300]
+)
 def test_a_canary_in_any_field_is_in_no_message(field: str, value: Any):
     reading = read({**GOOD, field: value})
 
@@ -74,7 +81,20 @@ def test_a_canary_in_any_field_is_in_no_message(field: str, value: Any):
         assert CANARY not in reading.message.replace(f"metadata.{CANARY}", "")  # a key is part of the field's path
 
 
-@pytest.mark.parametrize("value", [b"", b"\xff\xfe", f'{{"id": "{CANARY}'.encode(), CANARY.encode(), f'"{CANARY}"'.encode(), f'["{CANARY}"]'.encode(), b"null", b"[" * 3000, None])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"\xff\xfe",
+        f'{{"id": "{CANARY}'.encode(),
+        CANARY.encode(),
+        f'"{CANARY}"'.encode(),
+        f'["{CANARY}"]'.encode(),
+        b"null",
+        b"[" * 3000,
+        None,
+    ],
+)
 def test_what_is_no_json_object_is_unreadable(value: bytes | None):
     reading = read_job(value, ())
 
@@ -128,7 +148,10 @@ def test_any_printable_id_of_up_to_256_characters_can_be_answered(job_id: str):
         ({"model": "x" * 257}, "model: String should have at most 256 characters (has 257)"),
         ({"provider": ""}, "provider: String should have at least 1 character (has 0)"),
         ({"max_cost_nanousd": -1}, "max_cost_nanousd: Input should be greater than or equal to 0 (is -1)"),
-        ({"max_cost_nanousd": 10**15 + 1}, f"max_cost_nanousd: Input should be less than or equal to {10**15} (is {10**15 + 1})"),
+        (
+            {"max_cost_nanousd": 10**15 + 1},
+            f"max_cost_nanousd: Input should be less than or equal to {10**15} (is {10**15 + 1})",
+        ),
         ({"max_cost_nanousd": "5"}, "max_cost_nanousd: "),
         ({"timeout_s": 0}, "timeout_s: Input should be greater than 0 (is 0)"),
         ({"timeout_s": 604_801}, "timeout_s: Input should be less than or equal to 604800 (is 604801)"),
@@ -144,7 +167,7 @@ def test_any_printable_id_of_up_to_256_characters_can_be_answered(job_id: str):
         ({"metadata": {"k\n": [1]}}, "metadata.k?"),
         ({"schema": "1"}, "schema: Input should be a valid integer"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_field_is_named_with_its_size_and_the_limit(wrong: dict[str, Any], told: str):
     reading = refused({**GOOD, "tenant": "acme", **wrong})
 

@@ -107,7 +107,9 @@ def test_an_outcome_that_is_too_large_becomes_the_one_its_handler_offers_which_i
 def test_an_outcome_that_is_too_large_and_offers_nothing_is_given_up_with_its_facts_and_without_its_records():
     shrunk = shrink(Publish((Outgoing("t", None, b"x" * 99),), facts=("f",)), 99)
 
-    assert shrunk == GiveUp(FailureKind.OUTPUT_TOO_LARGE, "a record of 99 bytes is larger than its topic takes", facts=("f",))
+    assert shrunk == GiveUp(
+        FailureKind.OUTPUT_TOO_LARGE, "a record of 99 bytes is larger than its topic takes", facts=("f",)
+    )
 
 
 def test_a_dead_letter_that_its_topic_refuses_comes_back_shorter_so_that_the_lane_goes_on():

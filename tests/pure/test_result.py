@@ -14,8 +14,35 @@ from schemas.failure import FailureKind
 from schemas.result import Error, JobResult, Who
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-LEAST: dict[str, Any] = {"job_id": "a1", "tenant": "default", "status": "succeeded", "task": "chat-completion", "asked": {"model": "auto", "provider": "auto"}, "completed_at": "2026-11-22T12:00:00Z"}  # fmt: skip
-PROMISED = ["job_id", "tenant", "submission", "status", "task", "output", "error", "asked", "served", "adapted", "usage", "cost_nanousd", "cost_source", "attempts", "timing_ms", "received", "decision_id", "trace_id", "completed_at"]  # fmt: skip
+LEAST: dict[str, Any] = {
+    "job_id": "a1",
+    "tenant": "default",
+    "status": "succeeded",
+    "task": "chat-completion",
+    "asked": {"model": "auto", "provider": "auto"},
+    "completed_at": "2026-11-22T12:00:00Z",
+}
+PROMISED = [
+    "job_id",
+    "tenant",
+    "submission",
+    "status",
+    "task",
+    "output",
+    "error",
+    "asked",
+    "served",
+    "adapted",
+    "usage",
+    "cost_nanousd",
+    "cost_source",
+    "attempts",
+    "timing_ms",
+    "received",
+    "decision_id",
+    "trace_id",
+    "completed_at",
+]
 OUTPUTS = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats() | st.text(st.characters(codec="utf-8")),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
@@ -45,7 +72,17 @@ def test_a_field_that_a_newer_writer_added_is_ignored_at_every_level():
     assert JobResult.model_validate(later) == JobResult.model_validate(LEAST)
 
 
-@pytest.mark.parametrize("wrong", [{"status": "done"}, {"cost_nanousd": -1}, {"cost_nanousd": 1.5}, {"cost_source": "guess"}, {"completed_at": "2026-11-22T12:00:00"}, {"completed_at": 1.0}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"status": "done"},
+        {"cost_nanousd": -1},
+        {"cost_nanousd": 1.5},
+        {"cost_source": "guess"},
+        {"completed_at": "2026-11-22T12:00:00"},
+        {"completed_at": 1.0},
+    ],
+)
 def test_what_the_contract_does_not_allow_cannot_be_written(wrong: dict[str, Any]):
     with pytest.raises(ValidationError):
         JobResult.model_validate({**LEAST, **wrong})

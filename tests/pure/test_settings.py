@@ -104,13 +104,15 @@ def test_all_bad_values_are_told_at_once():
 @pytest.mark.parametrize("field", Settings.model_fields)
 def test_no_refusal_and_no_representation_shows_a_secret(field: str):
     hostile = f"https://user:{SECRET}@attestation.hf.co/"
+    annotation = repr(Settings.model_fields[field].annotation)
+
     try:
-        loaded = resolve({variable(field): hostile}, {}, {})
+        now = resolve({variable(field): hostile}, {}, {}).settings
+        told = repr(now) if "SecretStr" in annotation else ""  # other settings may show what they were given
     except BadSettings as error:
-        assert SECRET not in str(error)
-    else:
-        is_secret = "SecretStr" in repr(loaded.settings.__class__.model_fields[field].annotation)
-        assert not is_secret or SECRET not in repr(loaded.settings)
+        told = str(error)
+
+    assert SECRET not in told
 
 
 def test_an_address_may_have_no_user_and_the_refusal_hides_the_one_it_has():
@@ -135,8 +137,11 @@ def test_the_briefs_env_is_refused_with_what_to_write_instead_of_each_dead_value
 
     told = str(error.value).splitlines()
     assert [line.split("=")[0].split(":")[0] for line in told] == [
-        "HF_API_KEY", "HF_ENTERPRISE_ENDPOINT", "HF_TEXT_MODEL", "HF_IMAGE_MODEL",
-    ]  # fmt: skip
+        "HF_API_KEY",
+        "HF_ENTERPRISE_ENDPOINT",
+        "HF_TEXT_MODEL",
+        "HF_IMAGE_MODEL",
+    ]
     assert "write HF_API_KEY=hf_... or NOVIX_HF_TOKEN_SEALED_FILE" in told[0]
     assert "org_" not in told[0]
     assert "https://api.enterprise.huggingface.co" in told[1]
@@ -155,7 +160,11 @@ def test_the_briefs_env_starts_once_the_dead_values_are_mended(tmp_path: Path):
     loaded = started(tmp_path, mended)
 
     now = loaded.settings
-    assert (now.ai_provider, now.hf_api_version, now.hf_router_url) == ("huggingface", "2.4", "https://router.huggingface.co")
+    assert (now.ai_provider, now.hf_api_version, now.hf_router_url) == (
+        "huggingface",
+        "2.4",
+        "https://router.huggingface.co",
+    )
     assert (now.max_tokens, now.temperature, now.top_p, now.max_retries) == (8192, 0.7, 0.95, 5)
     assert (now.text_model, now.image_model) == ("auto", "auto")
     assert now.hf_token.get_secret_value() == SECRET
@@ -167,7 +176,7 @@ def test_the_briefs_env_starts_once_the_dead_values_are_mended(tmp_path: Path):
 def test_each_line_of_the_briefs_env_sets_something(line: str):
     if not line or line.startswith("#"):
         return
-    name = line.split("=")[0]
+    name = line.split("=", maxsplit=1)[0]
 
     assert any(name in names_of(field) for field in Settings.model_fields)
 
@@ -183,15 +192,19 @@ def test_a_host_that_is_gone_is_refused_under_every_name_that_holds_an_address(h
 
 def test_the_stronger_source_wins_and_each_value_tells_its_own():
     loaded = resolve(
-        {"NOVIX_PARTITIONS": "1"}, {"NOVIX_PARTITIONS": "2", "NOVIX_REPLICATION": "2"},
+        {"NOVIX_PARTITIONS": "1"},
+        {"NOVIX_PARTITIONS": "2", "NOVIX_REPLICATION": "2"},
         {"NOVIX_PARTITIONS": "3", "NOVIX_REPLICATION": "3", "NOVIX_SANDBOX_URL": "http://127.0.0.1:9"},
-    )  # fmt: skip
+    )
 
     now = loaded.settings
     assert (now.partitions, now.replication, now.sandbox_url, now.max_tokens) == (1, 2, "http://127.0.0.1:9", 8192)
     assert [loaded.sources[name] for name in ("partitions", "replication", "sandbox_url", "max_tokens")] == [
-        "environment", ".env", "novix up", "default",
-    ]  # fmt: skip
+        "environment",
+        ".env",
+        "novix up",
+        "default",
+    ]
 
 
 def test_our_own_name_wins_over_an_alias_within_a_source_and_a_stronger_source_over_both():
@@ -235,11 +248,18 @@ def test_an_env_file_that_is_no_utf8_is_refused_by_name(tmp_path: Path):
 
 
 def test_a_variable_that_sets_nothing_is_told():
-    assert resolve({"NOVIX_PARTITION": "3", "PATH": "x"}, {"NOVIX_HOMME": "y"}, {}).unknown == ("NOVIX_HOMME", "NOVIX_PARTITION")
+    assert resolve({"NOVIX_PARTITION": "3", "PATH": "x"}, {"NOVIX_HOMME": "y"}, {}).unknown == (
+        "NOVIX_HOMME",
+        "NOVIX_PARTITION",
+    )
 
 
 def test_folders_are_absolute_by_default_as_well():
-    for now in (resolve({}, {}, {}).settings, settings(NOVIX_HOME="~/x", NOVIX_CACHE="y"), settings(NOVIX_HOME="~nobody-here/x")):
+    for now in (
+        resolve({}, {}, {}).settings,
+        settings(NOVIX_HOME="~/x", NOVIX_CACHE="y"),
+        settings(NOVIX_HOME="~nobody-here/x"),
+    ):
         assert now.home.is_absolute()
         assert now.cache.is_absolute()
     assert settings(NOVIX_HOME="~/x").home == Path.home() / "x"

@@ -37,7 +37,9 @@ def test_a_task_that_is_not_published_is_a_key_error_whatever_path_it_spells():
             tasks.input_fault(name, {})
 
 
-@pytest.mark.parametrize("value", [CHAT, {**CHAT, "max_tokens": 5, "temperature": None, "stop": None}, {**CHAT, "stream": False}])  # fmt: skip
+@pytest.mark.parametrize(
+    "value", [CHAT, {**CHAT, "max_tokens": 5, "temperature": None, "stop": None}, {**CHAT, "stream": False}]
+)
 def test_a_chat_with_what_the_schema_allows_is_taken_null_included(value: dict[str, Any]):
     assert tasks.input_fault("chat-completion", value) is None
 
@@ -51,12 +53,20 @@ def test_a_chat_with_what_the_schema_allows_is_taken_null_included(value: dict[s
         ("chat-completion", {"messages": [{"content": "CANARY"}]}, "messages.0"),
         ("text-generation", {"inputs": {"CANARY": "CANARY"}}, "inputs: is a object, size 1"),
         ("feature-extraction", {"inputs": "x", "normalize": "CANARY"}, "normalize"),
-        ("table-question-answering", {"inputs": {"question": "x", "table": {"CANARY": {"CANARY": "CANARY"}}}}, "inputs.table.*"),
-        ("zero-shot-classification", {"inputs": "x", "parameters": {"candidate_labels": "CANARY"}}, "parameters.candidate_labels"),
+        (
+            "table-question-answering",
+            {"inputs": {"question": "x", "table": {"CANARY": {"CANARY": "CANARY"}}}},
+            "inputs.table.*",
+        ),
+        (
+            "zero-shot-classification",
+            {"inputs": "x", "parameters": {"candidate_labels": "CANARY"}},
+            "parameters.candidate_labels",
+        ),
         ("chat-completion", ["CANARY"], "(whole)"),
         ("chat-completion", "CANARY", "(whole): is a text, size 6"),
     ],
-)  # fmt: skip
+)
 def test_a_fault_names_the_path_and_the_size_and_never_the_value(task: str, value: Any, told: str):
     fault = tasks.input_fault(task, value)
 
@@ -71,10 +81,13 @@ def test_a_fault_names_the_path_and_the_size_and_never_the_value(task: str, valu
     st.sampled_from(TASKS),
     st.recursive(
         st.just("CANARY") | st.integers() | st.none(),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["inputs", "messages", "CANARY", "parameters", "content", "role"]), inner),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["inputs", "messages", "CANARY", "parameters", "content", "role"]), inner)
+        ),
         max_leaves=12,
     ),
-)  # fmt: skip
+)
 def test_any_json_value_is_judged_without_a_word_of_it(task: str, value: Any):
     for fault in (tasks.input_fault(task, value), tasks.output_fault(task, value)):
         assert fault is None or ("CANARY" not in fault and len(fault) <= 300)

@@ -1,4 +1,4 @@
-"""Traces: the same ids on every delivery, strangers' headers only where they are valid, and spans any collector reads."""
+"""Traces: the same ids on every delivery, strangers' headers only where they are valid, spans any collector reads."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -82,9 +82,22 @@ def test_an_unsampled_traceparent_stays_unsampled():
 
 @pytest.mark.parametrize(
     "hostile",
-    ["", "x", "0" * 10_000, f"00-{'0' * 32}-{PARENT}-01", f"00-{TRACE}-{'0' * 16}-01", f"ff-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}", VALID + "-more",
-     VALID.upper(), f"00-{TRACE[:-1]}g-{PARENT}-01", f"{VALID}\r\nx: y", f"00-{TRACE}-{PARENT}-zz", "00-٣" + VALID[4:]],
-)  # fmt: skip
+    [
+        "",
+        "x",
+        "0" * 10_000,
+        f"00-{'0' * 32}-{PARENT}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"ff-{TRACE}-{PARENT}-01",
+        f"00-{TRACE}-{PARENT}",
+        VALID + "-more",
+        VALID.upper(),
+        f"00-{TRACE[:-1]}g-{PARENT}-01",
+        f"{VALID}\r\nx: y",
+        f"00-{TRACE}-{PARENT}-zz",
+        "00-٣" + VALID[4:],
+    ],
+)
 def test_a_traceparent_that_is_not_valid_is_ignored(hostile: str):
     assert trace_of(headers(traceparent=hostile), "acme") == trace_of((), "acme")
 
@@ -144,7 +157,9 @@ def test_spans_are_one_otlp_request_that_opentelemetrys_own_classes_read():
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2500, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - hypothesis adds the zone
 def test_a_spans_times_are_exact_to_the_microsecond(start: datetime):
-    span = decoded(encode_spans("s", [draft(TraceContext(TRACE, None), start=start, end=start)])).scope_spans[0].spans[0]
+    span = (
+        decoded(encode_spans("s", [draft(TraceContext(TRACE, None), start=start, end=start)])).scope_spans[0].spans[0]
+    )
 
     seconds, rest = divmod(span.start_time_unix_nano, 1_000_000_000)
     assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=rest // 1000) == start
@@ -169,7 +184,10 @@ def test_unsampled_spans_are_left_out():
 
 
 @pytest.mark.usefixtures("_fresh_sampler")
-@pytest.mark.parametrize(("name", "argument", "sampled"), [("always_off", "", 0), ("always_on", "", 400), ("parentbased_traceidratio", "0.25", 100)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "argument", "sampled"),
+    [("always_off", "", 0), ("always_on", "", 400), ("parentbased_traceidratio", "0.25", 100)],
+)
 def test_traces_of_our_own_follow_the_standard_variables(
     monkeypatch: pytest.MonkeyPatch, name: str, argument: str, sampled: int
 ):

@@ -45,9 +45,13 @@ class Process:
     arguments: tuple[str, ...]
     environment: dict[str, str]
     child: "subprocess.Popen[bytes] | None" = None
+    log: Path | None = None
+    """Where its standard error goes, appended; None: to the test's own."""
 
     def start(self) -> "Process":
-        self.child = subprocess.Popen([sys.executable, *self.arguments], env={**os.environ, **self.environment})
+        environment = {**os.environ, **self.environment}
+        with self.log.open("ab") if self.log else contextlib.nullcontext() as sink:
+            self.child = subprocess.Popen([sys.executable, *self.arguments], env=environment, stderr=sink)
         return self
 
     def kill(self) -> None:
@@ -78,12 +82,14 @@ class System:
     settings: Settings
     environment: dict[str, str]
     stub_url: str
+    logs: Path | None = None
+    """Folder for `router.log` and `worker.log`; None: both tell the test's own standard error."""
     router: Process = field(init=False)
     worker: Process = field(init=False)
 
     def __post_init__(self) -> None:
-        self.router = Process(ROUTER, self.environment)
-        self.worker = Process(WORKER, self.environment)
+        self.router = Process(ROUTER, self.environment, log=self.logs and self.logs / "router.log")
+        self.worker = Process(WORKER, self.environment, log=self.logs and self.logs / "worker.log")
 
     def start(self) -> None:
         self.router.start()
