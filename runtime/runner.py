@@ -35,6 +35,15 @@ class Member(Protocol):
     async def committed(self, partition: int) -> Position | None: ...
 
 
+class PositionLost(Exception):
+    """The broker has no record at the offset that was asked for: it was deleted unread, or the log was cut."""
+
+    def __init__(self, partition: int, offset: int) -> None:
+        super().__init__(f"offset {offset} of partition {partition} is out of the log's range")
+        self.partition = partition
+        self.offset = offset
+
+
 OpenTransaction = Callable[[LaneId], Awaitable[Transaction]]
 
 

@@ -7,19 +7,21 @@ writes in its own transaction; the SDK owns resource, sampler and propagation.
 
 import functools
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from opentelemetry import trace
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceProto
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider, sampling
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from runtime import otlp
+from runtime.otlp import AttributeValue
 from schemas import headers as names
 from schemas.headers import Headers
 
@@ -87,7 +89,10 @@ MAX_STATE_CHARS = 512
 """Of a `tracestate` that is handed on (W3C Trace Context asks for at least so many); a longer one is dropped whole."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-AttributeValue = str | int | float | bool | Sequence[str]
+_SCOPE = bytes(InstrumentationScope(name="novix").SerializeToString())
+_COMMON_PARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-0([01])")
+"""`traceparent` as nearly every program writes it; what looks otherwise is read by OpenTelemetry's own reader."""
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 CONSUMER, CLIENT, INTERNAL, PRODUCER = (
     Span.SPAN_KIND_CONSUMER,
     Span.SPAN_KIND_CLIENT,
@@ -143,14 +148,24 @@ def trace_of(headers: Headers, *identity: object) -> TraceContext:
     """
     given = names.first(headers, names.TRACEPARENT)
     if given is not None:
-        state = names.first(headers, names.TRACESTATE) or ""
-        carrier = {"traceparent": given, **({"tracestate": state} if len(state) <= MAX_STATE_CHARS else {})}
-        span = trace.get_current_span(TraceContextTextMapPropagator().extract(carrier)).get_span_context()
-        if span.is_valid:
-            known = span.trace_state.to_header()  # what the standard allows of it
-            return TraceContext(f"{span.trace_id:032x}", f"{span.span_id:016x}", span.trace_flags.sampled, known)
+        told = _told_parent(given, names.first(headers, names.TRACESTATE) or "")
+        if told is not None:
+            return told
     trace_id = _digest("trace", *identity)[:32]
     return TraceContext(trace_id, None, _sampled(int(trace_id, 16)))
+
+
+def _told_parent(parent: str, state: str) -> TraceContext | None:
+    """The context that a producer told; None if it is not valid."""
+    common = _COMMON_PARENT.fullmatch(parent) if not state else None
+    if common is not None and common[1] != _NO_TRACE and common[2] != _NO_SPAN:
+        return TraceContext(common[1], common[2], common[3] == "1")
+    carrier = {"traceparent": parent, **({"tracestate": state} if len(state) <= MAX_STATE_CHARS else {})}
+    span = trace.get_current_span(TraceContextTextMapPropagator().extract(carrier)).get_span_context()
+    if not span.is_valid:
+        return None
+    known = span.trace_state.to_header()  # what the standard allows of it
+    return TraceContext(f"{span.trace_id:032x}", f"{span.span_id:016x}", span.trace_flags.sampled, known)
 
 
 def span_id(context: TraceContext, stage: str, *where: object) -> str:
@@ -159,8 +174,8 @@ def span_id(context: TraceContext, stage: str, *where: object) -> str:
 
 
 def _digest(*parts: object) -> str:
-    digest = hashlib.sha256("\0".join(str(part) for part in parts).encode(errors="replace")).hexdigest()
-    return digest if int(digest[:16], 16) else "1" + digest[1:]  # an id of zeros would be invalid
+    digest = hashlib.sha256("\0".join(map(str, parts)).encode(errors="replace")).hexdigest()
+    return "1" + digest[1:] if digest.startswith(_NO_SPAN) else digest  # an id of zeros would be invalid
 
 
 @functools.cache
@@ -173,46 +188,10 @@ def _sampled(trace_id: int) -> bool:
 
 
 @functools.cache
-def _resource(service: str) -> ResourceProto:
+def _resource(service: str) -> bytes:
     merged = Resource.create({"service.name": service, "service.namespace": "novix"})
-    return ResourceProto(attributes=[_attribute(key, value) for key, value in merged.attributes.items()])
-
-
-def encode_spans(service: str, spans: Sequence[SpanDraft]) -> bytes | None:
-    """One OTLP `ExportTraceServiceRequest` (protobuf) with the sampled spans; None if there are none."""
-    sampled = [_span(draft) for draft in spans if draft.context.sampled]
-    if not sampled:
-        return None
-    scope = ScopeSpans(scope=InstrumentationScope(name="novix"), spans=sampled)
-    request = ExportTraceServiceRequest(
-        resource_spans=[ResourceSpans(resource=_resource(service), scope_spans=[scope])]
-    )
-    return bytes(request.SerializeToString())
-
-
-def _span(draft: SpanDraft) -> Span:
-    context = draft.context
-    return Span(
-        trace_id=bytes.fromhex(context.trace_id),
-        span_id=bytes.fromhex(draft.span_id),
-        parent_span_id=bytes.fromhex(context.parent_id) if context.parent_id else b"",
-        trace_state=context.state,
-        name=draft.name,
-        kind=draft.kind,
-        start_time_unix_nano=_nanos(draft.start),
-        end_time_unix_nano=max(_nanos(draft.start), _nanos(draft.end)),
-        attributes=[_attribute(key, value) for key, value in draft.attributes.items() if value is not None],
-        links=[Span.Link(trace_id=bytes.fromhex(t), span_id=bytes.fromhex(s)) for t, s in draft.links],
-        status=Status(code=Status.STATUS_CODE_ERROR, message=draft.error) if draft.error else None,
-    )
-
-
-def _nanos(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(microseconds=1) * 1_000  # exact, where a float would round
-
-
-def _attribute(key: str, value: object) -> KeyValue:
-    return KeyValue(key=key, value=_any(value))
+    attributes = [KeyValue(key=key, value=_any(value)) for key, value in merged.attributes.items()]
+    return bytes(ResourceProto(attributes=attributes).SerializeToString())
 
 
 def _any(value: object) -> AnyValue:
@@ -222,8 +201,34 @@ def _any(value: object) -> AnyValue:
         return AnyValue(int_value=value)
     if isinstance(value, float):
         return AnyValue(double_value=value)
-    if isinstance(value, str):
-        return AnyValue(string_value=value)
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return AnyValue(array_value=ArrayValue(values=[_any(item) for item in value]))
     return AnyValue(string_value=str(value))
+
+
+def encode_spans(service: str, spans: Sequence[SpanDraft]) -> bytes | None:
+    """One OTLP `ExportTraceServiceRequest` (protobuf) with the sampled spans; None if there are none."""
+    sampled = [_span(draft) for draft in spans if draft.context.sampled]
+    return otlp.request(_resource(service), _SCOPE, sampled) if sampled else None
+
+
+def _span(draft: SpanDraft) -> bytes:
+    context, start_ns = draft.context, _nanos(draft.start)
+    return otlp.span(
+        trace_id=context.trace_id,
+        span_id=draft.span_id,
+        parent_id=context.parent_id,
+        state=context.state,
+        name=draft.name,
+        kind=draft.kind,
+        start_ns=start_ns,
+        end_ns=max(start_ns, _nanos(draft.end)),
+        attributes=draft.attributes,
+        links=draft.links,
+        error=draft.error,
+    )
+
+
+def _nanos(instant: datetime) -> int:
+    since = instant - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000  # exact: no float

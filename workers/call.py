@@ -1,11 +1,22 @@
 """One call to a provider: send, read, put together. All I/O of this room is here."""
 
 import contextlib
+import functools
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from runtime.http import DEADLINE, MAX_BYTES, AsyncBaseTransport, HTTPError, Request, Response
+from runtime.http import (
+    DEADLINE,
+    MAX_BYTES,
+    URL,
+    AsyncBaseTransport,
+    AsyncByteStream,
+    ByteStream,
+    HTTPError,
+    Request,
+    Response,
+)
 from runtime.ports import Clock
 from runtime.sse import SseLimitError, SseParser
 from schemas import codec
@@ -68,7 +79,7 @@ class Caller:
         """Send `call` and read its answer as an answer to `ask`. Cancelling it closes the connection."""
         began = self._clock.monotonic()
         response = await self._send(_request(call, token, bounds))
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        headers = _fields(response)
         reading = _Reading(self._clock, bounds.max_bytes)
         try:
             if not 200 <= response.status_code < 300:
@@ -102,11 +113,25 @@ def _request(call: Call, token: str | None, bounds: Bounds) -> Request:
     timeout = {"connect": bounds.connect_s, "read": bounds.read_s, "write": bounds.read_s, "pool": bounds.total_s}
     return Request(
         call.method,
-        call.url,
+        _url(call.url),
         headers=[*call.headers, *([("authorization", f"Bearer {token}")] if token else [])],
-        content=call.body,
+        stream=ByteStream(call.body),  # not `content=`: httpx would add a Host and a length that the transport writes
         extensions={"timeout": timeout, DEADLINE: bounds.total_s, MAX_BYTES: bounds.max_bytes},
     )
+
+
+_url = functools.lru_cache(maxsize=1_024)(URL)
+"""An address taken apart once: a worker calls few of them, each of them often."""
+
+
+def _fields(response: Response) -> dict[str, str]:
+    """The headers by lower-case name; those that come several times joined by commas, as httpx does it."""
+    encoding = response.headers.encoding
+    fields: dict[str, str] = {}
+    for raw_name, raw_value in response.headers.raw:
+        name, value = raw_name.lower().decode(encoding), raw_value.decode(encoding)
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields
 
 
 def _in_events(headers: Mapping[str, str], ask: Ask) -> bool:
@@ -186,15 +211,10 @@ class _Reading:
                 yield chunk
 
 
-async def _raw(response: Response) -> AsyncGenerator[bytes, None]:
-    """The body's bytes as sent; of a response that a transport gave whole, its content."""
-    if response.is_stream_consumed:
-        yield response.content
-        return
-    # httpx writes this as a generator and types it as an iterator, which could not be closed.
-    async with contextlib.aclosing(cast(AsyncGenerator[bytes, None], response.aiter_raw())) as chunks:
-        async for chunk in chunks:
-            yield chunk
+def _raw(response: Response) -> AsyncGenerator[bytes, None]:
+    """The body's bytes as they come. The transport's own stream: httpx's would be wrapped in three further generators."""
+    # httpx types it as an iterator, which could not be closed.
+    return cast(AsyncGenerator[bytes, None], aiter(cast(AsyncByteStream, response.stream)))
 
 
 def _decoded(body: bytes) -> codec.Json:

@@ -7,6 +7,7 @@ wait for the pool and a slow connection into one error) is switched off here or 
 """
 
 import asyncio
+import functools
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -38,7 +39,8 @@ MAX_HEADERS = 256
 STREAMED_UPLOAD_BYTES = 1_048_576
 """Bodies above this go out in pieces: aiohttp holds a second copy of a body that it is given whole."""
 _UPLOAD_PIECE_BYTES = 65_536
-_OURS_TO_WRITE = frozenset({"host", "accept-encoding", "transfer-encoding", "connection"})
+_OURS_TO_WRITE = frozenset({b"host", b"accept-encoding", b"transfer-encoding", b"connection"})
+_CREDENTIALS = frozenset(name.encode() for name in CREDENTIAL_HEADERS)
 _NOT_AFTER_DECODING = frozenset({b"content-encoding", b"content-length"})
 _SKIPPED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _NEVER_CEILED = float("inf")  # aiohttp rounds longer timeouts up to whole seconds, unless told not to
@@ -61,6 +63,17 @@ class HttpLimits:
     """Calls at once, from the wait for a connection to the end of the body; keep it 100 below `ulimit -n`."""
     max_in_flight_per_host: int = 1_000
     keepalive_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """What an address comes to: looked at once, for a worker calls few of them and each of them often."""
+
+    url: URL
+    place: str
+    """`host:port`: whose slots it takes."""
+    refused: str | None
+    """Why it must not be called."""
 
 
 @dataclass(slots=True)
@@ -94,17 +107,21 @@ class HttpTransport(httpx.AsyncBaseTransport):
         self._tls = tls
         self._clock = clock
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _PerLoop] = WeakKeyDictionary()
+        self._door = functools.lru_cache(maxsize=1_024)(self._look_at)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request`; the response comes as soon as its headers are there."""
-        self._check(request)
+        headers = request.headers.raw
+        door = self._door(str(request.url), any(name.lower() in _CREDENTIALS for name, _ in headers))
+        if door.refused is not None:
+            raise EgressRefusedError(f"{request.url.host}: {door.refused}", request=request)
         extensions = request.extensions
         spans = extensions.get("timeout", {})
         ends = self._clock() + float(extensions.get(DEADLINE, self._limits.deadline_s))
         here = self._here()
-        slot = await self._slot(here, request, ends, spans.get("pool", self._limits.pool_s))
+        slot = await self._slot(here, door.place, request, ends, spans.get("pool", self._limits.pool_s))
         try:
-            answer = await self._send(here.session, request, spans, ends)
+            answer = await self._send(here.session, door.url, request, headers, spans, ends)
             return self._response(answer, slot, request)
         except BaseException:
             slot.release()
@@ -132,17 +149,18 @@ class HttpTransport(httpx.AsyncBaseTransport):
     ) -> None:
         await self.aclose()
 
-    def _check(self, request: httpx.Request) -> None:
-        credentials = any(name in CREDENTIAL_HEADERS for name in request.headers)
-        reason = self._egress.why_not(request.url, credentials=credentials)
-        if reason is not None:
-            raise EgressRefusedError(f"{request.url.host}: {reason}", request=request)
+    def _look_at(self, address: str, credentials: bool) -> _Door:
+        url = httpx.URL(address)
+        origin = Origin.of(url)
+        reason = self._egress.why_not(url, credentials=credentials)
+        return _Door(URL(address, encoded=True), f"{origin.host}:{origin.port}", reason)
 
-    async def _slot(self, here: _PerLoop, request: httpx.Request, ends: float, pool_s: float | None) -> Slot[str]:
-        origin = Origin.of(request.url)
+    async def _slot(
+        self, here: _PerLoop, place: str, request: httpx.Request, ends: float, pool_s: float | None
+    ) -> Slot[str]:
         waits_until = ends if pool_s is None else min(ends, self._clock() + pool_s)
         per_host = self._limits.max_in_flight_per_host
-        slot = here.slots.slot(f"{origin.host}:{origin.port}", per_host, deadline=waits_until)
+        slot = here.slots.slot(place, per_host, deadline=waits_until)
         try:
             await slot.acquire()
         except NoSlotError:
@@ -153,7 +171,9 @@ class HttpTransport(httpx.AsyncBaseTransport):
     async def _send(
         self,
         session: aiohttp.ClientSession,
+        url: URL,
         request: httpx.Request,
+        headers: list[tuple[bytes, bytes]],
         spans: dict[str, float | None],
         ends: float,
     ) -> aiohttp.ClientResponse:
@@ -164,8 +184,8 @@ class HttpTransport(httpx.AsyncBaseTransport):
             connect = spans.get("connect", self._limits.connect_s)
             return await session.request(
                 request.method,
-                URL(str(request.url), encoded=True),
-                headers=_headers(request),
+                url,
+                headers=_headers(headers),
                 data=_upload(request),
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
@@ -189,11 +209,9 @@ class HttpTransport(httpx.AsyncBaseTransport):
             answer.close()
             message = "the body has a content encoding that was not asked for and is not read"
             raise EncodingRefusedError(message, request=request) from None
-        headers = [
-            (name, value)
-            for name, value in answer.raw_headers
-            if not (decoder.changes_bytes and name.lower() in _NOT_AFTER_DECODING)
-        ]
+        headers = list(answer.raw_headers)
+        if decoder.changes_bytes:
+            headers = [(name, value) for name, value in headers if name.lower() not in _NOT_AFTER_DECODING]
         reason = (answer.reason or "").encode("latin-1", "replace")
         return httpx.Response(
             answer.status,
@@ -234,23 +252,20 @@ class HttpTransport(httpx.AsyncBaseTransport):
         return session
 
 
-def _headers(request: httpx.Request) -> CIMultiDict[str]:
+def _headers(raw: list[tuple[bytes, bytes]]) -> CIMultiDict[str]:
     headers = CIMultiDict(
-        (name.decode("ascii"), value.decode("latin-1"))
-        for name, value in request.headers.raw
-        if name.lower().decode("ascii") not in _OURS_TO_WRITE
+        (name.decode("ascii"), value.decode("latin-1")) for name, value in raw if name.lower() not in _OURS_TO_WRITE
     )
     headers["Accept-Encoding"] = "identity"
     return headers
 
 
 def _upload(request: httpx.Request) -> bytes | AsyncIterator[bytes] | None:
-    try:
-        content = request.content
-    except httpx.RequestNotRead:
+    if not isinstance(request.stream, httpx.ByteStream):
         if not isinstance(request.stream, httpx.AsyncByteStream):
-            raise TypeError("the body is a synchronous stream; an asynchronous one is needed") from None
+            raise TypeError("the body is a synchronous stream; an asynchronous one is needed")
         return aiter(request.stream)
+    content = request.read()
     if len(content) > STREAMED_UPLOAD_BYTES:
         return _in_pieces(content)
     return content or None

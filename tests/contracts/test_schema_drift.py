@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime import asyncapi
@@ -90,6 +90,7 @@ def test_a_schema_tells_a_fields_promise_and_allows_fields_of_newer_writers(mode
     assert set(told["properties"]) == {field.alias or name for name, field in model.model_fields.items()}
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {

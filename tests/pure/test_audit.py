@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime import audit
@@ -24,6 +24,7 @@ ENTRIES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ENTRIES, st.integers(1, 2**40))
 def test_a_batch_is_proved_by_its_record_and_by_what_was_read_from_it(entries: list[AuditEntry], sequence: int):
     batch = audit.link(LANE, sequence, GENESIS, entries)
@@ -35,6 +36,7 @@ def test_a_batch_is_proved_by_its_record_and_by_what_was_read_from_it(entries: l
     assert audit.verify(AuditBatch.model_validate_json(value))
 
 
+@settings(deadline=None)
 @given(ENTRIES.filter(bool), st.data())
 def test_one_flipped_byte_is_found(entries: list[AuditEntry], data: st.DataObject):
     value = audit.record(audit.link(LANE, 3, "ab" * 32, entries)).value

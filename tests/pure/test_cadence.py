@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.cadence import Cadence
@@ -12,16 +12,19 @@ WAITS = st.timedeltas(timedelta(0), CADENCE.longest)
 SPANS = st.timedeltas(timedelta(0), timedelta(hours=1))
 
 
+@settings(deadline=None)
 @given(WAITS, st.integers(0, 10_000), SPANS)
 def test_no_settled_record_waits_longer_than_the_longest_wait(previous: timedelta, committed: int, since: timedelta):
     assert timedelta(0) <= CADENCE.wait(previous, committed, since) <= CADENCE.longest
 
 
+@settings(deadline=None)
 @given(WAITS, st.integers(0, 10_000))
 def test_a_lane_that_has_been_idle_commits_at_once(previous: timedelta, committed: int):
     assert CADENCE.wait(previous, committed, CADENCE.longest + timedelta(microseconds=1)) == timedelta(0)
 
 
+@settings(deadline=None)
 @given(WAITS, st.integers(0, 10_000), st.timedeltas(timedelta(0), CADENCE.longest))
 def test_a_busy_lane_always_pauses_between_two_transactions(previous: timedelta, committed: int, since: timedelta):
     assert CADENCE.wait(previous, committed, since) >= CADENCE.shortest

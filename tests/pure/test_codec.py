@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import codec
@@ -29,12 +29,14 @@ def nested(levels: int, leaf: Any = 0) -> Any:
     return leaf
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_what_is_written_is_read_again(value: Any):
     assert codec.decode(codec.encode(value)) == value
     assert codec.decode(codec.canonical(value)) == value
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), st.integers(0, 9), max_size=6), st.randoms())
 def test_equal_values_have_equal_canonical_bytes_whatever_the_order_of_their_keys(value: dict[str, int], random: Any):
     shuffled = list(value.items())
@@ -43,6 +45,7 @@ def test_equal_values_have_equal_canonical_bytes_whatever_the_order_of_their_key
     assert codec.canonical(dict(shuffled)) == codec.canonical(value)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_undecodable_and_nothing_else(data: bytes):
     with suppress(codec.Undecodable):
@@ -73,6 +76,7 @@ def test_many_flat_lists_are_not_deep():
     assert len(codec.decode(codec.encode([[]] * 500))) == 500
 
 
+@settings(deadline=None)
 @given(JSON, st.integers(0, 5))
 def test_each_list_around_a_value_is_one_level(value: Any, levels: int):
     assert codec.depth_of(nested(levels, value)) == codec.depth_of(value) + levels

@@ -74,6 +74,7 @@ def spans_of(value: bytes | None) -> list[int]:
     return [one.attributes[0].value.int_value for part in request.resource_spans[0].scope_spans for one in part.spans]
 
 
+@settings(deadline=None)
 @given(st.permutations(range(8)), st.integers(0, 8), st.data())
 def test_every_work_is_in_the_transaction_once_and_the_position_is_what_the_tracker_says(
     order: list[int], count: int, data: st.DataObject
@@ -138,7 +139,7 @@ def test_facts_are_sealed_together_in_order_and_with_the_limit():
     assert at.handler.sealed == [(batch.facts, 777)]  # type: ignore[attr-defined]
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 900), min_size=1, max_size=30), st.integers(0, 5), st.integers(800, 3000))
 def test_audit_entries_are_split_at_the_limit_in_order_and_stay_one_chain(pads: list[int], before: int, limit: int):
     head = GENESIS if before == 0 else "ab" * 32
@@ -156,7 +157,7 @@ def test_audit_entries_are_split_at_the_limit_in_order_and_stay_one_chain(pads: 
         assert len(record.value or b"") <= limit + 400 or len(part.entries) == 1
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 60), st.integers(300, 4000))
 def test_spans_are_split_at_the_limit_and_none_is_lost_or_doubled(count: int, limit: int):
     at = lane()

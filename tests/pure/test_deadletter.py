@@ -1,6 +1,6 @@
 """Dead letters: the original record whole where it fits, and always something that a topic takes."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.deadletter import KEPT_HEADERS_BYTES, LETTER_BYTES, SHORT_LETTER_BYTES, dead_letter
@@ -24,6 +24,7 @@ def size(outgoing: Outgoing) -> int:
     return len(outgoing.key or b"") + len(outgoing.value or b"") + headers.size_of(outgoing.headers)
 
 
+@settings(deadline=None)
 @given(
     st.none() | st.binary(),
     st.none() | st.binary(),

@@ -1,6 +1,6 @@
 """Record headers: the first of a name counts, and damage is no fault."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import headers
@@ -8,6 +8,7 @@ from schemas import headers
 NAMES = st.sampled_from(["traceparent", "novix-schema", "other"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(NAMES, st.text(st.characters(codec="utf-8"), max_size=10))), NAMES)
 def test_the_first_header_of_a_name_counts(given_headers: list[tuple[str, str]], name: str):
     wire = tuple((key, value.encode()) for key, value in given_headers)

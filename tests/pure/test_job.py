@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -46,11 +46,13 @@ def refused(document: Any, *given_headers: tuple[str, bytes]) -> RefusedJob:
 # totality
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), HEADERS)
 def test_any_bytes_give_a_reading(value: bytes, given_headers: list[tuple[str, bytes]]):
     assert isinstance(read_job(value, tuple(given_headers)), ReadableJob | RefusedJob | Unreadable)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(FIELDS, VALUES), HEADERS)
 def test_any_fields_give_a_reading_whose_message_tells_none_of_the_content(
     wrong: dict[str, Any], given_headers: list[tuple[str, bytes]]
@@ -62,6 +64,7 @@ def test_any_fields_give_a_reading_whose_message_tells_none_of_the_content(
         assert CANARY not in reading.message
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(1, 255))
 def test_a_job_with_one_byte_changed_gives_a_reading(at: int, change: int):
     value = bytearray(json.dumps({**GOOD, "deadline": "2026-11-22T12:00:00Z", "metadata": {"team": "search"}}).encode())
@@ -127,6 +130,7 @@ def test_a_record_without_a_usable_identity_is_unreadable_and_the_message_names_
     assert reading == Unreadable(FailureKind.INVALID_JOB, told)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=256).filter(str.isprintable))
 def test_any_printable_id_of_up_to_256_characters_can_be_answered(job_id: str):
     reading = read({**GOOD, "id": job_id})
@@ -269,6 +273,7 @@ def test_a_jobs_own_deadline_wins_over_the_publication_and_is_told_in_utc():
     assert job.deadline.tzinfo is UTC
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_a_publication_is_never_later_than_now_whatever_the_producers_clock_says(timestamp_ms: int):
     published = jobs.published_at(timestamp_ms, NOON)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime import lane as lanes
@@ -41,6 +41,7 @@ def work(offset: int, size: int = 1, done: Done | None = None, value: bytes = b"
     return Work(record, Delivery(record, NOON, lease=lease), lease, done=done)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3) | st.just(lanes.CROWD_BYTES), max_size=20))
 def test_everything_settled_is_taken_once_and_oldest_first(sizes: list[int]):
     at = lane()
@@ -131,6 +132,7 @@ def test_a_dead_letter_that_its_topic_refuses_comes_back_shorter_so_that_the_lan
 # the window of a process
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), max_size=30))
 def test_a_window_has_room_again_for_all_that_was_given_back(sizes: list[int]):
     window = Window(10, size_bytes=100)

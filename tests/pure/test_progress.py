@@ -4,7 +4,7 @@ import random
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime import progress
@@ -16,6 +16,7 @@ LONGEST_POLL = 10_000
 """The largest `NOVIX_MAX_IN_FLIGHT`: one poll may bring as many records beyond the window."""
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**62), st.sets(st.integers(0, WINDOW - 1), max_size=300), SEQUENCES, HEADS)
 def test_any_finished_offsets_within_the_window_come_back(base: int, ahead: set[int], sequence: int, head: str):
     told = Progress(sequence, head, frozenset(base + offset for offset in ahead))
@@ -23,6 +24,7 @@ def test_any_finished_offsets_within_the_window_come_back(base: int, ahead: set[
     assert decode(base, encode(base, told)) == told
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**40), st.sets(st.integers(0, 2**40), min_size=1, max_size=20))
 def test_gaps_of_any_size_in_the_log_come_back_as_well(base: int, ahead: set[int]):
     told = Progress(finished=frozenset(base + offset for offset in ahead))
@@ -30,6 +32,7 @@ def test_gaps_of_any_size_in_the_log_come_back_as_well(base: int, ahead: set[int
     assert decode(base, encode(base, told)) == told
 
 
+@settings(deadline=None)
 @given(st.randoms(use_true_random=False), st.floats(0, 1), st.integers(1, WINDOW + LONGEST_POLL))
 def test_the_metadata_fits_whatever_is_finished_in_a_window_and_one_poll_more(
     chance: random.Random, share: float, reach: int
@@ -86,6 +89,7 @@ def test_what_this_version_did_not_write_stops_the_lane(text: str):
     assert GENESIS not in str(stopped.value)
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(1, 2000), min_size=1), st.data())
 def test_a_bitmap_that_was_cut_or_changed_is_unknown_and_never_another_set(ahead: set[int], data: st.DataObject):
     text = encode(0, Progress(1, GENESIS, frozenset(ahead)))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -50,6 +50,7 @@ OUTPUTS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(OUTPUTS)
 def test_any_output_is_written_as_json_that_holds_neither_nan_nor_infinity(output: Any):
     written = JobResult.model_validate({**LEAST, "output": output}).encode()
@@ -111,6 +112,7 @@ def test_an_unknown_price_is_not_zero_and_a_known_one_names_any_unit():
 ZONES = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=ZONES))  # noqa: DTZ001 - hypothesis adds the zone
 def test_an_instant_is_written_in_utc_and_read_as_the_same(instant: datetime):
     result = JobResult.model_validate({**LEAST, "completed_at": instant})

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.outcome import Done, GiveUp, Outcome, Publish, RetryAt
@@ -50,6 +50,7 @@ def test_a_handler_that_fails_twice_leaves_a_dead_letter_that_names_classes_and_
     assert "CANARY" not in done.message
 
 
+@settings(deadline=None)
 @given(st.timedeltas(timedelta(days=-9), timedelta(days=9)))
 def test_a_record_rests_until_its_time_and_never_less_than_nothing(ahead: timedelta):
     assert wait_before(RetryAt(NOON + ahead, FailureKind.TIMEOUT), NOON) == max(timedelta(0), ahead)

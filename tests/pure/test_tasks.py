@@ -76,7 +76,7 @@ def test_a_fault_names_the_path_and_the_size_and_never_the_value(task: str, valu
     assert len(fault) <= 300
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(TASKS),
     st.recursive(

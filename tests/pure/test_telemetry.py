@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -39,12 +39,14 @@ def decoded(value: bytes | None) -> Any:
     return ExportTraceServiceRequest.FromString(value or b"").resource_spans[0]
 
 
+@settings(deadline=None)
 @given(IDENTITIES, IDENTITIES)
 def test_an_identity_always_has_the_same_trace_and_another_identity_another(one: Any, other: Any):
     assert trace_of((), *one) == trace_of((), *one)
     assert (trace_of((), *one).trace_id == trace_of((), *other).trace_id) is (one == other)
 
 
+@settings(deadline=None)
 @given(IDENTITIES, st.lists(st.integers(0, 2**63 - 1), max_size=3))
 def test_ids_are_lower_case_hex_of_the_standards_length_and_never_zero(identity: Any, where: list[int]):
     context = trace_of((), *identity)
@@ -106,6 +108,7 @@ def test_a_traceparent_that_is_no_text_is_ignored():
     assert trace_of((("traceparent", b"\xff" * 55),), "acme") == trace_of((), "acme")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=600))
 def test_a_hostile_tracestate_never_leaves_the_standards_form(state: str):
     context = trace_of((("traceparent", VALID.encode()), ("tracestate", state.encode(errors="replace"))), "acme")
@@ -123,6 +126,7 @@ def test_baggage_is_never_read():
     assert all(name != "baggage" for name, _ in trace_of(with_baggage, "acme").child_of(PARENT).headers())
 
 
+@settings(deadline=None)
 @given(st.booleans())
 def test_what_is_sent_on_is_read_as_the_same_trace(sampled: bool):
     sent = TraceContext(TRACE, None, sampled, "vendor=1").child_of(PARENT).headers()
@@ -155,6 +159,7 @@ def test_spans_are_one_otlp_request_that_opentelemetrys_own_classes_read():
     assert [item.string_value for item in values["list"].array_value.values] == ["a", "b"]
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2500, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - hypothesis adds the zone
 def test_a_spans_times_are_exact_to_the_microsecond(start: datetime):
     span = (

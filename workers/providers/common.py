@@ -25,7 +25,10 @@ def call_headers(tenant: str, job_id: str, bill_to: str) -> tuple[tuple[str, str
 
 def header_text(text: str) -> str:
     """`text` as a header value: visible ASCII, at most `MAX_TRACE_CHARS`."""
-    return "".join(char if "!" <= char <= "~" else "_" for char in text[:MAX_TRACE_CHARS])
+    text = text[:MAX_TRACE_CHARS]
+    if text.isascii() and text.isprintable() and " " not in text:  # as nearly every id is
+        return text
+    return "".join(char if "!" <= char <= "~" else "_" for char in text)
 
 
 def openai_call(url: str, model: str, ask: Ask, headers: tuple[tuple[str, str], ...]) -> Call:
