@@ -86,7 +86,7 @@ class Bus:
                 outcomes.append(TopicOutcome(name, "grown", partitions, partitions))
         async with asyncio.timeout(METADATA_WAIT_S):
             for topic in wanted:  # created is not yet known everywhere: wait until it can be written to
-                while await self._reader.partitions(topic.name) == 0:
+                while await self._reader.partitions(topic.name) == 0:  # noqa: ASYNC110 - Kafka tells nobody
                     await asyncio.sleep(0.05)
         return outcomes
 
@@ -105,7 +105,7 @@ class Bus:
         return True
 
     async def publish(self, records: list[Outgoing]) -> list[tuple[int, int]]:
-        """Write records, idempotent and acknowledged by all in-sync replicas. Partition and offset of each, in order."""
+        """Write records, idempotent, acknowledged by all in-sync replicas; partition and offset of each, in order."""
         if self._producer is None:
             self._producer = AIOKafkaProducer(
                 **client_options(self._settings), enable_idempotence=True, max_batch_size=262_144, linger_ms=2

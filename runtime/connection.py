@@ -6,12 +6,12 @@ from typing import Any
 from aiokafka.helpers import create_ssl_context
 
 from runtime.settings import Settings
-from schemas.topics import RECORD_LIMIT_BYTES
+from schemas.topics import TOPICS
 
 REQUEST_TIMEOUT_MS = 10_000
 RETRY_BACKOFF_MS = 20
-MAX_REQUEST_BYTES = RECORD_LIMIT_BYTES
-"""Of one record on its way to the broker: the topics' own limit."""
+MAX_REQUEST_BYTES = max(topic.limit_bytes for topic in TOPICS)
+"""Of one record on its way to the broker, which knows each topic's own limit."""
 
 
 def client_options(settings: Settings) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from runtime.ports import LaneId, Outgoing, Record
 from schemas import headers
 from schemas.failure import FailureKind
 from schemas.headers import Headers
-from schemas.topics import DLQ, RECORD_LIMIT_BYTES
+from schemas.topics import DLQ
 
 KEPT_HEADERS_BYTES = 65_536
 """Of the original headers; more would make a dead letter that no topic takes."""
 KEPT_KEY_BYTES = 65_536
-LETTER_BYTES = RECORD_LIMIT_BYTES - 2_048
+LETTER_BYTES = DLQ.limit_bytes - 2_048
 """Of a whole dead letter. A record that came compressed may be far larger than its topic's limit."""
 SHORT_LETTER_BYTES = 524_288
 """Of the dead letter of a record that led to one which its topic refused: that may have been the dead letter itself."""

@@ -8,8 +8,13 @@ import structlog
 
 from runtime.credentials import redact
 
-LIBRARIES = {"aiokafka": logging.CRITICAL, "aiohttp": logging.WARNING, "httpx": logging.WARNING, "faststream": logging.WARNING,
-             "uvicorn": logging.WARNING}  # fmt: skip
+LIBRARIES = {
+    "aiokafka": logging.CRITICAL,
+    "aiohttp": logging.WARNING,
+    "httpx": logging.WARNING,
+    "faststream": logging.WARNING,
+    "uvicorn": logging.WARNING,
+}
 """aiokafka tells every reconnect of every client as an error: thousands of lines while a broker restarts. The lanes
 tell what follows from it."""
 

@@ -1,4 +1,4 @@
-"""What a handler answers. A handler is a function from a record to one of these; `runtime/settle.py` alone acts on it."""
+"""What a handler answers: it is a function from a record to one of these; `runtime/settle.py` alone acts on it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class RetryAt:
 
 
 class CannotOpen(Exception):
-    """Raised by `open_lane` for what no new try mends: the lane stops, by the name of the subclass, and somebody looks."""
+    """Raised by `open_lane` for what no new try mends: the lane stops by the subclass's name, and somebody looks."""
 
 
 class Abandoned(Exception):
@@ -78,7 +78,7 @@ class LaneHandler(Protocol):
         ...
 
     def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
-        """The shared records of one transaction, made from all its outcomes' facts, each about `limit_bytes` at most."""
+        """The shared records of one transaction, from all its outcomes' facts; each about `limit_bytes` at most."""
         ...
 
     def committed(self, facts: list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""What the lane engine needs from the world: a log, a clock, dice. Topics are logical names; adapters add the prefix."""
+"""What the lane engine needs from the world: a log, a clock, dice. Topics go by logical names, without prefix."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -113,8 +113,8 @@ class Lease:
     held: bool = True
     """The engine's: the partition is still this process's. A handler looks right before a paid call."""
     waiting: bool = False
-    """The handler's: it waits for a slot, a breaker or its next attempt, and nothing is lost if it is cancelled. A process
-    that drains cancels who waits and lets the others end."""
+    """The handler's: it waits for a slot, a breaker or its next attempt, and nothing is lost if it is cancelled. A
+    process that drains cancels who waits and lets the others end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The application shell: a FastStream application whose lifespan opens and drains the lanes.
 
 FastStream gives lifecycle, signals and the AsyncAPI document. Its own consumers are never used for a lane's topic: they
-have no transactions, and their concurrent modes lose or repeat jobs. So its broker only declares, and connects to nothing.
+have no transactions, and their concurrent modes lose or repeat jobs. So its broker only declares, and connects to
+nothing.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ Build = Callable[[Settings], Service]
 
 
 class Declared(KafkaBroker):
-    """Says what an application reads and writes. Starting it starts nothing: no consumer, no producer, no connection."""
+    """Says what an application reads and writes. Starting it starts nothing: no consumer, no producer."""
 
     async def start(self) -> None:
         """The lanes have connections of their own."""

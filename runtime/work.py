@@ -11,8 +11,8 @@ from runtime.ports import Delivery, Lease, Record
 class Work:
     """A record from its admission until its outcome is committed.
 
-    Outlives its lane: after a rebuild, or when a revoked partition comes back, the same work is adopted by the new lane,
-    and what was paid for is not paid for again.
+    Outlives its lane: after a rebuild, or when a revoked partition comes back, the same work is adopted by the new
+    lane, and what was paid for is not paid for again.
     """
 
     record: Record

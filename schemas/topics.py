@@ -12,7 +12,8 @@ from schemas.result import JobResult
 
 DAY_MS = 86_400_000
 RECORD_LIMIT_BYTES = 1_048_588
-"""Kafka's own default for the largest record batch of a topic."""
+"""Kafka's own default for the largest record batch of a topic. Dead letters get twice as much: the original record,
+which may be that large itself, with the reason beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Topic:
     home: bool = False
     """Its partition count is fixed at creation and equal to that of the jobs topic: a tenant's home is a partition
     number."""
+    limit_bytes: int = RECORD_LIMIT_BYTES
+    """Largest record batch."""
 
     @property
     def config(self) -> dict[str, str]:
@@ -36,7 +39,7 @@ class Topic:
         return {
             "cleanup.policy": "delete",
             "retention.ms": str(self.retention_ms),
-            "max.message.bytes": str(RECORD_LIMIT_BYTES),
+            "max.message.bytes": str(self.limit_bytes),
         }
 
 
@@ -55,6 +58,7 @@ DLQ = Topic(
     None,
     "original bytes and headers, with the reason in headers",
     30 * DAY_MS,
+    limit_bytes=2 * RECORD_LIMIT_BYTES,
 )
 DECISIONS = Topic(
     "inference.decisions.v1",

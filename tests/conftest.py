@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
+import hypothesis
 import pytest
 
 from sandbox.kafka.broker import LocalBroker
@@ -33,6 +34,11 @@ class Elsewhere:
     """A Kafka that somebody else runs."""
 
     bootstrap: str
+
+
+# A busy machine is no fault of the code: how long an example takes is for the bench to say.
+hypothesis.settings.register_profile("novix", deadline=None)
+hypothesis.settings.load_profile("novix")
 
 
 def pytest_configure(config: pytest.Config) -> None:

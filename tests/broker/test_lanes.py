@@ -1,4 +1,4 @@
-"""The lane engine on a real broker: each record ends in exactly one committed result, whatever happens to the process."""
+"""The lane engine on a real broker: each record ends in exactly one committed result, whatever happens."""
 
 import asyncio
 import os
@@ -107,7 +107,8 @@ async def test_a_killed_process_loses_and_doubles_nothing(broker, prefix, bus, t
     """kill -9 five times at random progress; each successor is back at once, by its file lock, under the same id."""
     wanted = await publish(bus, 1500)
     environment = {
-        **os.environ, "NOVIX_KAFKA_BOOTSTRAP": broker.bootstrap, "NOVIX_TOPIC_PREFIX": prefix, "NOVIX_HOME": str(tmp_path),
+        **os.environ, "NOVIX_KAFKA_BOOTSTRAP": broker.bootstrap, "NOVIX_TOPIC_PREFIX": prefix,
+        "NOVIX_HOME": str(tmp_path),
         "NOVIX_SESSION_TIMEOUT_MS": "45000",
     }  # fmt: skip
     dice = random.Random(7)
@@ -134,7 +135,7 @@ async def test_a_killed_process_loses_and_doubles_nothing(broker, prefix, bus, t
 
 
 async def test_a_fenced_lane_is_rebuilt_and_calls_nothing_again(broker, prefix, bus):
-    """Somebody else initialises the lanes' producers in mid-work: the member still holds its partitions, so it goes on."""
+    """Somebody else initialises the lanes' producers in mid-work: the member still holds its partitions and goes on."""
     handled: Counter[bytes] = Counter()
 
     async def count(delivery: Delivery) -> Outcome:

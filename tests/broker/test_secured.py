@@ -46,7 +46,7 @@ def settings_of(broker: LocalBroker, user: str) -> Settings:
 
 
 def allow(broker: LocalBroker) -> None:
-    """Topic in READ, topics out WRITE, group READ, transactional id WRITE: the last one for all of the group's lanes."""
+    """Topic in READ, topics out WRITE, group READ, transactional id WRITE: the last for all of the group's lanes."""
     literal, prefixed = ResourcePatternType.LITERAL, ResourcePatternType.PREFIXED
     rules = [
         (ResourceType.TOPIC, PREFIX + JOBS.name, literal, AclOperation.READ),

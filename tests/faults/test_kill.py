@@ -1,4 +1,4 @@
-"""kill -9 and SIGTERM of router and worker in the middle of the work: nothing lost, nothing doubled, few calls repeated."""
+"""kill -9 and SIGTERM of router and worker in mid-work: nothing lost, nothing doubled, few calls repeated."""
 
 import json
 import random

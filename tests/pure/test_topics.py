@@ -32,7 +32,7 @@ def test_a_topic_says_its_key_what_it_carries_and_how_long(topic: Topic):
 @EACH
 def test_settings_for_the_broker_are_texts_with_the_retention_and_the_record_limit(topic: Topic):
     assert topic.config["retention.ms"] == str(topic.retention_ms)
-    assert int(topic.config["max.message.bytes"]) == topics.RECORD_LIMIT_BYTES
+    assert int(topic.config["max.message.bytes"]) == topic.limit_bytes >= topics.RECORD_LIMIT_BYTES
     assert all(isinstance(value, str) for value in topic.config.values())
 
 

@@ -76,7 +76,8 @@ def engine(settings: Settings, app: ToyApplication, instance: str, window: int =
     return (
         Engine(
             app, GroupMember(settings, app.group, app.topic, instance),
-            lambda lane: LaneTransaction.open(settings, lane), reader, SystemClock(), window=window, drain=timedelta(seconds=10), cadence=Cadence(),
+            lambda lane: LaneTransaction.open(settings, lane), reader, SystemClock(),
+            window=window, drain=timedelta(seconds=10), cadence=Cadence(),
         ),
         reader,
     )  # fmt: skip
