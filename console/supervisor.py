@@ -42,6 +42,8 @@ from console.world import (
 from runtime import settings as settings_of
 from runtime.settings import BadSettings, Loaded
 from sandbox.fetch import FetchError
+from sandbox.hf import catalogue
+from sandbox.hf.engines import fetched
 from sandbox.kafka.home import BrokerError
 from sandbox.kafka.process import free_port, is_free, send, spawn, tail
 from schemas.topics import TOPICS
@@ -108,6 +110,8 @@ class Supervisor:
             port = free_port(LOOPBACK, random.Random())  # noqa: S311 - it chooses a port, not a secret
             environment |= hf_variables(f"http://{LOOPBACK}:{port}", self._loaded)
             self._keep(hugging_face(self._home, self._loaded.settings.cache, port))
+        # Beside the broker's start, and told here: the first job should not wait for a silent download.
+        weights = asyncio.ensure_future(asyncio.to_thread(self._fetch_weights))
         if self._plan.local_broker:
             self._broker = Broker(self._loaded.settings, self._broker_choice, self._say)
             environment["NOVIX_KAFKA_BOOTSTRAP"] = await self._start_broker(self._broker)
@@ -119,7 +123,12 @@ class Supervisor:
         ):
             self._keep(service)
         await self._all_healthy()
+        await weights
         self._publish(ready=True)
+
+    def _fetch_weights(self) -> None:
+        if self._plan.local_hf:
+            fetched(catalogue.load(), self._loaded.settings.cache, self._say)()
 
     async def _all_healthy(self) -> None:
         """Return when every process has answered once; raise what a keeper gave up with, or after the limit."""

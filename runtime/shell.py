@@ -24,7 +24,7 @@ from schemas.topics import Topic
 log = structlog.get_logger("novix.process")
 
 EXIT_FAILED = 1
-GARBAGE_AFTER = (10_000, 20, 20)
+GARBAGE_AFTER = (50_000, 20, 20)
 """Allocations before the youngest objects are searched for cycles, and how often the older ones. What a process has
 imported is some 400,000 objects that live as long as it does: searching them again and again took a third of a worker's
 CPU (docs/performance.md), so `settle_in` takes them out."""

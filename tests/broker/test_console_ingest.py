@@ -40,7 +40,7 @@ async def written(settings, *stories):
 async def filled(ingest, records):
     """Return when the ingest has acknowledged so many records in its life."""
     async with asyncio.timeout(30):
-        while ingest.records < records:  # noqa: ASYNC110 - the event is another program's commit
+        while ingest.records < records:
             await asyncio.sleep(0.02)
 
 
