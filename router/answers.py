@@ -232,7 +232,7 @@ def _told(candidate: Any) -> dict[str, Any]:
     return {
         "model": candidate.model,
         "provider": candidate.provider,
-        "price": candidate.price.model_dump(),
+        "price": candidate.price,
         "estimate_nanousd": candidate.estimate_nanousd,
         "ceiling_nanousd": candidate.ceiling_nanousd,
     }

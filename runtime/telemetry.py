@@ -184,6 +184,8 @@ def _sampler() -> sampling.Sampler:
 
 
 def _sampled(trace_id: int) -> bool:
+    if _sampler() is sampling.DEFAULT_ON:  # a first span of its trace is always taken: no need to ask at length
+        return True
     return _sampler().should_sample(None, trace_id, "process").decision == sampling.Decision.RECORD_AND_SAMPLE
 
 

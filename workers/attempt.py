@@ -39,15 +39,10 @@ def failed_attempt(
     """`progress` with a call that failed. An ambiguous one costs its full ceiling, any other nothing."""
     ambiguous = is_ambiguous(error)
     cost = Charge(candidate.ceiling_nanousd, "estimated") if ambiguous else Charge()
-    made = _attempt(progress, candidate, started_at, took).model_copy(
-        update={
-            "kind": error.kind,
-            "upstream_status": error.upstream_status,
-            "request_id": error.request_id,
-            "cost_nanousd": cost.nanousd,
-            "ambiguous": ambiguous,
-        }
-    )
+    made = _attempt(
+        progress, candidate, started_at, took, cost,
+        kind=error.kind, upstream_status=error.upstream_status, request_id=error.request_id, ambiguous=ambiguous,
+    )  # fmt: skip
     return replace(
         progress,
         since=started_at + took,
@@ -65,12 +60,8 @@ def answered_attempt(
     answer = called.answer
     estimate = {**answer.estimate, COMPUTE_MS: milliseconds(took)}
     cost = charge(answer.usage, candidate.price, told_nanousd=answer.told_nanousd, estimate=estimate)
-    made = _attempt(progress, candidate, started_at, took).model_copy(
-        update={
-            "upstream_status": called.status,
-            "request_id": called.request_id,
-            "cost_nanousd": cost.nanousd,
-        }
+    made = _attempt(
+        progress, candidate, started_at, took, cost, upstream_status=called.status, request_id=called.request_id
     )
     first = None if called.first_token_s is None else timedelta(seconds=called.first_token_s)
     return replace(
@@ -84,7 +75,10 @@ def answered_attempt(
     )
 
 
-def _attempt(progress: Progress, candidate: Candidate, started_at: datetime, took: timedelta) -> Attempt:
+def _attempt(
+    progress: Progress, candidate: Candidate, started_at: datetime, took: timedelta, cost: Charge,
+    *, upstream_status: int | None, request_id: str | None, kind: FailureKind | None = None, ambiguous: bool = False,
+) -> Attempt:  # fmt: skip
     return Attempt(
         attempt=len(progress.attempts) + 1,
         model=candidate.model,
@@ -92,4 +86,9 @@ def _attempt(progress: Progress, candidate: Candidate, started_at: datetime, too
         started_at=started_at,
         waited_ms=milliseconds(started_at - progress.since),
         duration_ms=milliseconds(took),
+        kind=kind,
+        upstream_status=upstream_status,
+        request_id=request_id,
+        cost_nanousd=cost.nanousd,
+        ambiguous=ambiguous,
     )

@@ -212,7 +212,7 @@ class _Reading:
 
 
 def _raw(response: Response) -> AsyncGenerator[bytes, None]:
-    """The body's bytes as they come. The transport's own stream: httpx's would be wrapped in three further generators."""
+    """The body's bytes as they come: the transport's own stream, for httpx wraps it into three further generators."""
     # httpx types it as an iterator, which could not be closed.
     return cast(AsyncGenerator[bytes, None], aiter(cast(AsyncByteStream, response.stream)))
 

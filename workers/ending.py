@@ -20,6 +20,7 @@ from workers.spans import spans_of
 ACTIONS: dict[Status, str] = {"succeeded": "job.succeeded", "failed": "job.failed", "expired": "job.expired"}
 PUBLISHED_AGAIN_MAY_SUCCEED = frozenset({FailureKind.BREAKER_OPEN, FailureKind.DEADLINE_PASSED})
 """Beside the retryable kinds: what had no time here may have it later."""
+MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +123,16 @@ def _timing(job: Assigned, progress: Progress, arrived_at: datetime, now: dateti
         "queued": job.envelope.routed_at - published,
         "routed": arrived_at - job.envelope.routed_at,
         "waiting": waits,
-        "calling": timedelta(milliseconds=sum(attempt.duration_ms for attempt in progress.attempts)),
     }
     if progress.first_token is not None:
         spans["first_token"] = progress.first_token
-    return {name: milliseconds(span) for name, span in spans.items()}
+    told = {name: milliseconds(span) for name, span in spans.items()}
+    return told | {"calling": sum(attempt.duration_ms for attempt in progress.attempts)}
 
 
 def milliseconds(span: timedelta) -> int:
     """Whole milliseconds, at least 0: clocks of two machines may disagree."""
-    return max(0, round(span / timedelta(milliseconds=1)))
+    return max(0, round(span / MILLISECOND))
 
 
 def _audit(job: Assigned, result: JobResult, result_bytes: int) -> AuditEntry:

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 LONGEST = timedelta(days=366)
 """More than this is told as this: far beyond any deadline, and still a timedelta."""
 
-_SECONDS = re.compile(r"\s*(\d{1,18})(\.\d{1,9})?\s*")
+_SECONDS = re.compile(r"[ \t]*([0-9]{1,18}(?:\.[0-9]{1,9})?)[ \t]*")
 _HUB = re.compile(r"\br=0\b.*?\bt=(\d{1,9})\b")
 """`RateLimit: "api";r=0;t=295`, the Hub's own form: nothing left, t seconds to the reset."""
 
@@ -22,8 +22,9 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     if value is None:
         hub = _HUB.search(headers.get("ratelimit", ""))
         return timedelta(seconds=int(hub[1])) if hub else None
-    if _SECONDS.fullmatch(value) and value.isascii():
-        return timedelta(seconds=min(float(value), LONGEST.total_seconds()))
+    seconds = _SECONDS.fullmatch(value)
+    if seconds is not None:
+        return timedelta(seconds=min(float(seconds[1]), LONGEST.total_seconds()))
     try:
         date = parsedate_to_datetime(value[:64])
     except (ValueError, TypeError, IndexError, OverflowError):

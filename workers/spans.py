@@ -1,11 +1,12 @@
 """The spans of one job's work, from the worker's own times. Pure."""
 
+import functools
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from runtime import telemetry as names
-from runtime.telemetry import CLIENT, CONSUMER, INTERNAL, SpanDraft, span_id
+from runtime.telemetry import CLIENT, CONSUMER, INTERNAL, SpanDraft, TraceContext, span_id
 from schemas.result import Attempt, JobResult
 from schemas.topics import worker_group
 from workers.assigned import Assigned
@@ -19,8 +20,10 @@ def spans_of(job: Assigned, progress: Progress, result: JobResult, arrived_at: d
     """`process inference.text.v1`, in it the waits and the logical call, in that one `POST` an attempt."""
     drafts = [_process(job, result, arrived_at), *_waits(job, progress)]
     if progress.attempts:
-        drafts.append(_call(job, progress, result))
-        drafts.extend(_post(job, attempt) for attempt in progress.attempts)
+        call_span = span_id(job.trace, "call", *job.place)
+        drafts.append(_call(job, call_span, progress, result))
+        inside = job.trace.child_of(call_span)
+        drafts += [_post(job, inside, attempt) for attempt in progress.attempts]
     return tuple(drafts)
 
 
@@ -57,7 +60,7 @@ def _process(job: Assigned, result: JobResult, arrived_at: datetime) -> SpanDraf
     )
 
 
-def _call(job: Assigned, progress: Progress, result: JobResult) -> SpanDraft:
+def _call(job: Assigned, call_span: str, progress: Progress, result: JobResult) -> SpanDraft:
     """The logical call, retries and the waits between them included."""
     last = progress.attempts[-1]
     operation = names.OPERATIONS.get(job.job.task, job.job.task.replace("-", "_"))
@@ -65,7 +68,7 @@ def _call(job: Assigned, progress: Progress, result: JobResult) -> SpanDraft:
     first = progress.first_token
     return SpanDraft(
         job.trace.child_of(job.span),
-        _call_span(job),
+        call_span,
         f"{operation} {last.model}",
         CLIENT,
         progress.attempts[0].started_at,
@@ -85,10 +88,10 @@ def _call(job: Assigned, progress: Progress, result: JobResult) -> SpanDraft:
     )
 
 
-def _post(job: Assigned, attempt: Attempt) -> SpanDraft:
+def _post(job: Assigned, inside: TraceContext, attempt: Attempt) -> SpanDraft:
     asked = next(one for one in job.candidates if (one.model, one.provider) == (attempt.model, attempt.provider))
     return SpanDraft(
-        job.trace.child_of(_call_span(job)),
+        inside,
         span_id(job.trace, "post", *job.place, attempt.attempt),
         "POST",
         CLIENT,
@@ -98,7 +101,7 @@ def _post(job: Assigned, attempt: Attempt) -> SpanDraft:
             names.HTTP_METHOD: "POST",
             names.HTTP_STATUS: attempt.upstream_status,
             names.HTTP_RESEND: attempt.attempt - 1 or None,
-            names.SERVER_ADDRESS: urlsplit(asked.base_url).hostname,
+            names.SERVER_ADDRESS: _host(asked.base_url),
             names.ATTEMPT: attempt.attempt,
             names.WAITED_MS: attempt.waited_ms,
             names.COST: attempt.cost_nanousd,
@@ -119,8 +122,9 @@ def _waits(job: Assigned, progress: Progress) -> list[SpanDraft]:
     ]
 
 
-def _call_span(job: Assigned) -> str:
-    return span_id(job.trace, "call", *job.place)
+@functools.lru_cache(maxsize=1_024)
+def _host(url: str) -> str | None:
+    return urlsplit(url).hostname
 
 
 def _end(attempt: Attempt) -> datetime:

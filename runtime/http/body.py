@@ -38,6 +38,7 @@ class ResponseBody(httpx.AsyncByteStream):
         self._max_bytes = max_bytes
         self._request = request
         self._watch = ConnectionWatch(answer)
+        self._given_back = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         whole = False
@@ -72,6 +73,9 @@ class ResponseBody(httpx.AsyncByteStream):
             raise httpx.DecodingError(message, request=self._request) from None
 
     def _give_back(self, *, whole: bool) -> None:
+        if self._given_back:
+            return
+        self._given_back = True
         self._watch.stop()
         if whole:
             self._answer.release()

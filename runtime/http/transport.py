@@ -254,7 +254,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
 
 def _headers(raw: list[tuple[bytes, bytes]]) -> CIMultiDict[str]:
     headers = CIMultiDict(
-        (name.decode("ascii"), value.decode("latin-1")) for name, value in raw if name.lower() not in _OURS_TO_WRITE
+        [(name.decode("ascii"), value.decode("latin-1")) for name, value in raw if name.lower() not in _OURS_TO_WRITE]
     )
     headers["Accept-Encoding"] = "identity"
     return headers

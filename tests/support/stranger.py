@@ -212,8 +212,22 @@ class Stranger:
             found for found in self.read(DLQ.name) if any(f'"{one}"'.encode() in (found.value or b"") for one in ids)
         ]
 
-    def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap})
+    def members(self, group: str) -> dict[str, set[int]]:
+        """Client id of each member of a group, with the partitions that it holds."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        described = admin.describe_consumer_groups([self.named(group)], request_timeout=10)[self.named(group)].result(
+            15
+        )
+        return {
+            member.client_id: {source.partition for source in member.assignment.topic_partitions}
+            for member in described.members
+        }
+
+    def topics(self) -> set[str]:
+        """The topics that bear the installation's prefix, without it."""
+        prefix = self.system.settings.topic_prefix
+        known = AdminClient({"bootstrap.servers": self.bootstrap}).list_topics(timeout=10).topics
+        return {name.removeprefix(prefix) for name in known if name.startswith(prefix)}
 
     def cli(
         self, *arguments: str, expect: int | None = 0, stdin: str | None = None, **environment: str
@@ -245,10 +259,11 @@ def novix(
     cwd: Path | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command line as a person does; `expect` is the exit code that must come."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NOVIX_", "HF_"))}
 
     done = subprocess.run(
         [sys.executable, "-m", "console", *arguments],
-        env={**os.environ, **environment},
+        env={**kept, **environment},
         input=stdin,
         capture_output=True,
         text=True,
@@ -263,14 +278,15 @@ def novix(
 
 
 @contextmanager
-def installation(bootstrap: str, folder: Path, **settings: str) -> Iterator[Stranger]:
+def installation(bootstrap: str, folder: Path, *, start: bool = True, **settings: str) -> Iterator[Stranger]:
     """Router, text worker and stub provider under a prefix of their own, topics made by the command line."""
     with stub() as stub_url:
         prefix = f"t-{secrets.token_hex(4)}."
         made, environment = settings_for(bootstrap, prefix, folder / "home", stub_url, **settings)
         stranger = Stranger(System(made, environment, stub_url, logs=folder), folder)
         stranger.cli("topics", "create", "--partitions", str(PARTITIONS))
-        stranger.system.start()
+        if start:
+            stranger.system.start()
         try:
             yield stranger
         finally:
