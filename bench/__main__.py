@@ -1,17 +1,58 @@
-"""`make bench`: every measurement that the documentation quotes, printed with the machine."""
+"""`make bench`: every measurement that the documentation quotes, printed with the machine. Asserts nothing.
 
+`python -m bench [--quick] [--json] [name ...]`; names are those of `MEASUREMENTS`, all of them without one.
+"""
+
+import argparse
+import json
 import sys
+import time
+from collections.abc import Callable
 
-from bench import cpu
-from bench.world import machine, world
+from bench import backlog, cpu, kill, latency, slow, up, window
+from bench.figure import Figure, document, table
+from bench.world import World, machine, world
+
+MEASUREMENTS: dict[str, Callable[..., list[Figure]]] = {
+    cpu.NAME: cpu.measure,
+    window.NAME: window.measure,
+    slow.NAME: slow.measure,
+    backlog.NAME: backlog.measure,
+    latency.NAME: latency.measure,
+    kill.NAME: kill.measure,
+    up.NAME: up.measure,
+}
 
 
 def main() -> int:
-    print(machine())
+    """Run what was asked for; 1 if something could not be measured."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Novix on this machine.")
+    parser.add_argument("names", nargs="*", choices=[*MEASUREMENTS, []], help="measurements; default: all")
+    parser.add_argument("--quick", action="store_true", help="fewer jobs and rounds: under two minutes in all")
+    parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
+    asked = parser.parse_args()
+    figures: list[Figure] = []
+    failed = False
     with world() as here:
-        for line in cpu.report(cpu.run(here)):
-            print(line)
-    return 0
+        for name in asked.names or MEASUREMENTS:
+            failed |= not _measured(name, here, figures, quick=asked.quick)
+    if asked.json:
+        print(json.dumps(document(machine(), figures), indent=2))
+    else:
+        print(machine(), *table(figures), sep="\n")
+    return int(failed)
+
+
+def _measured(name: str, here: World, figures: list[Figure], *, quick: bool) -> bool:
+    """One measurement. A failed one is told and does not stop the others."""
+    began = time.monotonic()
+    try:
+        figures += MEASUREMENTS[name](here, quick=quick)
+    except Exception as error:
+        print(f"{name}: not measured: {type(error).__name__}: {error}", file=sys.stderr)
+        return False
+    print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return True
 
 
 if __name__ == "__main__":

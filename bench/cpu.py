@@ -1,23 +1,22 @@
 """CPU per job of router and worker, beside the plain loop in the same run; jobs a second; memory."""
 
 import asyncio
-import statistics
 import time
 from dataclasses import dataclass
 
-from bench.world import World, cpu_s, jobs, peak_mb, process, topics, until_count
+from bench.figure import Figure, median
+from bench.world import World, cpu_s, jobs, peak_mb, process, router, topics, until_count, worker
 from schemas.topics import JOBS, RESULTS
 
-JOBS_A_ROUND = 4_000
-WARM_UP = 400
-ROUNDS = 3
+NAME = "cpu"
 IN_FLIGHT = 256
-WITHIN_S = 300
+WARM_UP = 800
+WITHIN_S = 90
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Round:
-    """One round: microseconds of CPU a job, and jobs a second."""
+    """One round: microseconds of CPU a job, jobs a second, peak memory in MB."""
 
     router_us: float
     worker_us: float
@@ -26,41 +25,50 @@ class Round:
     plain_jobs_s: float
     router_mb: float
     worker_mb: float
+    plain_mb: float
+
+    @property
+    def both(self) -> float:
+        """Router and worker against the loop."""
+        return (self.router_us + self.worker_us) / self.plain_us
+
+    @property
+    def alone(self) -> float:
+        """The worker against the loop."""
+        return self.worker_us / self.plain_us
 
 
-def run(world: World) -> list[Round]:
-    """All rounds, Novix and the loop in turn."""
+def measure(world: World, *, quick: bool) -> list[Figure]:
+    """All rounds, Novix and the loop in turn: what else runs on the machine then weighs on both."""
+    rounds, count = (1, 2_000) if quick else (5, 4_000)
     world.behave()
-    return [asyncio.run(_round(world, number)) for number in range(ROUNDS)]
+    return _figures([asyncio.run(_round(world, number, count)) for number in range(rounds)], count)
 
 
-async def _round(world: World, number: int) -> Round:
-    router_us, worker_us, jobs_s, router_mb, worker_mb = await _novix(world, f"cpu{number}.")
-    plain_us, plain_jobs_s = await _plain(world, f"plain{number}.")
-    return Round(router_us, worker_us, plain_us, jobs_s, plain_jobs_s, router_mb, worker_mb)
+async def _round(world: World, number: int, count: int) -> Round:
+    router_us, worker_us, jobs_s, router_mb, worker_mb = await _novix(world, f"cpu{number}.", count)
+    plain_us, plain_jobs_s, plain_mb = await _plain(world, f"plain{number}.", count)
+    return Round(router_us, worker_us, plain_us, jobs_s, plain_jobs_s, router_mb, worker_mb, plain_mb)
 
 
-async def _novix(world: World, prefix: str) -> tuple[float, float, float, float, float]:
+async def _novix(world: World, prefix: str, count: int) -> tuple[float, float, float, float, float]:
     settings, environment = world.settings(prefix, NOVIX_MAX_IN_FLIGHT=str(IN_FLIGHT))
     async with topics(settings) as bus:
-        with (
-            process(environment, "-m", "console", "router") as router,
-            process(environment, "-m", "console", "worker", "text") as worker,
-        ):
+        with router(environment) as routing, worker(environment) as working:
             await bus.publish(jobs(0, WARM_UP))
             await until_count(bus, RESULTS.name, WARM_UP, WITHIN_S)
-            before = cpu_s(router.pid), cpu_s(worker.pid)
+            before = cpu_s(routing.pid), cpu_s(working.pid)
             began = time.monotonic()
-            await bus.publish(jobs(WARM_UP, WARM_UP + JOBS_A_ROUND))
-            await until_count(bus, RESULTS.name, WARM_UP + JOBS_A_ROUND, WITHIN_S)
+            await bus.publish(jobs(WARM_UP, WARM_UP + count))
+            await until_count(bus, RESULTS.name, WARM_UP + count, WITHIN_S)
             took = time.monotonic() - began
-            after = cpu_s(router.pid), cpu_s(worker.pid)
-            memory = peak_mb(router.pid), peak_mb(worker.pid)
-    router_us, worker_us = ((b - a) / JOBS_A_ROUND * 1e6 for a, b in zip(before, after, strict=True))
-    return router_us, worker_us, JOBS_A_ROUND / took, *memory
+            after = cpu_s(routing.pid), cpu_s(working.pid)
+            memory = peak_mb(routing.pid), peak_mb(working.pid)
+    router_us, worker_us = ((b - a) / count * 1e6 for a, b in zip(before, after, strict=True))
+    return router_us, worker_us, count / took, *memory
 
 
-async def _plain(world: World, prefix: str) -> tuple[float, float]:
+async def _plain(world: World, prefix: str, count: int) -> tuple[float, float, float]:
     settings, environment = world.settings(prefix)
     source, sink = settings.named(JOBS.name), settings.named(RESULTS.name)
     url = f"{world.stub_url}/v1/chat/completions"
@@ -70,24 +78,34 @@ async def _plain(world: World, prefix: str) -> tuple[float, float]:
             await bus.publish(jobs(0, WARM_UP))
             await until_count(bus, RESULTS.name, WARM_UP, WITHIN_S)
             before, began = cpu_s(loop.pid), time.monotonic()
-            await bus.publish(jobs(WARM_UP, WARM_UP + JOBS_A_ROUND))
-            await until_count(bus, RESULTS.name, WARM_UP + JOBS_A_ROUND, WITHIN_S)
+            await bus.publish(jobs(WARM_UP, WARM_UP + count))
+            await until_count(bus, RESULTS.name, WARM_UP + count, WITHIN_S)
             took = time.monotonic() - began
-            return (cpu_s(loop.pid) - before) / JOBS_A_ROUND * 1e6, JOBS_A_ROUND / took
+            return (cpu_s(loop.pid) - before) / count * 1e6, count / took, peak_mb(loop.pid)
 
 
-def report(rounds: list[Round]) -> list[str]:
-    """Medians, and the ratios that design 9 bounds."""
-
+def _figures(rounds: list[Round], count: int) -> list[Figure]:
     def middle(name: str) -> float:
-        return statistics.median(getattr(one, name) for one in rounds)
+        return median([getattr(one, name) for one in rounds])
 
-    both = statistics.median((one.router_us + one.worker_us) / one.plain_us for one in rounds)
-    worker = statistics.median(one.worker_us / one.plain_us for one in rounds)
+    how = f"{IN_FLIGHT} in flight, a stub that answers at once; median of {len(rounds)} rounds of {count} jobs"
+    both = [one.both for one in rounds]
+    alone = [one.alone for one in rounds]
     return [
-        f"CPU a job, {IN_FLIGHT} in flight, stub that answers at once, median of {len(rounds)} rounds of {JOBS_A_ROUND} jobs:",
-        f"  router {middle('router_us'):.0f} us, worker {middle('worker_us'):.0f} us, plain loop {middle('plain_us'):.0f} us",
-        f"  router and worker against the loop: {both:.2f} times; worker alone: {worker:.2f} times",
-        f"  jobs a second on this machine: Novix {middle('jobs_s'):.0f}, plain loop {middle('plain_jobs_s'):.0f}",
-        f"  peak memory: router {middle('router_mb'):.0f} MB, worker {middle('worker_mb'):.0f} MB",
-    ]
+        Figure(NAME, "router, CPU a job", middle("router_us"), "us", note=how),
+        Figure(NAME, "worker, CPU a job", middle("worker_us"), "us"),
+        Figure(NAME, "plain aiokafka + aiohttp loop, CPU a job", middle("plain_us"), "us"),
+        Figure(
+            NAME, "router and worker against the loop", median(both), "times", "at most 2.5",
+            f"rounds from {min(both):.2f} to {max(both):.2f}",
+        ),
+        Figure(
+            NAME, "worker alone against the loop", median(alone), "times", "at most 1.8",
+            f"rounds from {min(alone):.2f} to {max(alone):.2f}",
+        ),
+        Figure(NAME, "Novix, jobs a second", middle("jobs_s"), "", note="broker, stub and reader on the same cores"),
+        Figure(NAME, "loop, jobs a second", middle("plain_jobs_s"), ""),
+        Figure(NAME, "router, peak memory", middle("router_mb"), "MB"),
+        Figure(NAME, "worker, peak memory", middle("worker_mb"), "MB"),
+        Figure(NAME, "loop, peak memory", middle("plain_mb"), "MB"),
+    ]  # fmt: skip

@@ -1,6 +1,6 @@
 """What one would write in an afternoon: aiokafka in, one aiohttp call, one record out, the lowest offset each second.
 
-At least once: a crash repeats calls and results. It knows no money, no trace, no retry. The yardstick of `bench/cpu.py`.
+At least once: a crash repeats calls and results. It knows no money, no trace, no retry. `bench/cpu.py`'s yardstick.
 """
 
 import asyncio

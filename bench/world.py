@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import platform
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runtime.bus import Bus
 from runtime.ports import Outgoing
@@ -25,6 +27,9 @@ from schemas.topics import JOBS, TOPICS
 PARTITIONS = 6
 TICK = os.sysconf("SC_CLK_TCK")
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+OPEN_FILES = 8_192
+"""A thousand calls at once are a thousand sockets, in the worker and in the stub."""
+STOP_WITHIN_S = 90
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class World:
             "NOVIX_HF_ROUTER_URL": self.stub_url,
             "NOVIX_HF_TOKEN": "hf_bench",
             "NOVIX_HOME": str(self.folder / prefix.strip(".")),
+            "NOVIX_CATALOGUE": str(self.folder / "catalogue.json"),
             "NOVIX_LOG_LEVEL": "warning",
             **more,
         }
@@ -50,22 +56,61 @@ class World:
 
     def behave(self, **how: object) -> None:
         """Tell the stub how to answer from now on, and forget its log."""
-        for path, body in (("/admin/behave", how), ("/admin/reset", {})):
-            request = urllib.request.Request(self.stub_url + path, json.dumps(body).encode(), method="POST")  # noqa: S310
-            urllib.request.urlopen(request, timeout=10).read()  # noqa: S310 - our own stub on loopback
+        self._ask("/admin/behave", how)
+        self._ask("/admin/reset", {})
 
-    def stub_counts(self) -> dict[str, int]:
-        """How many calls the stub has seen, and the most at once."""
-        with urllib.request.urlopen(self.stub_url + "/healthz", timeout=10) as answer:  # noqa: S310
-            counts: dict[str, int] = json.loads(answer.read())
-            return counts
+    def counts(self) -> dict[str, int]:
+        """How many calls the stub has seen (`calls`), how many it works on (`in_flight`), and the most at once."""
+        told: dict[str, int] = self._ask("/healthz")
+        return told
+
+    def calls(self) -> list[tuple[str, int]]:
+        """Every call that the stub has seen: whose (`tenant/id`), and the status that it was answered with."""
+        return [(job, status) for job, status in self._ask("/admin/calls")]
+
+    def _ask(self, path: str, body: object | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.stub_url + path, data)  # noqa: S310 - our own stub on loopback
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return json.loads(answer.read())
+
+
+CATALOGUE = {
+    "origin": "benchmark: one model of the built-in catalogue, without its limit of 64 calls at once",
+    "models": [
+        {
+            "model": MODEL,
+            "tier": "small",
+            "offers": [
+                {
+                    "provider": "auto",
+                    "provider_model": MODEL,
+                    "dialect": "hf-router",
+                    "base": "huggingface",
+                    "tasks": ["chat-completion"],
+                    "context_tokens": 131_072,
+                    "max_in_flight": 2_000,
+                    "price": {
+                        "input_nanousd_per_million_tokens": 50_000_000,
+                        "output_nanousd_per_million_tokens": 100_000_000,
+                        "source": "novix-assumed",
+                        "as_of": "2026-11-22",
+                    },
+                }
+            ],
+        }
+    ],
+}
 
 
 @contextmanager
 def world() -> Iterator[World]:
     """Start broker and stub; stop them at the end."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, most), most))
     with tempfile.TemporaryDirectory(prefix="novix-bench-") as name:
         folder = Path(name)
+        (folder / "catalogue.json").write_text(json.dumps(CATALOGUE))
         broker = LocalBroker(folder / "kafka", flags=("-Xmx512m",), say=lambda line: print(line, file=sys.stderr))
         broker.start()
         stub = subprocess.Popen([sys.executable, "-m", "sandbox.stub"], stdout=subprocess.PIPE, text=True)
@@ -89,16 +134,33 @@ async def topics(settings: Settings) -> AsyncIterator[Bus]:
 
 @contextmanager
 def process(environment: dict[str, str], *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A Python process with the environment; SIGTERM at the end."""
-    child = subprocess.Popen([sys.executable, *arguments], env={**os.environ, **environment})
+    """A Python process with the environment, its words in a file of the home; SIGTERM at the end."""
+    home = Path(environment["NOVIX_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "processes.log").open("ab") as log:
+        child = subprocess.Popen([sys.executable, *arguments], env={**os.environ, **environment}, stderr=log)
     try:
         yield child
     finally:
         child.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(90)
+            child.wait(STOP_WITHIN_S)
         child.kill()
         child.wait()
+
+
+@contextmanager
+def router(environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A router."""
+    with process(environment, "-m", "console", "router") as child:
+        yield child
+
+
+@contextmanager
+def worker(environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """A text worker."""
+    with process(environment, "-m", "console", "worker", "text") as child:
+        yield child
 
 
 def cpu_s(pid: int) -> float:
@@ -109,19 +171,28 @@ def cpu_s(pid: int) -> float:
 
 def peak_mb(pid: int) -> float:
     """Largest resident set of a process so far, in MB."""
+    return _memory_mb(pid, "VmHWM")
+
+
+def now_mb(pid: int) -> float:
+    """Resident set of a process now, in MB."""
+    return _memory_mb(pid, "VmRSS")
+
+
+def _memory_mb(pid: int, name: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
+        if line.startswith(name):
             return int(line.split()[1]) / 1024
     return 0.0
 
 
-def jobs(first: int, end: int, *, characters: int = 400) -> list[Outgoing]:
+def jobs(first: int, end: int, *, characters: int = 400, fields: dict[str, str] | None = None) -> list[Outgoing]:
     """Chat jobs of about 600 bytes, of 24 tenants, each keyed by its tenant as a well-behaved producer does."""
-    return [_job(number, characters) for number in range(first, end)]
+    return [_job(number, characters, fields or {}) for number in range(first, end)]
 
 
-def _job(number: int, characters: int) -> Outgoing:
-    tenant = f"tenant-{number % 24}"
+def _job(number: int, characters: int, fields: dict[str, str]) -> Outgoing:
+    tenant = fields.get("tenant", f"tenant-{number % 24}")
     text = (f"Question {number}: " + "what do bees make, and why? " * 40)[:characters]
     document = {
         "id": f"job-{number}",
@@ -129,6 +200,7 @@ def _job(number: int, characters: int) -> Outgoing:
         "task": "chat-completion",
         "model": MODEL,
         "input": {"messages": [{"role": "user", "content": text}], "max_tokens": 64},
+        **fields,
     }
     return Outgoing(JOBS.name, tenant.encode(), json.dumps(document).encode())
 

@@ -42,6 +42,7 @@ class Client:
         self._waiting: dict[Identity, list[asyncio.Future[Result]]] = {}
         self._watch: asyncio.Task[None] | None = None
         self._watching = asyncio.Lock()
+        self._connecting = asyncio.Lock()
 
     async def __aenter__(self) -> "Client":
         return self
@@ -87,20 +88,25 @@ class Client:
     async def run(self, job: Job, *, timeout: float = 600.0) -> Result:  # noqa: ASYNC109 - it is the job's, not ours
         """Publish one job and wait for its result, whatever its status.
 
-        Raises `NoResult` after `timeout` seconds. An id that was used within the last 24 hours gives the result it had.
+        Raises `NoResult` after `timeout` seconds, `JobNotPublished` where Kafka is not to be had. An id that was used
+        within the last 24 hours gives the result it had.
         """
         whole = {**job, "id": job.get("id") or uuid.uuid4().hex}
         identity = (str(whole.get("tenant", "default")), str(whole["id"]))
-        await self._watched()
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(identity, []).append(future)
-        earlier = asyncio.create_task(self._look_back(identity, future)) if job.get("id") else None
+        earlier: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout(timeout):
+                await self._watched()
+                if job.get("id"):
+                    earlier = asyncio.create_task(self._look_back(identity, future))
                 await self.publish(whole)
                 return await future
         except TimeoutError as error:
             raise NoResult(f"no result of job {identity[1]!r} within {timeout} s") from error
+        except KafkaError as error:
+            raise JobNotPublished(f"job {identity[1]!r}: {type(error).__name__}") from error
         finally:
             self._waiting[identity].remove(future)
             if not self._waiting[identity]:
@@ -131,11 +137,12 @@ class Client:
             await consumer.stop()
 
     async def _connected(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            producer = AIOKafkaProducer(**self._connection.options(), enable_idempotence=True, acks="all")
-            await _started(producer)
-            self._producer = producer
-        return self._producer
+        async with self._connecting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(**self._connection.options(), enable_idempotence=True, acks="all")
+                await _started(producer)
+                self._producer = producer
+            return self._producer
 
     async def _reader(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
@@ -146,9 +153,10 @@ class Client:
 
     async def _assign(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
         topic = self._connection.prefix + RESULTS
-        while topic not in await consumer.topics():  # noqa: ASYNC110 - Kafka tells nobody when a topic comes
-            await asyncio.sleep(0.1)
-        sources = [TopicPartition(topic, partition) for partition in consumer.partitions_for_topic(topic) or ()]
+        # The consumer's own view holds only what it reads already; this one is asked of the broker, for all topics.
+        while not (known := (await consumer._client.fetch_all_metadata()).partitions_for_topic(topic)):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)  # Kafka tells nobody when a topic comes
+        sources = [TopicPartition(topic, partition) for partition in sorted(known)]
         consumer.assign(sources)
         return sources
 
@@ -158,9 +166,13 @@ class Client:
             if self._watch is not None and not self._watch.done():
                 return
             consumer = await self._reader()
-            sources = await self._assign(consumer)
-            for source, end in (await consumer.end_offsets(sources)).items():
-                consumer.seek(source, end)
+            try:
+                sources = await self._assign(consumer)
+                for source, end in (await consumer.end_offsets(sources)).items():
+                    consumer.seek(source, end)
+            except BaseException:
+                await consumer.stop()
+                raise
             self._watch = asyncio.create_task(self._hand_out(consumer))
 
     async def _hand_out(self, consumer: AIOKafkaConsumer) -> None:

@@ -74,7 +74,7 @@ def measure(task: str, task_input: Any) -> dict[str, float]:
         "constraints": _share(len(CONSTRAINTS & plain), 4),
         "code": _share(code, 4),
         "structure": _share(steps, 5),
-        "numbers": _share(sum(word[0].isdigit() for word in words), 12),
+        "numbers": _share(sum([word[0].isdigit() for word in words]), 12),
         "turns": _share(len(texts.messages(task_input)) - 2, 10),
         "tools": _tools(task_input),
     }

@@ -1,6 +1,8 @@
 """How much may be read now: the window of a process over all its lanes."""
 
 import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
 
 
 class Window:
@@ -33,18 +35,41 @@ class Window:
         if self.free:
             self._room.set()
 
+    def look(self) -> None:
+        """Let who waits for room look about: there may be something that takes none."""
+        self._room.set()
+
     async def room(self, seconds: float) -> bool:
-        """Wait until there is room; False after `seconds`."""
+        """Wait until there is room, or a reason to look; False after `seconds`."""
         try:
             await asyncio.wait_for(self._room.wait(), seconds)
         except TimeoutError:
             return False
+        if not self.free:
+            self._room.clear()
         return True
 
 
-def most_to_poll(free: int, unadopted: int) -> int:
-    """How many records to ask for.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the next poll asks for."""
 
-    Works that wait to be read again must be read however full the window is: they are what fills it.
+    most: int
+    """Records at most; 0: do not ask."""
+    only: frozenset[int] | None = None
+    """Partitions; None: every one that is not paused."""
+
+
+AGAIN = 100
+"""Records of one poll that looks for works to be read again."""
+
+
+def next_reading(free: int, unadopted: Collection[int], *, draining: bool) -> Reading:
+    """What may be read now: new records while there is room, and none in a drain.
+
+    Works that wait to be read again are read however full the window is, for they are what fills it; but then from
+    their own partitions alone, so that others do not fill it further.
     """
-    return max(free, 100) if unadopted else free
+    if free and not draining:
+        return Reading(max(free, AGAIN) if unadopted else free)
+    return Reading(AGAIN, frozenset(unadopted)) if unadopted else Reading(0)

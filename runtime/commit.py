@@ -9,7 +9,7 @@ from runtime import audit
 from runtime.deadletter import dead_letter
 from runtime.lane import Lane
 from runtime.outcome import Done, GiveUp
-from runtime.ports import Outgoing, Position, Record
+from runtime.ports import LaneId, Outgoing, Position, Record
 from runtime.progress import Progress, encode
 from runtime.telemetry import SpanDraft, encode_spans
 from runtime.work import Work
@@ -46,7 +46,7 @@ def assemble(lane: Lane, works: Sequence[Work], now: datetime, shared_limit: int
         done = work.done
         if done is None:
             raise ValueError(f"offset {work.offset} is not settled")
-        own = [*done.records, *_letter(lane, work.record, done)]
+        own = own_records(lane.id, work.record, done)
         records += own
         owners += [work] * len(own)
         entries += done.audit or _entry(work.record, done, now)
@@ -67,11 +67,13 @@ def assemble(lane: Lane, works: Sequence[Work], now: datetime, shared_limit: int
     )
 
 
-def _letter(lane: Lane, record: Record, done: Done) -> list[Outgoing]:
+def own_records(lane: LaneId, record: Record, done: Done) -> list[Outgoing]:
+    """What an outcome writes for its record alone: its records, and the dead letter of one that was given up."""
     if not isinstance(done, GiveUp):
-        return []
+        return list(done.records)
     told = bool(done.records)
-    return [dead_letter(record, lane.id, done.kind, done.message, has_result=told, error_type=done.error_type)]
+    letter = dead_letter(record, lane, done.kind, done.message, has_result=told, error_type=done.error_type)
+    return [*done.records, letter]
 
 
 def _entry(record: Record, done: Done, now: datetime) -> list[AuditEntry]:

@@ -1,25 +1,41 @@
 """Membership of a consumer group: assignment, heartbeats, committed positions. The lane engine's only consumer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from runtime.connection import client_options
 from runtime.ports import Position, Record
 from runtime.reader import to_record
+from runtime.runner import PositionLost
 from runtime.settings import Settings
 
 REBALANCE_TIMEOUT_MS = 60_000
-"""How long a revoked member may take to let go. aiokafka's default is the session timeout, which is too short to drain."""
+"""How long a revoked member may take to let go. aiokafka's default, the session timeout, is too short to drain."""
 FETCH_BYTES = 262_144
 """Prefetched per partition, whatever is asked for: the bound of what waits unread in memory."""
 
+EVICTIONS = 4
+EVICTIONS_WITHIN_S = 60.0
+"""So many, so close together, are another process with the same static id: each join puts the other one out. A process
+that was frozen, or a broker that lost the group, is put out once."""
+
 OnChange = Callable[[list[int]], Awaitable[None]]
+
+
+class InstanceTaken(Exception):
+    """Another process is in the group under this process's static member id."""
+
+
+class OffsetUnknown(Exception):
+    """The coordinator could not say what the group has committed: it is loading, or moved."""
 
 
 class GroupMember:
@@ -28,6 +44,8 @@ class GroupMember:
     def __init__(self, settings: Settings, group: str, topic: str, instance: str) -> None:
         self._settings = settings
         self._group = settings.named(group)
+        self._instance = instance
+        self._evictions: deque[float] = deque(maxlen=EVICTIONS)
         self._topic = topic
         self._name = settings.named(topic)
         self._consumer = AIOKafkaConsumer(
@@ -76,13 +94,40 @@ class GroupMember:
         except (KafkaError, TimeoutError):
             return False
 
-    async def poll(self, wait_ms: int, most: int) -> list[Record]:
-        """At most `most` records of partitions that are not paused; empty after `wait_ms`."""
+    async def poll(self, wait_ms: int, most: int, only: Collection[int] | None = None) -> list[Record]:
+        """At most `most` records of partitions that are not paused, and of `only` if given; empty after `wait_ms`.
+
+        Raises `PositionLost` for one partition, `InstanceTaken`, or an aiokafka error: after such an error records may
+        be missing that were counted as handed out, so this object must not be used any more.
+        """
+        self._refuse_a_twin()
+        sources = [TopicPartition(self._name, partition) for partition in only or ()]
         try:
-            found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=most)
+            found = await self._consumer.getmany(*sources, timeout_ms=wait_ms, max_records=most)
         except NoOffsetForPartitionError:
             return []  # asked for by aiokafka itself at assignment; the lane seeks when it opens
+        except OffsetOutOfRangeError as error:
+            ((source, offset),) = error.args[0].items()
+            raise PositionLost(source.partition, offset) from None
         return [to_record(message, self._topic) for batch in found.values() for message in batch]
+
+    def position(self, partition: int) -> int | None:
+        """The offset behind the last record handed out and the markers that follow it; None before the first seek."""
+        assignment = self._consumer._subscription.subscription.assignment
+        state = assignment.state_value(TopicPartition(self._name, partition)) if assignment is not None else None
+        return int(state.position) if state is not None and state.has_valid_position else None
+
+    def evicted(self) -> None:
+        """The coordinator did not know this member any more."""
+        self._evictions.append(time.monotonic())
+
+    def _refuse_a_twin(self) -> None:
+        times = self._evictions
+        if len(times) == EVICTIONS and times[-1] - times[0] <= EVICTIONS_WITHIN_S:
+            raise InstanceTaken(
+                f"member {self._instance} was put out of {self._group} {EVICTIONS} times within "
+                f"{times[-1] - times[0]:.0f} s: does another process run with the same NOVIX_INSTANCE_ID?"
+            )
 
     def pause(self, partition: int) -> None:
         """Hand out no record of the partition until `resume`; its prefetched records are dropped and fetched again."""
@@ -101,11 +146,14 @@ class GroupMember:
         self._consumer.seek(TopicPartition(self._name, partition), offset)
 
     async def committed(self, partition: int) -> Position | None:
-        """What the group has committed. To be asked after InitProducerId: before it the answer may be stale."""
+        """What the group has committed; None for nothing. To be asked after InitProducerId: before it the answer may
+        be stale. Raises `OffsetUnknown`, or an aiokafka error."""
         source = TopicPartition(self._name, partition)
         found: dict[Any, Any] = await self._admin.list_consumer_group_offsets(self._group, partitions=[source])
         position = found.get(source)
-        if position is None or position.offset < 0:
+        if position is None:  # aiokafka takes no notice of the error that stands above an answer without partitions
+            raise OffsetUnknown(f"no answer for partition {partition}")
+        if position.offset < 0:
             return None
         return Position(position.offset, position.metadata or "")
 
@@ -113,11 +161,15 @@ class GroupMember:
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     def __init__(self, member: GroupMember, assigned: OnChange, revoked: OnChange) -> None:
         self._member, self._assigned, self._revoked = member, assigned, revoked
+        self._joined = False
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
         for source in assigned:
             self._member.pause(source.partition)
+        self._joined = True
         await self._assigned(sorted(source.partition for source in assigned))
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        if self._joined and self._member.generation < 0:
+            self._member.evicted()
         await self._revoked(sorted(source.partition for source in revoked))

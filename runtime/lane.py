@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from runtime.outcome import Done, GiveUp, LaneHandler
 from runtime.ports import LaneId
-from runtime.progress import Progress
+from runtime.progress import HORIZON, Progress
 from runtime.tracker import Tracker
 from runtime.work import Work
 from schemas.failure import FailureKind
@@ -18,46 +18,91 @@ CROWD_BYTES = 4_194_304
 class Lane:
     """One assigned partition, open. Owned by the engine's loop; decides nothing by time."""
 
-    def __init__(self, id: LaneId, handler: LaneHandler, base: int, progress: Progress, crowd: int) -> None:
+    def __init__(
+        self, id: LaneId, handler: LaneHandler, base: int, progress: Progress, crowd: int, horizon: int = HORIZON
+    ) -> None:
         self.id = id
         self.handler = handler
         self.tracker = Tracker(base, progress.finished)
         self.progress = progress
+        self.base = base
+        """The committed offset."""
         self.pending: deque[Work] = deque()
+        self.held_back: list[Work] = []
+        """Settled, but too far above the lowest open record to be told of in the commit metadata."""
         self.settled = asyncio.Event()
         """Something waits for a transaction."""
         self.crowded = asyncio.Event()
         """So much waits that the transaction should begin now."""
         self.pending_bytes = 0
         self.paused = False
-        self._crowd = crowd
+        self.failure: Exception | None = None
+        """Set: the lane is rebuilt, or stops, as soon as it looks."""
+        self.crowd = crowd
+        self._horizon = horizon
 
     def settle(self, work: Work) -> None:
         """The work's outcome is known: it waits for the next transaction."""
         self.pending.append(work)
         self.pending_bytes += size_of(work)
         self.settled.set()
-        if len(self.pending) >= self._crowd or self.pending_bytes >= CROWD_BYTES:
+        if len(self.pending) >= self.crowd or self.pending_bytes >= CROWD_BYTES:
             self.crowded.set()
 
     def take(self) -> list[Work]:
         """What the next transaction holds, oldest first."""
         batch: list[Work] = []
         taken = 0
-        while self.pending and len(batch) < self._crowd and taken < CROWD_BYTES:
-            batch.append(self.pending.popleft())
-            taken += size_of(batch[-1])
+        limit = self.tracker.committable() + self._horizon
+        while self.pending and len(batch) < self.crowd and taken < CROWD_BYTES:
+            work = self.pending.popleft()
+            size = size_of(work)
+            if work.offset >= limit:
+                self.held_back.append(work)
+                self.pending_bytes -= size
+                continue
+            batch.append(work)
+            taken += size
         self.pending_bytes -= taken
         if not self.pending:
             self.settled.clear()
-        if len(self.pending) < self._crowd and self.pending_bytes < CROWD_BYTES:
+        if len(self.pending) < self.crowd and self.pending_bytes < CROWD_BYTES:
             self.crowded.clear()
         return batch
+
+    def committed(self, base: int, progress: Progress) -> None:
+        """A transaction is committed up to `base`: what was held back before it may follow."""
+        self.base, self.progress = base, progress
+        limit = self.tracker.committable() + self._horizon
+        held, self.held_back = self.held_back, []
+        for work in held:
+            if work.offset < limit:
+                self.settle(work)
+            else:
+                self.held_back.append(work)
+
+    def reach(self, offset: int) -> None:
+        """Records up to `offset` were handed out. Wakes the lane if only markers lie behind what is committed."""
+        before = self.tracker.received
+        self.tracker.reach(offset)
+        if self.behind and self.tracker.received > before:
+            self.settled.set()
+
+    @property
+    def behind(self) -> bool:
+        """Nothing is open and the committed offset is not at the end of what was handed out."""
+        return not self.tracker.open and self.tracker.committable() > self.base
+
+    def fail(self, error: Exception) -> None:
+        """Have the lane end with this error: a rebuild, or a stop."""
+        self.failure = error
+        self.settled.set()
+        self.crowded.set()
 
     @property
     def full(self) -> bool:
         """Nothing more may be read: the window is used up, or transactions lag behind."""
-        waiting = len(self.pending) >= 4 * self._crowd or self.pending_bytes >= 4 * CROWD_BYTES
+        waiting = len(self.pending) >= 4 * self.crowd or self.pending_bytes >= 4 * CROWD_BYTES
         return waiting or self.tracker.full
 
 
@@ -72,7 +117,11 @@ def shrink(done: Done, size_bytes: int) -> Done:
     The refused record may be a dead letter: `OUTPUT_TOO_LARGE` has a short one.
     """
     if done.shrunk is not None:
-        return replace(done.shrunk(size_bytes), shrunk=None)
+        try:
+            return replace(done.shrunk(size_bytes), shrunk=None)
+        except Exception as error:
+            kind, name = FailureKind.INTERNAL, type(error).__name__
+            return GiveUp(kind, f"the handler failed with {name} for a smaller outcome", error_type=name)
     message = f"a record of {size_bytes} bytes is larger than its topic takes"
     if isinstance(done, GiveUp):
         message += f"; the job gave up with {done.kind}"

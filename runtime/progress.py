@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 
 METADATA_LIMIT = 4_096
 WINDOW = 15_000
-"""Offsets above the committed one at which a lane stops reading.
+"""Offsets above the committed one at which a lane stops reading."""
+HORIZON = 20_000
+"""Offsets above the committed one up to which a record may be called finished; one beyond waits uncommitted.
 
-The metadata then fits whatever is finished: one poll may bring 10,000 records more, and a bitset of 25,000 bits that
-does not deflate at all has 3,125 bytes, 3,920 characters with deflate's frame, beside 90 of sequence and head.
+One poll may reach far above `WINDOW`: it brings up to 10,000 records, with markers and gaps between them. The metadata
+fits whatever is finished: a bitset of 20,000 bits that does not deflate at all has 2,500 bytes, 3,140 characters with
+deflate's frame, beside 90 of sequence and head.
 """
 MAX_PACKED_BYTES = 131_072
 """Largest inflated bitmap that is read, and largest bitset that is written: where gaps in the log reach further, only
@@ -32,6 +35,10 @@ _HASH = re.compile("[0-9a-f]{64}")
 
 class UnknownProgress(ValueError):
     """Metadata that this version did not write: the lane must stop, for it cannot know what is finished."""
+
+
+class MetadataTooLarge(Exception):
+    """The broker takes less metadata than Kafka's default: fewer records may be called finished at once."""
 
 
 @dataclass(frozen=True, slots=True)

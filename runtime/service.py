@@ -37,7 +37,7 @@ class LaneService(Service):
         self._engine: Engine | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Join the group and work until `stop`; then drain. Raises `MissingTopicError` if the input topic is not there."""
+        """Join the group and work until `stop`; then drain. Raises `MissingTopicError` without the input topic."""
         settings, app = self._settings, self._app
         instance = claim(settings.named(app.group), settings.instance_id, settings.home)
         try:

@@ -24,10 +24,10 @@ from schemas.topics import Topic
 log = structlog.get_logger("novix.process")
 
 EXIT_FAILED = 1
-GARBAGE_AFTER = (50_000, 20, 20)
-"""Allocations before the youngest objects are searched for cycles, and how often the older ones. What a process has
-imported is some 400,000 objects that live as long as it does: searching them again and again took a third of a worker's
-CPU (docs/performance.md), so `settle_in` takes them out."""
+GARBAGE_AFTER = (200_000, 10, 10)
+"""Allocations before the youngest objects are searched for cycles, and how often the older ones are. Kept jobs and
+imported modules are no cycles and yet searched: Python's own 700 took a third of a worker's CPU (docs/performance.md).
+What does make cycles is an exception kept in a local variable; where one is kept, its traceback is let go."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,11 @@ class Tracker:
         self._advance()
         return True
 
+    def reach(self, offset: int) -> None:
+        """Everything below `offset` was handed out: what is neither open nor finished there holds no record."""
+        self._received = max(self._received, offset)
+        self._advance()
+
     def finish(self, offset: int) -> None:
         """The record's outcome is part of a transaction. Raises KeyError for a record that is not open."""
         self._open.remove(offset)

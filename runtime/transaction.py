@@ -5,11 +5,12 @@ import contextlib
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OffsetMetadataTooLargeError
 from aiokafka.structs import OffsetAndMetadata
 
 from runtime.connection import MAX_REQUEST_BYTES, client_options
 from runtime.ports import LaneId, Outgoing, Position, RecordTooLarge
+from runtime.progress import MetadataTooLarge
 from runtime.settings import Settings
 
 COMMIT_DEADLINE_S = 4.0
@@ -53,8 +54,8 @@ class LaneTransaction:
     async def commit(self, records: list[Outgoing], lane: LaneId, position: Position) -> None:
         """Write `records` and the lane's input offset atomically.
 
-        Raises `RecordTooLarge`, `CommitTooSlow`, or an aiokafka error. After any of them the transaction's end is
-        indefinite and this object must be closed.
+        Raises `RecordTooLarge`, `MetadataTooLarge`, `CommitTooSlow`, or an aiokafka error. After any of them the
+        transaction's end is indefinite and this object must be closed.
         """
         work = asyncio.ensure_future(self._transact(records, lane, position))
         try:
@@ -78,7 +79,9 @@ class LaneTransaction:
             offset = OffsetAndMetadata(position.offset, position.metadata)
             await producer.send_offsets_to_transaction({source: offset}, settings.named(lane.group))
             await producer.commit_transaction()
-        except (KafkaError, AssertionError):
+        except (KafkaError, AssertionError) as error:
+            if _because_of(error, OffsetMetadataTooLargeError):
+                raise MetadataTooLarge(f"metadata of {len(position.metadata)} characters") from None
             for index, future in enumerate(sent):
                 if (
                     future.done()
@@ -107,6 +110,13 @@ class LaneTransaction:
     async def close(self) -> None:
         """Let the connection go. Never aborts: an open transaction ends when its successor fences it."""
         await _discard(self._producer)
+
+
+def _because_of(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether the error is of that kind, or was raised from one."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__
+    return error is not None
 
 
 async def _discard(producer: AIOKafkaProducer) -> None:

@@ -25,6 +25,8 @@ class Work:
     """Known to the present lane's tracker. False: it waits for its record to be read again."""
     counted: bool = False
     """It takes a place in the process's window."""
+    rest: "asyncio.Future[None] | None" = None
+    """Its wait for the next attempt."""
 
     @property
     def offset(self) -> int:
@@ -39,5 +41,7 @@ class Work:
     def cancel(self) -> None:
         """Stop working on it; a call in flight is aborted."""
         self.lease.held = False
-        if self.task is not None and not self.task.done():
+        if self.rest is not None:
+            self.rest.cancel()
+        elif self.task is not None and not self.task.done():
             self.task.cancel()

@@ -184,7 +184,7 @@ class WorkerLane:
         try:
             called = await app.call(call, ask, dialect, bearer, self._bounds(job, started_at))
         except ProviderError as error:
-            failure = error
+            failure = error.with_traceback(None)  # it holds this frame, and the frame the call: a circle
         except Exception as error:
             # Ours, but the call is out and may be charged: it must not be forgotten with the exception.
             error_type = type(error).__name__

@@ -123,6 +123,14 @@ async def test_a_kafka_that_is_not_there_is_told():
     async with Client(Connection("127.0.0.1:1")) as client:
         with pytest.raises(JobNotPublished):
             await client.publish(chat("nobody"))
+        with pytest.raises(JobNotPublished):
+            await client.run(chat("nobody"), timeout=30)
+
+
+async def test_topics_that_are_not_there_are_no_reason_to_wait_for_ever(connection: Connection):
+    async with Client(Connection(connection.bootstrap, prefix=f"none-{uuid.uuid4().hex[:8]}.")) as client:
+        with pytest.raises(NoResult):
+            await client.run(chat("nobody"), timeout=0.5)
 
 
 def test_it_works_in_a_program_that_has_its_own_schemas_and_workers(stranger: Stranger, tenant: str, tmp_path: Path):

@@ -121,14 +121,14 @@ def test_topics_create_again_and_again_does_no_harm(run: Run):
     for _ in range(2):
         told = json.loads(run("topics", "create", "--partitions", "3", "--json").stdout)
         assert PREFIX in json.dumps(told)
-    run("topics", "create", "--partitions", "5", expect=1)
+    run("topics", "create", "--partitions", "2", expect=1)  # more would grow the topics that may grow
 
 
 def test_a_bad_setting_ends_with_2_and_names_variable_value_and_limit(run: Run):
     told = run("router", expect=2, NOVIX_MAX_IN_FLIGHT="0").stderr
 
-    assert "NOVIX_MAX_IN_FLIGHT=0" in told
-    assert "1" in told.partition("NOVIX_MAX_IN_FLIGHT=0")[2]
+    assert "NOVIX_MAX_IN_FLIGHT='0'" in told
+    assert "1" in told.partition("NOVIX_MAX_IN_FLIGHT='0'")[2]
 
 
 def test_killed_router_and_worker_come_back_and_lose_nothing(run: Run):

@@ -64,10 +64,15 @@ def after(seconds: float) -> Any:
 @told
 async def test_a_lane_that_closes_while_outcomes_wait_commits_them_and_lets_go():
     log = log_of(3)
-    world = World(log, SimApp(after(1)), cadence=Cadence(longest=timedelta(seconds=2), shortest=timedelta(seconds=2)))
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        await asyncio.sleep(1 if delivery.record.offset else 0.3)
+        return publish(delivery.record)
+
+    world = World(log, SimApp(do), cadence=Cadence(longest=timedelta(seconds=2), shortest=timedelta(seconds=2)))
     await world.join()
     await asyncio.sleep(1.5)
-    assert len(log.results) == 0, "the outcomes wait for their transaction"
+    assert log.results == Counter([b"0-0"]), "the others wait for their transaction"
 
     await asyncio.wait_for(world.group.rebalance({}), 20)
 
@@ -246,7 +251,7 @@ async def test_a_full_process_that_shows_life_loses_no_record():
 
 @told
 async def test_works_that_wait_to_be_read_again_do_not_open_the_window_to_other_lanes():
-    log = log_of(400, 400)
+    log = log_of(400, 400, 400, 400, 400, 400)
     app = SimApp(after(30))
     world = World(log, app, window=10)
     await world.join()
@@ -496,7 +501,7 @@ async def test_a_lane_that_cannot_commit_tries_again_less_and_less_often():
 
 @told
 async def test_commit_metadata_never_outgrows_what_the_broker_takes():
-    """The lowest record is open for long; of 10,000 above it every other at random is done; each has a marker behind it."""
+    """The lowest record is open for long; of 10,000 above it half are done, at random; many have a marker behind."""
     log = SimLog(random.Random(3), 1)
     for number in range(26_000):
         log.append(0, b"%d" % number, marker=number % 3 > 0)
@@ -513,7 +518,7 @@ async def test_commit_metadata_never_outgrows_what_the_broker_takes():
     await asyncio.sleep(390)
     assert log.wrong == []
     longest = max(len(position.metadata) for position in log.positions.values())
-    assert longest > 2_500, "the test reaches for the limit"
+    assert longest > 2_000, "the test reaches for the limit"
 
     await world.all_committed(4_000)
     assert (sum(log.results.values()), len(log.results)) == (26_000, 26_000)

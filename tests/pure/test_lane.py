@@ -1,5 +1,6 @@
 """A lane's state: what waits, in which order it is taken, when reading stops; and the window of a process."""
 
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -9,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime import lane as lanes
-from runtime.admit import Window, most_to_poll
+from runtime.admit import Reading, Window, next_reading
 from runtime.commit import assemble
 from runtime.lane import Lane, shrink
 from runtime.outcome import Done, GiveUp, Publish
 from runtime.ports import Delivery, LaneId, Lease, Outgoing, Record
-from runtime.progress import WINDOW, Progress
+from runtime.progress import METADATA_LIMIT, WINDOW, Progress
 from runtime.work import Work
 from schemas.failure import FailureKind
 
@@ -91,6 +92,56 @@ def test_a_lane_stops_reading_at_the_end_of_its_window():
     assert at.full
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_finished_far_above_the_lowest_open_record_waits_so_that_the_commit_metadata_always_fits(seed: int):
+    """A poll brings 10,000 records with gaps of any kind when the window is nearly used up; half of all are done."""
+    dice = random.Random(seed)
+    at, offset = Lane(ID, Silent(), 0, Progress(), 500), 0  # type: ignore[arg-type]
+    offsets = [0]
+    for _ in range(25_000):
+        offset += dice.randint(1, 4)
+        offsets.append(offset)
+    for one in offsets:
+        at.tracker.admit(one)
+    done = [one for one in offsets[1:] if dice.random() < 0.5]
+    dice.shuffle(done)
+
+    def commit() -> int:
+        count = 0
+        while batch := at.take():
+            sent = assemble(at, batch, NOON)
+            assert len(sent.position.metadata) <= METADATA_LIMIT
+            at.committed(sent.position.offset, sent.progress)
+            count += len(batch)
+        return count
+
+    for one in done:
+        at.settle(work(one))
+    early = commit()
+    assert 0 < early < len(done), "some wait"
+
+    for one in set(offsets) - set(done):
+        at.settle(work(one))
+    assert early + commit() == len(offsets)
+    assert (at.tracker.committable(), at.tracker.finished, at.held_back) == (offset + 1, frozenset(), [])
+
+
+def test_a_lane_is_behind_when_only_markers_lie_above_what_is_committed():
+    at = lane()
+    at.reach(3)
+    assert at.behind
+    assert at.settled.is_set()
+
+    at.committed(3, Progress())
+    assert not at.behind
+
+    at.tracker.admit(3)
+    at.settled.clear()
+    at.reach(9)
+    assert not at.behind, "a record is open"
+    assert not at.settled.is_set()
+
+
 def giving_up(size: int) -> GiveUp:
     return GiveUp(FailureKind.OUTPUT_TOO_LARGE, f"{size} bytes")
 
@@ -111,6 +162,17 @@ def test_an_outcome_that_is_too_large_and_offers_nothing_is_given_up_with_its_fa
     assert shrunk == GiveUp(
         FailureKind.OUTPUT_TOO_LARGE, "a record of 99 bytes is larger than its topic takes", facts=("f",)
     )
+
+
+def test_a_handler_that_fails_to_make_a_smaller_outcome_gives_the_job_up():
+    def broken(size: int) -> Publish:
+        raise ZeroDivisionError("with a secret in it")
+
+    shrunk = shrink(Publish((), shrunk=broken), 99)
+
+    assert isinstance(shrunk, GiveUp)
+    assert (shrunk.kind, shrunk.error_type) == (FailureKind.INTERNAL, "ZeroDivisionError")
+    assert "secret" not in shrunk.message
 
 
 def test_a_dead_letter_that_its_topic_refuses_comes_back_shorter_so_that_the_lane_goes_on():
@@ -147,6 +209,14 @@ def test_a_window_has_room_again_for_all_that_was_given_back(sizes: list[int]):
 
 
 def test_works_that_wait_to_be_read_again_are_read_however_full_the_window_is():
-    assert most_to_poll(0, 1) == 100
-    assert most_to_poll(500, 1) == 500
-    assert most_to_poll(0, 0) == 0
+    """But then from their own partitions alone: what others have to read would fill it further."""
+    assert next_reading(0, [], draining=False) == Reading(0)
+    assert next_reading(7, [], draining=False) == Reading(7)
+    assert next_reading(0, [2], draining=False) == Reading(100, frozenset({2}))
+    assert next_reading(500, [2], draining=False) == Reading(500)
+    assert next_reading(7, [2], draining=False) == Reading(100)
+
+
+def test_a_drain_reads_only_what_was_read_before():
+    assert next_reading(500, [], draining=True) == Reading(0)
+    assert next_reading(500, [1], draining=True) == Reading(100, frozenset({1}))

@@ -127,3 +127,22 @@ def test_a_log_that_runs_backwards_is_refused():
 
     with pytest.raises(ValueError, match="offset 3 came after 5"):
         tracker.admit(3)
+
+
+def test_what_was_handed_out_without_a_record_is_committed_past_once_nothing_is_open():
+    """Offsets 2 to 5 are markers behind the open record 1."""
+    tracker = Tracker(0)
+    tracker.admit(0)
+    tracker.admit(1)
+    tracker.finish(0)
+
+    tracker.reach(6)
+    assert tracker.committable() == 1
+
+    tracker.finish(1)
+    assert tracker.committable() == 6
+    assert tracker.finished == frozenset()
+
+    tracker.reach(3)
+    assert tracker.committable() == 6, "never back"
+    assert tracker.admit(6)

@@ -1,7 +1,7 @@
 """A small simulated Kafka for the lane engine: one input topic, transactions with fencing, one group, faults by dice.
 
-What it keeps of the real one (facts measured on Apache Kafka): markers take offsets; a transaction is whole or nothing;
-a lost answer leaves its end unknown until a successor of the same id fences it; a committed position that is read before
+What it keeps of the real one, as measured on Apache Kafka: markers take offsets; a transaction is whole or nothing; a
+lost answer leaves its end unknown until a successor of the same id fences it; a committed position that is read before
 that may be stale; a member that was thrown out learns it late; commit metadata has 4,096 characters.
 """
 
@@ -196,7 +196,7 @@ class SimGroup:
         self.log = log
         self.generation = 0
         self.members: dict[str, SimMember] = {}
-        self._rebalancing = asyncio.Lock()
+        self.steady = asyncio.Lock()
 
     def member(self, name: str) -> "SimMember":
         """A member of that (static) name; a former one of the same name is out."""
@@ -205,7 +205,7 @@ class SimGroup:
 
     async def rebalance(self, plan: dict[str, list[int]], frozen: Collection[str] = ()) -> None:
         """Everybody lets go of everything, then has what the plan says. Who is frozen is not asked and has nothing."""
-        async with self._rebalancing:
+        async with self.steady:
             awake = [member for name, member in self.members.items() if name not in frozen and member.joined]
             for member in awake:
                 member.changing = True
