@@ -125,3 +125,6 @@ async def _discard(producer: AIOKafkaProducer) -> None:
         await asyncio.wait_for(producer.stop(), 2.0)
     with contextlib.suppress(Exception):
         await asyncio.wait_for(producer.client.close(), 1.0)
+    sender = producer._sender.sender_task if producer._sender is not None else None
+    if sender is not None and sender.done() and not sender.cancelled():
+        sender.exception()  # looked at, so that asyncio does not complain of it: the lane has told what it means
