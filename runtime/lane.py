@@ -40,6 +40,7 @@ class Lane:
         """Set: the lane is rebuilt, or stops, as soon as it looks."""
         self.crowd = crowd
         self._horizon = horizon
+        self._noticed = base
 
     def settle(self, work: Work) -> None:
         """The work's outcome is known: it waits for the next transaction."""
@@ -83,9 +84,9 @@ class Lane:
 
     def reach(self, offset: int) -> None:
         """Records up to `offset` were handed out. Wakes the lane if only markers lie behind what is committed."""
-        before = self.tracker.received
         self.tracker.reach(offset)
-        if self.behind and self.tracker.received > before:
+        if self.behind and self._noticed != self.tracker.committable():
+            self._noticed = self.tracker.committable()
             self.settled.set()
 
     @property

@@ -73,6 +73,7 @@ class LaneTransaction:
             for index, record in enumerate(records):
                 try:
                     sent.append(await self._send(record))
+                    sent[-1].add_done_callback(_looked_at)
                 except MessageSizeTooLargeError:
                     raise RecordTooLarge(index, len(record.value or b"")) from None
             source = TopicPartition(settings.named(lane.topic), lane.partition)
@@ -90,10 +91,6 @@ class LaneTransaction:
                 ):
                     raise RecordTooLarge(index, len(records[index].value or b"")) from None
             raise
-        finally:
-            for future in sent:
-                if future.done() and not future.cancelled():
-                    future.exception()  # looked at, so that asyncio does not complain of it
 
     async def _send(self, record: Outgoing) -> "asyncio.Future[Any]":
         value = b"" if record.key is None and record.value is None else record.value
@@ -119,6 +116,12 @@ def _because_of(error: BaseException | None, kind: type[BaseException]) -> bool:
     return error is not None
 
 
+def _looked_at(future: "asyncio.Future[Any]") -> None:
+    """asyncio complains of an error that nobody looks at; the transaction's end tells what there is to tell."""
+    if not future.cancelled():
+        future.exception()
+
+
 async def _discard(producer: AIOKafkaProducer) -> None:
     # A producer in a fatal state waits for ever for batches that nobody will send any more.
     with contextlib.suppress(Exception):
@@ -126,5 +129,7 @@ async def _discard(producer: AIOKafkaProducer) -> None:
     with contextlib.suppress(Exception):
         await asyncio.wait_for(producer.client.close(), 1.0)
     sender = producer._sender.sender_task if producer._sender is not None else None
-    if sender is not None and sender.done() and not sender.cancelled():
-        sender.exception()  # looked at, so that asyncio does not complain of it: the lane has told what it means
+    ending = getattr(producer._txn_manager, "_transaction_waiter", None)
+    for future in (sender, ending):
+        if future is not None and future.done():
+            _looked_at(future)

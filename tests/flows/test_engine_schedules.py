@@ -140,11 +140,11 @@ class Schedule:
         self.log.faults = Faults()
         until = LoopClock().monotonic() + HEALED_WITHIN_S
         ends = {partition: self.log.end(partition) for partition in range(len(self.log.input))}
-        while any(offset_of(self.log, partition) < end for partition, end in ends.items()):
+        runners = [runner for process in self.processes.values() for runner in process.engine.runners.values()]
+        while any(offset_of(self.log, p) < end for p, end in ends.items()) or any(one.works for one in runners):
             assert LoopClock().monotonic() < until, f"stuck: {[p.engine.describe() for p in self.processes.values()]}"
             await asyncio.sleep(0.2)
         for process in self.processes.values():
-            assert not any(runner.works or runner.unadopted for runner in process.engine.runners.values())
             await asyncio.wait_for(process.stop(), 60)
             window = process.engine.window
             assert (window.used, window.used_bytes) == (0, 0)
