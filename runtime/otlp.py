@@ -1,7 +1,7 @@
 """Spans as OTLP protobuf, written byte by byte: the hot path's encoder.
 
-Field numbers are those of opentelemetry-proto's `trace/v1/trace.proto` and `common/v1/common.proto`, the wire form that of
-protobuf.dev/programming-guides/encoding. protobuf's own Python messages cost five times as much for each span, and
+Field numbers are those of opentelemetry-proto's `trace/v1/trace.proto` and `common/v1/common.proto`, the wire form is
+that of protobuf.dev/programming-guides/encoding. protobuf's own Python messages cost five times as much for each span, and
 most attributes of a lane's spans are the same from job to job: those are encoded once. `tests/pure/test_telemetry.py`
 reads what is written here with OpenTelemetry's own classes.
 """
@@ -75,7 +75,7 @@ def span(
     *, trace_id: str, span_id: str, parent_id: str | None, state: str, name: str, kind: int, start_ns: int, end_ns: int,
     attributes: Mapping[str, AttributeValue | None], links: Iterable[tuple[str, str]], error: str | None,
 ) -> bytes:  # fmt: skip
-    """One span as `ScopeSpans.spans`. Ids are hex, times nanoseconds since 1970; attributes that are None are left out."""
+    """One span as `ScopeSpans.spans`. Ids are hex, times nanoseconds since 1970; None attributes are left out."""
     parts = [
         field(_1, bytes.fromhex(trace_id)),
         field(_2, bytes.fromhex(span_id)),

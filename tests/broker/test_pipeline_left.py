@@ -1,0 +1,158 @@
+"""What the whole way leaves behind on a real broker: traces, audit chains, group members; and other tasks."""
+
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from stranger import TOKEN, Stranger, encoded, installation
+from system import MODEL, PARTITIONS, chat
+
+from console.spans import decode_spans
+from runtime import audit, progress
+from schemas.decision import DecisionBatch
+from schemas.topics import AUDIT, DECISIONS, JOBS, RESULTS, SPANS, TEXT, TOPICS
+
+SICK = "openai/gpt-oss-20b"
+SLOW = "Qwen/Qwen3-32B"
+STALLED = "google/gemma-4-31B-it"
+QUOTING = "zai-org/GLM-4.7"
+RESTING = "meta-llama/Llama-3.3-70B-Instruct"
+CANARY = "the-canary-sings-at-dawn-in-the-mine"
+IN_FLIGHT = 4
+
+
+@pytest.fixture(scope="module")
+def novix(broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
+    """One installation for all: breakers off, short timeouts, four calls at once."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    (folder / "token").write_text(TOKEN)
+    with installation(
+        broker.bootstrap,
+        folder,
+        NOVIX_HF_TOKEN="",
+        NOVIX_HF_TOKEN_FILE=str(folder / "token"),
+        NOVIX_BREAKER="false",
+        NOVIX_READ_TIMEOUT_S="1",
+        NOVIX_BACKOFF_FACTOR_S="0.05",
+        NOVIX_MAX_IN_FLIGHT=str(IN_FLIGHT),
+        NOVIX_LOG_LEVEL="debug",
+    ) as stranger:
+        yield stranger
+
+
+@pytest.fixture
+def tenant() -> str:
+    """A tenant that no other test has."""
+    return f"team-{uuid.uuid4().hex[:8]}"
+
+
+def behave(novix: Stranger, model: str, **how: object) -> None:
+    novix.system.stub("/admin/behave", {"model": model, **how})
+
+
+def soon(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+# What is left behind
+
+
+def test_one_trace_id_runs_through_decision_result_and_spans(novix: Stranger, tenant: str):
+    given = uuid.uuid4().hex
+    parent = f"00-{given}-00f067aa0ba902b7-01"
+    job, plain = chat("traced", tenant), chat("untraced", tenant)
+    novix.write([(tenant.encode(), encoded(job), [("traceparent", parent.encode())])])
+    novix.publish(plain)
+    traced, untraced = novix.result("traced", tenant), novix.result("untraced", tenant)
+    novix.quiet()
+
+    decisions = {
+        decision.job_id: decision
+        for found in novix.read(DECISIONS.name)
+        for decision in DecisionBatch.model_validate_json(found.value or b"").decisions
+        if decision.tenant == tenant
+    }
+    spans = defaultdict(list)
+    for found in novix.read(SPANS.name):
+        for span in decode_spans(found.value or b""):
+            spans[span.trace_id].append(span)
+    assert traced["trace_id"] == given
+    for result in (traced, untraced):
+        decision = decisions[result["job_id"]]
+        assert decision.trace_id == result["trace_id"]
+        assert decision.decision_id == result["decision_id"]
+        mine = spans[result["trace_id"]]
+        assert {span.name for span in mine} >= {f"process {JOBS.name}", f"process {TEXT.name}", "POST"}
+        known = {span.span_id for span in mine} | {"00f067aa0ba902b7"}
+        roots = [span for span in mine if span.parent_id not in known]
+        assert len(roots) <= (0 if result is traced else 1)
+
+
+def test_the_audit_chains_of_router_and_worker_hold(novix: Stranger, tenant: str):
+    novix.publish(*(chat(f"audited-{number}", tenant) for number in range(20)))
+    assert len(novix.results_of(tenant)) == 20
+
+    heads: dict[str, tuple[int, str]] = {}
+    deeds: Counter[str] = Counter()
+    for found in novix.read(AUDIT.name):
+        batch = found.json
+        sequence, head = heads.get(batch["lane"], (0, progress.GENESIS))
+        assert (batch["sequence"], batch["previous"]) == (sequence + 1, head)
+        assert audit.verify(found.value or b"")
+        heads[batch["lane"]] = batch["sequence"], batch["hash"]
+        deeds.update(entry["action"] for entry in batch["entries"] if entry.get("tenant") == tenant)
+    assert deeds == {"job.assigned": 20, "job.succeeded": 20}
+    assert {lane.rpartition(".")[0] for lane in heads} == {
+        f"novix-router.{JOBS.name}",
+        f"novix-worker-text.{TEXT.name}",
+    }
+
+
+def test_the_lane_groups_have_no_member_but_ours(novix: Stranger, tenant: str):
+    novix.run(chat("anyone", tenant))
+
+    for group in ("novix-router", "novix-worker-text"):
+        [(client_id, held)] = novix.members(group).items()
+        assert client_id.startswith(f"{novix.named(group)}-")
+        assert held == set(range(PARTITIONS))
+
+
+def test_everything_that_exists_bears_the_prefix(novix: Stranger):
+    assert novix.topics() == {topic.name for topic in TOPICS}
+
+
+# Other tasks and several tenants at once
+
+
+def test_text_generation_takes_the_other_door(novix: Stranger, tenant: str):
+    job = {
+        "id": "story", "tenant": tenant, "task": "text-generation", "model": "openai-community/gpt2",
+        "input": {"inputs": "Once upon a time", "parameters": {"max_new_tokens": 12}},
+    }  # fmt: skip
+    result = novix.run(job)
+
+    assert result["status"] == "succeeded", result
+    assert (
+        result["output"]["generated_text"].startswith("stub")
+        if isinstance(result["output"], dict)
+        else result["output"]
+    )
+
+
+def test_producers_of_many_tenants_at_once_get_a_result_for_each_job(novix: Stranger, tenant: str):
+    tenants = [f"{tenant}-{number}" for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda one: novix.publish(*(chat(f"many-{n}", one) for n in range(50))), tenants))
+    novix.quiet()
+    keys = Counter(found.key for found in novix.read(RESULTS.name) if (found.key or b"").startswith(tenant.encode()))
+
+    assert keys == Counter({f"{one}/many-{n}".encode(): 1 for one in tenants for n in range(50)})
+
+
+def test_the_model_that_serves_is_the_one_that_was_asked_for(novix: Stranger, tenant: str):
+    result = novix.run(chat("named", tenant))
+
+    assert result["asked"]["model"] == result["served"]["model"] == MODEL
