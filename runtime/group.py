@@ -12,6 +12,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from runtime.connection import client_options
+from runtime.growth import METADATA_AGE_MS, Growth
 from runtime.ports import Position, Record
 from runtime.reader import to_record
 from runtime.runner import PositionLost
@@ -61,8 +62,10 @@ class GroupMember:
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=FETCH_BYTES,
+            metadata_max_age_ms=METADATA_AGE_MS,
         )
         self._admin = AIOKafkaAdminClient(**client_options(settings))
+        self.growth = Growth(self._consumer, self._admin, self._group, self._name)
 
     async def start(self, assigned: OnChange, revoked: OnChange) -> None:
         """Join. `assigned` is called with partitions that are paused already: records arrive before it returns."""
@@ -101,6 +104,7 @@ class GroupMember:
         be missing that were counted as handed out, so this object must not be used any more.
         """
         self._refuse_a_twin()
+        await self.growth.look()
         sources = [TopicPartition(self._name, partition) for partition in only or ()]
         try:
             found = await self._consumer.getmany(*sources, timeout_ms=wait_ms, max_records=most)
@@ -167,6 +171,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         for source in assigned:
             self._member.pause(source.partition)
         self._joined = True
+        self._member.growth.assigned()
         await self._assigned(sorted(source.partition for source in assigned))
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:

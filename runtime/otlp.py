@@ -1,9 +1,9 @@
 """Spans as OTLP protobuf, written byte by byte: the hot path's encoder.
 
 Field numbers are those of opentelemetry-proto's `trace/v1/trace.proto` and `common/v1/common.proto`, the wire form is
-that of protobuf.dev/programming-guides/encoding. protobuf's own Python messages cost five times as much for each span, and
-most attributes of a lane's spans are the same from job to job: those are encoded once. `tests/pure/test_telemetry.py`
-reads what is written here with OpenTelemetry's own classes.
+that of protobuf.dev/programming-guides/encoding. protobuf's own Python messages cost five times as much for each span,
+and most attributes of a lane's spans are the same from job to job: those are encoded once.
+`tests/pure/test_telemetry.py` reads what is written here with OpenTelemetry's own classes.
 """
 
 import functools

@@ -72,6 +72,7 @@ EVENTS = {
     "lane.history_unread": "ACLs keep a lane from looking whether it has worked before; taken for a first start",
     "seen.rebuilt": "the cache of seen identities was damaged and is folded anew from the decisions",
     "seen.not_rebuilt": "folding the seen identities failed; it is tried again before anything is decided",
+    "group.incomplete": "the group did not read every partition of a topic that has grown; it divides its work anew",
     "process.failed": "a fault that no lane can mend ends the process",
     "job.assigned": "the router chose candidates",
     "job.forwarded": "a job arrived away from its tenant's home and was sent there",
