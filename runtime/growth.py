@@ -16,9 +16,9 @@ from aiokafka.errors import KafkaError
 
 log = structlog.get_logger("novix.group")
 
-METADATA_AGE_MS = 10_000
+METADATA_AGE_MS = 5_000
 """How old the known partition count may be. aiokafka's default, five minutes, is too long for jobs to wait."""
-LOOK_EVERY_S = 10.0
+LOOK_EVERY_S = 5.0
 
 
 class Growth:

@@ -9,7 +9,7 @@ import pytest
 import structlog
 from engine_story import after, log_of, told
 from sim_log import Faults, SimError
-from sim_world import SimApp, SimHandler, World, offset_of, publish
+from sim_world import Process, SimApp, SimHandler, World, offset_of, publish
 
 from runtime.cadence import Cadence
 from runtime.outcome import Outcome
@@ -314,3 +314,41 @@ async def test_another_record_at_an_offset_that_is_in_flight_is_not_answered_wit
 
     assert log.results == Counter([b"other", b"another"])
     await world.process.stop()
+
+
+@told
+async def test_records_that_were_read_before_their_lane_was_rebuilt_are_read_again_by_the_new_one():
+    """Sixteen were polled at once and are handled one after the other; after the second the lane is rebuilt."""
+    log = log_of(16)
+    app = SimApp(after(0.5), inline=True)
+    world = World(log, app)
+    await world.join()
+    await asyncio.sleep(0.8)
+    log.epochs["sim.inference.jobs.v1.0"] += 1  # fenced: its next commit fails
+
+    await world.all_committed()
+
+    assert world.engine.runners[0].rebuilds == 1
+    assert log.results == Counter(b"0-%d" % n for n in range(16))
+    await world.process.stop()
+
+
+@told
+async def test_a_member_that_was_thrown_out_does_not_fence_its_successor():
+    """It was frozen, and learns of nothing; its next commit is refused, and its heartbeats are of an old generation."""
+    log = log_of(200)
+    app = SimApp(after(0.5))
+    world = World(log, app, window=4)
+    successor = Process(log, world.group, app, "two")
+    await world.join()
+    await asyncio.sleep(1)
+    opened = log.epochs["sim.inference.jobs.v1.0"]
+    await world.group.rebalance({"two": [0]}, frozen={"one"})
+
+    await asyncio.sleep(30)
+
+    assert world.engine.runners[0].rebuilds == 1
+    assert log.epochs["sim.inference.jobs.v1.0"] == opened + 1, "the successor's own opening"
+    await world.all_committed()
+    await asyncio.gather(world.process.stop(), successor.stop())
+    assert sum(log.results.values()) == len(log.results) == 200

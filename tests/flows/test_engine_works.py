@@ -201,6 +201,26 @@ async def test_commit_metadata_never_outgrows_what_the_broker_takes():
 
 
 @told
+async def test_a_broker_that_takes_less_metadata_than_kafkas_default_is_asked_for_less():
+    log = log_of(4_000)
+    log.metadata_limit = 300
+    dice = random.Random(5)
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        await asyncio.sleep(60 if dice.random() < 0.3 else 0.1)
+        return publish(delivery.record)
+
+    app = SimApp(do)
+    world = World(log, app, window=3_000)
+    await world.join()
+    await world.all_committed(2_000)
+
+    assert world.engine.runners[0].rebuilds > 0
+    assert (sum(log.results.values()), len(log.results), set(app.calls.values())) == (4_000, 4_000, {1})
+    await world.process.stop()
+
+
+@told
 async def test_a_broker_that_is_away_for_half_a_minute_costs_no_call():
     log = log_of(30, 30)
     app = SimApp(after(1))

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from runtime.ports import LaneId, Outgoing, Position, Record, RecordTooLarge
+from runtime.progress import METADATA_LIMIT, MetadataTooLarge
 from runtime.runner import PositionLost
 from schemas.topics import AUDIT
 
@@ -56,6 +57,8 @@ class SimLog:
         self.commits = 0
         self.epochs: Counter[str] = Counter()
         self.down = False
+        self.metadata_limit = METADATA_LIMIT
+        """Characters; Kafka's default."""
         self.wrong: list[str] = []
         self.news: set[asyncio.Event] = set()
         self._before: dict[int, tuple[float, Position | None]] = {}
@@ -170,9 +173,10 @@ class SimTransaction:
                 raise TypeError("a header that is no bytes")
             if len(record.value or b"") > RECORD_LIMIT and record.topic == "out":
                 raise RecordTooLarge(index, len(record.value or b""))
-        if len(position.metadata) > 4_096:
-            log.wrong.append(f"{self._lane}: metadata of {len(position.metadata)} characters")
-            raise SimError("metadata too large")
+        if len(position.metadata) > log.metadata_limit:
+            if log.metadata_limit == METADATA_LIMIT:
+                log.wrong.append(f"{self._lane}: metadata of {len(position.metadata)} characters")
+            raise MetadataTooLarge
         fate = log.dice.random()
         if fate < faults.refused:
             raise SimError("refused")

@@ -67,6 +67,12 @@ class Stranger:
         """The partition that the default partitioner of Java's client and of aiokafka gives a tenant."""
         return partition_of(tenant.encode(), PARTITIONS)
 
+    def close(self) -> None:
+        """Let the connections go."""
+        self._producers.clear()
+        if self._reader is not None:
+            self._reader.close()
+
     # publish
 
     def publish(
@@ -290,4 +296,5 @@ def installation(bootstrap: str, folder: Path, *, start: bool = True, **settings
         try:
             yield stranger
         finally:
+            stranger.close()
             stranger.system.stop()
