@@ -115,10 +115,12 @@ class Engine:
         """A client that does not ask for records for long is thrown out: ask with every partition paused."""
         for partition in self._member.held():
             self._member.pause(partition)
-        await self._take_in(await self._member.poll(wait_ms, 1))  # one may have been resumed meanwhile
-        for partition, runner in self.runners.items():
-            if runner.lane is not None and not runner.lane.paused and not runner.stopped:
-                self._member.resume(partition)
+        try:
+            await self._take_in(await self._member.poll(wait_ms, 1))  # one may have been resumed meanwhile
+        finally:
+            for partition, runner in self.runners.items():
+                if runner.lane is not None and not runner.lane.paused and not runner.stopped:
+                    self._member.resume(partition)
 
     async def _take_in(self, records: list[Record]) -> None:
         """Admit what a poll brought. Nothing waits between the poll and here: the lanes of now are the records' own."""

@@ -2,60 +2,15 @@
 
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 
-import pytest
-from stranger import TOKEN, Stranger, encoded, installation
+from stranger import Stranger, encoded
 from system import MODEL, PARTITIONS, chat
 
 from console.spans import decode_spans
 from runtime import audit, progress
 from schemas.decision import DecisionBatch
 from schemas.topics import AUDIT, DECISIONS, JOBS, RESULTS, SPANS, TEXT, TOPICS
-
-SICK = "openai/gpt-oss-20b"
-SLOW = "Qwen/Qwen3-32B"
-STALLED = "google/gemma-4-31B-it"
-QUOTING = "zai-org/GLM-4.7"
-RESTING = "meta-llama/Llama-3.3-70B-Instruct"
-CANARY = "the-canary-sings-at-dawn-in-the-mine"
-IN_FLIGHT = 4
-
-
-@pytest.fixture(scope="module")
-def novix(broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
-    """One installation for all: breakers off, short timeouts, four calls at once."""
-    folder = tmp_path_factory.mktemp("pipeline")
-    (folder / "token").write_text(TOKEN)
-    with installation(
-        broker.bootstrap,
-        folder,
-        NOVIX_HF_TOKEN="",
-        NOVIX_HF_TOKEN_FILE=str(folder / "token"),
-        NOVIX_BREAKER="false",
-        NOVIX_READ_TIMEOUT_S="1",
-        NOVIX_BACKOFF_FACTOR_S="0.05",
-        NOVIX_MAX_IN_FLIGHT=str(IN_FLIGHT),
-        NOVIX_LOG_LEVEL="debug",
-    ) as stranger:
-        yield stranger
-
-
-@pytest.fixture
-def tenant() -> str:
-    """A tenant that no other test has."""
-    return f"team-{uuid.uuid4().hex[:8]}"
-
-
-def behave(novix: Stranger, model: str, **how: object) -> None:
-    novix.system.stub("/admin/behave", {"model": model, **how})
-
-
-def soon(seconds: float) -> str:
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
-
 
 # What is left behind
 

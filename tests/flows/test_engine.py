@@ -14,6 +14,7 @@ from sim_world import Process, SimApp, SimHandler, World, offset_of, publish
 from runtime.cadence import Cadence
 from runtime.outcome import Outcome
 from runtime.ports import Delivery, LaneId
+from runtime.runner import PositionLost
 
 
 @pytest.fixture(autouse=True)
@@ -211,6 +212,26 @@ async def test_a_full_process_that_shows_life_loses_no_record():
     await world.all_committed(400)
 
     assert log.results == Counter([b"0-0", b"late"])
+    await world.process.stop()
+
+
+@told
+async def test_a_full_process_that_hears_of_a_lost_position_while_it_shows_life_reads_the_others_on():
+    log = log_of(0, 3)
+    world = World(log, SimApp(after(40)), window=1)
+    await world.join()
+    await asyncio.sleep(1)
+    poll, lost = world.process.member.poll, [PositionLost(0, 5)]
+
+    async def poll_and_lose(wait_ms: int, most: int, only: Any = None) -> list[Any]:
+        if wait_ms == 0 and lost:
+            raise lost.pop()
+        return await poll(wait_ms, most, only)
+
+    world.process.member.poll = poll_and_lose  # type: ignore[method-assign]
+    await world.until(lambda: sum(log.results.values()) == 3, 400)
+
+    assert world.engine.runners[0].stopped
     await world.process.stop()
 
 
