@@ -120,11 +120,10 @@ class Client:
         try:
             sources = await self._assign(consumer)
             ends = {source: int(end) for source, end in (await consumer.end_offsets(sources)).items()}
+            # By number: a reset to the beginning would race with aiokafka's own reset to the end after `assign`.
+            starts = await consumer.beginning_offsets(sources) if from_beginning else ends
             for source in sources:
-                if from_beginning:
-                    await consumer.seek_to_beginning(source)
-                else:
-                    consumer.seek(source, ends[source])
+                consumer.seek(source, starts[source])
             while True:
                 if not follow and await _all_read(consumer, ends):
                     return
