@@ -12,7 +12,6 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocol
-from aiokafka.errors import KafkaError
 
 log = structlog.get_logger("novix.group")
 
@@ -48,8 +47,10 @@ class Growth:
             return
         try:
             held = _held(await self._admin.describe_consumer_groups([self._group]), self._topic)
-        except KafkaError:
-            return  # no coordinator now, or no right to ask it: looked at again
+        except Exception as error:
+            # No coordinator, no right to ask it, a member of another kind: no reason to stop the lanes. Looked at again.
+            log.debug("group.not_described", group=self._group, error=type(error).__name__)
+            return
         if held is None:
             return
         if held >= known:
