@@ -48,7 +48,7 @@ class Growth:
         try:
             held = _held(await self._admin.describe_consumer_groups([self._group]), self._topic)
         except Exception as error:
-            # No coordinator, no right to ask it, a member of another kind: no reason to stop the lanes. Looked at again.
+            # No coordinator, no right to ask it, a member of another kind: no reason to stop the lanes. Looked again.
             log.debug("group.not_described", group=self._group, error=type(error).__name__)
             return
         if held is None:
