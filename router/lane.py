@@ -17,7 +17,7 @@ from router.seen import AlreadyDecided, Duplicate, Fresh, NotFolded, Seen, Stand
 from router.view import View, view_of
 from runtime import telemetry
 from runtime.outcome import Abandoned, CannotOpen, Done, GiveUp, Outcome, Publish, RetryAt
-from runtime.ports import Clock, Delivery, LaneId, LogReader, Outgoing, Record
+from runtime.ports import Clock, Delivery, LaneId, LogReader, Outgoing, Record, Resumed
 from runtime.settings import Settings
 from schemas import headers
 from schemas.audit import AuditEntry
@@ -61,7 +61,19 @@ class RouterApplication:
         """Jobs are decided one after the other: the second of two equal ids must see the first."""
         return True
 
-    async def open_lane(self, lane: LaneId, log: LogReader) -> "RouterLane":
+    @property
+    def custody(self) -> str:
+        """A router calls nobody."""
+        return ""
+
+    def describe(self) -> dict[str, Any]:
+        """Nothing beside the lanes."""
+        return {}
+
+    def order_of(self, record: Record) -> None:
+        """A lane of a router handles everything in order."""
+
+    async def open_lane(self, lane: LaneId, log: LogReader, resumed: Resumed) -> "RouterLane":
         """Bring the seen identities up to date. Raises `PartitionMismatch`, or what `Seen.open` raises."""
         jobs, decisions = await log.partitions(JOBS.name), await log.partitions(DECISIONS.name)
         if jobs != decisions:
@@ -129,6 +141,9 @@ class RouterLane:
             FailureKind.INTERNAL, message, (answers.refused("failed"),), (answers.audit(),), (answers.span(),), (fact,),
             error_type=name,
         )  # fmt: skip
+
+    def postpone(self, delivery: Delivery, retry: RetryAt) -> None:
+        """A decision waits in memory: those behind it must see it."""
 
     def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
         """The transaction's decisions as batches (`DecisionBatch`), at the lane's own partition."""

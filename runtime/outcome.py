@@ -1,11 +1,11 @@
 """What a handler answers: it is a function from a record to one of these; `runtime/settle.py` alone acts on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from runtime.ports import Delivery, LaneId, LogReader, Outgoing
+from runtime.ports import Delivery, LaneId, LogReader, Outgoing, Record, Resumed
 from runtime.telemetry import SpanDraft
 from schemas.audit import AuditEntry
 from schemas.failure import FailureKind
@@ -44,11 +44,16 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """Come back with this record at `when`. It stays open in memory and holds no call's slot while it waits."""
+    """Come back with this record at `when`. It holds no call's slot while it waits.
+
+    A short wait passes in memory; for a longer one, and in a drain, `LaneHandler.postpone` may write it elsewhere.
+    """
 
     when: datetime
     kind: FailureKind
     memo: object = None
+    in_memory: bool = True
+    """False: leave through `postpone` however short the wait is."""
 
 
 class CannotOpen(Exception):
@@ -75,6 +80,13 @@ class LaneHandler(Protocol):
 
     def fault(self, delivery: Delivery, error: Exception) -> Done:
         """The outcome for a `handle` that raised: a typed failure where somebody can be told, else a dead letter."""
+        ...
+
+    def postpone(self, delivery: Delivery, retry: RetryAt) -> Publish | None:
+        """The record as it goes to wait elsewhere until `retry.when`, with what `retry.memo` remembers.
+
+        None: it cannot, and waits in memory however long that is (a record whose order counts).
+        """
         ...
 
     def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
@@ -110,6 +122,22 @@ class Application(Protocol):
         settled survives a rebuild (a worker)."""
         ...
 
-    async def open_lane(self, lane: LaneId, log: LogReader) -> LaneHandler:
+    @property
+    def custody(self) -> str:
+        """The journal in which this process notes each call before it makes it (12 hex digits); empty: it keeps none.
+
+        Travels in the commit metadata while the lane is open: a successor knows where to look."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What /healthz shows beside the lanes."""
+        ...
+
+    def order_of(self, record: Record) -> Hashable | None:
+        """What the record must keep its place among: of those with an equal answer one at a time is worked on, in the
+        order of their offsets. None: it has no order."""
+        ...
+
+    async def open_lane(self, lane: LaneId, log: LogReader, resumed: Resumed) -> LaneHandler:
         """Make ready for one lane. Called after its producer has fenced every predecessor."""
         ...

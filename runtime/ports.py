@@ -53,6 +53,19 @@ class Position:
     metadata: str
 
 
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Where a lane begins to read, and what its predecessor left behind."""
+
+    offset: int
+    """The committed offset: the next to read."""
+    finished: frozenset[int] = frozenset()
+    """Offsets above it that are finished already."""
+    custody: str = ""
+    """Who kept the journal of the calls that the predecessor began above `offset` (`runtime/intents.py`): empty if
+    nothing had been begun, or nobody kept one."""
+
+
 class Clock(Protocol):
     """Time as an argument. `now` may step; `monotonic` (seconds) never goes back."""
 
@@ -115,6 +128,21 @@ class Lease:
     waiting: bool = False
     """The handler's: it waits for a slot, a breaker or its next attempt, and nothing is lost if it is cancelled. A
     process that drains cancels who waits and lets the others end."""
+    draining: bool = False
+    """The engine's, before it cancels who waits: a handler with something to remember catches the cancellation and
+    answers `RetryAt`, which `postpone` then writes down."""
+    interrupted: bool = False
+    """Somebody wants the handler to look again at once: a rest ends early, a handler that runs is cancelled and may
+    catch that (`asyncio.Task.uncancel`) and answer."""
+    poke: Callable[[], None] | None = None
+    """The engine's: ends the rest, or cancels the handler's task."""
+
+    def interrupt(self) -> None:
+        """Make the handler look again now: its job was cancelled. Harmless for a delivery that is done."""
+        if not self.interrupted:
+            self.interrupted = True
+            if self.poke is not None:
+                self.poke()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from runtime.blame import Blame
 from runtime.cadence import Cadence
 from runtime.lane import Lane, shrink
 from runtime.outcome import Application, CannotOpen
-from runtime.ports import Clock, LaneId, LogReader, Position, Record, RecordTooLarge, Transaction
+from runtime.ports import Clock, LaneId, LogReader, Position, Record, RecordTooLarge, Resumed, Transaction
 from runtime.standing import LaneStopped, standing
 from runtime.work import Work
 
@@ -178,7 +178,8 @@ class LaneRunner:
             known = progress.decode(position.offset, position.metadata)
         except progress.UnknownProgress as error:
             raise LaneStopped(str(error)) from None
-        handler = await self._app.open_lane(self.id, self._reader)
+        resumed = Resumed(position.offset, known.finished)
+        handler = await self._app.open_lane(self.id, self._reader, resumed)
         if self._closing.is_set():
             await self._quietly(handler.close())
             return

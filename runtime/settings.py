@@ -91,6 +91,7 @@ class Settings(BaseModel):
     cheap_below: float = _var(0.4, "Complexity below which the small model is taken.", ge=0, le=1)
     default_max_cost_nanousd: int = _var(10_000_000, "Price ceiling of a job that names none.", ge=0, le=10**15)
     dedup_max: int = _var(1_000_000, "Job identities that a router lane remembers.", ge=1_000)
+    dedup_hours: float = _var(24.0, "How long a router lane remembers a job's identity, at most.", gt=0, le=168)
 
     max_in_flight: int = _var(64, "Concurrent provider calls of one worker process.", ge=1, le=10_000)
     max_retries: int = _var(5, "Attempts after the first one.", "HF_MAX_RETRIES", ge=0, le=100)
@@ -98,6 +99,16 @@ class Settings(BaseModel):
     backoff_max_s: float = _var(
         60.0, "Longest single backoff, and longest Retry-After that is waited for.", gt=0, le=3600
     )
+    retry_in_memory_s: float = _var(
+        5.0, "Longest wait that passes in memory; longer ones in retry topics.", ge=0, le=60
+    )
+    retry_budget: float = _var(0.1, "Retries that are made for each success; 1000: no bound.", ge=0, le=1000)
+    retry_budget_least: int = _var(10, "Retries in ten seconds that are made whatever succeeds.", ge=0, le=100_000)
+    max_in_flight_bytes: int = _var(67_108_864, "Bytes of the records that a process works on.", ge=1_048_576)
+    bulkhead_share: float = _var(
+        0.8, "Of a process's calls, those that one model of one provider may have.", gt=0, le=1
+    )
+    learn_limits: bool = _var(True, "Calls in flight follow a provider's latency and its 429s.")
     connect_timeout_s: float = _var(3.05, "To connect to a provider.", gt=0, le=600)
     read_timeout_s: float = _var(30.0, "Between two reads of a provider's answer.", gt=0, le=3600)
     max_response_bytes: int = _var(33_554_432, "Largest answer of a provider that is read.", ge=1024)
@@ -105,11 +116,20 @@ class Settings(BaseModel):
     breaker_fail_max: int = _var(3, "Consecutive counted failures that open a breaker.", ge=1)
     breaker_reset_s: float = _var(300.0, "Until an open breaker lets one trial call through.", gt=0, le=604_800)
 
+    breaker_window: int = _var(50, "Calls over which a breaker counts shares; 0: consecutive failures alone.", ge=0)
+    breaker_failure_share: float = _var(0.5, "Share of failed calls in the window that opens it.", gt=0, le=1)
+    breaker_slow_s: float = _var(0.0, "A call that takes longer is slow; 0: none is.", ge=0, le=3600)
+    breaker_slow_share: float = _var(0.9, "Share of slow calls in the window that opens it.", gt=0, le=1)
+
     session_timeout_ms: int = _var(45_000, "Until Kafka gives a silent member's partitions away.", ge=1_000)
     heartbeat_interval_ms: int = _var(3_000, "Between two heartbeats.", ge=100)
     commit_max_ms: int = _var(200, "Longest wait of a settled job for its transaction.", ge=5, le=5_000)
     commit_max_records: int = _var(500, "Settled jobs that make a lane commit at once.", ge=1, le=10_000)
     drain_s: float = _var(70.0, "For calls in flight when the process is told to stop.", ge=0, le=3600)
+    stuck_after_s: float = _var(
+        120.0, "Without progress, with work to do, until a lane is called stuck.", ge=1, le=86_400
+    )
+    loop_lag_ms: int = _var(1_000, "Pause of a process's event loop that is told as an alarm.", ge=10, le=600_000)
     partitions: int = _var(6, "Partitions of topics that are created.", ge=1, le=10_000)
     replication: int = _var(1, "Replicas of topics that are created.", ge=1, le=15)
     health_port: int = _var(0, "Port of /healthz; 0: any free one.", ge=0, le=65_535)
@@ -198,7 +218,7 @@ def resolve(environment: Mapping[str, str], dotenv: Mapping[str, str | None], st
                 values[field], sources[field], used[field] = table[name], source, name
                 break
     complaints = [text for field, name in used.items() if (text := dead_value(name, str(values[field])))]
-    known = {variable(field) for field in Settings.model_fields} | {"NOVIX_TEST_BROKER"}
+    known = {variable(field) for field in Settings.model_fields} | {"NOVIX_TEST_BROKER", "NOVIX_FAILPOINT"}
     unknown = tuple(name for name in sorted({*environment, *dotenv}) if name.startswith("NOVIX_") and name not in known)
     if complaints:
         raise BadSettings("\n".join(complaints))

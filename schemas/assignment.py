@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from schemas.base import Contract, Nanousd, UtcInstant
-from schemas.result import Received
+from schemas.result import Attempt, CostSource, Received
 
 
 class Price(Contract):
@@ -66,6 +66,36 @@ class Assignment(Contract):
     decision_id: str
 
 
+class CarriedWait(Contract):
+    """A time in which nothing was called."""
+
+    name: str
+    start: UtcInstant
+    end: UtcInstant
+
+
+class Carried(Contract):
+    """What a job has been through at a worker before it went to a retry topic: its next worker goes on from there."""
+
+    arrived_at: UtcInstant
+    """At a worker, the first time."""
+    since: UtcInstant
+    """When it left for the retry topic."""
+    wait: str
+    """What it waits for: `slot`, `breaker`, `retry`."""
+    bounces: int = 0
+    """How often it left without an attempt."""
+    calls: int = 0
+    candidate: int = 0
+    unfit: list[int] = Field(default_factory=list)
+    pinned: bool = False
+    attempts: list[Attempt] = Field(default_factory=list)
+    cost_sources: list[CostSource] = Field(default_factory=list)
+    """One an attempt."""
+    waits: list[CarriedWait] = Field(default_factory=list)
+    upstream_status: int | None = None
+
+
 class AssignedJob(Contract):
     """A job with its assignment.
 
@@ -80,3 +110,5 @@ class AssignedJob(Contract):
     received: Received
     routed_at: UtcInstant
     """When the router's lane settled the decision."""
+    carried: Carried | None = None
+    """Set once the job has waited in a retry topic."""

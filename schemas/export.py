@@ -14,6 +14,8 @@ from schemas import tasks
 from schemas.assignment import AssignedJob
 from schemas.audit import AuditBatch
 from schemas.base import SCHEMA_VERSION, UtcInstant
+from schemas.breakers import BreakerState
+from schemas.control import ControlEvent
 from schemas.decision import DecisionBatch
 from schemas.job import BlobRef, InferenceJob
 from schemas.result import JobResult
@@ -21,7 +23,9 @@ from schemas.result import JobResult
 DIALECT = GenerateJsonSchema.schema_dialect
 BASE = "https://novix.dev/schemas"
 
-MESSAGES: tuple[type[BaseModel], ...] = (InferenceJob, BlobRef, AssignedJob, JobResult, DecisionBatch, AuditBatch)
+MESSAGES: tuple[type[BaseModel], ...] = (
+    InferenceJob, BlobRef, AssignedJob, JobResult, DecisionBatch, AuditBatch, ControlEvent, BreakerState,
+)  # fmt: skip
 """What is exported: the message of each topic that has one, and the reference that may stand in a job's input."""
 
 BRIEF_TYPES: dict[str, str | None] = {

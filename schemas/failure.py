@@ -41,6 +41,8 @@ class FailureKind(StrEnum):
     INVALID_OUTPUT = "invalid_output"
     RESPONSE_TOO_LARGE = "response_too_large"
     OUTPUT_TOO_LARGE = "output_too_large"
+    INTERRUPTED = "interrupted"
+    CRASHED = "crashed"
     INTERNAL = "internal"
 
 
@@ -105,6 +107,12 @@ FAILURES: dict[FailureKind, Failure] = {
     _K.RESPONSE_TOO_LARGE: Failure(False, False, True, False, "The provider's answer is larger than the limit."),
     _K.OUTPUT_TOO_LARGE: Failure(
         False, False, True, False, "The output does not fit into one record of the results topic."
+    ),
+    _K.INTERRUPTED: Failure(
+        True, False, True, True, "The process ended while the call was out; the provider may have done the work."
+    ),
+    _K.CRASHED: Failure(
+        False, False, True, True, "The process died three times while it worked on this job; it is not tried again."
     ),
     _K.INTERNAL: Failure(
         False, False, True, True, "A fault of Novix itself; the dead letter keeps the job for replay."

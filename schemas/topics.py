@@ -6,6 +6,8 @@ from pydantic import BaseModel
 
 from schemas.assignment import AssignedJob
 from schemas.audit import AuditBatch
+from schemas.breakers import BreakerState
+from schemas.control import ControlEvent
 from schemas.decision import DecisionBatch
 from schemas.job import InferenceJob
 from schemas.result import JobResult
@@ -32,12 +34,14 @@ class Topic:
     number."""
     limit_bytes: int = RECORD_LIMIT_BYTES
     """Largest record batch."""
+    compacted: bool = False
+    """State as a fold of events: the newest record of each key is kept for ever, `retention_ms` holds for nothing."""
 
     @property
     def config(self) -> dict[str, str]:
         """Topic settings for the broker."""
         return {
-            "cleanup.policy": "delete",
+            "cleanup.policy": "compact" if self.compacted else "delete",
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(self.limit_bytes),
         }
@@ -71,12 +75,36 @@ DECISIONS = Topic(
 AUDIT = Topic("inference.audit.v1", "lane", AuditBatch, "who did what and why, hash-chained per lane", 30 * DAY_MS)
 SPANS = Topic("inference.spans.v1", "lane", None, "one OTLP trace request (protobuf) per transaction", 3 * DAY_MS)
 
-TOPICS: tuple[Topic, ...] = (JOBS, TEXT, RESULTS, DLQ, DECISIONS, AUDIT, SPANS)
+CONTROL = Topic(
+    "inference.control.v1", "tenant/id", ControlEvent, "what an operator wants of a job: cancel", 7 * DAY_MS
+)
+BREAKERS = Topic(
+    "novix.breakers.v1",
+    "provider/model",
+    BreakerState,
+    "what one process knows of a provider's health, for all the others",
+    DAY_MS,
+    compacted=True,
+)
+
+
+def _tier(name: str) -> Topic:
+    carries = f"a job that waits up to {name}; the time, the cause and where it goes back to stand in headers"
+    return Topic(f"inference.retry.{name}.v1", "as routed", AssignedJob, carries, 7 * DAY_MS)
+
+
+RETRY_TIERS: tuple[tuple[int, Topic], ...] = ((5_000, _tier("5s")), (60_000, _tier("60s")), (600_000, _tier("600s")))
+"""The longest wait of each retry topic in milliseconds, shortest first."""
+
+TOPICS: tuple[Topic, ...] = (
+    JOBS, TEXT, *(topic for _, topic in RETRY_TIERS), RESULTS, DLQ, DECISIONS, AUDIT, SPANS, CONTROL, BREAKERS,
+)  # fmt: skip
 
 MODALITY_TOPICS: dict[str, Topic] = {"text": TEXT}
 """Where a job of each modality goes once it is assigned."""
 
 ROUTER_GROUP = "novix-router"
+RETRY_GROUP = "novix-retry"
 
 
 def worker_group(modality: str) -> str:

@@ -11,7 +11,7 @@ from runtime.credentials import CredentialError, Credentials
 from runtime.http import AsyncBaseTransport
 from runtime.limits import Limits, NoSlotError, Slot
 from runtime.outcome import Abandoned, Done, GiveUp, Outcome, RetryAt
-from runtime.ports import Clock, Delivery, Dice, LaneId, LogReader, Outgoing
+from runtime.ports import Clock, Delivery, Dice, LaneId, LogReader, Outgoing, Record, Resumed
 from runtime.settings import Settings
 from schemas.assignment import Candidate
 from schemas.failure import FailureKind
@@ -42,6 +42,7 @@ class WorkerApplication:
     group = worker_group("text")
     topic = TEXT.name
     inline = False
+    custody = ""
 
     def __init__(
         self,
@@ -62,7 +63,14 @@ class WorkerApplication:
         self.dice = dice
         self.policy = RetryPolicy(settings.max_retries + 1, settings.backoff_factor_s, settings.backoff_max_s)
 
-    async def open_lane(self, lane: LaneId, log: LogReader) -> "WorkerLane":
+    def describe(self) -> dict[str, Any]:
+        """Nothing beside the lanes."""
+        return {}
+
+    def order_of(self, record: Record) -> None:
+        """None yet."""
+
+    async def open_lane(self, lane: LaneId, log: LogReader, resumed: Resumed) -> "WorkerLane":
         """Nothing to read: a worker's state is in its records."""
         return WorkerLane(self)
 
@@ -113,6 +121,9 @@ class WorkerLane:
         now = self._app.clock.now()
         ending = Ending(FailureKind.INTERNAL, f"the worker failed with {name}", error_type=name)
         return ended(job, _progress(delivery).back(now), ending, arrived_at=delivery.arrived_at, now=now)
+
+    def postpone(self, delivery: Delivery, retry: RetryAt) -> None:
+        """It waits in memory."""
 
     def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
         """A worker's outcomes share no record."""

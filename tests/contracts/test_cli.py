@@ -276,6 +276,7 @@ def test_schemas_are_exported_as_json_schema_2020_12(novix, tmp_path):
     done = novix("schema", "export", tmp_path / "out", "--json")
 
     written = {path.name: json.loads(path.read_text()) for path in (tmp_path / "out").iterdir()}
-    assert len(json.loads(done.stdout)) == len(written) >= sum(topic.value is not None for topic in TOPICS)
+    messages = {topic.value for topic in TOPICS if topic.value is not None}
+    assert len(json.loads(done.stdout)) == len(written) >= len(messages)
     assert written["inference-job.v1.json"]["required"] == ["id", "task", "input"]
     assert all(schema["$schema"].endswith("2020-12/schema") for schema in written.values())

@@ -11,7 +11,7 @@ from router.fold import UnreadableDecisions
 from router.lane import PartitionMismatch, RouterApplication
 from runtime.outcome import Abandoned, Done, Publish
 from runtime.partitions import home_partition
-from runtime.ports import Delivery, LaneId, Outgoing, Record
+from runtime.ports import Delivery, LaneId, Outgoing, Record, Resumed
 from schemas import codec
 from schemas.topics import DECISIONS, JOBS, ROUTER_GROUP, TEXT
 
@@ -192,7 +192,7 @@ async def test_two_lanes_of_one_process_do_not_share_what_they_have_seen(tmp_pat
     settings = sandbox_settings(tmp_path)
     app = RouterApplication(settings, load(settings), HandClock())
     log = MemoryLog()
-    lanes = [await app.open_lane(LaneId(ROUTER_GROUP, JOBS.name, n), log) for n in range(3)]
+    lanes = [await app.open_lane(LaneId(ROUTER_GROUP, JOBS.name, n), log, Resumed(0)) for n in range(3)]
     tenants = {home_partition(f"t{n}", 3): f"t{n}" for n in range(50)}
     for n, lane in enumerate(lanes):
         value = codec.encode(chat(tenant=tenants[n]))

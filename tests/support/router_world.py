@@ -11,7 +11,7 @@ from router.lane import RouterApplication, RouterLane
 from runtime.commit import SHARED_LIMIT_BYTES
 from runtime.outcome import Done, RetryAt
 from runtime.partitions import home_partition, partition_of
-from runtime.ports import Delivery, LaneId, Outgoing, Record
+from runtime.ports import Delivery, LaneId, Outgoing, Record, Resumed
 from runtime.settings import Settings
 from schemas.headers import Headers
 from schemas.topics import DECISIONS, JOBS, ROUTER_GROUP
@@ -111,7 +111,7 @@ class World:
     async def lane(self) -> RouterLane:
         """The handler, opened when it is not."""
         if self._lane is None:
-            self._lane = await self.app.open_lane(LaneId(ROUTER_GROUP, JOBS.name, self.partition), self.log)
+            self._lane = await self.app.open_lane(LaneId(ROUTER_GROUP, JOBS.name, self.partition), self.log, Resumed(0))
         return self._lane
 
     def job(self, job: Any, *, tenant: str = "default", partition: int | None = None, headers: Headers = ()) -> Record:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +11,8 @@ from virtual_time import LoopClock
 
 from runtime.cadence import Cadence
 from runtime.engine import Engine
-from runtime.outcome import Abandoned, Done, GiveUp, LaneHandler, Outcome, Publish
-from runtime.ports import Delivery, LaneId, LogReader, Outgoing, Record
+from runtime.outcome import Abandoned, Done, GiveUp, LaneHandler, Outcome, Publish, RetryAt
+from runtime.ports import Delivery, LaneId, LogReader, Outgoing, Record, Resumed
 from schemas.failure import FailureKind
 
 Handle = Callable[["SimHandler", Delivery], Awaitable[Outcome]]
@@ -48,6 +48,9 @@ class SimHandler:
     def fault(self, delivery: Delivery, error: Exception) -> Done:
         return GiveUp(FailureKind.INTERNAL, "broke", (Outgoing("out", None, delivery.record.value),))
 
+    def postpone(self, delivery: Delivery, retry: RetryAt) -> Publish | None:
+        return None
+
     def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
         return [Outgoing("facts", None, b",".join(facts))] if facts else []
 
@@ -63,6 +66,7 @@ class SimApp:
     """Somebody's work."""
 
     group = "sim"
+    custody = ""
     topic = TOPIC
 
     def __init__(self, do: Handle = at_once, *, inline: bool = False) -> None:
@@ -77,7 +81,13 @@ class SimApp:
     async def _nothing(self, *_: object) -> None:
         pass
 
-    async def open_lane(self, lane: LaneId, log: LogReader) -> LaneHandler:
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def order_of(self, record: Record) -> Hashable | None:
+        return None
+
+    async def open_lane(self, lane: LaneId, log: LogReader, resumed: Resumed) -> LaneHandler:
         await self.on_open(lane)
         return SimHandler(self, lane)
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +13,8 @@ from runtime.clock import SystemClock
 from runtime.engine import Engine
 from runtime.group import GroupMember
 from runtime.instance import claim
-from runtime.outcome import Done, GiveUp, Outcome, Publish
-from runtime.ports import Delivery, LaneId, LogReader, Outgoing
+from runtime.outcome import Done, GiveUp, Outcome, Publish, RetryAt
+from runtime.ports import Delivery, LaneId, LogReader, Outgoing, Record, Resumed
 from runtime.reader import KafkaReader
 from runtime.settings import Settings, load
 from runtime.transaction import LaneTransaction
@@ -49,6 +49,9 @@ class ToyHandler:
     def fault(self, delivery: Delivery, error: Exception) -> Done:
         return GiveUp(FailureKind.INTERNAL, "the toy broke", error_type=type(error).__name__)
 
+    def postpone(self, delivery: Delivery, retry: RetryAt) -> Publish | None:
+        return None
+
     def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
         return []
 
@@ -61,13 +64,20 @@ class ToyHandler:
 
 class ToyApplication:
     group = GROUP
+    custody = ""
     topic = JOBS.name
 
     def __init__(self, handle: Handle = slow_echo, *, inline: bool = False) -> None:
         self._handle = handle
         self.inline = inline
 
-    async def open_lane(self, lane: LaneId, log: LogReader) -> ToyHandler:
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def order_of(self, record: Record) -> Hashable | None:
+        return None
+
+    async def open_lane(self, lane: LaneId, log: LogReader, resumed: Resumed) -> ToyHandler:
         return ToyHandler(self._handle)
 
 
