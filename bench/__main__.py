@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import backlog, cpu, kill, latency, slow, up, window
+from bench import backlog, cpu, kill, latency, profile, slow, up, window
 from bench.figure import Figure, document, table
 from bench.world import World, machine, world
 
@@ -28,16 +28,20 @@ MEASUREMENTS: dict[str, Callable[..., list[Figure]]] = {
 def main() -> int:
     """Run what was asked for; 1 if something could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Novix on this machine.")
-    parser.add_argument("names", nargs="*", choices=[*MEASUREMENTS, []], help="measurements; default: all")
+    parser.add_argument("names", nargs="*", choices=[*MEASUREMENTS, profile.NAME, []], help="default: all but profile")
     parser.add_argument("--quick", action="store_true", help="fewer jobs and rounds: under two minutes in all")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: what was started is stopped
     figures: list[Figure] = []
     failed = False
-    with world() as here:
-        for name in asked.names or MEASUREMENTS:
-            failed |= not _measured(name, here, figures, quick=asked.quick)
+    names = asked.names or list(MEASUREMENTS)
+    if profile.NAME in names:
+        figures += profile.measure(quick=asked.quick)
+    if names := [name for name in names if name != profile.NAME]:
+        with world() as here:
+            for name in names:
+                failed |= not _measured(name, here, figures, quick=asked.quick)
     if asked.json:
         print(json.dumps(document(machine(), figures), indent=2))
     else:

@@ -113,15 +113,23 @@ def world() -> Iterator[World]:
         (folder / "catalogue.json").write_text(json.dumps(CATALOGUE))
         broker = LocalBroker(folder / "kafka", flags=("-Xmx512m",), say=lambda line: print(line, file=sys.stderr))
         broker.start()
-        stub = subprocess.Popen([sys.executable, "-m", "sandbox.stub"], stdout=subprocess.PIPE, text=True)
         try:
-            assert stub.stdout is not None
-            port = stub.stdout.readline().strip()
-            yield World(folder, broker.bootstrap, f"http://127.0.0.1:{port}")
+            with stub() as url:
+                yield World(folder, broker.bootstrap, url)
         finally:
-            stub.terminate()
-            stub.wait()
             broker.stop()
+
+
+@contextmanager
+def stub() -> Iterator[str]:
+    """A provider that answers at once; its address."""
+    child = subprocess.Popen([sys.executable, "-m", "sandbox.stub"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None
+        yield f"http://127.0.0.1:{child.stdout.readline().strip()}"
+    finally:
+        child.terminate()
+        child.wait()
 
 
 @asynccontextmanager

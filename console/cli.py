@@ -4,7 +4,21 @@ import sys
 
 import typer
 
-from console.commands import config, demo, doctor, jobs, results, schema, services, topics, why, world
+from console.commands import (
+    breakers,
+    cancel,
+    config,
+    demo,
+    dlq,
+    doctor,
+    jobs,
+    results,
+    schema,
+    services,
+    topics,
+    why,
+    world,
+)
 from console.exits import MEANINGS
 
 EPILOG = "Exit codes: " + "; ".join(f"{int(code)} {meaning}" for code, meaning in MEANINGS.items()) + "."
@@ -29,11 +43,19 @@ app.command("doctor", rich_help_panel=SYSTEM)(doctor.doctor)
 app.command("router", rich_help_panel=SYSTEM)(services.router)
 app.command("worker", rich_help_panel=SYSTEM)(services.worker)
 app.command("console", rich_help_panel=SYSTEM)(services.console)
+app.command("breakers", rich_help_panel=SYSTEM)(breakers.breakers)
 
 app.command("run", rich_help_panel=WORK)(jobs.run)
 app.command("publish", rich_help_panel=WORK)(jobs.publish)
 app.command("results", rich_help_panel=WORK)(results.results)
 app.command("why", rich_help_panel=WORK)(why.why)
+app.command("cancel", rich_help_panel=WORK)(cancel.cancel)
+
+dlq_app = typer.Typer(help="Dead letters: what was set aside, and to have it done again.", no_args_is_help=True)
+dlq_app.command("list")(dlq.show_list)
+dlq_app.command("show")(dlq.show_one)
+dlq_app.command("redrive")(dlq.redrive)
+app.add_typer(dlq_app, name="dlq", rich_help_panel=WORK)
 
 topics_app = typer.Typer(help="The topics of the contract.", no_args_is_help=True)
 topics_app.command("create")(topics.create)

@@ -74,6 +74,21 @@ async def find(log: Log, tenant: str, job_id: str) -> Evidence | None:
     return found if known else None
 
 
+async def ending(log: Log, tenant: str, job_id: str) -> Evidence:
+    """Its decisions and results alone: which submission is the newest, and whether it has ended. Maybe nothing."""
+    found = Evidence(tenant, job_id)
+    found.results = await _results(log, tenant, job_id, since_ms=None)
+    found.decisions = await _decisions(log, tenant, job_id, _began(found.results[-1:]))
+    if not found.decisions and found.results:
+        found.decisions = await _decisions(log, tenant, job_id, None)
+    return found
+
+
+def submission_of(told: dict[str, Any]) -> int:
+    """Which submission a decision or a result is about."""
+    return _submission(told)
+
+
 async def _results(log: Log, tenant: str, job_id: str, since_ms: int | None) -> list[dict[str, Any]]:
     """By key in its own partition; with a time, in every partition from then on."""
     reader = log.reader()

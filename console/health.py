@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from schemas import codec
 
-ANSWER_LIMIT_BYTES = 65_536
+ANSWER_LIMIT_BYTES = 1_048_576
 
 
 def ask(url: str, *, timeout_s: float = 2.0) -> dict[str, Any] | None:

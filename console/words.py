@@ -1,5 +1,6 @@
 """Numbers and instants as people read them. Pure."""
 
+import re
 from datetime import UTC, datetime
 
 
@@ -27,6 +28,23 @@ def instant(milliseconds: int | None) -> str:
     if milliseconds is None:
         return "-"
     return datetime.fromtimestamp(milliseconds / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
+
+
+_AGO = re.compile(r"([0-9]{1,6})(s|m|h|d)")
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def moment_ms(text: str, now: datetime) -> int | None:
+    """An instant as people write it, in milliseconds since 1970: `2026-11-22T12:00:00Z` (without a zone it is UTC), or
+    `90s`, `15m`, `2h`, `7d` for so long before `now`. None for anything else."""
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return int(now.timestamp() * 1_000) - int(ago[1]) * _UNIT_MS[ago[2]]
+    try:
+        told = datetime.fromisoformat(text)
+        return int((told if told.tzinfo is not None else told.replace(tzinfo=UTC)).timestamp() * 1_000)
+    except (ValueError, OverflowError):
+        return None
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from router.app import ROLE
+from router.app import RETRY_ROLES, ROLE
 from runtime import asyncapi
 from runtime.settings import Settings, names_of
 from schemas import export
@@ -31,7 +31,7 @@ def generated() -> dict[str, str]:
     return {
         **schemas,
         f"{SCHEMAS}/README.md": _schemas(),
-        "asyncapi.json": _json(asyncapi.document([ROLE, *ROLES.values()])),
+        "asyncapi.json": _json(asyncapi.document([ROLE, *RETRY_ROLES, *ROLES.values()])),
         "errors.md": _errors(),
         "topics.md": _topics(),
         "settings.md": _settings(),
@@ -118,7 +118,7 @@ def _topics() -> str:
             if topic.value
             else "bytes",
             topic.carries,
-            f"{topic.retention_ms // 86_400_000} days",
+            "the newest of each key" if topic.compacted else f"{topic.retention_ms // 86_400_000} days",
             "fixed at creation" if topic.home else "may grow",
         ]
         for topic in TOPICS

@@ -10,7 +10,7 @@
 Knows only the wire contract (plain JSON); needs aiokafka and nothing else of Novix.
 """
 
-from novix.client import Client, JobNotPublished, NoResult
+from novix.client import CancelNotPublished, Client, JobNotPublished, NoResult
 from novix.connection import Connection
 
-__all__ = ["Client", "Connection", "JobNotPublished", "NoResult"]
+__all__ = ["CancelNotPublished", "Client", "Connection", "JobNotPublished", "NoResult"]

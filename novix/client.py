@@ -6,24 +6,30 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from novix.connection import JOBS, RESULTS, Connection
+from novix.connection import CONTROL, JOBS, RESULTS, Connection
 
 Job = Mapping[str, Any]
 Result = dict[str, Any]
 Identity = tuple[str, str]
 
+LONGEST_BY = 128
 LOOK_BACK_MS = 24 * 3600 * 1000
 """How far back `run` looks for the result of an id that was published before: as long as ids are remembered."""
 
 
 class JobNotPublished(Exception):
     """Kafka did not acknowledge the job: it may or may not be there. Publishing the same id again is safe."""
+
+
+class CancelNotPublished(Exception):
+    """Kafka did not acknowledge the wish to cancel: it may or may not be there. Saying it again is safe."""
 
 
 class NoResult(TimeoutError):
@@ -113,6 +119,28 @@ class Client:
                 del self._waiting[identity]
             if earlier is not None:
                 earlier.cancel()
+
+    async def cancel(self, job_id: str, *, tenant: str = "default", submission: int = 1, by: str = "") -> None:
+        """Ask for a job to end as `cancelled`; returns once all in-sync replicas have the wish.
+
+        Whether it does, its result says: a job that ends before the wish is heard stays as it is. `submission` is 1
+        unless the job was driven again; `by` is told in the audit (128 characters). Raises `CancelNotPublished`; the
+        same call may be repeated safely.
+        """
+        wish = {
+            "action": "cancel",
+            "tenant": tenant,
+            "job_id": job_id,
+            "submission": submission,
+            "at": datetime.now(UTC).isoformat(),
+            "by": by[:LONGEST_BY],
+        }
+        try:
+            producer = await self._connected()
+            value = json.dumps(wish, ensure_ascii=False).encode()
+            await producer.send_and_wait(self._connection.prefix + CONTROL, value, key=f"{tenant}/{job_id}".encode())
+        except KafkaError as error:
+            raise CancelNotPublished(f"job {job_id!r}: {type(error).__name__}") from error
 
     async def results(self, *, follow: bool = True, from_beginning: bool = True) -> AsyncIterator[Result]:
         """Results as they stand in the topic. Without `follow` it ends at the present end."""

@@ -10,6 +10,7 @@ from typing import Any
 
 JOBS = "inference.jobs.v1"
 RESULTS = "inference.results.v1"
+CONTROL = "inference.control.v1"
 
 
 @dataclass(frozen=True)

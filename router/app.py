@@ -1,13 +1,34 @@
-"""The router as a process: `novix router`, or `faststream run router.app:app`."""
+"""The router as a process, with the lanes of the retry topics: `novix router`, or `faststream run router.app:app`."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from router.catalogue import load as load_catalogue
 from router.lane import RouterApplication
+from runtime import retrying
+from runtime.cancels import Cancels
 from runtime.clock import SystemClock
-from runtime.service import LaneService
+from runtime.follow import Follower
+from runtime.retrying import RetryApplication
+from runtime.service import LaneService, Services
 from runtime.settings import Settings
 from runtime.shell import Role, application
 from runtime.shell import run as run_role
-from schemas.topics import AUDIT, DECISIONS, DLQ, JOBS, RESULTS, ROUTER_GROUP, SPANS, TEXT
+from schemas.topics import (
+    AUDIT,
+    CONTROL,
+    DECISIONS,
+    DLQ,
+    JOBS,
+    MODALITY_TOPICS,
+    RESULTS,
+    RETRY_TIERS,
+    ROUTER_GROUP,
+    SPANS,
+    TEXT,
+    Topic,
+    retry_group,
+)  # fmt: skip
 
 ROLE = Role(
     name="router",
@@ -15,15 +36,41 @@ ROLE = Role(
     group=ROUTER_GROUP,
     receives=JOBS,
     sends=(TEXT, RESULTS, DECISIONS, DLQ, AUDIT, SPANS, JOBS),
+    follows=(CONTROL,),
 )
+TIERS = tuple(topic for _, topic in RETRY_TIERS)
 WINDOW = 2_000
 """Decisions that wait for their transaction: a router's work takes no time, so this is all that it holds."""
 
 
-def build(settings: Settings) -> LaneService:
-    """The router on these settings. Raises `BadSettings` or `BadCatalogue` for what cannot work."""
-    app = RouterApplication(settings, load_catalogue(settings), SystemClock())
-    return LaneService(settings, app, window=WINDOW)
+def _retry_role(tier: Topic) -> Role:
+    name = short_name(tier)
+    sends = (*MODALITY_TOPICS.values(), *(other for other in TIERS if other is not tier), DLQ, AUDIT)
+    return Role(name, f"Novix {name} lanes", retry_group(tier), tier, sends, (CONTROL,))
+
+
+def short_name(tier: Topic) -> str:
+    """What a tier's lanes are called in the process: `retry-60s`."""
+    return "-".join(tier.name.split(".")[1:3])
+
+
+RETRY_ROLES = tuple(_retry_role(tier) for tier in TIERS)
+"""They run in the router's process: for the document of who reads and writes what."""
+
+
+def build(settings: Settings) -> Services:
+    """The router and the retry lanes on these settings. Raises `BadSettings` or `BadCatalogue` for what cannot work."""
+    clock, cancels = SystemClock(), Cancels()
+
+    def control() -> list[AbstractAsyncContextManager[Any]]:
+        return [Follower(settings, CONTROL, cancels.fold)]
+
+    router = RouterApplication(settings, load_catalogue(settings), clock, cancels)
+    lanes = {"router": LaneService(settings, router, window=WINDOW, resources=control)}
+    for tier in TIERS:
+        app = RetryApplication(tier, clock, cancels)
+        lanes[short_name(tier)] = LaneService(settings, app, window=retrying.WINDOW)
+    return Services(lanes)
 
 
 app = application(ROLE, build)

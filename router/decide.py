@@ -5,7 +5,7 @@ tried in this order, and the first that refuses decides: task, input, deadline, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from schemas.failure import FailureKind
 from schemas.job import InferenceJob
 from schemas.tasks import MODALITIES, input_fault
 from schemas.topics import MODALITY_TOPICS
+from schemas.values import frozen
 
 MOST_CANDIDATES = 3
 """Offers that a worker may ask, one after the other."""
@@ -36,7 +37,7 @@ INTERCHANGEABLE = frozenset({"chat-completion", "text-generation", "zero-shot-cl
 vectors of two models do not compare, labels of two classifiers differ. There a fallback keeps the model."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ruling:
     """What was decided, without the identity of the job."""
 
@@ -79,7 +80,7 @@ def decide(job: InferenceJob, view: View, *, published: datetime, now: datetime)
     return _choose(frame)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Frame:
     job: InferenceJob
     view: View

@@ -13,12 +13,12 @@ Two counts of the same input, for two purposes:
 One call gives one answer: a worker does not send `n` or `best_of`, and says so in the result's `adapted`.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from router import texts
 from schemas import codec
 from schemas.assignment import Price
+from schemas.values import frozen
 
 GENERATIVE = frozenset({"chat-completion", "text-generation"})
 """Tasks whose answer is generated token by token: they have max_tokens, temperature and top_p."""
@@ -42,7 +42,7 @@ _PROMPT_FIELDS = ("tools", "tool_choice", "tool_prompt", "response_format")
 _ASKED_TOKENS = {"chat-completion": ("max_tokens", "max_completion_tokens"), "text-generation": ("max_new_tokens",)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Load:
     """What one input brings with it."""
 

@@ -4,6 +4,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from runtime.outcome import CannotOpen
 from runtime.ports import LogReader, Record
 from schemas import codec
 from schemas.topics import DECISIONS
+from schemas.values import frozen
 
 TAIL = 8
 """Offsets before the end that are searched for the last record: transaction markers occupy offsets as well."""
@@ -23,7 +25,7 @@ class UnreadableDecisions(CannotOpen):
     """The decisions topic holds a record that is no decision batch: whom to run twice cannot be told from it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """What is remembered of one decision."""
 
@@ -35,6 +37,8 @@ class Entry:
     rejected: bool
     """The id may be sent again."""
     decision_id: str
+    decided_ms: int
+    """When, in milliseconds since 1970, by the router's clock."""
 
     def row(self) -> dict[str, str | int]:
         """As SQL parameters."""
@@ -44,6 +48,7 @@ class Entry:
             "digest": self.digest,
             "rejected": int(self.rejected),
             "decision_id": self.decision_id,
+            "decided_ms": self.decided_ms,
         }
 
 
@@ -79,15 +84,24 @@ def entries_of(record: Record) -> list[Entry]:
     """The entries of one record. Raises `UnreadableDecisions`."""
     try:
         document = codec.decode(record.value or b"")
-        return [_entry(one) for one in document["decisions"]]
+        return [_entry(one, record.timestamp_ms) for one in document["decisions"]]
     except (codec.Undecodable, KeyError, TypeError, ValueError) as error:
         where = f"{record.topic}/{record.partition}/{record.offset}"
         raise UnreadableDecisions(f"{where} is no decision batch: {type(error).__name__}") from None
 
 
-def _entry(one: dict[str, Any]) -> Entry:
+def _entry(one: dict[str, Any], written_ms: int) -> Entry:
     identity = f"{one['tenant']}/{one['job_id']}"
-    return Entry(identity, int(one["submission"]), one["digest"], one["verdict"] == "rejected", one["decision_id"])
+    told = one.get("decided_at")
+    decided_ms = milliseconds(datetime.fromisoformat(told)) if told else written_ms
+    return Entry(
+        identity, int(one["submission"]), one["digest"], one["verdict"] == "rejected", one["decision_id"], decided_ms
+    )
+
+
+def milliseconds(instant: datetime) -> int:
+    """Since 1970, rounded down."""
+    return int(instant.timestamp() * 1000)
 
 
 async def still_there(log: LogReader, partition: int, cursor: Cursor, first: int, end: int) -> bool:

@@ -5,13 +5,13 @@ where the task keeps them: at the root of a chat, as `max_new_tokens`, `temperat
 text generation. Tasks that generate nothing get none.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from router import estimate
 from router.catalogue import Offer
 from router.estimate import Load
 from router.view import Limits
+from schemas.values import frozen
 
 LEAST_USEFUL_TOKENS = 16
 """An offer that money or context would cut below this is not taken: such an answer is paid for and worth nothing."""
@@ -20,7 +20,7 @@ MOST_TOLD = 2**53
 """A larger wish is told as this: JSON readers keep no more digits."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Clamped:
     """How many tokens of output a call may have, and which limit said so."""
 

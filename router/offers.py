@@ -1,7 +1,6 @@
 """May this offer do this job? Each offer either fits, or is refused for the first reason found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from router import estimate, limits, texts
 from router.catalogue import ANY_PROVIDER, Offer
@@ -12,9 +11,10 @@ from schemas.assignment import Price
 from schemas.decision import Exclusion
 from schemas.failure import FailureKind
 from schemas.job import InferenceJob
+from schemas.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fit:
     """An offer that may do the job."""
 
@@ -31,7 +31,7 @@ class Fit:
         return Exclusion(model=self.offer.model, provider=self.provider, reason=reason, detail=detail)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """An offer that may not do the job, and why."""
 
@@ -48,7 +48,7 @@ class Refused:
         return Exclusion(model=self.offer.model, provider=self.offer.provider, reason=self.reason, detail=self.detail)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """What a job wants of an offer, counted once for all offers."""
 

@@ -1,78 +1,58 @@
 """The identities that a router lane has decided: an SQLite cache of decisions[p], the open transaction laid over it.
 
 The log is the truth. The file only saves reading it again: it holds a fold of committed decisions up to a cursor, rows
-and cursor written together. It is thrown away and folded anew from the beginning when it is damaged, or when the last
-record that it folded is not in the log any more (another cluster, a topic made again).
+and cursor written together. It is thrown away and folded anew from the beginning when it is damaged, of another form,
+or when the last record that it folded is not in the log any more (another cluster, a topic made again). How many
+identities are remembered, and for how long, is `Memory`'s to say.
 """
 
 import asyncio
 import sqlite3
-from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from router import fold
-from router.fold import Entry
+from router.fold import Entry, milliseconds
+from router.memory import Memory
+from router.standing import Standing, standing
 from runtime.ports import LogReader
 from schemas.topics import DECISIONS
 
 NEWEST = 64
 """Submissions of one identity that are looked at: an id that is rejected again and again must stay cheap."""
 
-PRUNE_EVERY = 1_000
+ALL = -1
+"""Of a dead letter that is driven again every earlier redrive counts."""
 
+PRUNE_STEP = 4_000
+"""Entries that are deleted at once, at most: a piece of some milliseconds, however long the lane was idle. More than
+are taken in at once."""
+
+_FORM = 2
+"""Of the file; one of another form is folded anew. Form 1 did not know when an identity was decided."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (
-    seq INTEGER PRIMARY KEY, identity TEXT NOT NULL, submission INTEGER NOT NULL,
-    digest TEXT NOT NULL, rejected INTEGER NOT NULL, decision_id TEXT NOT NULL, UNIQUE (identity, submission));
+    seq INTEGER PRIMARY KEY, identity TEXT NOT NULL, submission INTEGER NOT NULL, digest TEXT NOT NULL,
+    rejected INTEGER NOT NULL, decision_id TEXT NOT NULL, decided_ms INTEGER NOT NULL, UNIQUE (identity, submission));
 CREATE TABLE IF NOT EXISTS folded (
     one INTEGER PRIMARY KEY CHECK (one = 1), cursor INTEGER NOT NULL, offset INTEGER NOT NULL,
     decision_id TEXT NOT NULL, boot TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS tally (
+    one INTEGER PRIMARY KEY CHECK (one = 1), held INTEGER NOT NULL, forgotten_ms INTEGER NOT NULL);
+INSERT OR IGNORE INTO tally VALUES (1, 0, 0);
 """
-_INSERT = (
-    "INSERT OR REPLACE INTO seen (identity, submission, digest, rejected, decision_id) "
-    "VALUES (:identity, :submission, :digest, :rejected, :decision_id)"
+_LOOKUP = (
+    "SELECT identity, submission, digest, rejected, decision_id, decided_ms FROM seen "
+    "WHERE identity = ? AND decided_ms >= ? ORDER BY submission DESC LIMIT ?"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyDecided:
-    """This very record was decided before: it was delivered again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """The identity was decided before, for the same content."""
-
-    submission: int
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """The identity was decided before, for other content."""
-
-    submission: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fresh:
-    """A new submission: the first, or the one after a rejected one."""
-
-    submission: int
-
-
-Standing = AlreadyDecided | Duplicate | Conflict | Fresh
-
-
-def standing(newest_first: list[Entry], digest: str, decision_id: str) -> Standing:
-    """Where a job stands among the entries of its identity. Pure."""
-    if not newest_first:
-        return Fresh(1)
-    if any(entry.decision_id == decision_id for entry in newest_first):
-        return AlreadyDecided()
-    last = newest_first[0]
-    if last.rejected:
-        return Fresh(last.submission + 1)
-    return Duplicate(last.submission) if last.digest == digest else Conflict(last.submission)
+"""The index gives this order; an order that has to be sorted costs half as much again."""
+_REPLACED = "DELETE FROM seen WHERE identity = :identity AND submission = :submission AND decision_id <> :decision_id"
+_INSERT = (
+    "INSERT OR IGNORE INTO seen (identity, submission, digest, rejected, decision_id, decided_ms) "
+    "VALUES (:identity, :submission, :digest, :rejected, :decision_id, :decided_ms)"
+)
+"""What is folded a second time keeps its place in the order."""
 
 
 class NotFolded(Exception):
@@ -86,9 +66,9 @@ class Seen:
     this object drops the notes of the open transaction with it, as the lane must when a transaction fails.
     """
 
-    def __init__(self, path: Path, most: int) -> None:
+    def __init__(self, path: Path, memory: Memory) -> None:
         self._path = path
-        self._most = most
+        self._memory = memory
         self._db: sqlite3.Connection | None = None
         self._noted: dict[str, list[Entry]] = {}
         self._since_checkpoint = 0
@@ -97,30 +77,35 @@ class Seen:
         self._rebuilding = asyncio.Lock()
 
     @classmethod
-    async def open(cls, folder: Path, name: str, partition: int, log: LogReader, most: int) -> "Seen":
+    async def open(
+        cls, folder: Path, name: str, partition: int, log: LogReader, memory: Memory, now: datetime
+    ) -> "Seen":
         """Bring the cache in `folder` up to the end of decisions[partition]; make it anew where it cannot be trusted.
 
         Raises `fold.UnreadableDecisions` when the log itself holds something that no router wrote.
         """
-        seen = cls(folder / f"{name}.{partition}.sqlite", most)
+        seen = cls(folder / f"{name}.{partition}.sqlite", memory)
         try:
-            await seen._catch_up(partition, log)
+            await seen._catch_up(partition, log, milliseconds(now))
         except sqlite3.DatabaseError:
             seen.discard()
-            await seen._catch_up(partition, log)
+            await seen._catch_up(partition, log, milliseconds(now))
         return seen
 
-    def lookup(self, identity: str, digest: str, decision_id: str) -> Standing:
-        """Where a job stands. Raises `sqlite3.DatabaseError` or `NotFolded` where the file is damaged: `rebuild` it."""
+    def lookup(
+        self, identity: str, digest: str, decision_id: str, now: datetime, redriven: int | None = None
+    ) -> Standing:
+        """Where a job stands (`redriven`: see `standing`).
+
+        Raises `sqlite3.DatabaseError` or `NotFolded` where the file is damaged: `rebuild` it.
+        """
         if not self._whole:
             raise NotFolded
-        rows = self._connection().execute(
-            "SELECT identity, submission, digest, rejected, decision_id FROM seen WHERE identity = ? "
-            "ORDER BY submission DESC LIMIT ?",
-            (identity, NEWEST),
-        )
-        stored = [Entry(row[0], row[1], row[2], bool(row[3]), row[4]) for row in rows]
-        return standing([*reversed(self._noted.get(identity, ())), *stored], digest, decision_id)
+        since_ms = self._memory.since_ms(milliseconds(now))
+        rows = self._connection().execute(_LOOKUP, (identity, since_ms, NEWEST if redriven is None else ALL))
+        stored = [Entry(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) for row in rows]
+        known = [*reversed(self._noted.get(identity, ())), *stored]
+        return standing(known, digest, decision_id, since_ms=since_ms, redriven=redriven)
 
     def note(self, entry: Entry) -> None:
         """Decided, not yet committed. A later note for the same submission replaces the earlier one."""
@@ -130,7 +115,7 @@ class Seen:
     def committed(self, entries: list[Entry]) -> None:
         """The transaction with these entries is committed: they move into the file."""
         with self._connection() as db:
-            self._insert(db, entries)
+            self._insert(db, entries, max((entry.decided_ms for entry in entries), default=0))
             if self._pending is not None:
                 self._move_cursor(db, self._pending)
                 self._pending = None
@@ -141,6 +126,15 @@ class Seen:
                 self._noted[entry.identity] = left
             else:
                 self._noted.pop(entry.identity, None)
+
+    def describe(self, now: datetime) -> dict[str, Any]:
+        """What is remembered: how many identities stand in the file, since when all are, and which bound holds.
+
+        Raises `sqlite3.DatabaseError` where the file is damaged.
+        """
+        held, forgotten_ms = self._tally(self._connection())
+        oldest = self._connection().execute("SELECT decided_ms FROM seen ORDER BY seq LIMIT 1").fetchone()
+        return {"identities": held, **self._memory.reach(oldest[0] if oldest else None, forgotten_ms, now)}
 
     async def checkpoint(self, partition: int, log: LogReader, every: int) -> None:
         """Now and then, note how far the log is folded by now, so that the next opening need not read it again.
@@ -171,15 +165,15 @@ class Seen:
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
-    async def rebuild(self, partition: int, log: LogReader) -> None:
+    async def rebuild(self, partition: int, log: LogReader, now: datetime) -> None:
         """After damage: delete the file and fold the log again. Notes of the open transaction stay."""
         self._whole = False
         async with self._rebuilding:
             if not self._whole:
                 self.discard()
-                await self._catch_up(partition, log)
+                await self._catch_up(partition, log, milliseconds(now))
 
-    async def _catch_up(self, partition: int, log: LogReader) -> None:
+    async def _catch_up(self, partition: int, log: LogReader, now_ms: int) -> None:
         first, end = await log.bounds(DECISIONS.name, partition)
         cursor = self._cursor()
         if cursor is None or not await fold.still_there(log, partition, cursor, first, end):
@@ -188,18 +182,23 @@ class Seen:
         start = first if cursor is None else cursor.next
         async for entries, reached in fold.read(log, partition, start, end):
             with self._connection() as db:
-                self._insert(db, entries)
+                self._insert(db, entries, now_ms)
                 self._move_cursor(db, reached)
         self._whole = True
 
     def _connection(self) -> sqlite3.Connection:
         if self._db is None:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = sqlite3.connect(self._path, timeout=5.0)
+            db = sqlite3.connect(self._path, timeout=5.0)
+            self._db = db
             # WAL without fsync: after a kill the file is whole; after a power cut it may not be, and is checked.
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = OFF")
-            self._db.executescript(_SCHEMA)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = OFF")
+            form = db.execute("PRAGMA user_version").fetchone()[0]
+            if form != _FORM and db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+                raise sqlite3.DatabaseError(f"the cache of seen identities is of form {form}; {_FORM} is read")
+            db.executescript(_SCHEMA)
+            db.execute(f"PRAGMA user_version = {_FORM}")
         return self._db
 
     def _cursor(self) -> fold.Cursor | None:
@@ -210,11 +209,27 @@ class Seen:
             raise sqlite3.DatabaseError("the cache of seen identities is damaged")
         return fold.Cursor(row[0], row[1], row[2])
 
-    def _insert(self, db: sqlite3.Connection, entries: list[Entry]) -> None:
-        db.executemany(_INSERT, [entry.row() for entry in entries])
-        newest = db.execute("SELECT max(seq), min(seq) FROM seen").fetchone()
-        if newest[0] is not None and newest[0] - newest[1] >= self._most + min(PRUNE_EVERY, self._most // 10):
-            db.execute("DELETE FROM seen WHERE seq <= ?", (newest[0] - self._most,))
+    def _insert(self, db: sqlite3.Connection, entries: list[Entry], now_ms: int) -> None:
+        """Take in what is to be remembered at `now_ms`, and delete the oldest of what is not any more."""
+        held, forgotten_ms = self._tally(db)
+        since_ms = self._memory.since_ms(now_ms)
+        rows = [entry.row() for entry in entries if entry.decided_ms >= since_ms]
+        forgotten = [forgotten_ms, *(entry.decided_ms for entry in entries if entry.decided_ms < since_ms)]
+        if rows:
+            held -= db.executemany(_REPLACED, rows).rowcount
+            held += db.executemany(_INSERT, rows).rowcount
+        old = db.execute("SELECT seq, decided_ms FROM seen ORDER BY seq LIMIT 1").fetchone()
+        if old is not None and self._memory.is_over(held, old[1], now_ms):
+            oldest = db.execute("SELECT seq, decided_ms FROM seen ORDER BY seq LIMIT ?", (PRUNE_STEP,)).fetchall()
+            gone = oldest[: self._memory.excess([row[1] for row in oldest], held, now_ms)]
+            held -= db.execute("DELETE FROM seen WHERE seq <= ?", (gone[-1][0],)).rowcount
+            forgotten += [row[1] for row in gone]
+        db.execute("UPDATE tally SET held = ?, forgotten_ms = ?", (held, max(forgotten)))
+
+    def _tally(self, db: sqlite3.Connection) -> tuple[int, int]:
+        """How many entries stand in the file, and when the newest of those that were forgotten was decided."""
+        held, forgotten_ms = db.execute("SELECT held, forgotten_ms FROM tally").fetchone()
+        return held, forgotten_ms
 
     def _move_cursor(self, db: sqlite3.Connection, cursor: fold.Cursor) -> None:
         db.execute(

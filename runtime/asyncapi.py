@@ -16,7 +16,7 @@ from runtime.settings import Settings
 from runtime.shell import Role, declared
 from schemas import headers
 from schemas.base import SCHEMA_VERSION
-from schemas.topics import DLQ, JOBS, RESULTS, SPANS, TEXT, Topic
+from schemas.topics import DLQ, JOBS, RESULTS, RETRY_TIERS, SPANS, TEXT, Topic
 
 Document = dict[str, Any]
 
@@ -34,14 +34,24 @@ _TRACE = {
     headers.TRACESTATE: "W3C Trace Context: handed on as it came.",
 }
 _OF_A_JOB = {headers.IDENTITY: "`tenant/id/submission`.", **_TRACE}
+_OF_AN_ASSIGNMENT = {**_OF_A_JOB, headers.ORDERED: "`1`: records of its key are worked on in their order."}
+_OF_A_WAIT = {
+    headers.NOT_BEFORE: "When it goes back, in milliseconds since 1970.",
+    headers.RETURN_TO: "The topic that it goes back to, without prefix.",
+    headers.ATTEMPT: "Calls that were made so far.",
+    headers.CAUSE: "The failure kind that it waits for.",
+}
 _HEADERS = {
     JOBS.name: {
         headers.SCHEMA: f"The contract's version; {SCHEMA_VERSION} if it is missing.",
         **_TRACE,
         headers.ORIGIN: "On a job that was forwarded to its tenant's home: where it entered.",
         headers.REFUSED: "On such a job, if it was refused where it entered: why.",
+        headers.REDRIVE: "On a job that is driven again: `partition/offset` of its dead letter.",
+        headers.REDRIVEN_BY: "Beside it: who did it, for the audit.",
     },
-    TEXT.name: _OF_A_JOB,
+    TEXT.name: _OF_AN_ASSIGNMENT,
+    **{tier.name: {**_OF_AN_ASSIGNMENT, **_OF_A_WAIT} for _, tier in RETRY_TIERS},
     RESULTS.name: _OF_A_JOB,
     DLQ.name: {
         headers.DLQ_TOPIC: "Topic that the record was read from.",
@@ -91,6 +101,8 @@ def document(roles: Sequence[Role]) -> Document:
 
 def _uses(role: Role) -> Iterator[tuple[Topic, str]]:
     yield role.receives, "receive"
+    for topic in role.follows:
+        yield topic, "follow"
     for topic in role.sends:
         yield topic, "send"
 
@@ -98,6 +110,8 @@ def _uses(role: Role) -> Iterator[tuple[Topic, str]]:
 def _generated(role: Role, topic: Topic, action: str) -> Document:
     """What FastStream says of one use. One at a time: of two uses of a topic it would tell the last alone."""
     alone = replace(role, sends=(topic,) if action == "send" and topic is not role.receives else ())
+    if action == "follow":
+        alone = replace(alone, receives=topic)
     broker = declared(alone)
     specification = AsyncAPI(broker, title=role.title, version=str(SCHEMA_VERSION), schema_version="3.0.0")
     told: Document = specification.to_specification().to_jsonable()
@@ -110,17 +124,17 @@ def _server() -> Document:
 
 
 def _channel(topic: Topic) -> Document:
-    days = topic.retention_ms // 86_400_000
+    kept = "Kept as the newest of each key" if topic.compacted else f"Kept for {topic.retention_ms // 86_400_000} days"
     return {
         "address": topic.name,
-        "description": f"{topic.carries[0].upper()}{topic.carries[1:]}. Key: {topic.key}. Kept for {days} days.",
+        "description": f"{topic.carries[0].upper()}{topic.carries[1:]}. Key: {topic.key}. {kept}.",
         "servers": [_ref("servers", "kafka")],
         "messages": {"message": _ref("components", "messages", topic.name)},
         "bindings": {
             "kafka": {
                 "topic": topic.name,
                 "topicConfiguration": {
-                    "cleanup.policy": ["delete"],
+                    "cleanup.policy": ["compact" if topic.compacted else "delete"],
                     "retention.ms": topic.retention_ms,
                     "max.message.bytes": int(topic.config["max.message.bytes"]),
                 },
@@ -132,9 +146,10 @@ def _channel(topic: Topic) -> Document:
 
 def _operation(role: Role, topic: Topic, action: str) -> Document:
     group = {"groupId": {"type": "string", "enum": [role.group]}} if action == "receive" else {}
+    does = {"receive": "reads", "follow": "reads the whole of", "send": "writes"}[action]
     return {
-        "action": action,
-        "summary": f"{role.title} {'reads' if action == 'receive' else 'writes'} {topic.name}.",
+        "action": "send" if action == "send" else "receive",
+        "summary": f"{role.title} {does} {topic.name}.",
         "channel": _ref("channels", topic.name),
         "messages": [_ref("channels", topic.name, "messages", "message")],
         "bindings": {"kafka": {**group, "bindingVersion": _KAFKA}},

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 from pydantic import ValidationError
 
@@ -24,7 +25,8 @@ class Cancels:
 
     def __init__(self) -> None:
         self._cancelled: OrderedDict[Identity, ControlEvent] = OrderedDict()
-        self._held: dict[Identity, list[Lease]] = {}
+        self._held: WeakKeyDictionary[Lease, Identity] = WeakKeyDictionary()
+        """A lease that nobody has any more (its record was left to another process at rest) is forgotten."""
 
     def fold(self, record: Record) -> None:
         """Take note of one record of the control topic. What is no control event is passed over."""
@@ -37,7 +39,7 @@ class Cancels:
         self._cancelled.move_to_end(identity)
         if len(self._cancelled) > MOST:
             self._cancelled.popitem(last=False)
-        for lease in list(self._held.get(identity, ())):
+        for lease in [lease for lease, held in self._held.items() if held == identity]:
             lease.interrupt()
 
     def of(self, identity: Identity) -> ControlEvent | None:
@@ -46,15 +48,11 @@ class Cancels:
 
     def hold(self, identity: Identity, lease: Lease) -> None:
         """Whoever works on the submission under `lease` wants to be interrupted; until `release`."""
-        self._held.setdefault(identity, []).append(lease)
+        self._held[lease] = identity
 
     def release(self, identity: Identity, lease: Lease) -> None:
         """The work under `lease` is over. Harmless if it was not held."""
-        leases = self._held.get(identity)
-        if leases is not None and lease in leases:
-            leases.remove(lease)
-            if not leases:
-                del self._held[identity]
+        self._held.pop(lease, None)
 
     @contextmanager
     def holding(self, identity: Identity, lease: Lease) -> Iterator[None]:

@@ -32,8 +32,12 @@ class Batch:
     facts: list[Any]
 
 
-def assemble(lane: Lane, works: Sequence[Work], now: datetime, shared_limit: int = SHARED_LIMIT_BYTES) -> Batch:
+def assemble(
+    lane: Lane, works: Sequence[Work], now: datetime, shared_limit: int = SHARED_LIMIT_BYTES, custody: str = ""
+) -> Batch:
     """Make the transaction that finishes `works`. Marks them finished in the lane's tracker.
+
+    `custody` is the journal of the calls that are out when it is committed.
 
     If the transaction fails, the lane is rebuilt from what is committed, so nothing needs to be undone here.
     """
@@ -61,7 +65,7 @@ def assemble(lane: Lane, works: Sequence[Work], now: datetime, shared_limit: int
     ]
     sequence, head = (chain[-1].sequence, chain[-1].hash) if chain else (lane.progress.sequence, lane.progress.head)
     base = lane.tracker.committable()
-    progress = Progress(sequence, head, lane.tracker.finished)
+    progress = Progress(sequence, head, lane.tracker.finished, custody)
     return Batch(
         [*records, *shared], [*owners, *[None] * len(shared)], Position(base, encode(base, progress)), progress, facts
     )

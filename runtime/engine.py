@@ -2,20 +2,25 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
+import math
+from collections.abc import Hashable
 from datetime import timedelta
-from typing import Protocol
 
 import structlog
 
+from runtime import failpoints
 from runtime.admit import Window, next_reading
+from runtime.attempts import until_done
 from runtime.cadence import Cadence
-from runtime.outcome import Abandoned, Application, Done, LaneHandler, Outcome, RetryAt
+from runtime.membership import InstanceTaken, Membership, PositionLost
+from runtime.ordering import Backlog
+from runtime.outcome import Abandoned, Application, LaneHandler
+from runtime.parking import Parking
 from runtime.ports import Clock, Delivery, LaneId, Lease, LogReader, Record
-from runtime.runner import LaneRunner, Member, OpenTransaction, PositionLost
-from runtime.settle import settled, wait_before
-from runtime.work import Work
+from runtime.runner import LaneRunner, OpenTransaction
+from runtime.showing import shown
+from runtime.watch import Watch
+from runtime.work import Arrival, Work
 
 log = structlog.get_logger("novix.engine")
 
@@ -24,19 +29,10 @@ FULL_WAIT_S = 30.0
 """How long a full process goes without polling: far below the interval after which Kafka's client leaves the group."""
 REVOKE_WAIT_S = 5.0
 """For calls in flight when their partition is taken away; what is not done by then is parked."""
-PARKED_S = 60.0
-"""How long a parked call may wait for its partition to come back."""
 LEAVE_S = 10.0
 """For the group's clients to disconnect, when all is done."""
-
-
-class Membership(Member, Protocol):
-    """A group membership with a beginning and an end."""
-
-    async def start(
-        self, assigned: Callable[[list[int]], Awaitable[None]], revoked: Callable[[list[int]], Awaitable[None]]
-    ) -> None: ...
-    async def stop(self) -> None: ...
+BACKLOG_WINDOWS = 10
+"""Windows of records that may wait behind another of their key."""
 
 
 class Engine:
@@ -48,8 +44,12 @@ class Engine:
 
     def __init__(
         self, app: Application, member: Membership, open_transaction: OpenTransaction, reader: LogReader, clock: Clock,
-        *, window: int, drain: timedelta, cadence: Cadence,
+        *, window: int, drain: timedelta, cadence: Cadence, window_bytes: int = 67_108_864,
+        longest_rest: timedelta = timedelta(seconds=5), stuck_after: timedelta = timedelta(seconds=120),
     ) -> None:  # fmt: skip
+        """`window` and `window_bytes` bound the records that are worked on at once, over all lanes; `drain` how long
+        calls in flight are waited for at the end; `longest_rest` which waits pass in memory; `stuck_after` how long a
+        lane with work to do may bring nothing about."""
         self._app = app
         self._member = member
         self._open_transaction = open_transaction
@@ -57,36 +57,45 @@ class Engine:
         self._clock = clock
         self._cadence = cadence
         self._drain = drain
-        self.window = Window(window)
+        self._longest_rest = longest_rest
+        self._watch = Watch(reader, clock, stuck_after)
+        self.window = Window(window, window_bytes)
+        self.backlog = Backlog(BACKLOG_WINDOWS * window, window_bytes)
         self.runners: dict[int, LaneRunner] = {}
         self.draining = False
         self.started = asyncio.Event()
         """Set once the group has assigned partitions for the first time."""
+        self._hurried = False
         self._over = False
         """The drain is done: no lane opens any more."""
         self._between = False
         """Partitions were taken away, and the next assignment is not known yet."""
-        self._parked: dict[int, dict[int, Work]] = {}
+        self._parking = Parking(clock, self._free)
         self._tasks: asyncio.TaskGroup | None = None
         self._lanes: dict[int, asyncio.Task[None]] = {}
         self._closing = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, or until no record can be had any more; then drain."""
+        """Work until `stop` is set, or until no record can be had any more; then drain. To be called once."""
         stopping = asyncio.ensure_future(stop.wait())
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 await self._member.start(self._assigned, self._revoked)
                 polling = asyncio.ensure_future(self._poll_for_ever())
+                watching = asyncio.ensure_future(self._watch.run(self.runners, self.window))
                 try:
                     await asyncio.wait({stopping, polling}, return_when=asyncio.FIRST_COMPLETED)
-                    await self._drain_all()
+                    watching.cancel()
+                    put_out = polling.done() and isinstance(polling.exception(), InstanceTaken)
+                    # While the other one is there every lane is lost as soon as it opens: little can be committed.
+                    await self._drain_all(min(self._drain.total_seconds(), REVOKE_WAIT_S if put_out else math.inf))
                 finally:
                     self._over = True
                     polling.cancel()
+                    watching.cancel()
                 await self._close_lanes(list(self.runners))
-                self._give_up(list(self._parked))
+                self._parking.give_up(self._parking.partitions)
         finally:
             stopping.cancel()
             with contextlib.suppress(TimeoutError):
@@ -149,24 +158,40 @@ class Engine:
             runner.drop(known)
         if self.draining:
             return  # stays open and uncommitted: its next owner does it
-        lease = Lease()
-        work = Work(record, Delivery(record, self._clock.now(), lease=lease), lease)
-        runner.works[record.offset] = work
-        work.counted = True
-        self.window.take(work.size_bytes)
-        if self._app.inline:
-            await self._work(runner, runner.lane.handler, work)
-        elif self._tasks is not None:
-            work.task = self._tasks.create_task(self._work(runner, runner.lane.handler, work))
+        arrival = Arrival(record, self._clock.now(), self._key_of(record))
+        if runner.lane.enter(arrival):
+            work = self._begin(runner, runner.lane.handler, arrival)
+            if self._app.inline:
+                await self._work(runner, runner.lane.handler, work)
         if runner.lane is not None and runner.lane.full and not runner.lane.paused:
             runner.lane.paused = True
             self._member.pause(record.partition)
+
+    def _key_of(self, record: Record) -> Hashable | None:
+        """What the record must keep its place among; an inline application's keep theirs anyway."""
+        if self._app.inline:
+            return None
+        try:
+            return self._app.order_of(record)
+        except Exception as error:  # the handler will say what is wrong with such a record
+            log.error("order unknown", error=type(error).__name__, offset=record.offset)
+            return None
+
+    def _begin(self, runner: LaneRunner, handler: LaneHandler, arrival: Arrival) -> Work:
+        """The record takes its place in the window; unless it is handled inline, somebody is at it from now on."""
+        lease = Lease()
+        work = Work(arrival.record, Delivery(arrival.record, arrival.at, lease=lease), lease, arrival.key, counted=True)
+        runner.works[work.offset] = work
+        self.window.take(work.size_bytes)
+        if not self._app.inline and self._tasks is not None:
+            work.task = self._tasks.create_task(self._work(runner, handler, work))
+        return work
 
     # work and settle
 
     async def _work(self, runner: LaneRunner, handler: LaneHandler, work: Work) -> None:
         try:
-            work.done = await self._until_done(handler, work)
+            work.done = await until_done(handler, work, self._clock, self._longest_rest)
         except Abandoned:
             self._abandon(work)
             return
@@ -175,48 +200,18 @@ class Engine:
             if _is_cancelled():
                 raise
             return
+        failpoints.hit("after_settle")
         self._free(work)
         owner = self.runners.get(work.record.partition, runner)
         owner.settled(work)
-
-    async def _until_done(self, handler: LaneHandler, work: Work) -> Done:
-        while True:
-            outcome: Outcome | Exception
-            try:
-                outcome = await handler.handle(work.delivery)
-            except Abandoned:
-                raise
-            except asyncio.CancelledError:
-                if not work.lease.held or _is_cancelled():
-                    raise
-                outcome = RuntimeError("the handler was cancelled from inside")
-            except Exception as error:
-                log.error("handler failed", error=type(error).__name__, offset=work.offset)
-                outcome = error
-            decided = settled(handler, work.delivery, outcome)
-            if not isinstance(decided, RetryAt):
-                return decided
-            if self.draining:
-                raise Abandoned
-            await self._rest(work, decided)
-            work.delivery = replace(work.delivery, attempt=work.delivery.attempt + 1, memo=decided.memo)
-
-    async def _rest(self, work: Work, until: RetryAt) -> None:
-        """Wait for the next attempt. Raises CancelledError if the work is cancelled."""
-        work.rest = asyncio.ensure_future(self._clock.sleep(wait_before(until, self._clock.now()).total_seconds()))
-        work.lease.waiting = True
-        try:
-            await work.rest
-        finally:
-            work.rest.cancel()
-            work.rest = None
-            work.lease.waiting = False
+        owner.finished += 1
+        following = None if self.draining else owner.next_of(work)
+        if following is not None and owner.lane is not None:
+            self._begin(owner, owner.lane.handler, following)
 
     def _abandon(self, work: Work) -> None:
         """Leave the record to its next owner; if that is a lane of this process, it is told."""
-        parked = self._parked.get(work.record.partition)
-        if parked is not None and parked.get(work.offset) is work:
-            del parked[work.offset]
+        self._parking.forget(work)
         runner = self.runners.get(work.record.partition)
         if runner is not None:
             runner.forget(work, again=not self.draining)
@@ -235,12 +230,12 @@ class Engine:
         if self._over or self._tasks is None:
             return
         if self.draining:
-            self._give_up([partition for partition in self._parked if partition not in partitions])
+            self._parking.give_up([partition for partition in self._parking.partitions if partition not in partitions])
         for partition in partitions:
             lane_id = LaneId(self._app.group, self._app.topic, partition)
             runner = LaneRunner(
                 lane_id, self._app, self._member, self._open_transaction, self._reader, self._clock, self._cadence,
-                self._parked.pop(partition, {}), self._free, self.window.look,
+                self.backlog, self._parking.take(partition), self._free, self.window.look,
             )  # fmt: skip
             self.runners[partition] = runner
             self._lanes[partition] = self._tasks.create_task(runner.run())
@@ -267,65 +262,64 @@ class Engine:
             if lanes:
                 await asyncio.wait(lanes)
             for partition in mine:
-                self._park(partition, self.runners.pop(partition).works)
+                works = self.runners.pop(partition).works
+                if self._tasks is not None:
+                    self._parking.park(partition, works, self._tasks)
                 log.info("lane.closed", partition=partition, topic=self._app.topic)
-
-    def _park(self, partition: int, works: dict[int, Work]) -> None:
-        for work in works.values():
-            work.lease.held = False
-        if works and self._tasks is not None:
-            self._parked[partition] = works
-            self._tasks.create_task(self._expire(partition, works))
-
-    async def _expire(self, partition: int, works: dict[int, Work]) -> None:
-        for _ in range(int(PARKED_S * 10)):
-            await self._clock.sleep(0.1)
-            if self._parked.get(partition) is not works:
-                return
-        self._give_up([partition])
-
-    def _give_up(self, partitions: Iterable[int]) -> None:
-        """Cancel what is parked: its partition does not come back."""
-        for partition in list(partitions):
-            for work in list(self._parked.pop(partition, {}).values()):
-                work.cancel()
-                self._free(work)
 
     # drain
 
-    async def _drain_all(self) -> None:
-        """Stop admitting; let calls in flight end and be committed; leave the rest to the next owner."""
+    def hurry(self) -> None:
+        """End the drain now, or as soon as it begins: what still runs is cancelled, what is settled is committed."""
+        self._hurried = True
+
+    async def _drain_all(self, within_s: float) -> None:
+        """Stop admitting; let calls in flight end and be committed; have what was tried go to wait elsewhere; leave the
+        rest to the next owner."""
         self.draining = True
+        for work in self._everything():
+            work.lease.draining = True
         self.window.look()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._drain.total_seconds()):
-                while works := self._unfinished():
+            async with asyncio.timeout(within_s):
+                while (works := self._unfinished()) and not self._hurried:
                     for work in works:
-                        if work.lease.waiting:
-                            work.cancel()
+                        if work.resting:
+                            work.nudge()
                     await asyncio.sleep(0.02)
+
+    def _everything(self) -> list[Work]:
+        return [*self._parking.works(), *(work for runner in self.runners.values() for work in runner.works.values())]
 
     def _unfinished(self) -> list[Work]:
         """What may still be committed. A lane that has stopped commits nothing, or only what it knows."""
         works = [work for runner in self.runners.values() for work in runner.works.values() if runner.may_commit(work)]
-        if self._between:
-            works += [work for parked in self._parked.values() for work in parked.values()]
-        return works
+        return works + self._parking.works() if self._between else works
+
+    # how it is
 
     def describe(self) -> dict[str, object]:
         """State for /healthz."""
+        now = self._clock.now()
         return {
             "group": self._app.group,
             "topic": self._app.topic,
             "draining": self.draining,
-            "window": {"size": self.window.size, "used": self.window.used},
-            "lanes": [runner.describe() for _, runner in sorted(self.runners.items())],
+            "window": {"size": self.window.size, "used": self.window.used, "bytes": self.window.used_bytes},
+            "behind_their_key": {"records": self.backlog.waiting, "bytes": self.backlog.waiting_bytes},
+            "lanes": [shown(runner, now) for _, runner in sorted(self.runners.items())],
         }
 
     @property
     def healthy(self) -> bool:
-        """No lane has stopped, and the group has assigned something (maybe nothing) at least once."""
-        return self.started.is_set() and not any(runner.stopped for runner in self.runners.values())
+        """No lane has stopped or is stuck, and the group has assigned something (maybe nothing) at least once."""
+        return self.started.is_set() and not any(one.stopped or one.pulse.stuck for one in self.runners.values())
+
+    @property
+    def ready(self) -> bool:
+        """The group has assigned something (maybe nothing), every lane is open, and nothing drains."""
+        opened = all(runner.lane is not None for runner in self.runners.values())
+        return self.started.is_set() and opened and not self.draining
 
 
 def _is_cancelled() -> bool:

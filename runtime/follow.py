@@ -1,11 +1,11 @@
 """A small topic that every process reads from its beginning: control events, breaker states."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from types import TracebackType
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from runtime.ports import Record
 from runtime.reader import KafkaReader
@@ -16,6 +16,21 @@ log = structlog.get_logger("novix.follow")
 
 CATCH_UP_S = 60.0
 AGAIN_S = 1.0
+GROWTH_S = 5.0
+"""Between two looks at how many partitions there are: Kafka tells nobody of new ones."""
+
+ASK_AGAIN_S = 1.0
+
+
+async def end(task: "asyncio.Task[None]") -> None:
+    """Cancel a task and wait for its end. Its own error is its own affair.
+
+    Asked again every second: a cancellation that comes while an aiokafka consumer is being stopped is lost, for
+    `Fetcher.close` (0.14) suppresses it together with that of its own tasks.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=ASK_AGAIN_S)
 
 
 class NotCaughtUp(Exception):
@@ -27,7 +42,8 @@ class Follower:
 
     `async with` returns once everything that is there now has been given; later records are given as they are written.
     A record may be given twice after an error of the connection: `fold` must not mind. Its exceptions are told by class
-    and the record is passed over. A topic that does not exist yet is taken for an empty one and followed when it comes.
+    and the record is passed over. A topic that does not exist yet is taken for an empty one and followed when it comes,
+    new partitions are followed some seconds after they came, and a broker that is away is waited for.
     """
 
     def __init__(self, settings: Settings, topic: Topic, fold: Callable[[Record], None]) -> None:
@@ -35,24 +51,32 @@ class Follower:
         self._topic = topic
         self._fold = fold
         self._next: dict[int, int] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Follower":
         try:
-            async with asyncio.timeout(CATCH_UP_S), KafkaReader(self._settings) as reader:
-                await self._catch_up(reader)
+            async with asyncio.timeout(CATCH_UP_S):
+                await self._catch_up_at_last()
         except TimeoutError:
             raise NotCaughtUp(f"{self._topic.name} was not read to its end within {CATCH_UP_S:g} s") from None
-        self._task = asyncio.create_task(self._follow_for_ever())
+        self._tasks = [asyncio.create_task(self._follow_for_ever())]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        for task in self._tasks:
+            await end(task)
+
+    async def _catch_up_at_last(self) -> None:
+        """What is there now, although the broker may go away meanwhile."""
+        while True:
+            try:
+                async with KafkaReader(self._settings) as reader:
+                    return await self._catch_up(reader)
+            except KafkaError as error:
+                log.warning("follow.broken", topic=self._topic.name, error=type(error).__name__)
+            await asyncio.sleep(AGAIN_S)
 
     async def _catch_up(self, reader: KafkaReader) -> None:
         """Read what is there now, of partitions that are new as well."""
@@ -69,11 +93,26 @@ class Follower:
                 async with KafkaReader(self._settings) as reader:
                     await self._catch_up(reader)
                     if self._next:
-                        async for record in reader.follow(self._topic.name, dict(self._next)):
-                            self._give(record)
+                        await self._follow_until_it_grows(reader)
+                        continue
             except Exception as error:
                 log.warning("follow.broken", topic=self._topic.name, error=type(error).__name__)
             await asyncio.sleep(AGAIN_S)
+
+    async def _follow_until_it_grows(self, reader: KafkaReader) -> None:
+        reading = asyncio.create_task(self._read_on(reader))
+        self._tasks[1:] = [reading]
+        try:
+            while not (await asyncio.wait([reading], timeout=GROWTH_S))[0]:
+                if await reader.partitions(self._topic.name) > len(self._next):
+                    return
+            await reading
+        finally:
+            await end(reading)
+
+    async def _read_on(self, reader: KafkaReader) -> None:
+        async for record in reader.follow(self._topic.name, dict(self._next)):
+            self._give(record)
 
     def _give(self, record: Record) -> None:
         self._next[record.partition] = record.offset + 1

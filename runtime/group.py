@@ -13,9 +13,9 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 
 from runtime.connection import client_options
 from runtime.growth import METADATA_AGE_MS, Growth
+from runtime.membership import InstanceTaken, PositionLost
 from runtime.ports import Position, Record
 from runtime.reader import to_record
-from runtime.runner import PositionLost
 from runtime.settings import Settings
 
 REBALANCE_TIMEOUT_MS = 60_000
@@ -29,10 +29,6 @@ EVICTIONS_WITHIN_S = 60.0
 that was frozen, or a broker that lost the group, is put out once."""
 
 OnChange = Callable[[list[int]], Awaitable[None]]
-
-
-class InstanceTaken(Exception):
-    """Another process is in the group under this process's static member id."""
 
 
 class OffsetUnknown(Exception):

@@ -1,4 +1,5 @@
-"""/healthz of a process, on loopback: 200 with its state while it does its work, 503 with the same when it does not."""
+"""/healthz and /readyz of a process, on loopback: 200 with its state while it does its work (ready: while work that
+comes now is begun), 503 with the same when not."""
 
 import asyncio
 import contextlib
@@ -18,16 +19,23 @@ HOST = "127.0.0.1"
 
 @contextlib.asynccontextmanager
 async def serve_health(
-    port: int, name: str, describe: Callable[[], dict[str, Any]], healthy: Callable[[], bool]
-) -> AsyncIterator[int]:
-    """Serve `/healthz` while the context lasts; yields the port (chosen if 0)."""
+    port: int, name: str, describe: Callable[[], dict[str, Any]], healthy: Callable[[], bool],
+    ready: Callable[[], bool] | None = None,
+) -> AsyncIterator[int]:  # fmt: skip
+    """Serve both while the context lasts; yields the port (chosen if 0). Without `ready`, who is healthy is ready."""
 
-    async def healthz(_: Request) -> JSONResponse:
-        well = healthy()
-        state = {"process": name, "pid": os.getpid(), "healthy": well, **describe()}
+    def answer(well: bool) -> JSONResponse:
+        told = {"healthy": healthy(), "ready": (ready or healthy)()}
+        state = {"process": name, "pid": os.getpid(), **told, **describe()}
         return JSONResponse(state, status_code=200 if well else 503)
 
-    app = Starlette(routes=[Route("/healthz", healthz)])
+    async def healthz(_: Request) -> JSONResponse:
+        return answer(healthy())
+
+    async def readyz(_: Request) -> JSONResponse:
+        return answer((ready or healthy)())
+
+    app = Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz)])
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", loop="none"))
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     listener = socket.socket()

@@ -4,11 +4,12 @@ import asyncio
 from collections import deque
 from dataclasses import replace
 
+from runtime.ordering import Backlog, Queues
 from runtime.outcome import Done, GiveUp, LaneHandler
 from runtime.ports import LaneId
 from runtime.progress import HORIZON, Progress
 from runtime.tracker import Tracker
-from runtime.work import Work
+from runtime.work import Arrival, Work
 from schemas.failure import FailureKind
 
 CROWD_BYTES = 4_194_304
@@ -19,8 +20,9 @@ class Lane:
     """One assigned partition, open. Owned by the engine's loop; decides nothing by time."""
 
     def __init__(
-        self, id: LaneId, handler: LaneHandler, base: int, progress: Progress, crowd: int, horizon: int = HORIZON
-    ) -> None:
+        self, id: LaneId, handler: LaneHandler, base: int, progress: Progress, crowd: int, horizon: int = HORIZON,
+        backlog: Backlog | None = None,
+    ) -> None:  # fmt: skip
         self.id = id
         self.handler = handler
         self.tracker = Tracker(base, progress.finished)
@@ -35,12 +37,19 @@ class Lane:
         self.crowded = asyncio.Event()
         """So much waits that the transaction should begin now."""
         self.pending_bytes = 0
+        self.queues: Queues[Arrival] = Queues(backlog or Backlog(CROWD_BYTES, CROWD_BYTES))
+        """Records that wait behind another of their key: they are open, and no works yet."""
         self.paused = False
         self.failure: Exception | None = None
         """Set: the lane is rebuilt, or stops, as soon as it looks."""
         self.crowd = crowd
         self._horizon = horizon
         self._noticed = base
+
+    def enter(self, arrival: Arrival) -> bool:
+        """Whether work on an open record may begin. Else it waits behind another of its key."""
+        record = arrival.record
+        return arrival.key is None or self.queues.enter(arrival.key, record.offset, arrival, arrival.size_bytes)
 
     def settle(self, work: Work) -> None:
         """The work's outcome is known: it waits for the next transaction."""
@@ -102,9 +111,10 @@ class Lane:
 
     @property
     def full(self) -> bool:
-        """Nothing more may be read: the window is used up, or transactions lag behind."""
+        """Nothing more may be read: too many wait behind their key or for a transaction, or the tracker's window is
+        used up."""
         waiting = len(self.pending) >= 4 * self.crowd or self.pending_bytes >= 4 * CROWD_BYTES
-        return waiting or self.tracker.full
+        return waiting or self.tracker.full or self.queues.full
 
 
 def size_of(work: Work) -> int:

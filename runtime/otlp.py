@@ -37,7 +37,8 @@ def _tag(number: int) -> bytes:
     return bytes([number << 3 | _LENGTH_DELIMITED])
 
 
-_1, _2, _3, _4, _5, _9, _13, _15 = (_tag(number) for number in (1, 2, 3, 4, 5, 9, 13, 15))
+_TRACE_ID, _SPAN_ID, _PARENT_ID = bytes([1 << 3 | 2, 16]), bytes([2 << 3 | 2, 8]), bytes([4 << 3 | 2, 8])
+_1, _2, _3, _5, _9, _13, _15 = (_tag(number) for number in (1, 2, 3, 5, 9, 13, 15))
 
 
 def field(tag: bytes, payload: bytes) -> bytes:
@@ -65,32 +66,50 @@ def _value(value: AttributeValue) -> bytes:
     return field(_1, str(value).encode())
 
 
-@functools.lru_cache(maxsize=4_096, typed=True)  # typed: True is 1 to a dict
-def _attribute(key: str, value: AttributeValue) -> bytes:
+@functools.cache  # keys are our own names
+def _key(name: str) -> bytes:
+    return field(_1, name.encode())
+
+
+def _made(key: str, value: AttributeValue) -> bytes:
     """`Span.attributes`: one `KeyValue`."""
-    return field(_9, field(_1, key.encode()) + field(_2, _value(value)))
+    return field(_9, b"".join((_key(key), field(_2, _value(value)))))
+
+
+_attribute = functools.lru_cache(maxsize=4_096, typed=True)(_made)  # typed: True is 1 to a dict
+_trace_id = functools.lru_cache(maxsize=16)(
+    lambda text: b"".join((_TRACE_ID, bytes.fromhex(text)))
+)  # of one job's spans
 
 
 def span(
     *, trace_id: str, span_id: str, parent_id: str | None, state: str, name: str, kind: int, start_ns: int, end_ns: int,
     attributes: Mapping[str, AttributeValue | None], links: Iterable[tuple[str, str]], error: str | None,
+    unique: frozenset[str] = frozenset(),
 ) -> bytes:  # fmt: skip
-    """One span as `ScopeSpans.spans`. Ids are hex, times nanoseconds since 1970; None attributes are left out."""
-    parts = [
-        field(_1, bytes.fromhex(trace_id)),
-        field(_2, bytes.fromhex(span_id)),
-        _text(_3, state),
-        field(_4, bytes.fromhex(parent_id)) if parent_id else b"",
-        _text(_5, name),
-        _KIND,
-        _VARINTS[kind],
-        _TIMES.pack(_START, start_ns, _END, end_ns),
-    ]
-    parts += [_attribute(key, value) for key, value in attributes.items() if value is not None]
-    parts += [field(_13, field(_1, bytes.fromhex(trace)) + field(_2, bytes.fromhex(cause))) for trace, cause in links]
+    """One span as `ScopeSpans.spans`. Ids are hex, times nanoseconds since 1970; None attributes are left out.
+
+    Attributes named in `unique` differ from span to span: they are not kept.
+    """
+    parts = [_trace_id(trace_id), _SPAN_ID, bytes.fromhex(span_id)]
+    if state:
+        parts.append(_text(_3, state))
+    if parent_id:
+        parts += (_PARENT_ID, bytes.fromhex(parent_id))
+    parts += (_name(name), _KIND, _VARINTS[kind], _TIMES.pack(_START, start_ns, _END, end_ns))
+    for key, value in attributes.items():
+        if value is not None:
+            parts.append(_made(key, value) if key in unique else _attribute(key, value))
+    for trace, cause in links:
+        parts.append(field(_13, b"".join((_trace_id(trace), _SPAN_ID, bytes.fromhex(cause)))))
     if error:
         parts.append(field(_15, _text(_2, error) + _STATUS_CODE_ERROR))
     return field(_2, b"".join(parts))
+
+
+@functools.lru_cache(maxsize=1_024)
+def _name(text: str) -> bytes:
+    return _text(_5, text)
 
 
 def request(resource: bytes, scope: bytes, spans: Iterable[bytes]) -> bytes:

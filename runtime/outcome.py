@@ -1,7 +1,6 @@
 """What a handler answers: it is a function from a record to one of these; `runtime/settle.py` alone acts on it."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -9,9 +8,10 @@ from runtime.ports import Delivery, LaneId, LogReader, Outgoing, Record, Resumed
 from runtime.telemetry import SpanDraft
 from schemas.audit import AuditEntry
 from schemas.failure import FailureKind
+from schemas.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Publish:
     """The record is done: these records, facts, audit entries and spans go into the lane's next transaction."""
 
@@ -24,7 +24,7 @@ class Publish:
     """The outcome instead, if the broker refuses one of `records` for its size in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GiveUp:
     """The record is done and did not succeed: a copy of it, with the reason, goes to the dead letters.
 
@@ -42,7 +42,7 @@ class GiveUp:
     shrunk: "Callable[[int], Publish | GiveUp] | None" = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryAt:
     """Come back with this record at `when`. It holds no call's slot while it waits.
 

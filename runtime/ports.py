@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Protocol
 
 from schemas.headers import Headers
+from schemas.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """One record as it was read. `topic` is the logical name, without prefix."""
 
@@ -21,7 +22,7 @@ class Record:
     timestamp_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outgoing:
     """One record to write. Without `partition` the key decides (murmur2, as Java does)."""
 
@@ -45,7 +46,7 @@ class LaneId:
         return f"{self.group}.{self.topic}.{self.partition}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Position:
     """What a group has committed for one partition: the next offset to read, and the lane's own metadata."""
 
@@ -119,7 +120,7 @@ class RecordTooLarge(Exception):
     size_bytes: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Lease:
     """What engine and handler tell each other about a delivery while it is worked on."""
 
@@ -145,7 +146,7 @@ class Lease:
                 self.poke()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delivery:
     """One arrival of a record at a handler. `attempt` counts from 1 over in-memory retries of this arrival."""
 

@@ -1,8 +1,9 @@
 """What travels in the commit metadata: the audit chain's head and which offsets above the committed one are finished.
 
 Wire form, at most 4,096 characters (Kafka's default `offset.metadata.max.bytes` counts characters):
-`n1,<sequence>,<head>,<kind><base85>` where kind is `b` (bitset) or `r` (runs), both deflated, over offsets relative to
-the committed one. The idea of finished offsets in the metadata is that of Confluent's Parallel Consumer.
+`n2,<sequence>,<head>,<custody>,<kind><base85>` where kind is `b` (bitset) or `r` (runs), both deflated, over offsets
+relative to the committed one; `n1`, the form without custody, is still read. The idea of finished offsets in the
+metadata is that of Confluent's Parallel Consumer.
 """
 
 import base64
@@ -19,18 +20,20 @@ HORIZON = 20_000
 
 One poll may reach far above `WINDOW`: it brings up to 10,000 records, with markers and gaps between them. The metadata
 fits whatever is finished: a bitset of 20,000 bits that does not deflate at all has 2,500 bytes, 3,140 characters with
-deflate's frame, beside 90 of sequence and head.
+deflate's frame, beside 103 of sequence, head and custody.
 """
 MAX_PACKED_BYTES = 131_072
 """Largest inflated bitmap that is read, and largest bitset that is written: where gaps in the log reach further, only
 runs are."""
 MAX_FINISHED = 1_048_576
 """Offsets that a bitmap may hold: bounds what damaged metadata can cost."""
-_TAG = "n1"
+_TAG = "n2"
+_BEFORE_CUSTODY = "n1"
 GENESIS = "0" * 64
 """Head of an audit chain before its first batch."""
 _NUMBER = re.compile("[0-9]{1,19}")
 _HASH = re.compile("[0-9a-f]{64}")
+_JOURNAL = re.compile("([0-9a-f]{12})?")
 
 
 class UnknownProgress(ValueError):
@@ -49,11 +52,14 @@ class Progress:
     head: str = GENESIS
     finished: frozenset[int] = field(default_factory=frozenset)
     """Finished offsets above the committed one."""
+    custody: str = ""
+    """The journal of the calls that were begun above the committed offset, 12 hex digits; empty: none is out."""
 
 
 def encode(base: int, progress: Progress) -> str:
     """The metadata of a commit at offset `base`."""
-    return f"{_TAG},{progress.sequence},{progress.head},{encode_finished(base, progress.finished)}"
+    finished = encode_finished(base, progress.finished)
+    return f"{_TAG},{progress.sequence},{progress.head},{progress.custody},{finished}"
 
 
 def decode(base: int, metadata: str) -> Progress:
@@ -64,13 +70,21 @@ def decode(base: int, metadata: str) -> Progress:
     """
     if not metadata:
         return Progress()
-    parts = metadata.split(",", 3)
-    if len(parts) != 4 or parts[0] != _TAG or not _NUMBER.fullmatch(parts[1]) or not _HASH.fullmatch(parts[2]):
+    tag, *parts = metadata.split(",", 4)
+    if tag == _BEFORE_CUSTODY:
+        parts.insert(2, "")
+    forms = (_NUMBER, _HASH, _JOURNAL)
+    if (
+        tag not in (_TAG, _BEFORE_CUSTODY)
+        or len(parts) != 4
+        or not all(form.fullmatch(part) for form, part in zip(forms, parts, strict=False))
+    ):
         raise UnknownProgress(f"commit metadata of {len(metadata)} characters is not of the form {_TAG!r}")
+    sequence, head, custody, bitmap = parts
     try:
-        return Progress(int(parts[1]), parts[2], frozenset(decode_finished(base, parts[3])))
+        return Progress(int(sequence), head, frozenset(decode_finished(base, bitmap)), custody)
     except (ValueError, zlib.error) as error:
-        raise UnknownProgress(f"the bitmap of {len(parts[3])} characters is damaged: {type(error).__name__}") from None
+        raise UnknownProgress(f"the bitmap of {len(bitmap)} characters is damaged: {type(error).__name__}") from None
 
 
 def encode_finished(base: int, finished: Iterable[int]) -> str:

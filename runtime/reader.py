@@ -61,8 +61,7 @@ class KafkaReader:
         if start >= end:
             return
         source = TopicPartition(self._settings.named(topic), partition)
-        consumer = self._consumer()
-        await consumer.start()
+        consumer = await self._started()
         try:
             consumer.assign([source])
             consumer.seek(source, start)
@@ -80,8 +79,7 @@ class KafkaReader:
     async def follow(self, topic: str, starts: dict[int, int]) -> AsyncIterator[Record]:
         """Records of several partitions from the given offsets on, without end."""
         name = self._settings.named(topic)
-        consumer = self._consumer()
-        await consumer.start()
+        consumer = await self._started()
         try:
             consumer.assign([TopicPartition(name, partition) for partition in starts])
             for partition, offset in starts.items():
@@ -96,10 +94,17 @@ class KafkaReader:
     async def _questions(self) -> AIOKafkaConsumer:
         async with self._lock:
             if self._asking is None:
-                consumer = self._consumer()
-                await consumer.start()
-                self._asking = consumer
+                self._asking = await self._started()
             return self._asking
+
+    async def _started(self) -> AIOKafkaConsumer:
+        consumer = self._consumer()
+        try:
+            await consumer.start()
+        except BaseException:
+            await consumer.stop()  # it may be connected by half
+            raise
+        return consumer
 
     def _consumer(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(

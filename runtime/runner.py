@@ -2,64 +2,30 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
-from runtime import commit, progress
+from runtime import commit, failpoints, progress
 from runtime.blame import Blame
 from runtime.cadence import Cadence
 from runtime.lane import Lane, shrink
-from runtime.outcome import Application, CannotOpen
-from runtime.ports import Clock, LaneId, LogReader, Position, Record, RecordTooLarge, Resumed, Transaction
-from runtime.standing import LaneStopped, standing
-from runtime.work import Work
+from runtime.membership import Member, PositionLost
+from runtime.ordering import Backlog
+from runtime.outcome import Application, CannotOpen, LaneHandler
+from runtime.ports import Clock, LaneId, LogReader, Position, RecordTooLarge, Resumed, Transaction
+from runtime.progress import MetadataTooLarge, Progress
+from runtime.standing import CLOSE_S, LaneStopped, may_reopen, standing, unless
+from runtime.vitals import Pulse
+from runtime.work import Arrival, Work
 
 log = structlog.get_logger("novix.lane")
 
-REOPEN_WAITS_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
-CLOSE_S = 5.0
-"""For a handler or a producer to let go; the group waits for it."""
 MARKERS_WAIT_S = 1.0
 """Before a transaction that only moves the offset past markers."""
-
-
-class Member(Protocol):
-    """What a lane needs of its group membership."""
-
-    def held(self) -> set[int]: ...
-    @property
-    def generation(self) -> int: ...
-    async def heartbeat(self) -> bool: ...
-    async def poll(self, wait_ms: int, most: int, only: Collection[int] | None = None) -> list[Record]:
-        """At most `most` records, of partitions that are not paused, and of `only` if given. Raises `PositionLost`.
-
-        Takes the records in the same step of the loop in which it returns: whoever asks then for a partition's lane or
-        position gets those that the records belong to.
-        """
-        ...
-
-    def position(self, partition: int) -> int | None:
-        """The offset behind the last record handed out and the markers that follow it; None before the first seek."""
-        ...
-
-    def pause(self, partition: int) -> None: ...
-    def resume(self, partition: int) -> None: ...
-    def seek(self, partition: int, offset: int) -> None: ...
-    async def committed(self, partition: int) -> Position | None:
-        """What the group has committed; None only if the coordinator says that there is nothing."""
-        ...
-
-
-class PositionLost(Exception):
-    """The broker has no record at the offset that was asked for: it was deleted unread, or the log was cut."""
-
-    def __init__(self, partition: int, offset: int) -> None:
-        super().__init__(f"offset {offset} of partition {partition} is out of the log's range")
-        self.partition = partition
-        self.offset = offset
 
 
 OpenTransaction = Callable[[LaneId], Awaitable[Transaction]]
@@ -74,7 +40,7 @@ class LaneRunner:
 
     def __init__(
         self, id: LaneId, app: Application, member: Member, open_transaction: OpenTransaction, log_reader: LogReader,
-        clock: Clock, cadence: Cadence, works: dict[int, Work], on_free: Callable[[Work], None],
+        clock: Clock, cadence: Cadence, backlog: Backlog, works: dict[int, Work], on_free: Callable[[Work], None],
         on_open: Callable[[], None],
     ) -> None:  # fmt: skip
         self.id = id
@@ -86,13 +52,20 @@ class LaneRunner:
         self.stopped: str | None = None
         """Why nothing more is read. What was read before may still be committed."""
         self.rebuilds = 0
-        self.committed_at = clock.monotonic()
+        self.base: int | None = None
+        """What was last known to be committed."""
+        self.end: int | None = None
+        """The partition's end when the broker was last asked."""
+        self.finished = self.committed = 0
+        """Records whose outcome became known, and was committed, so far."""
+        self.pulse = Pulse()
         self._app = app
         self._member = member
         self._open_transaction = open_transaction
         self._reader = log_reader
         self._clock = clock
         self._cadence = cadence
+        self._backlog = backlog
         self._on_free = on_free
         self._on_open = on_open
         self._transaction: Transaction | None = None
@@ -101,12 +74,15 @@ class LaneRunner:
         self._failures = 0
         """Since the last commit."""
         self._blame = Blame(cadence.many)
+        self._forgotten: set[int] = set()
+        """Records left undone that had been attempted: what their calls came to stands in the journal alone."""
+        self._no_room_for_custody = False
 
     async def run(self) -> None:
         """Until `close`. Returns once what was settled is committed and the producer is closed."""
         while not self._closing.is_set():
             try:
-                if await self._may_open() and await self._unless_closing(self._open()):
+                if await self._may_open() and await unless(self._closing, self._open()):
                     await self._commit_until_closed()
             except (LaneStopped, CannotOpen) as alarm:
                 self._stop(alarm)
@@ -137,38 +113,11 @@ class LaneRunner:
     # open
 
     async def _may_open(self) -> bool:
-        """The first time at once; later after a pause, once a heartbeat was answered in the same generation with the
-        partition still held. Else a process that was frozen for long would fence the rightful owner.
-
-        False: the lane is closing.
-        """
+        """The first time at once. False: the lane is closing."""
+        if not self.rebuilds:
+            return not self._closing.is_set()
         tries = max(0, self._failures - 1)
-        while self.rebuilds and not self._closing.is_set():
-            wait = REOPEN_WAITS_S[min(tries, len(REOPEN_WAITS_S) - 1)]
-            tries += 1
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), wait)
-                return False
-            held = self.id.partition in self._member.held() and self._member.generation == self._generation
-            if held and await self._member.heartbeat() and self._member.generation == self._generation:
-                return True
-        return not self._closing.is_set()
-
-    async def _unless_closing(self, opening: Coroutine[Any, Any, None]) -> bool:
-        """Whether it came to its end. A lane may take minutes to open; who closes it does not wait for that."""
-        task = asyncio.ensure_future(opening)
-        closing = asyncio.ensure_future(self._closing.wait())
-        try:
-            await asyncio.wait({task, closing}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            closing.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task}, timeout=CLOSE_S)
-        if self._closing.is_set() and (not task.done() or task.cancelled()):
-            return False
-        await task
-        return True
+        return await may_reopen(self._member, self.id.partition, self._generation, tries, self._closing)
 
     async def _open(self) -> None:
         """Read where the lane stands, after its producer has fenced every predecessor; then let records come."""
@@ -178,26 +127,46 @@ class LaneRunner:
             known = progress.decode(position.offset, position.metadata)
         except progress.UnknownProgress as error:
             raise LaneStopped(str(error)) from None
-        resumed = Resumed(position.offset, known.finished)
+        resumed = Resumed(position.offset, known.finished, known.custody)
         handler = await self._app.open_lane(self.id, self._reader, resumed)
+        try:
+            known = await self._take_custody(self._transaction, position.offset, known)
+        except BaseException:
+            await self._quietly(handler.close())
+            raise
         if self._closing.is_set():
             await self._quietly(handler.close())
             return
-        # From here on nothing waits: no record may come between the seek and the lane's tracker.
-        lane = Lane(self.id, handler, position.offset, known, self._blame.crowd, self._blame.horizon)
-        self.lane = lane
+        self._begin(handler, position.offset, known)
+
+    async def _take_custody(self, transaction: Transaction, offset: int, known: Progress) -> Progress:
+        """Before the first record flows: say in whose journal the calls will stand that it leads to."""
+        if known.custody == self._app.custody or self._no_room_for_custody:
+            return known
+        mine = replace(known, custody=self._app.custody)
+        try:
+            await transaction.commit([], self.id, Position(offset, progress.encode(offset, mine)))
+        except MetadataTooLarge:  # the broker takes less than Kafka's default: the next commit has fewer finished
+            self._no_room_for_custody = True
+            raise
+        return mine
+
+    def _begin(self, handler: LaneHandler, base: int, known: Progress) -> None:
+        """Let records come. Nothing waits here: no record may come between the seek and the lane's tracker."""
+        lane = Lane(self.id, handler, base, known, self._blame.crowd, self._blame.horizon, self._backlog)
+        self.lane, self.base = lane, base
         for work in list(self.works.values()):
-            if self._app.inline or work.offset < position.offset or work.offset in known.finished:
+            if self._app.inline or work.offset < base or work.offset in known.finished:
                 self.drop(work)  # inline: decided anew from the log; else: its transaction was committed after all
             else:
                 work.adopted = False
                 work.lease.held = True
                 self.unadopted.add(work.offset)
-        self._member.seek(self.id.partition, position.offset)
+        self._member.seek(self.id.partition, base)
         if not self.stopped:
             self._member.resume(self.id.partition)
         self._on_open()
-        log.info("lane.opened", lane=str(self.id), offset=position.offset, finished=len(known.finished))
+        log.info("lane.opened", lane=str(self.id), offset=base, finished=len(known.finished))
 
     # commit
 
@@ -221,7 +190,8 @@ class LaneRunner:
             if works or lane.behind:
                 await self._commit(lane, transaction, works)
                 committed, ended = len(works), self._clock.monotonic()
-                self.committed_at = ended
+        if lane.progress.custody and self._nothing_is_out([]):
+            await self._commit(lane, transaction, [])
 
     async def _gather(self, enough: asyncio.Event, seconds: float) -> None:
         """Let outcomes gather; a lane that closes does not wait."""
@@ -231,8 +201,10 @@ class LaneRunner:
 
     async def _commit(self, lane: Lane, transaction: Transaction, works: list[Work]) -> None:
         batch: commit.Batch | None = None
+        custody = "" if self._closing.is_set() and self._nothing_is_out(works) else self._app.custody
+        failpoints.hit("before_commit")
         try:
-            batch = commit.assemble(lane, works, self._clock.now(), self._blame.shared_limit)
+            batch = commit.assemble(lane, works, self._clock.now(), self._blame.shared_limit, custody)
             await transaction.commit(batch.records, lane.id, batch.position)
         except Exception as error:
             owner = _owner(batch, error)
@@ -240,6 +212,8 @@ class LaneRunner:
             raise
         lane.crowd = self._blame.committed([work.offset for work in works])
         self._failures = 0
+        self.base = batch.position.offset
+        self.committed += len(works)
         lane.committed(batch.position.offset, batch.progress)
         lane.handler.committed(batch.facts)
         for work in works:
@@ -248,13 +222,25 @@ class LaneRunner:
             lane.paused = False
             self._member.resume(lane.id.partition)
 
+    def _nothing_is_out(self, works: list[Work]) -> bool:
+        """Whether, once `works` are committed, nothing is left of what was begun: no call whose end nobody knows."""
+        return len(self.works) == len(works) and self._forgotten <= {work.offset for work in works}
+
     # works
 
     def adopt(self, work: Work) -> None:
         """The work's record was read again: from now on it is the open lane's."""
         work.adopted = True
         self.unadopted.discard(work.offset)
+        if self.lane is not None and work.key is not None and work.done is None:
+            self.lane.queues.resume(work.key, work.offset)
         self.settled(work)
+
+    def next_of(self, work: Work) -> Arrival | None:
+        """The work's outcome is known: the record that has waited behind it and may begin now."""
+        if self.lane is None or work.key is None:
+            return None
+        return self.lane.queues.leave(work.key, work.offset)
 
     def settled(self, work: Work) -> None:
         """A work's outcome is known: hand it to the lane, in the form that the broker takes."""
@@ -275,6 +261,8 @@ class LaneRunner:
             return
         del self.works[work.offset]
         self.unadopted.discard(work.offset)
+        if work.delivery.attempt > 1:
+            self._forgotten.add(work.offset)
         if again and self.lane is not None and work.adopted and not self._closing.is_set():
             self.lane.fail(WorkLost())
 
@@ -286,6 +274,7 @@ class LaneRunner:
 
     def drop(self, work: Work) -> None:
         """The work is over, or another takes its place."""
+        self._forgotten.discard(work.offset)
         self.works.pop(work.offset, None)
         self.unadopted.discard(work.offset)
         if work.done is None:
@@ -300,6 +289,7 @@ class LaneRunner:
         self.unadopted.clear()
         self._member.pause(self.id.partition)
         if lane is not None:
+            lane.queues.clear()
             await self._quietly(lane.handler.close())
         if transaction is not None:
             await self._quietly(transaction.close())
@@ -310,20 +300,6 @@ class LaneRunner:
             await asyncio.wait_for(closing, CLOSE_S)
         except Exception as error:
             log.warning("lane.close_failed", lane=str(self.id), error=type(error).__name__)
-
-    def describe(self) -> dict[str, str | int | None]:
-        """The lane's state for /healthz."""
-        lane = self.lane
-        return {
-            "lane": str(self.id),
-            "state": "stopped" if self.stopped else "open" if lane else "opening",
-            "reason": self.stopped,
-            "committable": lane.tracker.committable() if lane else None,
-            "open": lane.tracker.open if lane else None,
-            "uncommitted": len(lane.pending) + len(lane.held_back) if lane else None,
-            "works": len(self.works),
-            "rebuilds": self.rebuilds,
-        }
 
 
 def _owner(batch: commit.Batch | None, error: Exception) -> Work | None:

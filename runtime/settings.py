@@ -121,6 +121,8 @@ class Settings(BaseModel):
     breaker_slow_s: float = _var(0.0, "A call that takes longer is slow; 0: none is.", ge=0, le=3600)
     breaker_slow_share: float = _var(0.9, "Share of slow calls in the window that opens it.", gt=0, le=1)
 
+    probe_s: float = _var(3.0, "Between two looks whether the providers answer, for /readyz; 0: none.", ge=0, le=3600)
+
     session_timeout_ms: int = _var(45_000, "Until Kafka gives a silent member's partitions away.", ge=1_000)
     heartbeat_interval_ms: int = _var(3_000, "Between two heartbeats.", ge=100)
     commit_max_ms: int = _var(200, "Longest wait of a settled job for its transaction.", ge=5, le=5_000)

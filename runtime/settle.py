@@ -25,3 +25,20 @@ def settled(handler: LaneHandler, delivery: Delivery, outcome: Outcome | Excepti
 def wait_before(retry: RetryAt, now: datetime) -> timedelta:
     """How long the record rests; never negative."""
     return max(timedelta(0), retry.when - now)
+
+
+def rests(retry: RetryAt, now: datetime, *, longest: timedelta, draining: bool) -> bool:
+    """Whether the wait passes in memory. Else the record is to wait elsewhere, if its handler can write it there.
+
+    A process that drains keeps nothing in memory; `longest` is the longest wait that passes there.
+    """
+    return retry.in_memory and not draining and wait_before(retry, now) <= longest
+
+
+def elsewhere(handler: LaneHandler, delivery: Delivery, retry: RetryAt) -> Done | None:
+    """The outcome of a record that goes to wait elsewhere; None for one that cannot. Total, as `settled` is."""
+    try:
+        return handler.postpone(delivery, retry)
+    except Exception as error:
+        decided = settled(handler, delivery, error)
+        return None if isinstance(decided, RetryAt) else decided

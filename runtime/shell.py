@@ -7,8 +7,10 @@ nothing.
 
 import asyncio
 import gc
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -18,6 +20,7 @@ from faststream.specification import AsyncAPI
 
 from runtime import logs
 from runtime.health import serve_health
+from runtime.looplag import LoopLag
 from runtime.settings import Settings, load
 from schemas.topics import Topic
 
@@ -39,6 +42,8 @@ class Role:
     group: str
     receives: Topic
     sends: Sequence[Topic]
+    follows: Sequence[Topic] = ()
+    """Read as a whole by every process, outside any group."""
 
 
 class Service:
@@ -56,6 +61,14 @@ class Service:
     def healthy(self) -> bool:
         """Whether it does its work."""
         raise NotImplementedError
+
+    @property
+    def ready(self) -> bool:
+        """Whether work that comes now is begun: it is not just starting, and not about to end."""
+        return self.healthy
+
+    def hurry(self) -> None:
+        """Do not wait for what still runs: cut the drain short, or the one that comes."""
 
 
 Build = Callable[[Settings], Service]
@@ -110,6 +123,7 @@ def application(role: Role, build: Build, settings: Callable[[], Settings] | Non
         wanted = (settings or (lambda: load().settings))()
         logs.configure(wanted.log_level, wanted.log_format)
         service = build(wanted)
+        _on_signals(stop, app, service)
         settle_in()
         running.append(asyncio.create_task(_run(role, wanted, service, stop, app)))
 
@@ -121,6 +135,21 @@ def application(role: Role, build: Build, settings: Callable[[], Settings] | Non
     return app
 
 
+def _on_signals(stop: asyncio.Event, app: FastStream, service: Service) -> None:
+    """The first SIGTERM or SIGINT drains, the second cuts the drain short. FastStream's own handlers, which these take
+    the place of, do the same for the second as for the first."""
+
+    def told(name: str) -> None:
+        if stop.is_set():
+            log.warning("process.hurried", signal=name)
+            service.hurry()
+        stop.set()
+        app.exit()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told, number.name)
+
+
 def settle_in() -> None:
     """What exists now lives as long as the process: the garbage collector need not look at it again."""
     gc.collect()
@@ -130,8 +159,15 @@ def settle_in() -> None:
 
 async def _run(role: Role, settings: Settings, service: Service, stop: asyncio.Event, app: FastStream) -> None:
     try:
-        async with serve_health(settings.health_port, role.name, service.describe, lambda: service.healthy):
-            await service.run(stop)
+        with LoopLag(timedelta(milliseconds=settings.loop_lag_ms)) as lag:
+
+            def describe() -> dict[str, Any]:
+                return {**service.describe(), "loop": lag.describe()}
+
+            async with serve_health(
+                settings.health_port, role.name, describe, lambda: service.healthy, lambda: service.ready
+            ):
+                await service.run(stop)
     except BaseException as error:
         log.error("process.failed", role=role.name, error=_name(error))
         raise

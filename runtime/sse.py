@@ -66,6 +66,11 @@ class SseParser:
         self._after_cr = chunk.endswith(b"\r")
         return [event for line in lines if (event := self._line(line.rstrip(b"\r\n"))) is not None]
 
+    @property
+    def held_bytes(self) -> int:
+        """Of the line and the event that are not whole yet."""
+        return len(self._partial) + self._data_bytes
+
     def end(self) -> list[SseEvent]:
         """Give what the end of the stream completes. Call it only when the body arrived whole."""
         rest = bytes(self._partial)

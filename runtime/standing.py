@@ -1,9 +1,13 @@
-"""Where a lane stands in its partition: the committed offset, if the log still has a place for it."""
+"""Where a lane stands in its partition: the committed offset, if the log still has a place for it. When it may open."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import structlog
 
+from runtime.membership import Member
 from runtime.ports import Clock, LaneId, LogReader, NotReadable, Position
 from schemas.topics import AUDIT
 
@@ -13,8 +17,48 @@ SECOND_LOOK_S = 1.0
 """Before a lane is stopped for an offset out of range: somebody has to come, so look twice."""
 
 
+REOPEN_WAITS_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+CLOSE_S = 5.0
+"""For a handler or a producer to let go; the group waits for it."""
+
+
 class LaneStopped(Exception):
     """The lane must neither skip nor replay: somebody has to look."""
+
+
+async def may_reopen(member: Member, partition: int, generation: int, tries: int, closing: asyncio.Event) -> bool:
+    """After a rebuild: wait until a heartbeat was answered in the same generation with the partition still held. Else
+    a process that was frozen for long would fence the rightful owner. The more `tries` failed, the longer the pause.
+
+    False: the lane is closing.
+    """
+    while not closing.is_set():
+        wait = REOPEN_WAITS_S[min(tries, len(REOPEN_WAITS_S) - 1)]
+        tries += 1
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(closing.wait(), wait)
+            return False
+        held = partition in member.held() and member.generation == generation
+        if held and await member.heartbeat() and member.generation == generation:
+            return True
+    return False
+
+
+async def unless(closing: asyncio.Event, opening: Coroutine[Any, Any, None]) -> bool:
+    """Whether it came to its end. A lane may take minutes to open; who closes it does not wait for that."""
+    task = asyncio.ensure_future(opening)
+    closed = asyncio.ensure_future(closing.wait())
+    try:
+        await asyncio.wait({task, closed}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        closed.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CLOSE_S)
+    if closing.is_set() and (not task.done() or task.cancelled()):
+        return False
+    await task
+    return True
 
 
 async def standing(

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from opentelemetry import trace
@@ -24,6 +23,7 @@ from runtime import otlp
 from runtime.otlp import AttributeValue
 from schemas import headers as names
 from schemas.headers import Headers
+from schemas.values import frozen
 
 SYSTEM = "messaging.system"
 OPERATION = "messaging.operation.name"
@@ -57,6 +57,9 @@ ATTEMPT = "novix.attempt"
 COMPLEXITY = "novix.complexity"
 POLICY = "novix.policy"
 
+_OF_ONE_JOB = frozenset({OFFSET, JOB_ID, DECISION_ID})
+"""Attributes whose values do not come again."""
+
 OPERATIONS = {
     "chat-completion": "chat",
     "text-generation": "text_completion",
@@ -78,10 +81,20 @@ EVENTS = {
     "job.forwarded": "a job arrived away from its tenant's home and was sent there",
     "job.rejected": "the router refused a job with a typed result",
     "job.expired": "the deadline passed before a call",
+    "job.cancelled": "somebody cancelled a job before it had ended",
     "job.duplicate": "an identity came again with the same content: no second result",
     "job.conflict": "an identity came again with other content: a dead letter",
+    "job.redriven": "a dead letter was driven again as its identity's next submission",
+    "job.redriven_before": "a dead letter was driven again a second time: nothing new",
+    "redrive.not_read": "a dead letter that is driven again could not be read",
     "job.succeeded": "a worker settled a job with an output",
     "job.failed": "a worker settled a job without one",
+    "call.ambiguous": "a call that may be charged for was cut short, by a crash or a cancel: counted with its ceiling",
+    "call.repeated": "an answer was lost with its process before it was committed: the call is made again",
+    "intents.unavailable": "calls cannot be noted before they are made: none is made",
+    "intents.replaced": "the file of noted calls is damaged, or locked for ever: another takes its place",
+    "job.postponed": "a job went to a retry topic: what it waits for and until when",
+    "job.returned": "a job went back from a retry topic to its workers",
     "record.dead_lettered": "a record was set aside with its bytes and a reason",
 }
 """Every event that is logged or audited, past tense."""
@@ -102,7 +115,7 @@ CONSUMER, CLIENT, INTERNAL, PRODUCER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TraceContext:
     """Where a span belongs. Ids are lower-case hex (32 and 16 digits); no parent: the span is its trace's first."""
 
@@ -124,7 +137,7 @@ class TraceContext:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpanDraft:
     """A span whose times are known: written in the transaction of the lane that settles the job."""
 
@@ -229,6 +242,7 @@ def _span(draft: SpanDraft) -> bytes:
         attributes=draft.attributes,
         links=draft.links,
         error=draft.error,
+        unique=_OF_ONE_JOB,
     )
 
 

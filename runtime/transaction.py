@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OffsetMetadataTooLargeError
 from aiokafka.structs import OffsetAndMetadata
 
+from runtime import failpoints
 from runtime.connection import MAX_REQUEST_BYTES, client_options
 from runtime.ports import LaneId, Outgoing, Position, RecordTooLarge
 from runtime.progress import MetadataTooLarge
@@ -79,7 +80,11 @@ class LaneTransaction:
             source = TopicPartition(settings.named(lane.topic), lane.partition)
             offset = OffsetAndMetadata(position.offset, position.metadata)
             await producer.send_offsets_to_transaction({source: offset}, settings.named(lane.group))
+            if failpoints.armed("before_end"):
+                await producer.flush()
+            failpoints.hit("before_end")
             await producer.commit_transaction()
+            failpoints.hit("after_end")
         except (KafkaError, AssertionError) as error:
             if _because_of(error, OffsetMetadataTooLargeError):
                 raise MetadataTooLarge(f"metadata of {len(position.metadata)} characters") from None

@@ -1,10 +1,29 @@
 """One record that a process is working on."""
 
 import asyncio
+from collections.abc import Hashable
 from dataclasses import dataclass
+from datetime import datetime
 
 from runtime.outcome import Done
 from runtime.ports import Delivery, Lease, Record
+from schemas.values import frozen
+from schemas.values import frozen
+
+
+@frozen
+class Arrival:
+    """A record that was read and not begun yet."""
+
+    record: Record
+    at: datetime
+    key: Hashable | None = None
+    """What it must keep its place among; None: nothing."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes in memory, roughly."""
+        return len(self.record.value or b"")
 
 
 @dataclass(slots=True, eq=False)
@@ -18,6 +37,8 @@ class Work:
     record: Record
     delivery: Delivery
     lease: Lease
+    key: Hashable | None = None
+    """What it must keep its place among; None: nothing."""
     task: "asyncio.Task[None] | None" = None
     done: Done | None = None
     """The outcome, once it is known; it waits for its transaction."""
@@ -27,6 +48,10 @@ class Work:
     """It takes a place in the process's window."""
     rest: "asyncio.Future[None] | None" = None
     """Its wait for the next attempt."""
+    handling: bool = False
+    """Its handler is at it."""
+    nudged: bool = False
+    """Its task was cancelled, for the handler to look up: once for each time that the handler is called."""
 
     @property
     def offset(self) -> int:
@@ -37,6 +62,23 @@ class Work:
     def size_bytes(self) -> int:
         """What its record takes in memory, roughly."""
         return len(self.record.value or b"")
+
+    @property
+    def resting(self) -> bool:
+        """It waits for its time, a slot or a breaker: nothing is at work, and nothing is wrong with that."""
+        return self.done is None and self.lease.waiting
+
+    def nudge(self) -> None:
+        """Have the handler look at its lease now: a rest ends, a handler that is at it is cancelled and may catch that.
+
+        What an inline application is at cannot be cancelled: it runs in the poll loop's own task.
+        """
+        if self.rest is not None:
+            if not self.rest.done():
+                self.rest.set_result(None)
+        elif self.handling and not self.nudged and self.task is not None and not self.task.done():
+            self.nudged = True
+            self.task.cancel()
 
     def cancel(self) -> None:
         """Stop working on it; a call in flight is aborted."""

@@ -48,6 +48,9 @@ class Stub(asyncio.Protocol):
     """Bearer tokens in order of first use."""
     calls: list[tuple[str, int]] = []  # noqa: RUF012 - one log per process is the point
     """(trace header or empty, status answered), in order of arrival."""
+    bill: list[tuple[str, str, int, int]] = []  # noqa: RUF012
+    """(trace header or empty, model, prompt tokens, completion tokens) of each chat completion that is charged for:
+    whoever asked for it pays, whether or not they wait for the answer."""
     in_flight = 0
     most_in_flight = 0
 
@@ -108,6 +111,10 @@ class Stub(asyncio.Protocol):
             answer: Any = {"error": f"scripted {status}{quoted}"}
         else:
             answer = _completion(body, how.words)
+            if isinstance(answer, dict):
+                used = answer["usage"]
+                prompt, completion = used["prompt_tokens"], used["completion_tokens"]
+                cls.bill.append((fields.get("x-amzn-trace-id", ""), answer["model"], prompt, completion))
             if isinstance(answer, dict) and b'"stream":true' in body.replace(b" ", b""):
                 self._stream(headers, answer, how.words, how.delay_ms / 1000)
                 return
@@ -149,9 +156,12 @@ class Stub(asyncio.Protocol):
                 cls.of_model[model] = Behaviour(**told), cls.asked[model]
         elif path == "/admin/reset" and method == "POST":
             cls.calls.clear()
+            cls.bill.clear()
             cls.most_in_flight = cls.in_flight
         elif path == "/admin/calls":
             return cls.calls
+        elif path == "/admin/bill":
+            return cls.bill
         elif path == "/admin/tokens":
             return cls.tokens
         return {"calls": len(cls.calls), "in_flight": cls.in_flight, "most_in_flight": cls.most_in_flight}

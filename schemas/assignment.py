@@ -1,11 +1,28 @@
 """The assigned job: what the router hands to a worker."""
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from schemas.base import Contract, Nanousd, UtcInstant
 from schemas.result import Attempt, CostSource, Received
+
+LATEST_MS = 10**14
+"""The year 5138: a later timestamp is no time."""
+LONGEST_MS = 10**12
+"""Thirty years: no wait and no call took longer."""
+
+
+def _in_our_time(value: datetime) -> datetime:
+    if not 2000 <= value.year < 3000:
+        raise ValueError("must lie between the years 2000 and 2999")
+    return value
+
+
+Moment = Annotated[UtcInstant, AfterValidator(_in_our_time)]
+"""When something happened: spans can be made of it, and differences added to it."""
+ModelName = Annotated[str, Field(max_length=256)]
 
 
 class Price(Contract):
@@ -32,17 +49,17 @@ class Price(Contract):
 class Candidate(Contract):
     """One way to do the job: a model at a provider, with its price and its limits."""
 
-    model: str
-    provider: str
+    model: ModelName
+    provider: str = Field(max_length=64)
     """The provider that is asked for; `auto` leaves the choice to Hugging Face's router."""
-    provider_model: str
+    provider_model: ModelName
     """The model's name on the wire."""
-    dialect: str
+    dialect: str = Field(max_length=64)
     """Which request map speaks to it: a key of `workers.providers.PROVIDERS`."""
-    base_url: str
+    base_url: str = Field(max_length=2_048)
     """Where its calls go, without a trailing slash."""
     price: Price
-    max_in_flight: int = Field(ge=1)
+    max_in_flight: int = Field(ge=1, le=100_000)
     """Calls that one worker process may have in flight to this (provider, model)."""
     context_tokens: int | None = None
     estimate_nanousd: Nanousd
@@ -54,7 +71,7 @@ class Candidate(Contract):
 class Assignment(Contract):
     """Who shall do the job, in which order to ask, and within which limits."""
 
-    candidates: list[Candidate] = Field(min_length=1)
+    candidates: list[Candidate] = Field(min_length=1, max_length=256)
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Generation parameters after defaults, policy and limits: temperature, top_p, max_tokens.
 
@@ -63,37 +80,50 @@ class Assignment(Contract):
     max_cost_nanousd: Nanousd
     """Ceiling over all attempts together."""
     deadline: UtcInstant
-    decision_id: str
+    decision_id: str = Field(max_length=128)
 
 
 class CarriedWait(Contract):
     """A time in which nothing was called."""
 
-    name: str
-    start: UtcInstant
-    end: UtcInstant
+    name: str = Field(max_length=32)
+    start: Moment
+    end: Moment
 
 
 class Carried(Contract):
     """What a job has been through at a worker before it went to a retry topic: its next worker goes on from there."""
 
-    arrived_at: UtcInstant
+    arrived_at: Moment
     """At a worker, the first time."""
-    since: UtcInstant
+    since: Moment
     """When it left for the retry topic."""
-    wait: str
+    wait: str = Field(max_length=32)
     """What it waits for: `slot`, `breaker`, `retry`."""
-    bounces: int = 0
+    bounces: int = Field(default=0, ge=0)
     """How often it left without an attempt."""
-    calls: int = 0
-    candidate: int = 0
-    unfit: list[int] = Field(default_factory=list)
+    deaths: int = Field(default=0, ge=0)
+    """Processes that died while a call of this job was out."""
+    calls: int = Field(default=0, ge=0)
+    """Attempts that count against the retries; an interrupted one does not."""
+    candidate: int = Field(default=0, ge=0)
+    unfit: list[int] = Field(default_factory=list, max_length=1_000)
     pinned: bool = False
-    attempts: list[Attempt] = Field(default_factory=list)
-    cost_sources: list[CostSource] = Field(default_factory=list)
+    attempts: list[Attempt] = Field(default_factory=list, max_length=1_000)
+    cost_sources: list[CostSource] = Field(default_factory=list, max_length=1_000)
     """One an attempt."""
-    waits: list[CarriedWait] = Field(default_factory=list)
+    waits: list[CarriedWait] = Field(default_factory=list, max_length=1_000)
     upstream_status: int | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Carried":
+        if len(self.cost_sources) != len(self.attempts):
+            raise ValueError(f"{len(self.attempts)} attempts have {len(self.cost_sources)} sources of their cost")
+        for at, one in enumerate(self.attempts):
+            _in_our_time(one.started_at)
+            if not (0 <= one.waited_ms <= LONGEST_MS and 0 <= one.duration_ms <= LONGEST_MS):
+                raise ValueError(f"attempt {at} took or waited less than nothing, or more than {LONGEST_MS} ms")
+        return self
 
 
 class AssignedJob(Contract):
@@ -103,12 +133,18 @@ class AssignedJob(Contract):
     """
 
     schema_version: int = Field(default=1, alias="schema")
-    submission: int = Field(ge=1)
+    submission: int = Field(ge=1, le=10**9)
     job: dict[str, Any]
     """The job as its producer wrote it."""
     assignment: Assignment
     received: Received
-    routed_at: UtcInstant
+    routed_at: Moment
     """When the router's lane settled the decision."""
     carried: Carried | None = None
     """Set once the job has waited in a retry topic."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> "AssignedJob":
+        if not 0 <= self.received.timestamp_ms <= LATEST_MS:
+            raise ValueError(f"received.timestamp_ms must be from 0 to {LATEST_MS}")
+        return self

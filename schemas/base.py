@@ -7,11 +7,12 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictInt,
     StrictStr,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 
 SCHEMA_VERSION = 1
@@ -35,10 +36,22 @@ class Contract(BaseModel):
         return self.model_dump_json(by_alias=True).encode()
 
 
-def _only_text(value: Any) -> Any:
-    if isinstance(value, str | datetime):
-        return value
-    raise ValueError("must be an ISO 8601 text with a zone, like 2026-11-22T12:00:00Z")
+_LENGTHS = frozenset({len("2026-11-22T12:00:00Z"), len("2026-11-22T12:00:00.000000Z")})
+
+
+def _instant(value: Any, read: ValidatorFunctionWrapHandler) -> datetime:
+    """An instant in UTC. Nearly all are in our own form, and quickly read; others are read by pydantic."""
+    if isinstance(value, datetime):
+        if value.tzinfo is UTC:
+            return value
+    elif not isinstance(value, str):
+        raise ValueError("must be an ISO 8601 text with a zone, like 2026-11-22T12:00:00Z")
+    elif len(value) in _LENGTHS and value[-1] == "Z" and value[10] == "T" and value[7] == "-":
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass  # no such day or hour: pydantic says which
+    return _in_utc(read(value))
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -68,6 +81,6 @@ TenantId = Annotated[
     AfterValidator(printable),
     AfterValidator(_no_slash),
 ]
-UtcInstant = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_in_utc)]
+UtcInstant = Annotated[AwareDatetime, WrapValidator(_instant)]
 Nanousd = Annotated[StrictInt, Field(ge=0, le=MAX_NANOUSD)]
 """Thousand-millionths of a US dollar, an integer."""

@@ -24,6 +24,8 @@ class BreakerState(Contract):
     """When an open breaker lets a trial call through."""
     held_until: UtcInstant | None = None
     """A Retry-After that holds for everybody: no call before it."""
+    since: UtcInstant | None = None
+    """When the process that found it came into this state; None: at `at`. Others keep the instant as they pass it on."""
     at: UtcInstant
     by: str
     """The process that says so: `{group}/{instance}`."""

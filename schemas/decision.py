@@ -8,7 +8,7 @@ from schemas.base import Contract, Nanousd, UtcInstant
 from schemas.failure import FailureKind
 from schemas.result import Received
 
-Verdict = Literal["assigned", "rejected", "expired"]
+Verdict = Literal["assigned", "rejected", "expired", "cancelled"]
 
 
 class Exclusion(Contract):
@@ -24,7 +24,8 @@ class Decision(Contract):
     """One decision about one submission. Every accepted identity has exactly one per submission."""
 
     decision_id: str
-    """Digest of the jobs record that it answers: a redelivery decides under the same id."""
+    """Digest of the jobs record that it answers, or of the dead letter that was driven again: a redelivery, or a second
+    redrive, decides under the same id."""
     tenant: str
     job_id: str
     submission: int
@@ -51,6 +52,8 @@ class Decision(Contract):
     message: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
     received: Received
+    redriven_from: str | None = None
+    """`partition/offset` of the dead letter that was driven again."""
     trace_id: str | None = None
     decided_at: UtcInstant
 

@@ -30,9 +30,13 @@ from schemas.base import (
 )
 from schemas.failure import FailureKind
 from schemas.headers import Headers
+from schemas.values import frozen
 
 MAX_JOB_BYTES = 262_144
 """What a job may have inline; more travels by reference."""
+MAX_READ_BYTES = 1_048_588
+"""What a record may have to be read at all: a topic's limit is for batches as they were compressed, and 300 kB of these
+may hold a record of 300 MB."""
 MAX_METADATA_ENTRIES = 32
 MAX_METADATA_BYTES = 4_096
 MAX_TIMEOUT_S = 7 * 24 * 3600
@@ -111,7 +115,7 @@ class BlobRef(Contract):
     """Size of the payload in bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadableJob:
     """A job that fits the contract, with the bytes that its producer wrote and their digest."""
 
@@ -157,12 +161,9 @@ def read_job(value: bytes | None, record_headers: Headers) -> Reading:
     """Read one record of `inference.jobs.v1`. Total: any bytes give one of the three readings, none raises."""
     if value is None:
         return Unreadable(FailureKind.UNDECODABLE, "the record has no value")
-    try:
-        document = codec.parse(value)
-    except codec.Undecodable as error:
-        return Unreadable(FailureKind.UNDECODABLE, str(error))
-    if not isinstance(document, dict):
-        return Unreadable(FailureKind.UNDECODABLE, f"a job is a JSON object, this is a {type(document).__name__}")
+    document = _document(value)
+    if isinstance(document, Unreadable):
+        return document
     named = _identity(document)
     if isinstance(named, Unreadable):
         return named
@@ -183,6 +184,19 @@ def read_job(value: bytes | None, record_headers: Headers) -> Reading:
         model=_short(document.get("model")) or "auto",
         provider=_short(document.get("provider")) or "auto",
     )
+
+
+def _document(value: bytes) -> dict[str, Any] | Unreadable:
+    if len(value) > MAX_READ_BYTES:
+        message = f"the record has {len(value)} bytes; of more than {MAX_READ_BYTES} nothing is read"
+        return Unreadable(FailureKind.TOO_LARGE, message)
+    try:
+        document = codec.parse(value)
+    except codec.Undecodable as error:
+        return Unreadable(FailureKind.UNDECODABLE, str(error))
+    if not isinstance(document, dict):
+        return Unreadable(FailureKind.UNDECODABLE, f"a job is a JSON object, this is a {type(document).__name__}")
+    return document
 
 
 def _identity(document: dict[str, Any]) -> tuple[str, str] | Unreadable:

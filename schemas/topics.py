@@ -107,6 +107,11 @@ ROUTER_GROUP = "novix-router"
 RETRY_GROUP = "novix-retry"
 
 
+def retry_group(tier: Topic) -> str:
+    """The consumer group of a retry topic's lanes: one for each, because its members read different topics."""
+    return f"{RETRY_GROUP}.{tier.name.split('.')[2]}"
+
+
 def worker_group(modality: str) -> str:
     """The consumer group of a modality's workers."""
     return f"novix-worker-{modality}"

@@ -1,21 +1,27 @@
 """A worker as a process: `novix worker text`, or `faststream run workers.app:app`."""
 
+import os
 import random
+import socket
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from runtime.breaker import Breakers
+from runtime.board import Board
+from runtime.breaker import BreakerKey, Breakers
+from runtime.cancels import Cancels
 from runtime.clock import SystemClock
 from runtime.credentials import Credentials, parse_key
+from runtime.follow import Follower
 from runtime.http import Egress, HttpLimits, HttpTransport
+from runtime.intents import IntentFile
 from runtime.limits import Limits
 from runtime.service import LaneService
 from runtime.settings import Settings
 from runtime.shell import Role, application
 from runtime.shell import run as run_role
-from schemas.topics import AUDIT, DLQ, RESULTS, SPANS, TEXT, worker_group
+from schemas.topics import AUDIT, BREAKERS, CONTROL, DLQ, RESULTS, RETRY_TIERS, SPANS, TEXT, worker_group
 from workers.worker import text_application
 
 ROLES = {
@@ -24,7 +30,8 @@ ROLES = {
         title="Novix text worker",
         group=worker_group("text"),
         receives=TEXT,
-        sends=(RESULTS, DLQ, AUDIT, SPANS),
+        sends=(RESULTS, *(tier for _, tier in RETRY_TIERS), DLQ, AUDIT, SPANS, BREAKERS),
+        follows=(CONTROL, BREAKERS),
     )
 }
 WAITING_SHARE = 1
@@ -69,22 +76,37 @@ def build(settings: Settings) -> LaneService:
         fail_max=settings.breaker_fail_max,
         reset_timeout=timedelta(seconds=settings.breaker_reset_s),
         enabled=settings.breaker,
+        window=settings.breaker_window,
+        failure_share=settings.breaker_failure_share,
+        slow_s=settings.breaker_slow_s,
+        slow_share=settings.breaker_slow_share,
     )
+    limits: Limits[BreakerKey] = Limits(
+        settings.max_in_flight,
+        share=settings.bulkhead_share,
+        waiting=settings.max_in_flight * WAITING_SHARE,
+        learn=settings.learn_limits,
+    )
+    intents, cancels = IntentFile(intents_path(settings)), Cancels()
     app = text_application(
-        settings,
-        transport,
-        credentials(settings),
-        Limits(settings.max_in_flight),
-        breakers,
-        SystemClock(),
-        random.SystemRandom().random,
-    )
+        settings, transport, credentials(settings), limits, breakers, SystemClock(), random.SystemRandom().random,
+        intents=intents, cancels=cancels,
+    )  # fmt: skip
     window = settings.max_in_flight * (1 + WAITING_SHARE)
 
     def resources() -> list[AbstractAsyncContextManager[Any]]:
-        return [transport]
+        """Opened before the lanes, in this order."""
+        told_by = f"{app.group}/{settings.instance_id or socket.gethostname()}.{os.getpid()}"
+        board = Board(settings, breakers, limits, told_by)
+        return [transport, intents, Follower(settings, CONTROL, cancels.fold), board]
 
     return LaneService(settings, app, window=window, resources=resources)
+
+
+def intents_path(settings: Settings) -> Path:
+    """The file in which the workers of this machine note their calls."""
+    name = settings.named(worker_group("text"))  # a prefix is made of what a file name may have
+    return settings.home / "intents" / f"{name}.sqlite"
 
 
 app = application(ROLES["text"], build)

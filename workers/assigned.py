@@ -9,7 +9,8 @@ from runtime.ports import Record
 from runtime.telemetry import TraceContext, span_id, trace_of
 from schemas import codec
 from schemas.assignment import AssignedJob, Assignment, Candidate
-from schemas.job import InferenceJob, describe
+from schemas.base import SCHEMA_VERSION
+from schemas.job import MAX_READ_BYTES, InferenceJob, describe
 from workers.retry import Terms
 from workers.wording import texts_of
 
@@ -69,10 +70,23 @@ def read_assigned(record: Record) -> Assigned | str:
     """The job in `record`, or why it is none. Total; the reason names places and sizes, never content."""
     if record.value is None:
         return "the record has no value"
+    if len(record.value) > MAX_READ_BYTES:
+        return f"the record has {len(record.value)} bytes; of more than {MAX_READ_BYTES} nothing is read"
     try:
         envelope = AssignedJob.model_validate(codec.decode(record.value))
-        return Assigned(record, envelope, InferenceJob.model_validate(envelope.job))
+        job = InferenceJob.model_validate(envelope.job)
     except codec.Undecodable as error:
         return str(error)
     except ValidationError as error:
         return describe(error)
+    return _fault(envelope) or Assigned(record, envelope, job)
+
+
+def _fault(envelope: AssignedJob) -> str | None:
+    """What its fields say one by one and cannot mean together."""
+    if envelope.schema_version != SCHEMA_VERSION:
+        return f"schema: version {envelope.schema_version} is unknown; {SCHEMA_VERSION} is spoken"
+    carried, candidates = envelope.carried, envelope.assignment.candidates
+    if carried is not None and carried.candidate >= len(candidates):
+        return f"carried.candidate is {carried.candidate}; there are {len(candidates)}"
+    return None

@@ -1,6 +1,5 @@
 """One call's place in a job's progress: what it took, what it cost, what it says about the provider. Pure."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -21,11 +20,14 @@ BLAMES_THE_REQUEST = frozenset({K.REQUEST_REFUSED, K.NOT_FOUND, K.GONE, K.CONTEX
 """The provider did its part: a success, as far as its health goes."""
 
 
-def health(kind: FailureKind) -> Callable[[Permit], None]:
+def tell_health(permit: Permit, kind: FailureKind, took_s: float) -> None:
     """What a failed call tells the breaker. A 429 feeds the limiter; money and tokens are the account's affair."""
     if FAILURES[kind].counts_for_breaker:
-        return lambda permit: permit.failed(kind)
-    return Permit.succeeded if kind in BLAMES_THE_REQUEST else Permit.neither
+        permit.failed(kind, took_s)
+    elif kind in BLAMES_THE_REQUEST:
+        permit.succeeded(took_s)
+    else:
+        permit.neither()
 
 
 def is_ambiguous(error: ProviderError) -> bool:
@@ -45,12 +47,21 @@ def failed_attempt(
     )  # fmt: skip
     return replace(
         progress,
-        since=started_at + took,
         tried=counted(progress.tried, error, cost.nanousd),
         attempts=(*progress.attempts, made),
         charges=(*progress.charges, cost),
         upstream_status=error.upstream_status,
     )
+
+
+def aborted_attempt(progress: Progress, candidate: Candidate, started_at: datetime, took: timedelta) -> Progress:
+    """`progress` with a call that we broke off because the job was cancelled: nobody knows whether it is charged."""
+    cost = Charge(candidate.ceiling_nanousd, "estimated")
+    made = _attempt(
+        progress, candidate, started_at, took, cost,
+        kind=K.CANCELLED, upstream_status=None, request_id=None, ambiguous=True,
+    )  # fmt: skip
+    return replace(progress, attempts=(*progress.attempts, made), charges=(*progress.charges, cost))
 
 
 def answered_attempt(
@@ -66,7 +77,6 @@ def answered_attempt(
     first = None if called.first_token_s is None else timedelta(seconds=called.first_token_s)
     return replace(
         progress,
-        since=started_at + took,
         attempts=(*progress.attempts, made),
         charges=(*progress.charges, cost),
         usage=dict(answer.usage) or dict(answer.estimate),

@@ -1,39 +1,45 @@
 """One call to a provider: send, read, put together. All I/O of this room is here."""
 
-import contextlib
+import asyncio
 import functools
-from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from runtime.http import (
     DEADLINE,
     MAX_BYTES,
     URL,
     AsyncBaseTransport,
-    AsyncByteStream,
     ByteStream,
     HTTPError,
+    InvalidURL,
     Request,
     Response,
 )
 from runtime.ports import Clock
-from runtime.sse import SseLimitError, SseParser
 from schemas import codec
-from schemas.failure import FailureKind
+from schemas.topics import RESULTS
+from schemas.values import frozen
 from workers import errors
+from workers.body import Reading, decoded
 from workers.errors import ProviderError
 from workers.exchange import Answer, Ask, Call
 from workers.modalities import answered
-from workers.modalities.chat_stream import ChatStream
-from workers.modalities.reading import bad
 from workers.providers import Dialect
+from workers.room import AnswerRoom
 
 MAX_PROVIDER_CHARS = 64
 """Of a provider's name in `x-inference-provider`; as many as a job may have in its field."""
+ROOM_BYTES = 67_108_864
+"""Of answers in memory, where nobody says otherwise."""
+HEAVY_BYTES = 1_048_576
+"""Answers above this are decoded and held against their schema in a thread, one at a time: 30 MB of text take 30 ms to
+decode and as much again to check, and the loop gets its turns between these."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounds:
     """Bounds of one call: spans in seconds, size in bytes."""
 
@@ -45,7 +51,7 @@ class Bounds:
     max_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Called:
     """A call that ended in an answer."""
 
@@ -58,6 +64,8 @@ class Called:
     """What the request left out of the input, in the form of a result's `adapted`."""
     first_token_s: float | None
     """From sending to the first piece of output; None if the answer came in one piece."""
+    too_large_bytes: int = 0
+    """Of an output that no record can hold, and that was dropped; 0: it is there."""
 
     def redacted(self, redact: Callable[[str], str]) -> "Called":
         """Without credentials in what the provider says about itself."""
@@ -71,42 +79,75 @@ class Caller:
     Whatever else it raises is a fault of ours.
     """
 
-    def __init__(self, http: AsyncBaseTransport, clock: Clock) -> None:
+    def __init__(self, http: AsyncBaseTransport, clock: Clock, room: AnswerRoom | None = None) -> None:
         self._http = http
         self._clock = clock
+        self._room = room or AnswerRoom(ROOM_BYTES, ROOM_BYTES)
+        self._heavy = asyncio.Semaphore(1)
 
     async def __call__(self, call: Call, ask: Ask, dialect: Dialect, token: str | None, bounds: Bounds) -> Called:
         """Send `call` and read its answer as an answer to `ask`. Cancelling it closes the connection."""
         began = self._clock.monotonic()
-        response = await self._send(_request(call, token, bounds))
+        response = await self._send(call, token, bounds)
         headers = _fields(response)
-        reading = _Reading(self._clock, bounds.max_bytes)
-        try:
-            if not 200 <= response.status_code < 300:
-                body = await reading.prefix(response, errors.MAX_BODY_BYTES)
-                raise errors.read_error(response.status_code, headers, body, now=self._clock.now())
-            document = await reading.document(response, _in_events(headers, ask))
-            if isinstance(document, dict) and document.get("error"):
-                raise errors.read_error(200, headers, codec.encode(document), now=self._clock.now())
-            answer = answered(ask, dialect.read(ask, document, headers))
-        except ProviderError as error:
-            error.upstream_status = response.status_code
-            error.request_id = error.request_id or errors.request_id(headers)
-            error.emitted = error.emitted or reading.stream.emitted
-            raise
-        finally:
-            await response.aclose()
+        with self._room.share() as share:
+            left_s = began + bounds.total_s - self._clock.monotonic()
+            reading = Reading(self._clock, share, max_bytes=bounds.max_bytes, left_s=left_s)
+            try:
+                answer, too_large = await self._answer(response, headers, reading, ask, dialect)
+            except ProviderError as error:
+                error.upstream_status = response.status_code
+                error.request_id = error.request_id or errors.request_id(headers)
+                error.emitted = error.emitted or reading.stream.emitted
+                raise
+            finally:
+                await response.aclose()
         first = None if reading.first_at is None else reading.first_at - began
         served_by = headers.get("x-inference-provider", "")
         provider = served_by if served_by.isprintable() and 0 < len(served_by) <= MAX_PROVIDER_CHARS else None
-        return Called(answer, response.status_code, errors.request_id(headers), provider, ask.adapted, first)
+        request_id = errors.request_id(headers)
+        return Called(answer, response.status_code, request_id, provider, ask.adapted, first, too_large)
 
-    async def _send(self, request: Request) -> Response:
+    async def _answer(
+        self, response: Response, headers: Mapping[str, str], reading: Reading, ask: Ask, dialect: Dialect
+    ) -> tuple[Answer, int]:
+        """The answer, and the bytes of its output if that had to be dropped."""
+        if not 200 <= response.status_code < 300:
+            body = await reading.prefix(response, errors.MAX_BODY_BYTES)
+            raise errors.read_error(response.status_code, headers, body, now=self._clock.now())
+        if _in_events(headers, ask):
+            document = (await reading.events(response)).completion
+        else:
+            document = partial(decoded, await reading.whole(response))
+        understand = partial(_understood, document, headers, ask, dialect, self._clock)
+        if reading.size <= HEAVY_BYTES:
+            return understand(), 0
+        async with self._heavy:
+            return await asyncio.to_thread(_deliverable, understand)
+
+    async def _send(self, call: Call, token: str | None, bounds: Bounds) -> Response:
         try:
-            return await self._http.handle_async_request(request)
-        except HTTPError as error:
+            return await self._http.handle_async_request(_request(call, token, bounds))
+        except (HTTPError, InvalidURL) as error:
             failure = errors.of_exception(error)
         raise failure  # outside the handler: the original holds the request with its credential
+
+
+def _understood(
+    document: Callable[[], codec.Json], headers: Mapping[str, str], ask: Ask, dialect: Dialect, clock: Clock
+) -> Answer:
+    """The answer to `ask` in what came. Raises `ProviderError`."""
+    found = document()
+    if isinstance(found, dict) and found.get("error"):
+        raise errors.read_error(200, headers, codec.encode(found), now=clock.now())
+    return answered(ask, dialect.read(ask, found, headers))
+
+
+def _deliverable(understand: Callable[[], Answer]) -> tuple[Answer, int]:
+    """The answer without an output that no record of the results topic can hold: it is not carried any further."""
+    answer = understand()
+    size = len(codec.encode(answer.output))
+    return (answer, 0) if size <= RESULTS.limit_bytes else (replace(answer, output=None), size)
 
 
 def _request(call: Call, token: str | None, bounds: Bounds) -> Request:
@@ -138,89 +179,3 @@ def _in_events(headers: Mapping[str, str], ask: Ask) -> bool:
     """Whether the body is a stream of events. Some stream without saying so, some answer whole all the same."""
     declared = headers.get("content-type", "").lower()
     return "text/event-stream" in declared or (ask.stream and "json" not in declared)
-
-
-class _Reading:
-    """Reads one body. `stream` and `first_at` tell how far a streamed one came."""
-
-    def __init__(self, clock: Clock, max_bytes: int) -> None:
-        self.stream = ChatStream()
-        self.first_at: float | None = None
-        self._clock = clock
-        self._max_bytes = max_bytes
-
-    async def prefix(self, response: Response, size: int) -> bytes:
-        """The first `size` bytes. The status has said the most: a body that breaks off is read as far as it goes."""
-        body = b""
-        with contextlib.suppress(HTTPError):
-            async with contextlib.aclosing(_raw(response)) as chunks:
-                async for chunk in chunks:
-                    body += chunk
-                    if len(body) >= size:
-                        break
-        return body[:size]
-
-    async def document(self, response: Response, events: bool) -> codec.Json:
-        """The answer as JSON; a stream of events put together into what it would be in one piece."""
-        try:
-            if events:
-                return await self._events(response)
-            body = b"".join([chunk async for chunk in self._chunks(response)])
-        except HTTPError as error:
-            failure = errors.of_exception(error)
-        else:
-            return _decoded(body)
-        raise failure
-
-    async def _events(self, response: Response) -> codec.Json:
-        parser = SseParser(max_event_bytes=self._max_bytes)
-        stream, failure = self.stream, None
-        try:
-            async with contextlib.aclosing(self._chunks(response)) as chunks:
-                async for chunk in chunks:
-                    self._feed([event.data for event in parser.feed(chunk)])
-                    if stream.done:
-                        break
-            self._feed([event.data for event in parser.end()])
-        except SseLimitError as error:
-            failure = ProviderError(FailureKind.RESPONSE_TOO_LARGE, str(error))
-        except HTTPError as error:
-            failure = errors.of_exception(error)
-            if failure.kind is FailureKind.CONNECTION_LOST and stream.emitted:
-                failure.kind = FailureKind.STREAM_CUT
-        if stream.whole:  # cut after its end: nothing of the answer is missing
-            return stream.completion()
-        raise failure or ProviderError(FailureKind.STREAM_CUT, "the stream ended without its end mark")
-
-    def _feed(self, events: list[bytes]) -> None:
-        for data in events:
-            if not self.stream.done:
-                self.stream.feed(data)
-        if self.first_at is None and self.stream.emitted:
-            self.first_at = self._clock.monotonic()
-
-    async def _chunks(self, response: Response) -> AsyncGenerator[bytes, None]:
-        """The body as it comes, never more than the limit, whatever the transport allows."""
-        size = 0
-        async with contextlib.aclosing(_raw(response)) as chunks:
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > self._max_bytes:
-                    message = f"the answer has more than {self._max_bytes} bytes, which is the limit"
-                    raise ProviderError(FailureKind.RESPONSE_TOO_LARGE, message)
-                yield chunk
-
-
-def _raw(response: Response) -> AsyncGenerator[bytes, None]:
-    """The body's bytes as they come: the transport's own stream, for httpx wraps it into three further generators."""
-    # httpx types it as an iterator, which could not be closed.
-    return cast(AsyncGenerator[bytes, None], aiter(cast(AsyncByteStream, response.stream)))
-
-
-def _decoded(body: bytes) -> codec.Json:
-    if not body.strip():
-        raise bad("the answer is empty")
-    try:
-        return codec.decode(body)
-    except codec.Undecodable as error:
-        raise bad(f"the answer of {len(body)} bytes is {error}") from None

@@ -1,18 +1,18 @@
 """What a call costs: units times prices, in integer nano-dollars. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from schemas.assignment import Price
 from schemas.base import MAX_NANOUSD
 from schemas.result import CostSource
+from schemas.values import frozen
 from workers.exchange import COMPUTE_MS, INPUT_TOKENS, OUTPUT_TOKENS
 
 LEAST_CERTAIN: tuple[CostSource, ...] = ("estimated", "computed", "provider", "none")
 """Of several charges together, the source that is told is the first of these that any of them has."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Charge:
     """What one call costs, and how we know."""
 
@@ -37,22 +37,24 @@ def charge(
         return Charge(_bounded(told_nanousd), "provider")
     if not price.is_known:
         return Charge()
-    priced = {
-        INPUT_TOKENS: price.input_nanousd_per_million_tokens,
-        OUTPUT_TOKENS: price.output_nanousd_per_million_tokens,
-        COMPUTE_MS: price.nanousd_per_compute_ms,
-    }
-    guessed = estimate or {}
-    missing = [unit for unit, each in priced.items() if each and unit not in usage]
-    units = {unit: usage.get(unit, guessed.get(unit, 0)) for unit in priced}
-    tokens = units[INPUT_TOKENS] * priced[INPUT_TOKENS] + units[OUTPUT_TOKENS] * priced[OUTPUT_TOKENS]
-    total = -(-tokens // 1_000_000) + units[COMPUTE_MS] * priced[COMPUTE_MS]
-    return Charge(_bounded(total), "estimated" if missing else "computed")
+    guessed, total_micro, missing = estimate or {}, 0, False
+    for unit, each_micro in (
+        (INPUT_TOKENS, price.input_nanousd_per_million_tokens),
+        (OUTPUT_TOKENS, price.output_nanousd_per_million_tokens),
+        (COMPUTE_MS, price.nanousd_per_compute_ms * 1_000_000),
+    ):
+        if each_micro:
+            reported = usage.get(unit)
+            missing |= reported is None
+            total_micro += each_micro * (guessed.get(unit, 0) if reported is None else reported)
+    return Charge(_bounded(-(-total_micro // 1_000_000)), "estimated" if missing else "computed")
 
 
 def together(charges: Iterable[Charge]) -> Charge:
     """Several calls of one job: their sum, and the least certain of their sources."""
     listed = list(charges)
+    if len(listed) == 1:
+        return listed[0]
     sources = {one.source for one in listed}
     return Charge(
         _bounded(sum(one.nanousd for one in listed)), next((one for one in LEAST_CERTAIN if one in sources), "none")

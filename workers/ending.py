@@ -1,7 +1,7 @@
 """How a job ends: its result, its audit entry, its spans, and whether a copy goes to the dead letters. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,18 +12,26 @@ from schemas.audit import AuditEntry
 from schemas.failure import FAILURES, FailureKind
 from schemas.result import Error, JobResult, Status, Who
 from schemas.topics import RESULTS
+from schemas.values import frozen
 from workers.assigned import Assigned
 from workers.cost import together
 from workers.progress import Progress
 from workers.spans import spans_of
 
-ACTIONS: dict[Status, str] = {"succeeded": "job.succeeded", "failed": "job.failed", "expired": "job.expired"}
+ACTIONS: dict[Status, str] = {
+    "succeeded": "job.succeeded",
+    "failed": "job.failed",
+    "expired": "job.expired",
+    "cancelled": "job.cancelled",
+}
 PUBLISHED_AGAIN_MAY_SUCCEED = frozenset({FailureKind.BREAKER_OPEN, FailureKind.DEADLINE_PASSED})
 """Beside the retryable kinds: what had no time here may have it later."""
+CUT_SHORT = frozenset({FailureKind.INTERRUPTED, FailureKind.CANCELLED})
+"""Kinds of attempts that ended for our reasons, not the provider's."""
 MILLISECOND = timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ending:
     """What a job came to. `kind` is None for a success."""
 
@@ -34,6 +42,8 @@ class Ending:
     adapted: Mapping[str, Any] = field(default_factory=dict)
     error_type: str = ""
     """Class name of the exception behind a fault of ours."""
+    by: str = ""
+    """Who cancelled it."""
 
 
 def ended(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: datetime, now: datetime) -> Done:
@@ -53,7 +63,9 @@ def ended(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: date
             (headers.IDENTITY, f"{tenant}/{job_id}/{submission}".encode()),
         ),
     )
-    audit = _audit(job, result, len(value))
+    audit = (*told_of(job, progress, now), _audit(job, result, len(value), ending.by))
+    facts = (job.record.offset,)
+    """Whose notes of calls are needed no more."""
     spans = spans_of(job, progress, result, arrived_at)
 
     def shrunk(size_bytes: int) -> Done:
@@ -63,9 +75,9 @@ def ended(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: date
 
     if ending.kind is not None and FAILURES[ending.kind].replay:
         return GiveUp(
-            ending.kind, ending.message, (record,), (audit,), spans, error_type=ending.error_type, shrunk=shrunk
+            ending.kind, ending.message, (record,), audit, spans, facts, error_type=ending.error_type, shrunk=shrunk
         )
-    return Publish((record,), (audit,), spans, shrunk=shrunk)
+    return Publish((record,), audit, spans, facts, shrunk=shrunk)
 
 
 def undecodable(message: str) -> GiveUp:
@@ -112,6 +124,8 @@ def result_of(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: 
 def _status(kind: FailureKind | None) -> Status:
     if kind is None:
         return "succeeded"
+    if kind is FailureKind.CANCELLED:
+        return "cancelled"
     return "expired" if kind is FailureKind.DEADLINE_PASSED else "failed"
 
 
@@ -135,7 +149,34 @@ def milliseconds(span: timedelta) -> int:
     return max(0, round(span / MILLISECOND))
 
 
-def _audit(job: Assigned, result: JobResult, result_bytes: int) -> AuditEntry:
+def told_of(job: Assigned, progress: Progress, now: datetime) -> tuple[AuditEntry, ...]:
+    """An entry for each call of this record that was cut short: what may have been charged with no answer for it, and
+    what was answered and is paid for again. Those that the job carried here were told of when it left."""
+    carried = len(job.envelope.carried.attempts) if job.envelope.carried is not None else 0
+    return tuple(
+        AuditEntry(
+            at=now,
+            action="call.ambiguous" if attempt.ambiguous else "call.repeated",
+            tenant=job.job.tenant,
+            job_id=job.job.id,
+            submission=job.envelope.submission,
+            trace_id=job.trace.trace_id,
+            span_id=job.span,
+            detail={
+                "attempt": attempt.attempt,
+                "kind": attempt.kind,
+                "model": attempt.model,
+                "provider": attempt.provider,
+                "began_at": attempt.started_at.isoformat(),
+                "ceiling_nanousd" if attempt.ambiguous else "cost_nanousd": attempt.cost_nanousd,
+            },
+        )
+        for attempt in progress.attempts[carried:]
+        if attempt.kind in CUT_SHORT and (attempt.ambiguous or attempt.kind is FailureKind.INTERRUPTED)
+    )
+
+
+def _audit(job: Assigned, result: JobResult, result_bytes: int, by: str) -> AuditEntry:
     detail: dict[str, Any] = {
         "cost_nanousd": result.cost_nanousd,
         "cost_source": result.cost_source,
@@ -143,6 +184,8 @@ def _audit(job: Assigned, result: JobResult, result_bytes: int) -> AuditEntry:
         "assigned_bytes": len(job.record.value or b""),
         "result_bytes": result_bytes,
     }
+    if by:
+        detail["by"] = by
     if result.served is not None:
         detail |= {"model": result.served.model, "provider": result.served.provider}
     if result.error is not None:

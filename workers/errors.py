@@ -12,6 +12,7 @@ from runtime.http import (
     EgressRefusedError,
     EncodingRefusedError,
     HTTPError,
+    InvalidURL,
     LocalProtocolError,
     PoolTimeout,
     ResponseTooLargeError,
@@ -54,6 +55,7 @@ class ProviderError(Exception):
 EXCEPTIONS: tuple[tuple[type[BaseException], FailureKind], ...] = (
     (EgressRefusedError, K.EGRESS_REFUSED),
     (UnsupportedProtocol, K.EGRESS_REFUSED),
+    (InvalidURL, K.EGRESS_REFUSED),
     (ResponseTooLargeError, K.RESPONSE_TOO_LARGE),
     (EncodingRefusedError, K.INVALID_OUTPUT),
     (ConnectError, K.CONNECT_FAILED),

@@ -1,16 +1,18 @@
 """What passes between a task, a provider's dialect and the shell: values only."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import field
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any
+
+from schemas.values import frozen
 
 INPUT_TOKENS = "input_tokens"
 OUTPUT_TOKENS = "output_tokens"
 COMPUTE_MS = "compute_ms"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ask:
     """What a task wants of a model, in the task's own terms."""
 
@@ -24,7 +26,7 @@ class Ask:
     """What was left out of the input because it would break the price ceiling; same form as a result's `adapted`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """One HTTP request, without its credential."""
 
@@ -35,7 +37,7 @@ class Call:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """What a provider answered, in the task's own terms: the JSON document and what its headers measured."""
 
@@ -43,7 +45,7 @@ class Reply:
     usage: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """A task's published output object, and the units that money counts."""
 
@@ -67,11 +69,11 @@ def tokens_in(size_bytes: int) -> int:
 def text_bytes(value: Any) -> int:
     """UTF-8 bytes of every text inside `value`, keys left out."""
     if isinstance(value, str):
-        return len(value.encode(errors="replace"))
-    if isinstance(value, Mapping):
-        return sum(text_bytes(item) for item in value.values())
+        return len(value) if value.isascii() else len(value.encode(errors="replace"))
+    if isinstance(value, dict):
+        return sum(map(text_bytes, value.values()))
     if isinstance(value, list):
-        return sum(text_bytes(item) for item in value)
+        return sum(map(text_bytes, value))
     return 0
 
 
@@ -80,18 +82,21 @@ def measured(headers: Mapping[str, str]) -> dict[str, int]:
 
     A part of a millisecond counts as a whole one. What is no number is not told.
     """
-    told = {
-        COMPUTE_MS: milliseconds(headers.get("x-compute-time")),
-        INPUT_TOKENS: count(headers.get("x-prompt-tokens")),
-        OUTPUT_TOKENS: count(headers.get("x-generated-tokens")),
-    }
-    return {unit: value for unit, value in told.items() if value is not None}
+    told = {}
+    for name, unit, read in _MEASURES:
+        if name in headers:
+            value = read(headers[name])
+            if value is not None:
+                told[unit] = value
+    return told
 
 
 def milliseconds(seconds: str | None) -> int | None:
     """`"0.123"` is 123, exactly: decimal, because 0.123 * 1000 in binary is not."""
+    if seconds is None:
+        return None
     try:
-        value = Decimal(seconds or "")
+        value = Decimal(seconds)
     except InvalidOperation:
         return None
     if not value.is_finite() or not 0 <= value <= 10**9:
@@ -103,6 +108,13 @@ def count(value: Any) -> int | None:
     """A number of tokens as JSON or a header tells it; None for anything that is no whole number from 0 to 10^12."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 13:
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 10**12:
+    if type(value) is not int or not 0 <= value <= 10**12:  # a bool is none
         return None
     return value
+
+
+_MEASURES: tuple[tuple[str, str, Callable[[str], int | None]], ...] = (
+    ("x-compute-time", COMPUTE_MS, milliseconds),
+    ("x-prompt-tokens", INPUT_TOKENS, count),
+    ("x-generated-tokens", OUTPUT_TOKENS, count),
+)

@@ -1,32 +1,37 @@
-"""What a job has been through in this process: carried from one attempt to the next. Values only."""
+"""What a job has been through at workers: carried from one attempt to the next. Values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from schemas.result import Attempt
+from schemas.values import frozen
 from workers.cost import Charge
 from workers.retry import Tried
 
-WaitName = Literal["slot", "breaker", "retry"]
+WaitName = Literal["slot", "breaker", "retry", "budget", "suspect", "intent"]
+MOST_WAITS = 100
+"""Waits that are told one by one: a job that waits for hours, five seconds at a time, must not grow with every one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wait:
-    """A time in which nothing was called: for a free slot, a breaker, or the next attempt."""
+    """A time in which nothing was called: for a free slot, a breaker, the next attempt, the retry budget, for other
+    suspects, or until a call can be noted."""
 
-    name: WaitName
+    name: str
+    """A `WaitName`, or one of a newer worker's."""
     start: datetime
     end: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progress:
     """Attempts, waits and money so far; what `RetryAt` gives a handler to remember."""
 
-    since: datetime
-    """The arrival, or the end of the last attempt: what comes before the next one is waiting."""
+    arrived_at: datetime
+    """At a worker, the first time."""
     tried: Tried = field(default_factory=Tried)
     attempts: tuple[Attempt, ...] = ()
     charges: tuple[Charge, ...] = ()
@@ -35,14 +40,35 @@ class Progress:
     usage: Mapping[str, int] = field(default_factory=dict)
     resting: Wait | None = None
     """The wait that `RetryAt` began; its end is not known before the job comes back."""
+    bounces: int = 0
+    """How often it left for a retry topic because there was no room to wait for a slot."""
+    deaths: int = 0
+    """Processes that died while a call of this job was out."""
+    recalled: frozenset[str] = frozenset()
+    """Calls of processes that have ended which are among `attempts` already."""
     upstream_status: int | None = None
     """The provider's last status."""
     first_token: timedelta | None = None
     """From the start of the last call to its first output, if it came in pieces."""
 
-    def waited(self, name: WaitName, start: datetime, end: datetime) -> "Progress":
-        """With one more wait, if it lasted any time."""
-        return replace(self, waits=(*self.waits, Wait(name, start, end))) if end > start else self
+    @property
+    def since(self) -> datetime:
+        """The arrival, or the end of the last attempt: what comes before the next one is waiting."""
+        if not self.attempts:
+            return self.arrived_at
+        last = self.attempts[-1]
+        return last.started_at + timedelta(milliseconds=last.duration_ms)
+
+    def waited(self, name: str, start: datetime, end: datetime) -> "Progress":
+        """With one more wait, if it lasted any time. One that goes on from the last, with no attempt between, is told
+        as one with it."""
+        if end <= start:
+            return self
+        last = self.waits[-1] if self.waits else None
+        goes_on = last is not None and last.name == name and last.start >= self.since
+        if last is not None and (goes_on or len(self.waits) >= MOST_WAITS):
+            return replace(self, waits=(*self.waits[:-1], replace(last, end=max(last.end, end))))
+        return replace(self, waits=(*self.waits, Wait(name, start, end)))
 
     def rest(self, name: WaitName, now: datetime) -> "Progress":
         """As the job goes to rest at `now`."""

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from schemas.assignment import Candidate
 from schemas.failure import FAILURES, FailureKind
+from schemas.values import frozen
 from workers.errors import ProviderError
 
 K = FailureKind
@@ -29,7 +30,7 @@ class RetryPolicy:
     """Longest single wait, and longest Retry-After that is waited for."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terms:
     """What the job allows."""
 
@@ -40,7 +41,7 @@ class Terms:
     """The producer named the provider: no other takes its place."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tried:
     """What has been tried so far."""
 
@@ -55,7 +56,7 @@ class Tried:
     """Costs known and ceilings of ambiguous calls, together."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Again:
     """Ask `candidate`, not before `when`."""
 
@@ -63,7 +64,7 @@ class Again:
     when: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stop:
     """No further call."""
 
@@ -71,7 +72,7 @@ class Stop:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """A candidate that cannot be called now, and no attempt was made: its breaker is open, or it must be left alone."""
 

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 LONGEST = timedelta(days=366)
 """More than this is told as this: far beyond any deadline, and still a timedelta."""
 
-_SECONDS = re.compile(r"[ \t]*([0-9]{1,18}(?:\.[0-9]{1,9})?)[ \t]*")
+_SECONDS = re.compile(r"[ \t]*([0-9]{1,100}(?:\.[0-9]{1,9})?)[ \t]*")
 _HUB = re.compile(r"\br=0\b.*?\bt=(\d{1,9})\b")
 """`RateLimit: "api";r=0;t=295`, the Hub's own form: nothing left, t seconds to the reset."""
 

@@ -89,7 +89,8 @@ def _call(job: Assigned, call_span: str, progress: Progress, result: JobResult) 
 
 
 def _post(job: Assigned, inside: TraceContext, attempt: Attempt) -> SpanDraft:
-    asked = next(one for one in job.candidates if (one.model, one.provider) == (attempt.model, attempt.provider))
+    model, provider = attempt.model, attempt.provider
+    asked = next((one for one in job.candidates if (one.model, one.provider) == (model, provider)), None)
     return SpanDraft(
         inside,
         span_id(job.trace, "post", *job.place, attempt.attempt),
@@ -101,7 +102,7 @@ def _post(job: Assigned, inside: TraceContext, attempt: Attempt) -> SpanDraft:
             names.HTTP_METHOD: "POST",
             names.HTTP_STATUS: attempt.upstream_status,
             names.HTTP_RESEND: attempt.attempt - 1 or None,
-            names.SERVER_ADDRESS: _host(asked.base_url),
+            names.SERVER_ADDRESS: _host(asked.base_url) if asked else None,
             names.ATTEMPT: attempt.attempt,
             names.WAITED_MS: attempt.waited_ms,
             names.COST: attempt.cost_nanousd,
@@ -124,7 +125,10 @@ def _waits(job: Assigned, progress: Progress) -> list[SpanDraft]:
 
 @functools.lru_cache(maxsize=1_024)
 def _host(url: str) -> str | None:
-    return urlsplit(url).hostname
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # no address, and nobody was called
+        return None
 
 
 def _end(attempt: Attempt) -> datetime:

@@ -1,6 +1,7 @@
 """`novix up`, `novix status`, `novix down`: a world on this machine."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -76,14 +77,20 @@ def up(
 
 @command
 def status(as_json: AsJson = False) -> Exit:
-    """Tell what runs where, how each process is, and the lag of each group."""
+    """Tell what runs where and how it is: processes, lag of each group, open breakers, how far back ids are known."""
+    from console import report
+    from console.words import shown
+
     loaded, screen = settings(), Screen(as_json=as_json)
     world = _living(loaded.settings.home)
     if world is None:
         screen.answer({"up": False, "processes": [], "lag": {}}, ["nothing runs; start it with: novix up"])
         return Exit.NOT_MET
     described = _described(world)
-    described["lag"] = asyncio.run(_lag(loaded))
+    described["lag"], described["breakers"] = asyncio.run(_of_kafka(loaded))
+    told = [process["healthz"] for process in described["processes"]]
+    described["dedup"] = [entry for one in told for entry in report.remembered(one)]
+    described["ill_lanes"] = [lane for one in told for lane in report.ill_lanes(one)]
     rows = []
     for process in described["processes"]:
         told = process["healthz"]
@@ -97,9 +104,10 @@ def status(as_json: AsJson = False) -> Exit:
         f"lag of {group} on {entry['topic']}: " + ("unknown" if entry["total"] is None else str(entry["total"]))
         for group, entry in described["lag"].items()
     ]
-    screen.answer(described, lag_lines)
+    more = report.lines(described["ill_lanes"], described["dedup"], described["breakers"])
+    screen.answer(described, [shown(line) for line in (*lag_lines, *more)])
     well = all(process["running"] and process["phase"] == "healthy" for process in described["processes"])
-    return Exit.OK if well else Exit.FAILED
+    return Exit.OK if well and not described["ill_lanes"] else Exit.FAILED
 
 
 @command
@@ -204,24 +212,47 @@ def _described(world: "World") -> dict[str, Any]:
     }
 
 
-async def _lag(loaded: "Loaded") -> dict[str, Any]:
-    """Records that each lane group has still to commit; `total` is None where Kafka does not answer."""
+async def _of_kafka(loaded: "Loaded") -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Records that each lane group has still to commit (`total` is None where Kafka does not answer), and the breakers
+    that processes have told of as open."""
     from console.kafka import connected
-    from schemas.topics import JOBS, MODALITY_TOPICS, ROUTER_GROUP, worker_group
+    from schemas.topics import JOBS, MODALITY_TOPICS, RETRY_TIERS, ROUTER_GROUP, retry_group, worker_group
 
-    groups = {ROUTER_GROUP: JOBS.name} | {worker_group(name): topic.name for name, topic in MODALITY_TOPICS.items()}
-    found: dict[str, Any] = {}
-    for group, topic in groups.items():
-        named = loaded.settings.named(group)
-        try:
-            async with asyncio.timeout(20), connected(loaded) as log:
-                offsets = await log.lag(group, topic)
-                counts = await asyncio.gather(*(_records(log, topic, *pair) for pair in offsets.items()))
-            partitions = {str(partition): count for partition, count in zip(offsets, counts, strict=True)}
-            found[named] = {"topic": topic, "total": sum(counts), "partitions": partitions}
-        except (CommandError, TimeoutError):
-            found[named] = {"topic": topic, "total": None, "partitions": {}}
-    return found
+    groups = {
+        ROUTER_GROUP: JOBS.name,
+        **{worker_group(name): topic.name for name, topic in MODALITY_TOPICS.items()},
+        **{retry_group(tier): tier.name for _, tier in RETRY_TIERS},
+    }
+    named = loaded.settings.named
+    unknown: dict[str, Any] = {"total": None, "partitions": {}}
+    lag: dict[str, dict[str, Any]] = {named(group): {"topic": topic, **unknown} for group, topic in groups.items()}
+    breakers: list[dict[str, Any]] = []
+    with contextlib.suppress(CommandError, TimeoutError):
+        async with asyncio.timeout(20), connected(loaded) as log:
+            for group, topic in groups.items():
+                lag[named(group)] = await _lag(log, group, topic)
+            breakers = await _breakers(log)
+    return lag, breakers
+
+
+async def _lag(log: "Log", group: str, topic: str) -> dict[str, Any]:
+    offsets = await log.lag(group, topic)
+    counts = await asyncio.gather(*(_records(log, topic, *pair) for pair in offsets.items()))
+    partitions = {str(partition): count for partition, count in zip(offsets, counts, strict=True)}
+    return {"topic": topic, "total": sum(counts), "partitions": partitions}
+
+
+async def _breakers(log: "Log") -> list[dict[str, Any]]:
+    """Open breakers; raises `CommandError` where the topic is not there."""
+    from datetime import UTC, datetime
+
+    from console.kafka import all_records, ends
+    from console.report import open_breakers
+    from schemas.topics import BREAKERS
+
+    until = await ends(log, BREAKERS.name)
+    values = [record.value async for record in all_records(log, BREAKERS.name, until)]
+    return open_breakers(values, datetime.now(UTC))
 
 
 async def _records(log: "Log", topic: str, partition: int, offsets: int) -> int:

@@ -1,10 +1,11 @@
 """What a policy sees of an offer."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from schemas.values import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Option:
     """One offer that may do the job, with what it would cost."""
 

@@ -9,6 +9,7 @@ from httpx import (
     ConnectError,
     ConnectTimeout,
     HTTPError,
+    InvalidURL,
     LocalProtocolError,
     MockTransport,
     PoolTimeout,
@@ -35,6 +36,7 @@ NOTHING_WAS_SENT = (
     PoolTimeout,
     EgressRefusedError,
     UnsupportedProtocol,
+    InvalidURL,
     LocalProtocolError,
 )
 """After one of these the provider has seen nothing of the call; after any other error it may have served it."""
@@ -57,6 +59,7 @@ __all__ = [
     "HTTPError",
     "HttpLimits",
     "HttpTransport",
+    "InvalidURL",
     "LocalProtocolError",
     "MockTransport",
     "PoolTimeout",

@@ -1,5 +1,6 @@
 """The body of one response: read as it comes, decoded under a ceiling, its connection and slot given back once."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -10,10 +11,12 @@ import httpx
 
 from runtime.http.decode import BodyDecoder, BrokenEncodingError, TooLargeError
 from runtime.http.errors import CAUGHT, ResponseTooLargeError, mapped
+from runtime.http.exchange import Exchange
 from runtime.http.watch import ConnectionWatch
-from runtime.limits import Slot
 
 T = TypeVar("T")
+TURN_BYTES = 1_048_576
+"""Of decoded body, before others get their turn: a chunk of 64 kB may stand for 64 MB, which take 150 ms."""
 
 
 class ResponseBody(httpx.AsyncByteStream):
@@ -25,15 +28,15 @@ class ResponseBody(httpx.AsyncByteStream):
 
     def __init__(
         self,
-        answer: aiohttp.ClientResponse,
-        slot: Slot[str],
+        answer: Exchange | aiohttp.ClientResponse,
+        give_back: Callable[[], None],
         decoder: BodyDecoder,
         *,
         max_bytes: int,
         request: httpx.Request,
     ) -> None:
         self._answer = answer
-        self._slot = slot
+        self._free_slot = give_back
         self._decoder = decoder
         self._max_bytes = max_bytes
         self._request = request
@@ -44,9 +47,13 @@ class ResponseBody(httpx.AsyncByteStream):
         whole = False
         try:
             while chunk := await self._next_chunk():
-                pieces = self._decoded(partial(self._decoder.feed, chunk))
+                pieces, given = self._decoded(partial(self._decoder.feed, chunk)), 0
                 while piece := self._decoded(partial(next, pieces, b"")):
                     yield piece
+                    given += len(piece)
+                    if given >= TURN_BYTES and self._decoder.changes_bytes:
+                        await asyncio.sleep(0)
+                        given = 0
             self._decoded(self._decoder.end)
             whole = True
         finally:
@@ -81,7 +88,7 @@ class ResponseBody(httpx.AsyncByteStream):
             self._answer.release()
         else:
             self._answer.close()
-        self._slot.release()
+        self._free_slot()
 
     def __del__(self) -> None:
         # The loop may be gone by then; there is nobody left to tell.

@@ -11,7 +11,7 @@ import functools
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 from weakref import WeakKeyDictionary
@@ -25,25 +25,27 @@ from runtime.http.body import ResponseBody
 from runtime.http.decode import BodyDecoder, UnknownEncodingError
 from runtime.http.egress import CREDENTIAL_HEADERS, Egress, Origin
 from runtime.http.errors import CAUGHT, EgressRefusedError, EncodingRefusedError, mapped
+from runtime.http.exchange import MAX_FIELD_BYTES, MAX_HEADERS, NEVER_CEILED, Exchange, exchange, head
+from runtime.http.guard import guarded
 from runtime.http.resolver import GuardedResolver
-from runtime.limits import Limits, NoSlotError, Slot
+from runtime.http.slots import Slots
 
 DEADLINE = "novix.deadline_s"
 """Request extension: seconds from the start of the call until it must be over, waiting for a slot included."""
 MAX_BYTES = "novix.max_bytes"
 """Request extension: the most bytes of body, as sent and as decoded."""
 
-MAX_FIELD_BYTES = 65_536
-"""Longest header line and field; aiohttp's own 8,190 is less than some answers through the router have."""
-MAX_HEADERS = 256
 STREAMED_UPLOAD_BYTES = 1_048_576
 """Bodies above this go out in pieces: aiohttp holds a second copy of a body that it is given whole."""
 _UPLOAD_PIECE_BYTES = 65_536
+_MOST_ADDRESSES = 1_024
 _OURS_TO_WRITE = frozenset({b"host", b"accept-encoding", b"transfer-encoding", b"connection"})
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
+"""Methods whose empty body is not told of."""
+_IDENTITY = (b"Accept-Encoding", b"identity")
 _CREDENTIALS = frozenset(name.encode() for name in CREDENTIAL_HEADERS)
 _NOT_AFTER_DECODING = frozenset({b"content-encoding", b"content-length"})
 _SKIPPED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-_NEVER_CEILED = float("inf")  # aiohttp rounds longer timeouts up to whole seconds, unless told not to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,8 @@ class _Door:
     """What an address comes to: looked at once, for a worker calls few of them and each of them often."""
 
     url: URL
+    host: bytes
+    """As the header names it."""
     place: str
     """`host:port`: whose slots it takes."""
     refused: str | None
@@ -79,7 +83,10 @@ class _Door:
 @dataclass(slots=True)
 class _PerLoop:
     session: aiohttp.ClientSession
-    slots: Limits[str]
+    connector: aiohttp.BaseConnector
+    slots: Slots
+    targets: dict[URL, aiohttp.ClientRequest] = field(default_factory=dict)
+    """What aiohttp's pool knows an address by."""
 
 
 class HttpTransport(httpx.AsyncBaseTransport):
@@ -107,30 +114,35 @@ class HttpTransport(httpx.AsyncBaseTransport):
         self._tls = tls
         self._clock = clock
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _PerLoop] = WeakKeyDictionary()
-        self._door = functools.lru_cache(maxsize=1_024)(self._look_at)
+        self._door = functools.lru_cache(maxsize=_MOST_ADDRESSES)(self._look_at)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request`; the response comes as soon as its headers are there."""
-        headers = request.headers.raw
-        door = self._door(str(request.url), any(name.lower() in _CREDENTIALS for name, _ in headers))
+        fields, credentials = [], False
+        for one in request.headers.raw:
+            name = one[0].lower()
+            credentials |= name in _CREDENTIALS
+            if name not in _OURS_TO_WRITE:
+                fields.append(one)
+        door = self._door(str(request.url), credentials)
         if door.refused is not None:
             raise EgressRefusedError(f"{request.url.host}: {door.refused}", request=request)
         extensions = request.extensions
         spans = extensions.get("timeout", {})
         ends = self._clock() + float(extensions.get(DEADLINE, self._limits.deadline_s))
         here = self._here()
-        slot = await self._slot(here, door.place, request, ends, spans.get("pool", self._limits.pool_s))
+        await self._slot(here, door.place, request, ends, spans.get("pool", self._limits.pool_s))
         try:
-            answer = await self._send(here.session, door.url, request, headers, spans, ends)
-            return self._response(answer, slot, request)
+            answer = await self._send(here, door, request, fields, spans, ends)
+            return self._response(answer, functools.partial(here.slots.give, door.place), request)
         except BaseException:
-            slot.release()
+            here.slots.give(door.place)
             raise
 
     @property
     def in_flight(self) -> int:
         """Calls of the running loop that hold a slot: sent, or being sent, and not yet read to the end."""
-        return self._here().slots.total_in_flight
+        return self._here().slots.taken
 
     async def aclose(self) -> None:
         """Close the connections of the running loop, those in use too."""
@@ -153,58 +165,60 @@ class HttpTransport(httpx.AsyncBaseTransport):
         url = httpx.URL(address)
         origin = Origin.of(url)
         reason = self._egress.why_not(url, credentials=credentials)
-        return _Door(URL(address, encoded=True), f"{origin.host}:{origin.port}", reason)
+        return _Door(URL(address, encoded=True), url.netloc, f"{origin.host}:{origin.port}", reason)
 
     async def _slot(
         self, here: _PerLoop, place: str, request: httpx.Request, ends: float, pool_s: float | None
-    ) -> Slot[str]:
-        waits_until = ends if pool_s is None else min(ends, self._clock() + pool_s)
-        per_host = self._limits.max_in_flight_per_host
-        slot = here.slots.slot(place, per_host, deadline=waits_until)
+    ) -> None:
+        left = ends - self._clock()
         try:
-            await slot.acquire()
-        except NoSlotError:
-            message = f"no free slot; {here.slots.total_in_flight} calls are in flight"
+            await here.slots.take(place, left if pool_s is None else min(left, pool_s))
+        except TimeoutError:
+            message = f"no free slot; {here.slots.taken} calls are in flight"
             raise httpx.PoolTimeout(message, request=request) from None
-        return slot
 
     async def _send(
         self,
-        session: aiohttp.ClientSession,
-        url: URL,
+        here: _PerLoop,
+        door: _Door,
         request: httpx.Request,
         headers: list[tuple[bytes, bytes]],
         spans: dict[str, float | None],
         ends: float,
-    ) -> aiohttp.ClientResponse:
+    ) -> Exchange | aiohttp.ClientResponse:
+        connect = spans.get("connect", self._limits.connect_s)
+        read = spans.get("read", self._limits.read_s)
         try:
+            body = _upload(request)
             left = ends - self._clock()
             if left <= 0:
                 raise TimeoutError  # aiohttp takes 0 for "no limit"
-            connect = spans.get("connect", self._limits.connect_s)
-            return await session.request(
+            if isinstance(body, bytes):
+                return await exchange(
+                    here.connector, _target(here, door.url), _message(request.method, door, headers, body),
+                    head_only=request.method == "HEAD", left_s=left, connect_s=connect, read_s=read,
+                )  # fmt: skip
+            return await here.session.request(
                 request.method,
-                url,
-                headers=_headers(headers),
-                data=_upload(request),
+                door.url,
+                headers=_texts([*headers, _IDENTITY]),
+                data=body,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
-                    total=left,
-                    connect=connect,
-                    sock_connect=connect,
-                    sock_read=spans.get("read", self._limits.read_s),
-                    ceil_threshold=_NEVER_CEILED,
+                    total=left, connect=connect, sock_connect=connect, sock_read=read, ceil_threshold=NEVER_CEILED
                 ),
             )
         except CAUGHT as error:
             failure = mapped(error, request)
         raise failure  # outside the handler: the original holds the request with its headers
 
-    def _response(self, answer: aiohttp.ClientResponse, slot: Slot[str], request: httpx.Request) -> httpx.Response:
+    def _response(
+        self, answer: Exchange | aiohttp.ClientResponse, give_back: Callable[[], None], request: httpx.Request
+    ) -> httpx.Response:
         max_bytes = int(request.extensions.get(MAX_BYTES, self._limits.max_bytes))
-        encoding = ", ".join(answer.headers.getall("Content-Encoding", ()))
+        encoding = b", ".join([value for name, value in answer.raw_headers if name.lower() == b"content-encoding"])
         try:
-            decoder = BodyDecoder(encoding, max_bytes=max_bytes)
+            decoder = BodyDecoder(encoding.decode("latin-1"), max_bytes=max_bytes)
         except UnknownEncodingError:
             answer.close()
             message = "the body has a content encoding that was not asked for and is not read"
@@ -216,7 +230,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
         return httpx.Response(
             answer.status,
             headers=headers,
-            stream=ResponseBody(answer, slot, decoder, max_bytes=max_bytes, request=request),
+            stream=ResponseBody(answer, give_back, decoder, max_bytes=max_bytes, request=request),
             request=request,
             extensions={"http_version": b"HTTP/1.1", "reason_phrase": reason},
         )
@@ -225,17 +239,23 @@ class HttpTransport(httpx.AsyncBaseTransport):
         loop = asyncio.get_running_loop()
         here = self._loops.get(loop)
         if here is None:
-            here = self._loops[loop] = _PerLoop(self._session(), Limits(self._limits.max_in_flight, clock=self._clock))
+            slots = Slots(self._limits.max_in_flight, self._limits.max_in_flight_per_host)
+            connector = guarded(self._connector())
+            here = self._loops[loop] = _PerLoop(self._session(connector), connector, slots)
         return here
 
-    def _session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
+    def _connector(self) -> aiohttp.BaseConnector:
+        return aiohttp.TCPConnector(
             limit=0,  # our slots are the limit; aiohttp reports a full pool as a slow connection
             resolver=GuardedResolver(self._egress),
             ssl=self._tls if self._tls is not None else True,
             keepalive_timeout=self._limits.keepalive_s,
-            timeout_ceil_threshold=_NEVER_CEILED,
+            timeout_ceil_threshold=NEVER_CEILED,
         )
+
+    @staticmethod
+    def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+        """For bodies that go out in pieces."""
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -252,23 +272,33 @@ class HttpTransport(httpx.AsyncBaseTransport):
         return session
 
 
-def _headers(raw: list[tuple[bytes, bytes]]) -> CIMultiDict[str]:
-    headers = CIMultiDict(
-        [(name.decode("ascii"), value.decode("latin-1")) for name, value in raw if name.lower() not in _OURS_TO_WRITE]
-    )
-    headers["Accept-Encoding"] = "identity"
-    return headers
+def _target(here: _PerLoop, url: URL) -> aiohttp.ClientRequest:
+    target = here.targets.get(url)
+    if target is None:
+        if len(here.targets) >= _MOST_ADDRESSES:
+            here.targets.clear()
+        target = here.targets[url] = aiohttp.ClientRequest("GET", url, loop=asyncio.get_running_loop())
+    return target
 
 
-def _upload(request: httpx.Request) -> bytes | AsyncIterator[bytes] | None:
+def _message(method: str, door: _Door, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes:
+    fields = [one for one in headers if one[0].lower() != b"content-length"]
+    length = None if not body and method in _BODILESS else len(body)
+    return head(method, door.url, door.host, (*fields, _IDENTITY), length) + body
+
+
+def _texts(raw: list[tuple[bytes, bytes]]) -> CIMultiDict[str]:
+    return CIMultiDict([(name.decode("ascii"), value.decode("latin-1")) for name, value in raw])
+
+
+def _upload(request: httpx.Request) -> bytes | AsyncIterator[bytes]:
+    """The body in one piece if it is short."""
     if not isinstance(request.stream, httpx.ByteStream):
         if not isinstance(request.stream, httpx.AsyncByteStream):
             raise TypeError("the body is a synchronous stream; an asynchronous one is needed")
         return aiter(request.stream)
     content = request.read()
-    if len(content) > STREAMED_UPLOAD_BYTES:
-        return _in_pieces(content)
-    return content or None
+    return content if len(content) <= STREAMED_UPLOAD_BYTES else _in_pieces(content)
 
 
 async def _in_pieces(content: bytes) -> AsyncIterator[bytes]:

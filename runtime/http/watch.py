@@ -9,6 +9,8 @@ import asyncio
 
 import aiohttp
 
+from runtime.http.exchange import Exchange
+
 
 class ConnectionWatch:
     """Fails `answer`'s body if its connection ends and the body has neither ended nor failed.
@@ -16,7 +18,7 @@ class ConnectionWatch:
     Holds the body's stream and not the body, so that a body nobody closed can still be collected.
     """
 
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+    def __init__(self, answer: Exchange | aiohttp.ClientResponse) -> None:
         self._content = answer.content
         self._closed: asyncio.Future[None] | None = None
         connection = answer.connection

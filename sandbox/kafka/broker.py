@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from sandbox.fetch import FetchError, Say, default_cache, quiet
-from sandbox.kafka.config import BROKER_MAIN, HOST, JVM_FLAGS, Ports, Security
+from sandbox.kafka.config import BROKER_MAIN, HOST, JVM_FLAGS, Detour, Ports, Security
 from sandbox.kafka.home import BrokerError, Home, State
 from sandbox.kafka.installation import Installation, forget_archive, install, jvm_environment, made_archive
 from sandbox.kafka.java import Java
@@ -38,7 +38,8 @@ class LocalBroker:
     `data` keeps everything of this broker: a second start in the same folder brings the same cluster back, on the same
     ports. Ports are chosen unless given. `start` downloads what is missing into `cache` (and says so through `say`),
     prepares an empty folder, and returns when the broker serves. Unless `detach`, the broker is killed when the thread
-    that started it ends: start it from the main thread. A detached one is found again by `attach`.
+    that started it ends: start it from the main thread. A detached one is found again by `attach`. With `detour` it has
+    a second listener, for clients that come through a proxy.
 
     One owner at a time; the methods are not for several threads.
     """
@@ -51,6 +52,7 @@ class LocalBroker:
         port: int | None = None,
         controller_port: int | None = None,
         security: Security | None = None,
+        detour: Detour | None = None,
         detach: bool = False,
         archive: bool = True,
         flags: Sequence[str] = (),
@@ -61,6 +63,7 @@ class LocalBroker:
     ) -> None:
         self.home = Home(data.absolute())
         self.security = security
+        self._detour = detour
         self._cache = cache or default_cache(environ)
         self._wanted = (port, controller_port)
         self._detach = detach
@@ -141,7 +144,7 @@ class LocalBroker:
         # A broker that has run keeps its ports: clients know them.
         self._may_move = self.home.state() is None and None in self._wanted
         self._ports = self._remembered_ports() or self._new_ports()
-        self.home.configure(self._ports, self.security)
+        self.home.configure(self._ports, self.security, self._detour)
         self.home.format(installation, self.security)
 
     def wait_ready(self, *, timeout_s: float = 60) -> None:
@@ -289,7 +292,7 @@ class LocalBroker:
             raise death
         if taken and self._may_move:  # somebody was quicker than we
             self._ports = self._new_ports()
-            self.home.configure(self._ports, self.security)
+            self.home.configure(self._ports, self.security, self._detour)
         elif not taken and self._archive is not None:
             forget_archive(self._archive)
             self._archive = None

@@ -76,6 +76,18 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
+class Detour:
+    """A second client listener, for clients that something stands between: a proxy, a tunnel, a port forwarding.
+
+    The broker listens on `listen` and tells whoever comes that way to go on by `advertised`, where that something
+    listens. The first listener stays as it is.
+    """
+
+    listen: int
+    advertised: int
+
+
+@dataclass(frozen=True, slots=True)
 class Security:
     """Makes the client listener SASL_SSL with SCRAM-SHA-512, and every right a matter of an ACL.
 
@@ -110,17 +122,25 @@ class Tls:
 
 
 def broker_properties(
-    *, ports: Ports, log_dir: Path, security: Security | None = None, tls: Tls | None = None
+    *,
+    ports: Ports,
+    log_dir: Path,
+    security: Security | None = None,
+    tls: Tls | None = None,
+    detour: Detour | None = None,
 ) -> dict[str, str]:
     """Every property of `server.properties`.
 
     The names are Kafka's own: https://kafka.apache.org/42/configuration/broker-configs/. Raises `ValueError` for a
-    `log_dir` that Kafka would read as two (it splits at commas), and for `security` without `tls`.
+    `log_dir` that Kafka would read as two (it splits at commas), for `security` without `tls`, and for a `detour`
+    beside `security`: it would be a way in without a password.
     """
     if "," in str(log_dir):
         raise ValueError(f"Kafka reads a comma in log.dirs as two folders: {log_dir}")
     if (security is None) != (tls is None):
         raise ValueError("security and tls go together")
+    if security and detour:
+        raise ValueError("a detour is a listener without a password: it does not go with security")
     listener = "SASL_SSL" if security else "PLAINTEXT"
     client = f"{listener}://{HOST}:{ports.client}"
     properties = {
@@ -135,6 +155,10 @@ def broker_properties(
         "log.dirs": str(log_dir),
         **SMALL,
     }
+    if detour:
+        properties["listeners"] += f",DETOUR://{HOST}:{detour.listen}"
+        properties["advertised.listeners"] += f",DETOUR://{HOST}:{detour.advertised}"
+        properties["listener.security.protocol.map"] += ",DETOUR:PLAINTEXT"
     if security and tls:
         properties |= _secured(security, tls)
     return properties

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sandbox.kafka.config import (
     STORAGE_TOOL,
+    Detour,
     Ports,
     Security,
     Tls,
@@ -102,13 +103,13 @@ class Home:
         fresh.write_text(json.dumps(content), encoding="utf-8")
         fresh.replace(self.data / "broker.json")
 
-    def configure(self, ports: Ports, security: Security | None) -> None:
+    def configure(self, ports: Ports, security: Security | None, detour: Detour | None = None) -> None:
         """Write every file that the next start reads."""
         self.data.mkdir(parents=True, exist_ok=True)
         tls = self.tls if security else None
         if tls and not (tls.keystore.exists() and tls.ca.exists()):
             write_tls(tls, now=datetime.now(UTC))
-        told = broker_properties(ports=ports, log_dir=self.log_dir, security=security, tls=tls)
+        told = broker_properties(ports=ports, log_dir=self.log_dir, security=security, tls=tls, detour=detour)
         write_secret(self.properties, render_properties(told).encode())
         self.log4j.write_text(log4j_properties(self.log), encoding="utf-8")
         shutil.rmtree(self.tmp, ignore_errors=True)

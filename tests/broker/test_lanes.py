@@ -26,6 +26,7 @@ from schemas.failure import FailureKind
 from schemas.topics import AUDIT, DLQ, JOBS, RESULTS, TOPICS
 
 PARTITIONS = 3
+JOURNAL = "0123456789ab"
 WITHIN_S = 60
 
 
@@ -72,6 +73,15 @@ async def until(bus: Bus, topic: str, count: int, enough: Callable[[list], int] 
     return await read(bus, topic)
 
 
+async def committed(settings: Settings) -> list[progress.Progress]:
+    """What each lane has committed beside its offset."""
+    member = toy.GroupMember(settings, toy.GROUP, JOBS.name, "looker")
+    await member._admin.start()
+    positions = [await member.committed(partition) for partition in range(PARTITIONS)]
+    await member._admin.close()
+    return [progress.decode(position.offset, position.metadata) for position in positions if position is not None]
+
+
 def distinct(records: list) -> int:
     return len({record.value for record in records})
 
@@ -79,8 +89,9 @@ def distinct(records: list) -> int:
 async def test_each_record_has_one_result_and_the_audit_chain_holds(broker, prefix, bus):
     wanted = await publish(bus, 600)
     settings = settings_for(broker, prefix)
-    async with toy.Running(settings, toy.ToyApplication()):
+    async with toy.Running(settings, toy.ToyApplication(custody=JOURNAL)):
         results = await until(bus, RESULTS.name, 600)
+        assert {known.custody for known in await committed(settings)} == {JOURNAL}
 
     assert Counter(record.value for record in results) == Counter(wanted)
     assert sum((await bus.lag(toy.GROUP, JOBS.name)).values()) == 0
@@ -94,13 +105,9 @@ async def test_each_record_has_one_result_and_the_audit_chain_holds(broker, pref
         heads[batch.lane] = batch.sequence, batch.hash
         entries += len(batch.entries)
     assert entries == 600
-    member = toy.GroupMember(settings, toy.GROUP, JOBS.name, "looker")
-    await member._admin.start()
-    for partition in range(PARTITIONS):
-        position = await member.committed(partition)
-        known = progress.decode(position.offset, position.metadata)
+    for partition, known in enumerate(await committed(settings)):
         assert (known.sequence, known.head) == heads[str(LaneId(toy.GROUP, JOBS.name, partition))]
-    await member._admin.close()
+        assert known.custody == "", "it was closed, and no call is out"
 
 
 async def test_a_killed_process_loses_and_doubles_nothing(broker, prefix, bus, tmp_path: Path):
@@ -124,7 +131,8 @@ async def test_a_killed_process_loses_and_doubles_nothing(broker, prefix, bus, t
             process.kill()
             process.wait()
             process = start()
-        results = await until(bus, RESULTS.name, 1500, distinct)
+        wanted |= await publish(bus, 100, start=1500)  # so that the last one has something to do, and is up
+        results = await until(bus, RESULTS.name, 1600, distinct)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(process.wait, 30) == 0
     finally:

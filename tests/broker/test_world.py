@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from schemas.topics import JOBS, RETRY_TIERS, TEXT
+
 pytestmark = pytest.mark.broker
 
 WITHIN_S = 60
@@ -61,6 +63,13 @@ def test_a_world_stands_heals_and_leaves_nothing_behind(novix, tmp_path):
     first = processes(novix)
     assert set(first) == {"router", "worker-text", "console"}  # broker and provider are somebody else's
     assert all(process["healthz"]["ok"] for process in first.values())
+    told = json.loads(novix("status", "--json").stdout)
+    assert {entry["topic"] for entry in told["lag"].values()} == {
+        JOBS.name, TEXT.name, *(tier.name for _, tier in RETRY_TIERS),
+    }  # fmt: skip
+    assert {entry["total"] for entry in told["lag"].values()} == {0}
+    assert sorted(entry["partition"] for entry in told["dedup"]) == list(range(6))
+    assert (told["ill_lanes"], told["breakers"]) == ([], [])
 
     again = novix("up")
     assert (again.returncode, "it is up already" in again.stdout) == (0, True)

@@ -1,25 +1,12 @@
 """The gate before aiobreaker: what opens it, what does not, and that one call alone tries a provider again."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from breaker_world import KEY, OTHER, Clock, fail, is_open, permit
 
-from runtime.breaker import BreakerKey, Breakers, Permit, Refusal
-
-KEY = BreakerKey("together", "llama")
-OTHER = BreakerKey("together", "qwen")
-
-
-@dataclass
-class Clock:
-    """Turned by hand."""
-
-    now: float = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from runtime.breaker import Breakers, Permit, Refusal
 
 
 @pytest.fixture
@@ -29,22 +16,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def breakers(clock: Clock) -> Breakers:
-    return Breakers(clock=clock)
-
-
-def permit(breakers: Breakers, key: BreakerKey = KEY) -> Permit:
-    answer = breakers.admit(key)
-    assert isinstance(answer, Permit)
-    return answer
-
-
-def fail(breakers: Breakers, times: int = 3) -> None:
-    for _ in range(times):
-        permit(breakers).failed("server_error")
-
-
-def is_open(breakers: Breakers) -> bool:
-    return isinstance(breakers.admit(KEY), Refusal)
+    return Breakers(clock=clock, now=clock.wall)
 
 
 def test_three_failures_in_a_row_open_it_for_300_seconds(breakers: Breakers, clock: Clock):
@@ -256,3 +228,62 @@ async def test_a_wait_for_another_callers_trial_ends_at_the_deadline():
     assert isinstance(answer, Refusal)
     assert answer.because == "trial"
     trial.succeeded()
+
+
+def test_half_of_fifty_calls_failing_open_it_though_no_three_fail_in_a_row(clock: Clock):
+    breakers = Breakers(window=50, clock=clock)
+    calls = 0
+    while not is_open(breakers):
+        calls += 1
+        one = permit(breakers)
+        one.failed("timeout", 30.0) if calls % 2 else one.succeeded(0.5)
+        clock.now += 1
+
+    assert calls == 21, "twenty calls at least, and the share is told when one fails"
+    assert breakers.views()[KEY].because == "11 of the last 21 calls failed, the last: timeout"
+
+
+def test_throttled_calls_do_not_count_in_the_window(clock: Clock):
+    breakers = Breakers(window=20, clock=clock)
+    for _ in range(100):
+        permit(breakers).neither()
+    for _ in range(2):
+        permit(breakers).failed("timeout")
+
+    assert not is_open(breakers)
+
+
+def test_slow_calls_open_it_though_they_succeed(clock: Clock):
+    breakers = Breakers(window=20, slow_s=5.0, slow_share=0.9, clock=clock)
+    for _ in range(20):
+        permit(breakers).succeeded(6.0)
+
+    assert is_open(breakers)
+    assert breakers.views()[KEY].because == "20 of the last 20 calls took over 5 s"
+
+
+def test_after_a_good_trial_the_window_begins_anew(clock: Clock):
+    breakers = Breakers(window=20, clock=clock)
+    for failed in [True, False] * 10:
+        one = permit(breakers)
+        one.failed("timeout") if failed else one.succeeded()
+    permit(breakers).failed("timeout")
+    assert is_open(breakers)
+    clock.now += 300
+    permit(breakers).succeeded()
+    permit(breakers).failed("timeout")
+
+    assert not is_open(breakers)
+
+
+def test_it_says_which_rule_opened_it_and_since_when(breakers: Breakers, clock: Clock):
+    fail(breakers)
+    view = breakers.views()[KEY]
+    assert (view.because, view.since) == ("3 failures in a row, the last: server_error", clock.wall())
+
+    clock.now += 300
+    permit(breakers).failed("timeout")
+    assert breakers.views()[KEY].because == "the trial call failed: timeout"
+    clock.now += 300
+    permit(breakers).succeeded()
+    assert breakers.views()[KEY].because == "the trial call succeeded"

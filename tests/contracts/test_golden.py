@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 from runtime import audit
 from runtime.progress import GENESIS
 from schemas import export
-from schemas.assignment import Assignment, Candidate, Price
+from schemas.assignment import Assignment, Candidate, Carried, CarriedWait, Price
 from schemas.audit import AuditEntry
 from schemas.decision import Decision, Exclusion
 from schemas.job import ReadableJob, read_job
@@ -36,6 +36,10 @@ REQUIRED: dict[type[BaseModel], set[str]] = {
     MESSAGES["job-result"]: {"job_id", "tenant", "status", "task", "asked", "completed_at"},
     MESSAGES["decision-batch"]: {"lane", "decisions"},
     MESSAGES["audit-batch"]: {"lane", "sequence", "previous", "hash", "entries"},
+    MESSAGES["control-event"]: {"action", "tenant", "job_id", "at"},
+    MESSAGES["breaker-state"]: {"provider", "model", "state", "at", "by"},
+    Carried: {"arrived_at", "since", "wait"},
+    CarriedWait: {"name", "start", "end"},
     Price: {"source", "as_of"},
     Candidate: {
         "model",
@@ -128,11 +132,11 @@ def test_no_golden_was_edited_or_taken_away():
     assert actual == listed
 
 
-def test_every_message_of_a_topic_has_a_golden_and_every_status_of_a_result_that_is_given_by_now():
+def test_every_message_of_a_topic_has_a_golden_and_so_has_every_status_of_a_result():
     assert {model_of(name) for name in GOLDENS} == set(export.MESSAGES)
     assert {topic.value for topic in TOPICS if topic.value} <= set(export.MESSAGES)
     results = {JobResult.model_validate(written(name)).status for name in GOLDENS if name.startswith("job-result.")}
-    assert results == {"succeeded", "failed", "rejected", "expired"}
+    assert results == {"succeeded", "failed", "rejected", "expired", "cancelled"}
 
 
 @pytest.mark.parametrize("model", REQUIRED, ids=lambda model: model.__name__)

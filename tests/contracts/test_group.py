@@ -9,8 +9,8 @@ from aiokafka.structs import OffsetAndMetadata
 
 from runtime import group
 from runtime.group import EVICTIONS, GroupMember, InstanceTaken, OffsetUnknown
+from runtime.membership import PositionLost
 from runtime.ports import Position
-from runtime.runner import PositionLost
 from runtime.settings import Settings
 
 SOURCE = TopicPartition("inference.jobs.v1", 3)

@@ -1,14 +1,18 @@
-"""In-flight limits: never exceeded, fair, and nothing lost when callers are cancelled."""
+"""In-flight limits: never exceeded, fair by key and class, and nothing lost when callers are cancelled."""
 
 import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from runtime.limits import Limits, NoSlotError
+from runtime.limits import Limits, LimitView, NoSlotError
+from runtime.waiting import Priority
 
 
 @dataclass
@@ -37,9 +41,11 @@ class Callers:
         self.running: dict[str, asyncio.Event] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def start(self, name: str, key: str, limit: int, deadline: float | None = None) -> None:
+    async def start(
+        self, name: str, key: str, limit: int, deadline: float | None = None, priority: Priority = "normal"
+    ) -> None:
         async def call() -> None:
-            async with self.limits.slot(key, limit, deadline=deadline):
+            async with self.limits.slot(key, limit, deadline=deadline, priority=priority):
                 self.started.append(name)
                 self.running[name].set()
                 await self._done[name].wait()
@@ -77,7 +83,7 @@ async def test_a_waiter_for_a_full_model_does_not_block_the_others():
 
 
 async def test_who_came_first_is_served_first_over_all_models():
-    async with callers_of(Limits(1)) as callers:
+    async with callers_of(Limits(1, waiting=10)) as callers:
         for name in ("a1", "b1", "a2", "c1"):
             await callers.start(name, name[0], 5)
         for name in ("a1", "b1", "a2"):
@@ -164,7 +170,7 @@ async def test_who_cannot_wait_for_the_end_of_a_hold_is_told_at_once_when_it_end
 
 
 async def test_a_caller_cancelled_in_the_turn_in_which_it_is_served_passes_the_slot_on():
-    async with callers_of(Limits(1)) as callers:
+    async with callers_of(Limits(1, waiting=10)) as callers:
         for name in ("a1", "a2", "a3"):
             await callers.start(name, "a", 1)
         callers._done["a1"].set()
@@ -176,7 +182,7 @@ async def test_a_caller_cancelled_in_the_turn_in_which_it_is_served_passes_the_s
 
 
 async def test_thousands_of_cancelled_callers_lose_no_slot():
-    limits: Limits[str] = Limits(16)
+    limits: Limits[str] = Limits(16, waiting=10_000)
     dice = random.Random(7)
     peak = 0
 
@@ -197,6 +203,168 @@ async def test_thousands_of_cancelled_callers_lose_no_slot():
     assert peak == 16
     assert (limits.total_in_flight, limits.in_flight, limits.waiting) == (0, {}, {})
     assert limits._lanes == {}, "keys that nobody uses take no memory"
+
+
+async def refusal(limits: Limits[str], key: str, limit: int = 1, **how: Any) -> NoSlotError:
+    with pytest.raises(NoSlotError) as refused:
+        async with limits.slot(key, limit, **how):
+            pytest.fail("the slot was taken")
+    return refused.value
+
+
+async def test_one_key_never_has_more_than_its_share_of_the_process():
+    async with callers_of(Limits(10, share=0.75, waiting=100)) as callers:
+        for number in range(12):
+            await callers.start(f"a{number}", "a", 50)
+        await callers.start("b", "b", 50)
+
+        assert callers.limits.in_flight == {"a": 8, "b": 1}
+        assert callers.limits.view()["a"] == LimitView(limit=8, cap=8, in_flight=8, waiting=4, held_until=None)
+
+
+async def test_a_slow_model_with_many_jobs_leaves_places_for_the_others():
+    async with callers_of(Limits(8, share=0.5)) as callers:
+        for number in range(8):
+            await callers.start(f"a{number}", "a", 8)
+        assert callers.limits.waiting == {"a": 4}, "half of the eight places"
+
+        refused = await refusal(callers.limits, "a", 8)
+        assert (refused.because, refused.retry_at) == ("crowded", None)
+        await callers.start("b", "b", 8)
+        assert callers.started[-1] == "b"
+
+
+async def test_a_class_has_its_share_of_the_places_and_the_patient_wait_beyond_it():
+    async with callers_of(Limits(1, waiting=4)) as callers:
+        for number, key in enumerate("abcd"):
+            await callers.start(f"batch{number}", key, 1, priority="batch")
+        assert callers.limits.waiting == {"b": 1, "c": 1}
+        assert isinstance(callers.tasks["batch3"].exception(), NoSlotError)
+
+        await callers.start("interactive", "e", 1, priority="interactive")
+        patient = asyncio.create_task(callers.limits.slot("b", 1, patient=True).acquire())
+        await settle()
+        assert callers.limits.waiting == {"b": 2, "c": 1, "e": 1}
+        patient.cancel()
+
+
+async def test_whoever_may_not_be_turned_away_any_more_waits_after_all(monkeypatch: pytest.MonkeyPatch):
+    """Moving a long backlog through a topic and back would cost more than its calls."""
+    monkeypatch.setattr("runtime.limits.REFUSED_PER_S", 2.0)
+    async with callers_of(Limits(1, waiting=2, clock=Clock())) as callers:
+        for number in range(6):
+            await callers.start(f"a{number}", "a", 1)
+
+        assert callers.limits.waiting == {"a": 3}
+        assert sum(task.done() for task in callers.tasks.values()) == 2
+
+
+async def test_a_held_key_refuses_by_its_hold_before_it_is_called_crowded():
+    clock = Clock()
+    limits: Limits[str] = Limits(1, waiting=0, clock=clock)
+    async with callers_of(limits):
+        limits.hold("a", clock.now + 30)
+
+        assert (await refusal(limits, "a", deadline=clock.now + 10)).because == "hold"
+        assert (await refusal(limits, "a", deadline=clock.now + 60)).because == "crowded"
+
+
+async def test_interactive_goes_before_normal_before_batch_over_all_models():
+    async with callers_of(Limits(1, waiting=20)) as callers:
+        await callers.start("first", "z", 1)
+        await callers.start("batch", "a", 1, priority="batch")
+        await callers.start("normal", "b", 1)
+        await callers.start("interactive", "c", 1, priority="interactive")
+        for name in ("first", "interactive", "normal"):
+            await callers.finish(name)
+
+        assert callers.started == ["first", "interactive", "normal", "batch"]
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sampled_from(["interactive", "normal"]), min_size=12, max_size=20))
+def test_a_batch_waiter_that_could_start_is_served_within_ten_grants(priorities: list[Priority]):
+    async def flood() -> int:
+        async with callers_of(Limits(1, waiting=200)) as callers:
+            await callers.start("first", "z", 1)
+            await callers.start("batch", "a", 1, priority="batch")
+            for number, priority in enumerate(priorities):
+                await callers.start(f"{number}", f"key {number % 3}", 1, priority=priority)
+            while "batch" not in callers.started:
+                await callers.finish(callers.started[-1])
+            return callers.started.index("batch")
+
+    assert asyncio.run(flood()) <= 10
+
+
+async def test_what_is_told_of_calls_moves_the_limit_of_their_key_alone():
+    clock = Clock()
+    limits: Limits[str] = Limits(10, learn=True, clock=clock)
+    slots = [limits.slot("a", 10) for _ in range(10)]
+    for slot in slots:
+        await slot.acquire()
+    for slot in slots[:5]:
+        slot.tell("limited", 0.5)
+        slot.tell("limited", 0.5)
+        slot.release()
+
+    assert limits.view()["a"] == LimitView(limit=7, cap=10, in_flight=5, waiting=0, held_until=None)
+    for slot in slots[5:]:
+        slot.release()
+    assert limits.view() == {"a": LimitView(limit=7, cap=10, in_flight=0, waiting=0, held_until=None)}
+    async with limits.slot("b", 10):
+        assert limits.view()["b"].limit == 10
+
+
+async def test_a_limit_that_grows_by_what_it_learns_serves_who_waits():
+    clock = Clock()
+    limits: Limits[str] = Limits(4, learn=True, waiting=20, clock=clock)
+    slot = limits.slot("a", 4)
+    for _ in range(4):  # down to one call at a time, refused at two
+        await slot.acquire()
+        slot.tell("limited", 0.0)
+        slot.release()
+        clock.now += 1
+    assert limits.view()["a"].limit == 1
+
+    async with callers_of(limits) as callers:
+        clock.now += 100
+        await slot.acquire()
+        await callers.start("waits", "a", 4)
+        assert callers.started == []
+        slot.tell("ok", 0.5)
+        await settle()
+        assert callers.started == ["waits"]
+        slot.release()
+
+
+async def test_without_learning_nothing_that_is_told_matters():
+    limits: Limits[str] = Limits(10)
+    slot = limits.slot("a", 10)
+    async with slot:
+        slot.tell("limited", 0.1)
+        assert limits.view()["a"].limit == 10
+    slot.tell("limited", 0.1)
+
+
+async def test_who_listens_hears_of_holds_that_grow_and_of_none_that_was_adopted():
+    clock = Clock()
+    limits: Limits[str] = Limits(10, clock=clock)
+    heard: list[tuple[str, float]] = []
+    forget = limits.on_hold(lambda key, until: heard.append((key, until)))
+    limits.hold("a", clock.now + 10)
+    limits.hold("a", clock.now + 5)
+    limits.hold("b", clock.now + 10, tell=False)
+    forget()
+    limits.hold("a", clock.now + 20)
+
+    assert heard == [("a", clock.now + 10)]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.1])
+def test_a_share_that_is_none_is_refused(share: float):
+    with pytest.raises(ValueError, match="share"):
+        Limits(1, share=share)
 
 
 @pytest.mark.parametrize("limit", [0, -1])

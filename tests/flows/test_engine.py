@@ -6,23 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import structlog
 from engine_story import after, log_of, told
 from sim_log import Faults, SimError
 from sim_world import Process, SimApp, SimHandler, World, offset_of, publish
 
 from runtime.cadence import Cadence
+from runtime.membership import PositionLost
 from runtime.outcome import Outcome
 from runtime.ports import Delivery, LaneId
-from runtime.runner import PositionLost
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    yield
-    structlog.reset_defaults()
-
 
 # closing and draining
 
@@ -45,6 +36,51 @@ async def test_a_lane_that_closes_while_outcomes_wait_commits_them_and_lets_go()
     assert log.results == Counter([b"0-0", b"0-1", b"0-2"])
     await world.process.stop()
     assert log.wrong == []
+
+
+@told
+async def test_outcomes_that_come_while_the_last_transaction_is_out_are_committed_before_the_lane_closes():
+    log = log_of(3)
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        await asyncio.sleep(1 if delivery.record.offset else 0.3)
+        return publish(delivery.record)
+
+    world = World(log, SimApp(do))
+    await world.join()
+    await asyncio.sleep(0.2)
+    log.down = True  # the first outcome's transaction begins, and is not answered
+    await asyncio.sleep(1)
+    closing = asyncio.create_task(world.group.rebalance({}))
+    await asyncio.sleep(0.5)
+    log.down = False
+
+    await asyncio.wait_for(closing, 20)
+
+    assert log.results == Counter([b"0-0", b"0-1", b"0-2"])
+    await world.process.stop()
+
+
+@told
+async def test_who_hurries_a_drain_has_what_is_settled_committed_and_what_runs_cancelled():
+    log = log_of(3)
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        await asyncio.sleep(500 if delivery.record.offset == 1 else 0.5)
+        return publish(delivery.record)
+
+    world = World(log, SimApp(do), drain_s=400)
+    await world.join()
+    await asyncio.sleep(0.45)
+    stopping = asyncio.create_task(world.process.stop())
+    await asyncio.sleep(5)
+    assert not stopping.done()
+
+    world.engine.hurry()
+    await asyncio.wait_for(stopping, 5)
+
+    assert log.results == Counter([b"0-0", b"0-2"])
+    assert (world.app.running, world.engine.window.used) == (0, 0)
 
 
 @told

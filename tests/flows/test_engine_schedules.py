@@ -6,16 +6,16 @@ A seed that fails is the whole reproduction: `pytest "tests/flows/test_engine_sc
 import asyncio
 import random
 from collections import Counter, defaultdict
+from datetime import timedelta
 
 import pytest
-import structlog
-from sim_log import Faults, SimGroup, SimLog
+from sim_log import LATER, Faults, SimGroup, SimLog
 from sim_world import Process, SimApp, SimHandler, offset_of, publish
 from virtual_time import LoopClock, run
 
-from runtime import audit
+from runtime import audit, progress
 from runtime.outcome import Outcome, Publish, RetryAt
-from runtime.ports import Delivery, Outgoing
+from runtime.ports import Delivery, Outgoing, Record
 from runtime.progress import GENESIS
 from schemas.audit import AuditBatch, AuditEntry
 from schemas.failure import FailureKind
@@ -23,13 +23,6 @@ from schemas.failure import FailureKind
 SEEDS = 300
 NAMES = ("a", "b")
 HEALED_WITHIN_S = 400
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    yield
-    structlog.reset_defaults()
 
 
 class Schedule:
@@ -42,7 +35,12 @@ class Schedule:
         self.log = SimLog(dice, dice.randint(1, 4), faults)
         self.group = SimGroup(self.log)
         self.inline = dice.random() < 0.35
-        self.apps = {name: SimApp(self.work, inline=self.inline) for name in NAMES}
+        self.orders = dice.choice([0.0, 0.0, 0.5, 1.0])
+        """Share of the records that have a key whose order counts."""
+        self.apps = {
+            name: SimApp(self.work, inline=self.inline, order=self.key, postpones=True, custody=name * 12)
+            for name in NAMES
+        }
         self.processes: dict[str, Process] = {}
         self.plan: dict[str, list[int]] = {}
         self.frozen: set[str] = set()
@@ -50,8 +48,26 @@ class Schedule:
         self.count = dice.randint(20, 120)
         self.begun: Counter[bytes | None] = Counter()
         self.may_repeat = self.inline
+        self.under_way: Counter[object] = Counter()
+        self.most_of_a_key = 0
+
+    def key(self, record: Record) -> tuple[int, int] | None:
+        """Three keys a partition."""
+        number = int(record.value or b"")
+        return (record.partition, number % 3) if number % 10 < 10 * self.orders else None
 
     async def work(self, handler: SimHandler, delivery: Delivery) -> Outcome:
+        """One at a time of each key, as far as this process knows."""
+        key = (id(handler.app), self.key(delivery.record))
+        self.under_way[key] += 1
+        if key[1] is not None:
+            self.most_of_a_key = max(self.most_of_a_key, self.under_way[key])
+        try:
+            return await self.one_attempt(delivery)
+        finally:
+            self.under_way[key] -= 1
+
+    async def one_attempt(self, delivery: Delivery) -> Outcome:
         """Takes its time, tries again, breaks, or makes too much."""
         dice, record = self.dice, delivery.record
         self.begun[record.value] += delivery.attempt == 1
@@ -60,7 +76,8 @@ class Schedule:
             await asyncio.sleep(dice.random() * longest)
         fate = dice.random()
         if fate < 0.1 and delivery.attempt < 4:
-            return RetryAt(delivery.arrived_at, FailureKind.TIMEOUT)
+            wait = timedelta(seconds=0 if self.inline else dice.choice([0, 0, 1, 4, 7]))
+            return RetryAt(LoopClock().now() + wait, FailureKind.TIMEOUT, in_memory=dice.random() < 0.8)
         if fate < 0.13:
             raise ZeroDivisionError
         deeds = (AuditEntry(at=delivery.arrived_at, action="job.succeeded"),) if fate < 0.5 else ()
@@ -139,9 +156,7 @@ class Schedule:
         await producing
         self.log.faults = Faults()
         until = LoopClock().monotonic() + HEALED_WITHIN_S
-        ends = {partition: self.log.end(partition) for partition in range(len(self.log.input))}
-        runners = [runner for process in self.processes.values() for runner in process.engine.runners.values()]
-        while any(offset_of(self.log, p) < end for p, end in ends.items()) or any(one.works for one in runners):
+        while not self.quiet():
             assert LoopClock().monotonic() < until, f"stuck: {[p.engine.describe() for p in self.processes.values()]}"
             await asyncio.sleep(0.2)
         for process in self.processes.values():
@@ -149,12 +164,23 @@ class Schedule:
             window = process.engine.window
             assert (window.used, window.used_bytes) == (0, 0)
 
+    def quiet(self) -> bool:
+        """Everything that was produced, or came back from where it waited, is committed, and the lanes are idle."""
+        runners = [runner for process in self.processes.values() for runner in process.engine.runners.values()]
+        behind = any(offset_of(self.log, p) < self.log.end(p) for p in range(len(self.log.input)))
+        at_work = any(runner.works or not runner.lane for runner in runners)
+        return len(self.log.results) == self.count and not behind and not at_work
+
     def verdict(self) -> None:
         assert self.log.wrong == []
         once = Counter(b"%d" % number for number in range(self.count))
         assert self.log.results == once
         facts = [fact for record in self.log.written["facts"] for fact in (record.value or b"").split(b",")]
         assert Counter(facts) <= once, "a fact is written with its outcome"
+        for key, numbers in self.by_key().items():
+            assert numbers == sorted(numbers), f"results of {key} are out of their order"
+        for partition, position in self.log.positions.items():
+            assert progress.decode(position.offset, position.metadata).custody == "", f"{partition}: no call is out"
         heads: dict[str, tuple[int, str]] = {}
         for record in self.log.written["inference.audit.v1"]:
             batch = AuditBatch.model_validate_json(record.value or b"")
@@ -162,9 +188,20 @@ class Schedule:
             assert audit.verify(batch)
             heads[batch.lane] = batch.sequence, batch.hash
         if not self.may_repeat and len(self.processes) == 1:
+            self.begun.subtract(record.value for record in self.log.written[LATER])
             assert set(self.begun.values()) == {1}, "a rebuild or a rebalance repeats no call"
+            assert self.most_of_a_key <= 1
         most = max(app.most_running for app in self.apps.values())
         assert most <= self.window + 200, "in flight is bounded"
+
+    def by_key(self) -> dict[object, list[int]]:
+        """The numbers of the ordered records, as their results were committed, by key."""
+        where = {entry.value: entry for entries in self.log.input for entry in entries if entry is not None}
+        found: dict[object, list[int]] = defaultdict(list)
+        for result in self.log.written["out"]:
+            if result.value in where and (key := self.key(where[result.value])) is not None and not self.inline:
+                found[key].append(int(result.value or b""))
+        return found
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

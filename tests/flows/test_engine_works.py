@@ -6,24 +6,16 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-import structlog
 from engine_story import after, log_of, told
 from sim_log import Faults, SimError, SimLog
 from sim_world import SimApp, SimHandler, World, publish
 from virtual_time import NOON, run
 
-from runtime import engine as engines
+from runtime.engine import REVOKE_WAIT_S
 from runtime.outcome import Abandoned, Outcome, Publish, RetryAt
+from runtime.parking import PARKED_S
 from runtime.ports import Delivery, Outgoing, Position
 from schemas.failure import FailureKind
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    yield
-    structlog.reset_defaults()
-
 
 # works
 
@@ -273,4 +265,4 @@ async def test_a_process_that_stops_has_given_back_every_place_of_its_window():
     await world.process.stop()
 
     assert (world.engine.window.used, world.engine.window.used_bytes) == (0, 0)
-    assert engines.PARKED_S > engines.REVOKE_WAIT_S
+    assert PARKED_S > REVOKE_WAIT_S

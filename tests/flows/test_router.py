@@ -14,10 +14,10 @@ from runtime.partitions import home_partition
 from runtime.ports import Delivery
 from schemas import codec, headers
 from schemas.assignment import AssignedJob
-from schemas.decision import DecisionBatch
+from schemas.decision import Decision, DecisionBatch
 from schemas.failure import FailureKind
 from schemas.result import JobResult
-from schemas.topics import DECISIONS, JOBS, RESULTS, TEXT
+from schemas.topics import DECISIONS, DLQ, JOBS, RESULTS, TEXT
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -71,6 +71,26 @@ async def test_a_job_becomes_an_assignment_a_decision_and_a_span_of_its_producer
     assert told[headers.IDENTITY] == b"default/a1/1"
     (entry,) = done.audit
     assert (entry.action, entry.span_id, entry.trace_id) == ("job.assigned", span.span_id, TRACE)
+
+
+async def test_what_is_written_without_the_contracts_models_is_what_they_would_write(world: World) -> None:
+    jobs = (
+        chat("a1", metadata={"team": "s", "n": 1, "x": 0.5}, input={"max_tokens": 20_000}, timeout_s=7.25),
+        chat("a2", model="no/such"), chat("a3", max_cost_nanousd=1), chat("a4", deadline="2026-11-22T11:59:59Z"),
+        {"id": "a5", "task": "chat-completion", "input": {"messages": [], "n": 3}},
+    )  # fmt: skip
+    world.clock.turn(0.000_25)
+    written = await world.run(*(world.job(job) for job in jobs))
+    for record in written:
+        model = {DECISIONS.name: DecisionBatch, TEXT.name: AssignedJob}.get(record.topic)
+        if model is not None:
+            told = codec.decode(record.value or b"")
+            again = codec.decode(model.model_validate(told).encode())
+            assert again == told | ({"carried": None} if model is AssignedJob else {})
+            assert list(again) == [*told, *(["carried"] if model is AssignedJob else [])]
+    told = [one for batch in world.on(DECISIONS.name) for one in batch["decisions"]]
+    assert all(list(one) == list(Decision.model_fields) for one in told)
+    assert any(one["exclusions"] for one in told)
 
 
 async def test_an_ordering_key_keeps_jobs_of_one_tenant_on_one_partition(world: World) -> None:
@@ -193,6 +213,17 @@ async def test_a_job_away_from_home_is_forwarded_once_and_decided_there(tmp_path
     assert home.outcomes[0].spans[0].attributes["novix.queued_ms"] == 2000
 
 
+async def test_an_id_that_comes_again_on_another_partition_is_known_at_home(tmp_path: Path) -> None:
+    log = MemoryLog()
+    home = World(tmp_path, log=log)
+    away = World(tmp_path, log=log, partition=(home.partition + 1) % 3)
+    await home.run(home.job(chat()))
+    records = [away.job(chat()), away.job(chat(text="other")), away.job({**chat(), "task": 3})]
+    await home.run(*(await away.run(*records)))
+    assert [audited(one) for one in home.outcomes[1:]] == [["job.duplicate"], ["job.conflict"], ["job.conflict"]]
+    assert len(home.on(TEXT.name)) == 1
+
+
 async def test_a_refused_job_away_from_home_is_rejected_at_home_with_the_first_lanes_reason(tmp_path: Path) -> None:
     log = MemoryLog()
     home = World(tmp_path, log=log)
@@ -270,7 +301,7 @@ async def test_a_fault_of_ours_is_a_failed_result_with_a_copy_for_replay(
     assert audited(await world.handle(world.job(chat()))) == ["job.assigned"], "it may be sent again"
 
 
-async def test_a_prompt_stands_in_the_assigned_job_and_nowhere_else(world: World) -> None:
+async def test_a_prompt_stands_in_the_assigned_job_and_in_a_dead_letter_and_nowhere_else(world: World) -> None:
     secret = "canary-4711"
     jobs = (
         chat("a1", secret), chat("a2", secret, model="no/such"), chat("a3", secret, input={"max_tokens": secret}),
@@ -278,7 +309,7 @@ async def test_a_prompt_stands_in_the_assigned_job_and_nowhere_else(world: World
     )  # fmt: skip
     written = await world.run(*(world.job(job) for job in jobs[:-1]))
     for record in written:
-        assert (secret.encode() in (record.value or b"")) == (record.topic == TEXT.name)
+        assert (secret.encode() in (record.value or b"")) == (record.topic in (TEXT.name, DLQ.name))
     for done in world.outcomes:
         assert secret not in repr((done.audit, done.spans, getattr(done, "message", "")))
 
@@ -325,7 +356,7 @@ async def test_a_thousand_mutated_jobs_among_good_ones_are_all_accounted_for(tmp
         for record in (world.job(value), world.job(chat(f"good-{n}"))):
             outcome = await lane.handle(Delivery(record, world.clock.now()))
             assert isinstance(outcome, Publish | GiveUp)
-            world._open.append(outcome)
+            world.settle(record, outcome)
             way = "dead letter" if isinstance(outcome, GiveUp) else audited(outcome)[0]
             ways[way] = ways.get(way, 0) + 1
             terminal = [one for one in outcome.records if one.topic in (TEXT.name, RESULTS.name, JOBS.name)]

@@ -1,6 +1,8 @@
 """What a router lane has seen: redeliveries, crashes, a lost, damaged or foreign cache. No job is decided twice."""
 
 import random
+import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from router_world import HandClock, MemoryLog, World, chat, sandbox_settings
 from router.catalogue import load
 from router.fold import UnreadableDecisions
 from router.lane import PartitionMismatch, RouterApplication
+from router.memory import Memory
 from runtime.outcome import Abandoned, Done, Publish
 from runtime.partitions import home_partition
 from runtime.ports import Delivery, LaneId, Outgoing, Record, Resumed
@@ -201,3 +204,148 @@ async def test_two_lanes_of_one_process_do_not_share_what_they_have_seen(tmp_pat
         assert audited(done) == ["job.assigned"]
         await lane.close()
     assert len(list((tmp_path / "seen").glob("*.sqlite"))) == 3
+
+
+# how long
+
+
+async def test_an_identity_is_remembered_for_the_window_and_no_longer(tmp_path: Path) -> None:
+    world = World(tmp_path, dedup_hours=2)
+    await world.run(world.job(chat()))
+    world.clock.turn(2 * 3600)
+    assert audited(await world.handle(world.job(chat(text="other")))) == ["job.conflict"]
+    await world.commit()
+    world.clock.turn(1)
+    await world.run(world.job(chat(text="other")), world.job(chat()))
+    assert [audited(one) for one in world.outcomes[2:]] == [["job.assigned"], ["job.conflict"]]
+    assert [one["submission"] for one in decisions(world)] == [1, 1]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_what_is_remembered_is_the_same_after_a_restart_with_and_without_the_cache(
+    tmp_path: Path, lost: bool
+) -> None:
+    world = World(tmp_path, dedup_hours=2)
+    for n in range(5):
+        await world.run(world.job(chat(f"a{n}")))
+        world.clock.turn(3600)
+
+    def lose() -> None:
+        for file in (tmp_path / "seen").iterdir():
+            file.unlink()
+
+    await world.crash(lose if lost else lambda: None)
+    await world.run(*(world.job(chat(f"a{n}")) for n in range(5)))
+    told = ["job.assigned"] * 3 + ["job.duplicate"] * 2
+    assert [audited(one) for one in world.outcomes[5:]] == [[one] for one in told]
+
+
+async def test_a_forgotten_identity_that_comes_again_is_remembered_anew(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    await world.run(world.job(chat()))
+    world.clock.turn(25 * 3600)
+    await world.run(world.job(chat()), world.job(chat()))
+    await world.crash()
+    await world.run(world.job(chat()))
+    assert [audited(one)[0] for one in world.outcomes[1:]] == ["job.assigned", "job.duplicate", "job.duplicate"]
+
+
+async def test_forgetting_is_written_to_the_file_in_bounded_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.seen.PRUNE_STEP", 40)
+    world = World(tmp_path, dedup_hours=1)
+    await world.run(*(world.job(chat(f"a{n}")) for n in range(60)))
+    held = []
+    for n in range(3):
+        world.clock.turn(3 * 3600)
+        await world.run(world.job(chat(f"b{n}")))
+        held.append(world.app.describe()["dedup"][0]["identities"])
+    assert held == [21, 1, 1]
+    seen = (await world.lane())._seen
+    assert seen._connection().execute("SELECT count(*) FROM seen").fetchone()[0] == 1
+
+
+async def test_health_tells_what_a_lane_remembers_and_which_bound_holds(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.app._memory = Memory(20, timedelta(hours=24))
+    assert world.app.describe() == {"dedup": []}
+    await world.lane()
+    first = {"partition": world.partition, "identities": 0, "since": None, "bound": "all since the beginning"}
+    assert world.app.describe() == {"dedup": [first]}
+    await world.run(world.job(chat()))
+    began = {"since": "2026-11-22T12:00:00+00:00", "bound": "all since the beginning"}
+    assert world.app.describe() == {"dedup": [{**first, "identities": 1, **began}]}
+    world.clock.turn(25 * 3600)
+    await world.run(world.job(chat("a2")))
+    world.clock.turn(60)
+    told = {"partition": world.partition, "identities": 1, "since": "2026-11-23T13:00:00+00:00", "bound": "24 h"}
+    assert world.app.describe() == {"dedup": [told]}
+    for n in range(23):
+        await world.run(world.job(chat(f"b{n}")))
+    (many,) = world.app.describe()["dedup"]
+    assert (many["bound"], many["since"]) == ("20 ids", "2026-11-23T13:01:00+00:00")
+    await world.crash()
+    assert world.app.describe() == {"dedup": []}
+    await world.lane()
+    assert world.app.describe() == {"dedup": [many]}
+
+
+async def test_health_of_a_lane_whose_cache_is_damaged_can_still_be_asked(world: World) -> None:
+    lane = await world.lane()
+    lane._seen._connection().execute("DROP TABLE tally")
+    (told,) = world.app.describe()["dedup"]
+    assert told["identities"] is None
+
+
+async def test_a_cache_from_before_identities_had_a_time_is_folded_anew(world: World, tmp_path: Path) -> None:
+    await world.run(world.job(chat()))
+
+    def older() -> None:
+        (file,) = (tmp_path / "seen").glob("*.sqlite")
+        file.unlink()
+        with sqlite3.connect(file) as db:
+            db.execute("CREATE TABLE seen (seq INTEGER PRIMARY KEY, identity TEXT, submission INTEGER, digest TEXT)")
+            db.execute("INSERT INTO seen VALUES (1, 'default/a9', 1, 'd')")
+        db.close()
+
+    await world.crash(older)
+    await world.run(world.job(chat()), world.job(chat("a9")))
+    assert [audited(one) for one in world.outcomes[1:]] == [["job.duplicate"], ["job.assigned"]]
+
+
+async def test_what_is_folded_twice_is_counted_once_and_stays_the_oldest(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for n in range(10):
+        await world.run(world.job(chat(f"a{n}")))
+    first = decisions(world)[0]["decision_id"]
+    for _ in range(3):
+        await world.crash()
+        seen = (await world.lane())._seen
+        with seen._connection() as db:  # as if nothing had been noted of the log since its first record
+            db.execute("UPDATE folded SET cursor = 1, offset = 0, decision_id = ?", (first,))
+    await world.crash()
+    world.log.reads = 0
+    seen = (await world.lane())._seen
+    assert world.log.reads == 10, "all but the first record, and that for the comparison"
+    assert seen._connection().execute("SELECT min(seq), max(seq), count(*) FROM seen").fetchone() == (1, 10, 10)
+    assert world.app.describe()["dedup"][0]["identities"] == 10
+    assert audited(await world.handle(world.job(chat("a0")))) == ["job.duplicate"]
+
+
+async def test_an_id_forgotten_and_not_yet_deleted_is_counted_once_when_it_comes_again(world: World) -> None:
+    await world.run(world.job(chat()))
+    world.clock.turn(24 * 3600 + 60)
+    await world.run(world.job(chat()))
+    assert [one["submission"] for one in decisions(world)] == [1, 1]
+    assert world.app.describe()["dedup"][0]["identities"] == 1
+
+
+async def test_many_forgotten_submissions_do_not_hide_a_new_one(world: World) -> None:
+    for _ in range(70):
+        await world.run(world.job(chat(model="no/such")))
+    world.clock.turn(24 * 3600 + 60)
+    await world.run(world.job(chat()))
+    await world.run(world.job(chat()))
+    assert decisions(world)[-1]["submission"] == 1
+    assert audited(world.outcomes[-1]) == ["job.duplicate"]

@@ -1,6 +1,7 @@
 """The text worker while nothing is called: Retry-After, breakers, slots, drain."""
 
 import asyncio
+import json
 from datetime import timedelta
 
 import httpx
@@ -77,6 +78,15 @@ async def test_an_open_breaker_sends_the_job_to_its_next_candidate() -> None:
 
     assert result.served.model == "acme/other"
     assert it.clock.passed < timedelta(seconds=10)
+
+
+async def test_a_breaker_that_opened_is_told_of_in_json() -> None:
+    it = world(failing(500), failing(500), failing(500), answer(), breaker=True)
+    await it.run(assigned(candidate(), candidate(model="acme/other")))
+
+    told = json.loads(json.dumps(it.app.describe()))
+
+    assert told["breakers"][str(a_key(it))]["state"] == "open"
 
 
 async def test_a_breaker_that_stays_open_until_the_deadline_ends_the_job() -> None:
@@ -185,3 +195,13 @@ async def test_a_partition_that_is_gone_is_not_paid_for() -> None:
         await it.lane.handle(Delivery(assigned(), it.clock.now(), lease=Lease(held=False)))
     assert it.script.requests == []
     assert it.limits.total_in_flight == 0
+
+
+async def test_what_a_worker_says_of_itself_names_limits_breakers_and_its_journal() -> None:
+    it = world(failing(500), failing(500), failing(500), breaker=True)
+    await it.run(assigned(deadline=START + timedelta(seconds=60)))
+    told = it.app.describe()
+
+    assert told["breakers"]["auto/acme/chat"]["state"] == "open"
+    assert told["breakers"]["auto/acme/chat"]["retry_at"] == pytest.approx(300, abs=60)
+    assert set(told) == {"limits", "breakers", "intents"}

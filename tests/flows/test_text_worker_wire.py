@@ -68,8 +68,8 @@ class Wire:
 
 
 @asynccontextmanager
-async def wired(tmp_path: Path) -> AsyncIterator[Wire]:
-    settings = Settings(hf_token=SecretStr(TOKEN), backoff_factor_s=0.001)
+async def wired(tmp_path: Path, token: str = TOKEN) -> AsyncIterator[Wire]:
+    settings = Settings(hf_token=SecretStr(token), backoff_factor_s=0.001)
     limits: Limits[BreakerKey] = Limits(8)
     app = create_app(Options(state=tmp_path, token=TOKEN), engines=Engines(ScriptedText()))
     async with (
@@ -123,9 +123,7 @@ async def test_a_refused_rate_is_waited_for_and_billed_once(tmp_path: Path) -> N
 
 
 async def test_a_wrong_token_is_told_as_one_and_not_shown(tmp_path: Path) -> None:
-    async with wired(tmp_path) as wire:
-        app = wire.lane._app
-        app.credentials = Credentials(value=SecretStr("hf_anotherTokenThatIsWrong"))
+    async with wired(tmp_path, token="hf_anotherTokenThatIsWrong") as wire:
         result = await wire.run(chat())
 
     assert result.error is not None

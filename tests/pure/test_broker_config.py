@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sandbox.fetch import default_cache, parse_lock
 from sandbox.kafka.config import (
     SMALL,
+    Detour,
     Ports,
     Security,
     Tls,
@@ -190,3 +191,18 @@ def test_brokers_listen_below_the_ephemeral_ports_where_no_client_meets_itself()
     """Linux hands out 32768 and up, macOS and Windows 49152 and up; below 1024 one needs to be root."""
     assert PORTS.start >= 1_024
     assert PORTS[-1] < 32_768
+
+
+def test_a_detour_is_a_second_listener_that_names_where_its_clients_come_through():
+    told = broker_properties(ports=Ports(1, 2), log_dir=Path("/d"), detour=Detour(listen=3, advertised=4))
+
+    assert told["listeners"].split(",")[-1] == "DETOUR://127.0.0.1:3"
+    assert told["advertised.listeners"] == "PLAINTEXT://127.0.0.1:1,DETOUR://127.0.0.1:4"
+    assert told["listener.security.protocol.map"].split(",")[-1] == "DETOUR:PLAINTEXT"
+
+
+def test_a_secured_broker_has_no_detour_around_its_passwords():
+    with pytest.raises(ValueError, match="detour"):
+        broker_properties(
+            ports=Ports(1, 2), log_dir=Path("/d"), security=Security({"admin": "secret"}), tls=TLS, detour=Detour(3, 4)
+        )

@@ -1,11 +1,13 @@
 """Numbers as people read them, and lines out of chunks."""
 
+from datetime import UTC, datetime
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from console.answers import line, text_of
 from console.commands.jobs import LINE_LIMIT_BYTES, Lines, outgoing_of
-from console.words import count, instant, money, shown, span
+from console.words import count, instant, moment_ms, money, shown, span
 
 
 def test_money_is_exact_to_the_last_nano_dollar():
@@ -27,6 +29,23 @@ def test_spans_instants_and_counts_are_in_the_unit_that_suits_them():
     assert [span(n) for n in (None, 0, 840, 2_350, 200_000)] == ["-", "0 ms", "840 ms", "2.35 s", "3 min 20 s"]
     assert instant(0) == "1970-01-01 00:00:00.000 UTC"
     assert [count(1, "job"), count(1_200, "job"), count(2, "entry", "entries")] == ["1 job", "1,200 jobs", "2 entries"]
+
+
+def test_an_instant_is_written_with_a_zone_without_one_or_as_so_long_ago():
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+    assert moment_ms("2026-11-22T13:00:00+01:00", now) == moment_ms("2026-11-22T12:00:00", now) == 1_795_348_800_000
+    assert [1_795_348_800_000 - (moment_ms(text, now) or 0) for text in ("90s", "15m", "2h", "7d")] == [
+        90_000, 900_000, 7_200_000, 604_800_000,
+    ]  # fmt: skip
+    assert [moment_ms(text, now) for text in ("yesterday", "", "2h ago", "-1h", "1w")] == [None] * 5
+
+
+@given(st.text())
+def test_any_text_is_an_instant_or_none(text):
+    found = moment_ms(text, datetime(2026, 11, 22, 12, tzinfo=UTC))
+
+    assert found is None or isinstance(found, int)
 
 
 @given(st.text())

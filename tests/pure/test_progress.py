@@ -39,7 +39,7 @@ def test_the_metadata_fits_whatever_is_finished_in_a_window_and_one_poll_more(
 ):
     finished = frozenset(offset for offset in range(reach) if chance.random() < share)
 
-    text = encode(0, Progress(10**18, "f" * 64, finished))
+    text = encode(0, Progress(10**18, "f" * 64, finished, "c" * 12))
 
     assert len(text) <= METADATA_LIMIT
     assert text.isascii()
@@ -50,7 +50,7 @@ def test_the_worst_case_fits():
     chance = random.Random(7)
     finished = frozenset(offset for offset in range(WINDOW + LONGEST_POLL) if chance.random() < 0.5)
 
-    assert METADATA_LIMIT - 200 < len(encode(0, Progress(10**18, "f" * 64, finished))) <= METADATA_LIMIT
+    assert METADATA_LIMIT - 200 < len(encode(0, Progress(10**18, "f" * 64, finished, "c" * 12))) <= METADATA_LIMIT
 
 
 def test_a_long_finished_run_costs_little():
@@ -62,15 +62,35 @@ def test_no_metadata_is_a_fresh_start():
 
 
 def test_nothing_finished_needs_no_bitmap():
-    assert encode(7, Progress(3, "a" * 64)) == f"n1,3,{'a' * 64},"
+    assert encode(7, Progress(3, "a" * 64)) == f"n2,3,{'a' * 64},,"
+
+
+def test_who_keeps_the_journal_of_the_calls_travels_along():
+    told = Progress(3, "a" * 64, frozenset({9}), "0123456789ab")
+
+    assert encode(7, told).startswith(f"n2,3,{'a' * 64},0123456789ab,")
+    assert decode(7, encode(7, told)) == told
+
+
+def test_what_the_version_before_wrote_is_read_on():
+    """Metadata of the form `n1`, as it stands in the group's offsets when a process is brought up to date."""
+    bitmap = progress.encode_finished(7, {9, 10})
+
+    assert decode(7, f"n1,3,{'a' * 64},{bitmap}") == Progress(3, "a" * 64, frozenset({9, 10}))
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "x",
-        "n2,1," + GENESIS + ",",
+        "n3,1," + GENESIS + ",,",
         "n1,1," + GENESIS,
+        "n1,1," + GENESIS + ",0123456789ab,",
+        "n2,1," + GENESIS + ",",
+        "n2,1," + GENESIS + ",0123456789a,",
+        "n2,1," + GENESIS + ",0123456789aB,",
+        "n2,1,abc,,",
+        "n2,1," + GENESIS + ",,x00",
         "n1,-1," + GENESIS + ",",
         "n1,1,abc,",
         "n1,1," + "g" * 64 + ",",
@@ -93,7 +113,7 @@ def test_what_this_version_did_not_write_stops_the_lane(text: str):
 @given(st.sets(st.integers(1, 2000), min_size=1), st.data())
 def test_a_bitmap_that_was_cut_or_changed_is_unknown_and_never_another_set(ahead: set[int], data: st.DataObject):
     text = encode(0, Progress(1, GENESIS, frozenset(ahead)))
-    start = len(f"n1,1,{GENESIS},") + 1
+    start = len(f"n2,1,{GENESIS},,") + 1
     at = data.draw(st.integers(start, len(text) - 1))
     other = data.draw(st.sampled_from("0aZ~,").filter(lambda char: char != text[at]))
 

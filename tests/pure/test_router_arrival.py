@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.arrival import Arrival, forwarded, read_arrival
+from router.arrival import Arrival, Claim, driven_again, forwarded, read_arrival
 from runtime.partitions import home_partition
 from runtime.ports import Outgoing, Record
 from schemas import headers
@@ -134,11 +134,45 @@ def test_a_forged_refusal_cannot_refuse_a_good_job() -> None:
     assert isinstance(read(record(told=forged)).reading, ReadableJob)
 
 
+def claiming(place: bytes, by: bytes = b"ops", **more: Any) -> Record:
+    return record(told=((headers.REDRIVE, place), (headers.REDRIVEN_BY, by)), **more)
+
+
+def test_a_claim_is_read_cleaned_and_believed_in_nothing() -> None:
+    claimed = read(claiming(b"2/31", b"ada\r\n" + b"x" * 200))
+    assert claimed.claim == Claim(2, 31, "ada??" + "x" * 123)
+    assert claimed.decision_id == read(record()).decision_id
+    assert read(claiming(b"2/31", b"\xff")).claim == Claim(2, 31, "")
+
+
+def test_a_dead_letter_is_decided_under_one_id_whatever_record_drives_it_again() -> None:
+    first, second, other = (
+        read(one) for one in (claiming(b"2/31"), claiming(b"2/31", b"eve", offset=99), claiming(b"2/32"))
+    )
+    ids = [driven_again(one, one.claim or Claim(0, 0, ""), "").decision_id for one in (first, second, other)]
+    assert ids[0] == ids[1] != ids[2]
+    assert ids[0] != first.decision_id
+    elsewhere = driven_again(first, Claim(2, 31, ""), "test.")
+    content = read(claiming(b"2/31", job={**GOOD, "model": "m"}))
+    assert len({ids[0], elsewhere.decision_id, driven_again(content, Claim(2, 31, ""), "").decision_id}) == 3
+
+
+@pytest.mark.parametrize("body", [None, {"id": "a1", "task": 5, "input": {}}], ids=["good", "refused"])
+def test_a_claim_goes_home_written_anew(body: Any) -> None:
+    away = claiming(b"2/31", b"ada\n" + b"x" * 5_000, job=body, partition=AWAY)
+    home = read(arrived(forwarded(read(away))))
+    assert home.claim == read(away).claim
+    assert headers.size_of(forwarded(read(away)).headers) < 500
+
+
 @settings(deadline=None)
 @given(
     st.binary(max_size=200) | st.none(),
     st.lists(
-        st.tuples(st.sampled_from([headers.ORIGIN, headers.REFUSED, "novix-identity", "x"]), st.binary(max_size=60)),
+        st.tuples(
+            st.sampled_from([headers.ORIGIN, headers.REFUSED, headers.REDRIVE, "novix-identity", "x"]),
+            st.binary(max_size=60) | st.just(b"1/2"),
+        ),
         max_size=4,
     ),
     st.integers(-(2**63), 2**63 - 1),

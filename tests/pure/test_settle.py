@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from runtime.outcome import Done, GiveUp, Outcome, Publish, RetryAt
 from runtime.ports import Delivery, Record
-from runtime.settle import settled, wait_before
+from runtime.settle import elsewhere, rests, settled, wait_before
 from schemas.failure import FailureKind
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -54,3 +54,33 @@ def test_a_handler_that_fails_twice_leaves_a_dead_letter_that_names_classes_and_
 @given(st.timedeltas(timedelta(days=-9), timedelta(days=9)))
 def test_a_record_rests_until_its_time_and_never_less_than_nothing(ahead: timedelta):
     assert wait_before(RetryAt(NOON + ahead, FailureKind.TIMEOUT), NOON) == max(timedelta(0), ahead)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "in_memory", "draining", "passes_here"),
+    [
+        (-3, True, False, True),
+        (5, True, False, True),
+        (5.001, True, False, False),
+        (1, False, False, False),
+        (0, True, True, False),
+        (60, True, True, False),
+    ],
+)
+def test_a_short_wait_passes_in_memory_unless_its_handler_or_a_drain_wants_it_elsewhere(
+    seconds: float, in_memory: bool, draining: bool, passes_here: bool
+):
+    retry = RetryAt(NOON + timedelta(seconds=seconds), FailureKind.TIMEOUT, in_memory=in_memory)
+
+    assert rests(retry, NOON, longest=timedelta(seconds=5), draining=draining) is passes_here
+
+
+class Postponing(Answering):
+    """A handler that breaks when it is asked to write a record elsewhere."""
+
+    def postpone(self, delivery: Delivery, retry: RetryAt) -> Publish | None:
+        raise LookupError("CANARY")
+
+
+def test_a_handler_that_fails_to_postpone_has_its_fault_as_the_outcome():
+    assert elsewhere(Postponing(), DELIVERY, RetryAt(NOON, FailureKind.TIMEOUT)) is TYPED  # type: ignore[arg-type]

@@ -311,12 +311,15 @@ class Story:
             Outgoing(JOBS.name, self.tenant.encode(), codec.encode(self.job), timestamp_ms=ms(self.began))
         )
         placed = replace(self, offset=offset)
-        batch = DecisionBatch(lane="novix-router.inference.jobs.v1.0", decisions=[placed.decision])
-        log.append(
-            Outgoing(DECISIONS.name, None, batch.encode(), partition=placed.home, timestamp_ms=ms(self.began) + 30)
-        )
+        log.append(placed.outgoing_decision)
         log.append(placed.outgoing_result)
         return placed
+
+    @property
+    def outgoing_decision(self) -> Outgoing:
+        """The decision as a router lane writes it."""
+        batch = DecisionBatch(lane="novix-router.inference.jobs.v1.0", decisions=[self.decision])
+        return Outgoing(DECISIONS.name, None, batch.encode(), partition=self.home, timestamp_ms=ms(self.began) + 30)
 
     @property
     def outgoing_result(self) -> Outgoing:

@@ -8,13 +8,18 @@ from typing import Any
 
 from router.catalogue import Catalogue, load
 from router.lane import RouterApplication, RouterLane
-from runtime.commit import SHARED_LIMIT_BYTES
+from runtime.cancels import Cancels
+from runtime.commit import SHARED_LIMIT_BYTES, own_records
+from runtime.deadletter import dead_letter
 from runtime.outcome import Done, RetryAt
 from runtime.partitions import home_partition, partition_of
 from runtime.ports import Delivery, LaneId, Outgoing, Record, Resumed
 from runtime.settings import Settings
+from schemas import headers as names
+from schemas.control import ControlEvent
+from schemas.failure import FailureKind
 from schemas.headers import Headers
-from schemas.topics import DECISIONS, JOBS, ROUTER_GROUP
+from schemas.topics import CONTROL, DECISIONS, DLQ, JOBS, ROUTER_GROUP, worker_group
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SANDBOX = "http://127.0.0.1:9"
@@ -48,7 +53,7 @@ class MemoryLog:
     """A log with transactions' gaps: each `commit` leaves a marker's offset behind. Implements `LogReader`."""
 
     def __init__(self, **partitions: int) -> None:
-        self.counts = {JOBS.name: 3, DECISIONS.name: 3}
+        self.counts = {JOBS.name: 3, DECISIONS.name: 3, DLQ.name: 2}
         self.counts |= {name.replace("_", "."): count for name, count in partitions.items()}
         self.records: dict[tuple[str, int], list[Record]] = {}
         self.ends: dict[tuple[str, int], int] = {}
@@ -100,12 +105,13 @@ class World:
         self.clock = HandClock()
         self.log = log or MemoryLog()
         self.partition = home_partition("default", 3) if partition is None else partition
-        self.app = RouterApplication(self.settings, catalogue or load(self.settings), self.clock)
+        self.cancels = Cancels()
+        self.app = RouterApplication(self.settings, catalogue or load(self.settings), self.clock, self.cancels)
         self.published: list[Record] = []
         """Everything that committed transactions wrote."""
         self.outcomes: list[Done] = []
         """Of every record handled, in order."""
-        self._open: list[Done] = []
+        self._open: list[tuple[Record, Done]] = []
         self._lane: RouterLane | None = None
 
     async def lane(self) -> RouterLane:
@@ -121,11 +127,31 @@ class World:
         stamp = int(self.clock.now().timestamp() * 1000)
         return self.log.append(Outgoing(JOBS.name, tenant.encode(), value, headers, where), stamp)
 
+    def cancel(self, id: str = "a1", submission: int = 1, by: str = "ops") -> None:
+        """Somebody cancels a job of the tenant `default`."""
+        event = ControlEvent(
+            action="cancel", tenant="default", job_id=id, submission=submission, at=self.clock.now(), by=by
+        )
+        self.cancels.fold(Record(CONTROL.name, 0, 0, None, event.encode(), (), 0))
+
+    def failed(self, assigned: Record) -> Record:
+        """The dead letter of an assigned job that a worker gave up."""
+        lane = LaneId(worker_group("text"), assigned.topic, assigned.partition)
+        out = dead_letter(assigned, lane, FailureKind.PROVIDER_ERROR, "the provider failed", has_result=True)
+        return self.log.append(out, int(self.clock.now().timestamp() * 1000))
+
+    def redrive(self, letter: Record, by: str = "ops", partition: int | None = None) -> Record:
+        """Publish the job of a dead letter again, as `novix dlq redrive` does."""
+        job: Any = json.loads(letter.value or b"")
+        job = job.get("job", job)
+        claim = ((names.REDRIVE, f"{letter.partition}/{letter.offset}".encode()), (names.REDRIVEN_BY, by.encode()))
+        return self.job(job, tenant=job.get("tenant", "default"), partition=partition, headers=claim)
+
     async def handle(self, record: Record) -> Done:
         """Hand one record to the lane, as the engine does: retries in place, faults asked for their meaning."""
         lane = await self.lane()
-        delivery = Delivery(record, self.clock.now())
-        for _ in range(5):
+        for attempt in range(1, 6):
+            delivery = Delivery(record, self.clock.now(), attempt)
             try:
                 outcome = await lane.handle(delivery)
             except Exception as error:
@@ -134,16 +160,22 @@ class World:
                 break
         else:
             raise AssertionError("it was put off five times")
-        self._open.append(outcome)
-        self.outcomes.append(outcome)
+        self.settle(record, outcome)
         return outcome
+
+    def settle(self, record: Record, done: Done) -> None:
+        """The outcome waits for the next commit."""
+        self._open.append((record, done))
+        self.outcomes.append(done)
 
     async def commit(self) -> list[Record]:
         """Commit what was handled since the last commit."""
         lane = await self.lane()
         done, self._open = self._open, []
-        facts = [fact for one in done for fact in one.facts]
-        outs = [out for one in done for out in one.records] + lane.seal(facts, SHARED_LIMIT_BYTES)
+        facts = [fact for _, one in done for fact in one.facts]
+        lane_id = LaneId(ROUTER_GROUP, JOBS.name, self.partition)
+        outs = [out for record, one in done for out in own_records(lane_id, record, one)]
+        outs += lane.seal(facts, SHARED_LIMIT_BYTES)
         written = self.log.commit(outs, int(self.clock.now().timestamp() * 1000))
         lane.committed(facts)
         self.published += written

@@ -11,12 +11,14 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 
+from runtime.membership import PositionLost
 from runtime.ports import LaneId, Outgoing, Position, Record, RecordTooLarge
 from runtime.progress import METADATA_LIMIT, MetadataTooLarge
-from runtime.runner import PositionLost
 from schemas.topics import AUDIT
 
 TOPIC = "inference.jobs.v1"
+LATER = "later"
+"""What is written here with a partition comes back to it after a while, as from a retry topic."""
 RECORD_LIMIT = 1_000
 REBALANCE_TIMEOUT_S = 60.0
 
@@ -131,6 +133,10 @@ class SimLog:
             log.append(Record(record.topic, 0, len(log), record.key, record.value, record.headers, 0))
             if record.topic == "out":
                 self.results[record.value or b""] += 1
+            if record.topic == LATER:
+                asyncio.get_running_loop().call_later(
+                    self.dice.uniform(0, 2), self.append, record.partition, record.value
+                )
 
     def committed(self, partition: int) -> Position | None:
         """What OffsetFetch answers: for a moment after a commit, what was there before it."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from datetime import timedelta
 from typing import Any
 
-from sim_log import TOPIC, SimGroup, SimLog, SimMember
+from sim_log import LATER, TOPIC, SimGroup, SimLog, SimMember
 from virtual_time import LoopClock
 
 from runtime.cadence import Cadence
@@ -49,7 +49,11 @@ class SimHandler:
         return GiveUp(FailureKind.INTERNAL, "broke", (Outgoing("out", None, delivery.record.value),))
 
     def postpone(self, delivery: Delivery, retry: RetryAt) -> Publish | None:
-        return None
+        record = delivery.record
+        if not self.app.postpones or self.app.order_of(record) is not None:
+            return None
+        self.app.postponed.append((record.value, delivery.attempt, retry.memo))
+        return Publish((Outgoing(LATER, record.key, record.value, partition=record.partition),))
 
     def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
         return [Outgoing("facts", None, b",".join(facts))] if facts else []
@@ -66,12 +70,19 @@ class SimApp:
     """Somebody's work."""
 
     group = "sim"
-    custody = ""
     topic = TOPIC
 
-    def __init__(self, do: Handle = at_once, *, inline: bool = False) -> None:
+    def __init__(
+        self, do: Handle = at_once, *, inline: bool = False, order: Callable[[Record], Hashable | None] | None = None,
+        postpones: bool = False, custody: str = "",
+    ) -> None:  # fmt: skip
         self.do = do
         self.inline = inline
+        self.postpones = postpones
+        self.custody = custody
+        self._order = order
+        self.postponed: list[tuple[bytes | None, int, object]] = []
+        self.resumed: list[Resumed] = []
         self.calls: Counter[bytes | None] = Counter()
         self.folded: list[bytes] = []
         self.running = self.most_running = 0
@@ -85,9 +96,10 @@ class SimApp:
         return {}
 
     def order_of(self, record: Record) -> Hashable | None:
-        return None
+        return self._order(record) if self._order is not None else None
 
     async def open_lane(self, lane: LaneId, log: LogReader, resumed: Resumed) -> LaneHandler:
+        self.resumed.append(resumed)
         await self.on_open(lane)
         return SimHandler(self, lane)
 
@@ -97,14 +109,14 @@ class Process:
 
     def __init__(
         self, log: SimLog, group: SimGroup, app: SimApp, name: str, *, window: int = 16, drain_s: float = 20,
-        cadence: Cadence | None = None,
+        cadence: Cadence | None = None, **more: Any,
     ) -> None:  # fmt: skip
         self.app, self.group, self.name = app, group, name
         self.member: SimMember = group.member(name)
         self.stopping = asyncio.Event()
         self.engine = Engine(
             app, self.member, log.open_transaction, log, LoopClock(), window=window, drain=timedelta(seconds=drain_s),
-            cadence=cadence or Cadence(),
+            cadence=cadence or Cadence(), **more,
         )  # fmt: skip
         self.task = asyncio.create_task(self.engine.run(self.stopping))
 

@@ -17,13 +17,17 @@ from confluent_kafka.admin import AdminClient
 from system import PARTITIONS, WITHIN_S, System, settings_for, stub
 
 from runtime.partitions import partition_of
-from schemas.topics import DLQ, JOBS, RESULTS, ROUTER_GROUP, TEXT, TOPICS, worker_group
+from schemas.topics import DLQ, JOBS, RESULTS, RETRY_TIERS, ROUTER_GROUP, TEXT, TOPICS, retry_group, worker_group
 
 TOKEN = "hf_canarytokencanarytokencanary"
 """What `system.settings_for` gives the processes."""
 Place = tuple[int, int]
 """Partition and offset on the jobs topic."""
-LANES = ((ROUTER_GROUP, JOBS.name), (worker_group("text"), TEXT.name))
+LANES = (
+    (ROUTER_GROUP, JOBS.name),
+    (worker_group("text"), TEXT.name),
+    *((retry_group(tier), tier.name) for _, tier in RETRY_TIERS),
+)
 
 
 @dataclass
@@ -88,6 +92,7 @@ class Stranger:
         records: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]],
         partitioner: str = "murmur2_random",
         partition: int = -1,
+        topic: str = JOBS.name,
     ) -> list[Place]:
         """Any bytes; returns when all of them are acknowledged."""
         producer = self._producers.setdefault(
@@ -111,7 +116,7 @@ class Stranger:
             return noted
 
         for number, (key, value, headers) in enumerate(records):
-            producer.produce(self.named(JOBS.name), value, key, partition, headers=headers, on_delivery=note(number))
+            producer.produce(self.named(topic), value, key, partition, headers=headers, on_delivery=note(number))
             producer.poll(0)
         assert producer.flush(60) == 0
         return [places[number] for number in range(len(records))]
@@ -188,12 +193,16 @@ class Stranger:
         return self.result(job["id"], job["tenant"])
 
     def quiet(self, within_s: float = WITHIN_S) -> None:
-        """Wait until each lane group has committed past every record of its topic: nothing is on its way any more."""
-        until = time.monotonic() + within_s
-        for group, topic in LANES:
-            while not self._committed_past(group, topic):
-                assert time.monotonic() < until, f"{group} has not done all of {topic} after {within_s} s"
-                time.sleep(0.1)  # Kafka tells nobody when a group commits
+        """Wait until each lane group has committed past every record of its topic: nothing is on its way any more.
+
+        Twice in a row, because a job goes from its topic to a retry topic and back.
+        """
+        until, quiet = time.monotonic() + within_s, 0
+        while quiet < 2:
+            busy = next((lane for lane in LANES if not self._committed_past(*lane)), None)
+            quiet = 0 if busy else quiet + 1
+            assert time.monotonic() < until, f"{busy} has records that are not done after {within_s} s"
+            time.sleep(0.1)  # Kafka tells nobody when a group commits
 
     def _committed_past(self, group: str, topic: str) -> bool:
         last: dict[int, int] = {}
@@ -284,12 +293,14 @@ def novix(
 
 
 @contextmanager
-def installation(bootstrap: str, folder: Path, *, start: bool = True, **settings: str) -> Iterator[Stranger]:
-    """Router, text worker and stub provider under a prefix of their own, topics made by the command line."""
+def installation(
+    bootstrap: str, folder: Path, *, start: bool = True, crew: int = 1, **settings: str
+) -> Iterator[Stranger]:
+    """Router, text workers and stub provider under a prefix of their own, topics made by the command line."""
     with stub() as stub_url:
         prefix = f"t-{secrets.token_hex(4)}."
         made, environment = settings_for(bootstrap, prefix, folder / "home", stub_url, **settings)
-        stranger = Stranger(System(made, environment, stub_url, logs=folder), folder)
+        stranger = Stranger(System(made, environment, stub_url, logs=folder, crew=crew), folder)
         stranger.cli("topics", "create", "--partitions", str(PARTITIONS))
         if start:
             stranger.system.start()

@@ -1,12 +1,13 @@
 """The real thing on a real broker: router and text worker as processes, a stub provider, and an honest count."""
 
-import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -15,10 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runtime.bus import Bus
-from runtime.ports import Outgoing, Record
 from runtime.settings import Settings, resolve
-from schemas.topics import JOBS, RESULTS
+from sandbox.kafka.process import free_port
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 ROUTER = ("-m", "console", "router")
@@ -33,26 +32,28 @@ def chat(job_id: str, tenant: str = "default", text: str = "What do bees make?",
     return {"id": job_id, "tenant": tenant, "task": "chat-completion", "model": MODEL, "input": job_input, **more}
 
 
-def outgoing(job: dict[str, Any]) -> Outgoing:
-    """The job as a record, keyed by its tenant."""
-    return Outgoing(JOBS.name, job["tenant"].encode(), json.dumps(job).encode())
-
-
 @dataclass
 class Process:
-    """One process of the system, that a test may kill and start again."""
+    """One process of the system, that a test may kill, freeze and start again."""
 
     arguments: tuple[str, ...]
     environment: dict[str, str]
     child: "subprocess.Popen[bytes] | None" = None
     log: Path | None = None
     """Where its standard error goes, appended; None: to the test's own."""
+    name: str = ""
 
-    def start(self) -> "Process":
-        environment = {**os.environ, **self.environment}
+    def start(self, **more: str) -> "Process":
+        """Start it, with more variables for this once."""
+        environment = {**os.environ, **self.environment, **more}
         with self.log.open("ab") if self.log else contextlib.nullcontext() as sink:
             self.child = subprocess.Popen([sys.executable, *self.arguments], env=environment, stderr=sink)
         return self
+
+    @property
+    def running(self) -> bool:
+        """Started, and not ended by itself or by us. A frozen one runs."""
+        return self.child is not None and self.child.poll() is None
 
     def kill(self) -> None:
         """kill -9."""
@@ -60,44 +61,100 @@ class Process:
         self.child.kill()
         self.child.wait()
 
-    def terminate(self) -> int:
+    def terminate(self, within_s: float = 60) -> int:
         """SIGTERM, and the exit code."""
+        self.send(signal.SIGTERM)
+        return self.wait(within_s)
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal, and nothing more."""
         assert self.child is not None
-        self.child.send_signal(signal.SIGTERM)
-        return self.child.wait(60)
+        self.child.send_signal(number)
+
+    def wait(self, within_s: float = 60) -> int:
+        """The exit code, once it has ended by itself."""
+        assert self.child is not None
+        return self.child.wait(within_s)
+
+    def freeze(self) -> None:
+        """SIGSTOP: alive for the kernel, deaf to everybody else, until `thaw`."""
+        self.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self.send(signal.SIGCONT)
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        """Status and content of `/healthz`; needs `NOVIX_HEALTH_PORT` in its environment. 0 if nobody answers."""
+        url = f"http://127.0.0.1:{self.environment['NOVIX_HEALTH_PORT']}/healthz"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, json.loads(refusal.read())
+        except OSError:
+            return 0, {}
+
+    def lanes(self) -> list[dict[str, Any]]:
+        """The lanes that it tells of, of all its services."""
+        state = self.health()[1]
+        services = [state, *(value for value in state.values() if isinstance(value, dict))]
+        return [lane for service in services for lane in service.get("lanes", ())]
 
     def stop(self) -> None:
-        if self.child is not None and self.child.poll() is None:
-            self.child.send_signal(signal.SIGTERM)
+        """SIGTERM, and kill -9 for one that takes it for nothing."""
+        if self.running:
+            self.thaw()
+            self.send(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.child.wait(30)
-            self.child.kill()
-            self.child.wait()
+                self.wait(30)
+            self.kill()
 
 
 @dataclass
 class System:
-    """Router, worker and stub of one topic prefix."""
+    """Router, workers and stub of one topic prefix."""
 
     settings: Settings
     environment: dict[str, str]
     stub_url: str
     logs: Path | None = None
     """Folder for `router.log` and `worker.log`; None: both tell the test's own standard error."""
+    crew: int = 1
+    """Workers. One takes its id by slot; of several each has an id and a log of its own, `worker-0`, `worker-1`, ..."""
     router: Process = field(init=False)
-    worker: Process = field(init=False)
+    workers: list[Process] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.router = Process(ROUTER, self.environment, log=self.logs and self.logs / "router.log")
-        self.worker = Process(WORKER, self.environment, log=self.logs and self.logs / "worker.log")
+        self.router = self.process(ROUTER, "router")
+        names = ["worker"] if self.crew == 1 else [f"worker-{number}" for number in range(self.crew)]
+        self.workers = [self.process(WORKER, name, instance="" if self.crew == 1 else name) for name in names]
+
+    def process(self, arguments: tuple[str, ...], name: str, *, instance: str = "") -> Process:
+        """A process of this system that answers for its health, and has not started yet."""
+        port = free_port("127.0.0.1", random.Random())
+        own = {"NOVIX_HEALTH_PORT": str(port)} | ({"NOVIX_INSTANCE_ID": instance} if instance else {})
+        return Process(arguments, {**self.environment, **own}, log=self.logs and self.logs / f"{name}.log", name=name)
+
+    @property
+    def worker(self) -> Process:
+        """The first worker."""
+        return self.workers[0]
+
+    @property
+    def processes(self) -> list[Process]:
+        """The router, and the workers."""
+        return [self.router, *self.workers]
 
     def start(self) -> None:
-        self.router.start()
-        self.worker.start()
+        """All of them."""
+        for process in self.processes:
+            process.start()
 
     def stop(self) -> None:
-        self.router.stop()
-        self.worker.stop()
+        """All of them."""
+        for process in self.processes:
+            process.stop()
 
     def stub(self, path: str, body: object | None = None) -> Any:
         """Ask the stub, or tell it something."""
@@ -138,24 +195,3 @@ def settings_for(
         **more,
     }
     return resolve(environment, {}, {}).settings, environment
-
-
-async def read_all(bus: Bus, topic: str) -> list[Record]:
-    """Everything that a read_committed reader sees now."""
-    reader = bus.reader()
-    found: list[Record] = []
-    for partition in range(await reader.partitions(topic)):
-        first, end = await reader.bounds(topic, partition)
-        found += [record async for record in reader.read(topic, partition, first, end)]
-    return found
-
-
-async def until_distinct(bus: Bus, count: int, topic: str = RESULTS.name, within_s: float = WITHIN_S) -> list[Record]:
-    """Wait until the topic has `count` distinct keys; then read it all once more, so that duplicates show."""
-    keys: set[bytes | None] = set()
-    async with asyncio.timeout(within_s):
-        async for record in bus.follow(topic, dict.fromkeys(range(await bus.reader().partitions(topic)), 0)):
-            keys.add(record.key)
-            if len(keys) >= count:
-                break
-    return await read_all(bus, topic)

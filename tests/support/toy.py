@@ -4,25 +4,22 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Hashable
-from datetime import timedelta
 from typing import Any
 
-from runtime.cadence import Cadence
-from runtime.clock import SystemClock
 from runtime.engine import Engine
+from runtime.function import FunctionApplication, Handle
 from runtime.group import GroupMember
 from runtime.instance import claim
-from runtime.outcome import Done, GiveUp, Outcome, Publish, RetryAt
-from runtime.ports import Delivery, LaneId, LogReader, Outgoing, Record, Resumed
+from runtime.outcome import Application, Outcome, Publish
+from runtime.ports import Delivery, Outgoing
 from runtime.reader import KafkaReader
+from runtime.service import engine_on
 from runtime.settings import Settings, load
-from runtime.transaction import LaneTransaction
 from schemas.audit import AuditEntry
-from schemas.failure import FailureKind
 from schemas.topics import JOBS, RESULTS
 
-Handle = Callable[[Delivery], Awaitable[Outcome]]
+__all__ = ["GROUP", "GroupMember", "Running", "ToyApplication", "echo", "engine", "slow_echo"]
+
 GROUP = "novix-toy"
 
 
@@ -39,64 +36,21 @@ async def slow_echo(delivery: Delivery) -> Outcome:
     return echo(delivery)
 
 
-class ToyHandler:
-    def __init__(self, handle: Handle) -> None:
-        self._handle = handle
-
-    async def handle(self, delivery: Delivery) -> Outcome:
-        return await self._handle(delivery)
-
-    def fault(self, delivery: Delivery, error: Exception) -> Done:
-        return GiveUp(FailureKind.INTERNAL, "the toy broke", error_type=type(error).__name__)
-
-    def postpone(self, delivery: Delivery, retry: RetryAt) -> Publish | None:
-        return None
-
-    def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
-        return []
-
-    def committed(self, facts: list[Any]) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
+def ToyApplication(handle: Handle = slow_echo, **more: Any) -> FunctionApplication:
+    """The toy: `echo` by default, on the jobs topic."""
+    return FunctionApplication(GROUP, JOBS.name, handle, **more)
 
 
-class ToyApplication:
-    group = GROUP
-    custody = ""
-    topic = JOBS.name
-
-    def __init__(self, handle: Handle = slow_echo, *, inline: bool = False) -> None:
-        self._handle = handle
-        self.inline = inline
-
-    def describe(self) -> dict[str, Any]:
-        return {}
-
-    def order_of(self, record: Record) -> Hashable | None:
-        return None
-
-    async def open_lane(self, lane: LaneId, log: LogReader, resumed: Resumed) -> ToyHandler:
-        return ToyHandler(self._handle)
-
-
-def engine(settings: Settings, app: ToyApplication, instance: str, window: int = 64) -> tuple[Engine, KafkaReader]:
+def engine(settings: Settings, app: Application, instance: str, window: int = 64) -> tuple[Engine, KafkaReader]:
+    """The toy's engine, and the reader that is to be closed after it."""
     reader = KafkaReader(settings)
-    return (
-        Engine(
-            app, GroupMember(settings, app.group, app.topic, instance),
-            lambda lane: LaneTransaction.open(settings, lane), reader, SystemClock(),
-            window=window, drain=timedelta(seconds=10), cadence=Cadence(),
-        ),
-        reader,
-    )  # fmt: skip
+    return engine_on(settings, app, reader, window=window, instance=instance), reader
 
 
 class Running:
     """An engine at work; `async with` stops and drains it at the end."""
 
-    def __init__(self, settings: Settings, app: ToyApplication, instance: str = "toy-0", window: int = 64) -> None:
+    def __init__(self, settings: Settings, app: Application, instance: str = "toy-0", window: int = 64) -> None:
         self.engine, self._reader = engine(settings, app, instance, window)
         self._stop = asyncio.Event()
 

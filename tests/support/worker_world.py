@@ -9,20 +9,25 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from runtime import later
 from runtime.breaker import BreakerKey, Breakers
+from runtime.cancels import Cancels
 from runtime.credentials import Credentials
+from runtime.intents import Intents
 from runtime.limits import Limits
 from runtime.outcome import Done, GiveUp, Publish, RetryAt
 from runtime.ports import Delivery, Record
 from runtime.settings import Settings
 from schemas.assignment import AssignedJob, Assignment, Candidate, Price
+from schemas.control import ControlEvent
 from schemas.result import JobResult, Received
-from schemas.topics import JOBS, TEXT
+from schemas.topics import CONTROL, JOBS, TEXT
 from workers.worker import WorkerApplication, WorkerLane, text_application
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TOKEN = "hf_canaryTokenThatMustNotShow"
 PROMPT = "canary prompt: the gull owes nobody its herring"
+LANE = "novix-worker-text.inference.text.v1.2"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -188,6 +193,10 @@ class World:
     breakers: Breakers
     limits: Limits[BreakerKey]
     lane: WorkerLane
+    settings: Settings
+    cancels: Cancels
+    left: list[Publish] = field(default_factory=list)
+    """The outcomes that went to a retry topic."""
     waits: list[RetryAt] = field(default_factory=list)
 
     async def run(self, record: Record) -> Done:
@@ -202,8 +211,59 @@ class World:
             delivery = replace(delivery, attempt=delivery.attempt + 1, memo=outcome.memo)
         raise AssertionError("the job never ends")
 
+    async def travel(self, record: Record, away: timedelta = timedelta()) -> Done:
+        """Handle `record` as a process does: short waits in memory, others in a retry topic, `away` longer than asked.
 
-def world(*steps: Step, dice: float = 0.5, breaker: bool = False, **settings: Any) -> World:
+        What went to a retry topic comes back as another record, to this lane.
+        """
+        delivery = Delivery(record, self.clock.now())
+        for _ in range(100):
+            outcome = await self.lane.handle(delivery)
+            if not isinstance(outcome, RetryAt):
+                return outcome
+            self.waits.append(outcome)
+            left = None
+            if not outcome.in_memory or outcome.when - self.clock.now() > timedelta(seconds=5):
+                left = self.lane.postpone(delivery, outcome)
+            if left is None:
+                self.clock.turn_to(outcome.when)
+                delivery = replace(delivery, attempt=delivery.attempt + 1, memo=outcome.memo)
+                continue
+            self.left.append(left)
+            self.clock.turn_to(outcome.when + away)
+            delivery = Delivery(returned(left, delivery.record), self.clock.now())
+        raise AssertionError("the job never ends")
+
+    def process(self, intents: Intents | None = None, limits: Limits[BreakerKey] | None = None) -> WorkerLane:
+        """The lane in another process, on the same provider, clock and control topic."""
+        made = self.settings
+        limits = limits or Limits(made.max_in_flight, clock=self.clock.monotonic)
+        app = text_application(
+            made, httpx.MockTransport(self.script), Credentials(value=SecretStr(TOKEN)), limits, self.breakers,
+            self.clock, lambda: 0.5, intents=intents, cancels=self.cancels,
+        )  # fmt: skip
+        return WorkerLane(app, LANE)
+
+    def cancel(self, by: str = "mira", **change: Any) -> None:
+        """Somebody wants the job `a1` of `acme` to end; every process hears of it at once."""
+        event = ControlEvent(
+            **{"action": "cancel", "tenant": "acme", "job_id": "a1", "at": self.clock.now(), "by": by, **change}
+        )
+        self.cancels.fold(Record(CONTROL.name, 0, 0, b"acme/a1", event.encode(), (), 0))
+
+
+def returned(left: Publish, before: Record) -> Record:
+    """The record that a retry lane makes of one that went to wait: its headers without those of the wait."""
+    (record,) = left.records
+    again = later.returned(
+        Record(record.topic, 0, 0, record.key, record.value, record.headers, before.timestamp_ms), before.topic
+    )
+    return replace(before, offset=before.offset + 100, value=again.value, headers=again.headers)
+
+
+def world(
+    *steps: Step, dice: float = 0.5, breaker: bool = False, intents: Intents | None = None, **settings: Any
+) -> World:
     """A worker whose provider follows `steps`; breakers are off unless asked for."""
     clock, script = HandClock(), Script(list(steps) or [answer()])
     values = {"breaker": breaker, "hf_token": SecretStr(TOKEN), **settings}
@@ -223,8 +283,10 @@ def world(*steps: Step, dice: float = 0.5, breaker: bool = False, **settings: An
         breakers,
         clock,
         lambda: dice,
+        intents=intents,
+        cancels=(cancels := Cancels()),
     )
-    return World(clock, script, app, breakers, limits, WorkerLane(app))
+    return World(clock, script, app, breakers, limits, WorkerLane(app, LANE), made, cancels)
 
 
 def result_of(done: Done) -> JobResult:

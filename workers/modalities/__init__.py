@@ -52,7 +52,7 @@ def _as_published(task: str, output: Any) -> Any:
 
     Hugging Face's own client has both members, so both are kept; the schema is shown the calls alone.
     """
-    if task != "chat-completion":
+    if task != "chat-completion" or not any("tool_calls" in choice["message"] for choice in output["choices"]):
         return output
     choices = []
     for choice in output["choices"]:

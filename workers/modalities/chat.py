@@ -42,8 +42,11 @@ def answer(ask: Ask, reply: Reply) -> Answer:
     choices = [_choice(choice, at) for at, choice in enumerate(document["choices"])]
     told = document.get("usage")
     usage = {**reply.usage, **_usage(told)}
-    written = sum(text_bytes({**choice["message"], "role": ""}) for choice in choices)
-    estimate = {INPUT_TOKENS: tokens_in(text_bytes(ask.body["messages"])), OUTPUT_TOKENS: tokens_in(written)}
+    estimate: dict[str, int] = {}  # counting costs as much as reading the answer: only what was not reported
+    if INPUT_TOKENS not in usage:
+        estimate[INPUT_TOKENS] = tokens_in(text_bytes(ask.body["messages"]))
+    if OUTPUT_TOKENS not in usage:
+        estimate[OUTPUT_TOKENS] = tokens_in(sum(text_bytes({**one["message"], "role": ""}) for one in choices))
     counted = {**estimate, **usage}
     tokens = counted[INPUT_TOKENS], counted[OUTPUT_TOKENS]
     output = document | {
@@ -118,6 +121,8 @@ def _usage(told: Any) -> dict[str, int]:
 def _told_price(usage: Any) -> int | None:
     """`usage.estimated_cost`, US dollars, as deepinfra tells it; in nano-dollars, rounded up."""
     value = usage.get("estimated_cost") if isinstance(usage, dict) else None
+    if value is None:
+        return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 10**6:
         return None
     return int((Decimal(repr(value)) * 10**9).to_integral_value(ROUND_CEILING))

@@ -15,6 +15,10 @@ _GROWING = ("content", "reasoning", "reasoning_content", "refusal")
 _KEPT = ("id", "created", "model", "system_fingerprint")
 MAX_CHOICES = 16
 MAX_TOOL_CALLS = 256
+PIECE_BYTES = 64
+"""Around each piece of text that is kept."""
+DECODED_TIMES = 16
+"""What log-probabilities take in memory, at most, for each byte on the wire."""
 
 
 @dataclass(slots=True)
@@ -38,6 +42,8 @@ class ChatStream:
     def __init__(self) -> None:
         self.emitted = False
         self.done = False
+        self.kept_bytes = 0
+        """Of memory, about: texts, arguments and log-probabilities so far."""
         self._choices: dict[int, _Choice] = {}
         self._head: dict[str, Any] = {}
         self._usage: dict[str, Any] | None = None
@@ -64,6 +70,7 @@ class ChatStream:
         for at, choice in enumerate(choices if isinstance(choices, list) else []):
             if isinstance(choice, dict):
                 self._grow(choice, at)
+                self.kept_bytes += DECODED_TIMES * len(data) if choice.get("logprobs") else 0
 
     @property
     def whole(self) -> bool:
@@ -96,6 +103,7 @@ class ChatStream:
         for name in _GROWING:
             if isinstance(delta.get(name), str) and delta[name]:
                 choice.texts.setdefault(name, []).append(delta[name])
+                self.kept_bytes += PIECE_BYTES + len(delta[name])
                 self.emitted = True
         calls = delta.get("tool_calls")
         for place, call in enumerate([calls] if isinstance(calls, dict) else calls if isinstance(calls, list) else []):
@@ -121,6 +129,7 @@ class ChatStream:
         if arguments is not None:
             text = arguments if isinstance(arguments, str) else codec.encode(arguments).decode()
             choice.arguments.setdefault(index, []).append(text)
+            self.kept_bytes += PIECE_BYTES + len(text)
 
     def _failed(self, error: ProviderError) -> ProviderError:
         error.emitted = self.emitted

@@ -1,0 +1,102 @@
+"""One record at its handler: attempt after attempt, with rests between them, until its outcome is known."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+
+from runtime.outcome import Abandoned, Done, LaneHandler, Outcome, RetryAt
+from runtime.ports import Clock
+from runtime.settle import elsewhere, rests, settled, wait_before
+from runtime.work import Work
+
+log = structlog.get_logger("novix.engine")
+
+
+async def until_done(handler: LaneHandler, work: Work, clock: Clock, longest_rest: timedelta) -> Done:
+    """Hand the work to its handler until it has an outcome.
+
+    A wait up to `longest_rest` passes here; a longer one, and any in a drain, where the handler's `postpone` puts it.
+    Raises `Abandoned` for a record that its next owner shall do, and CancelledError if the work is cancelled.
+    """
+    work.lease.poke = work.nudge
+    try:
+        while True:
+            answer = await _ask(handler, work)
+            if answer is None:
+                work.delivery = replace(work.delivery, attempt=work.delivery.attempt + 1)
+                continue
+            decided = settled(handler, work.delivery, answer)
+            if not isinstance(decided, RetryAt):
+                return decided
+            if done := await _wait(handler, work, decided, clock, longest_rest):
+                return done
+            work.delivery = replace(work.delivery, attempt=work.delivery.attempt + 1, memo=decided.memo)
+    finally:
+        work.lease.poke = None
+
+
+async def _wait(
+    handler: LaneHandler, work: Work, retry: RetryAt, clock: Clock, longest_rest: timedelta
+) -> Done | None:  # fmt: skip
+    """Until the next attempt: None. Or the outcome of a record that waits elsewhere. Raises `Abandoned`."""
+    now = clock.now()
+    asked = not rests(retry, now, longest=longest_rest, draining=work.lease.draining)
+    if asked and (done := elsewhere(handler, work.delivery, retry)):
+        return done
+    if not work.lease.draining:
+        await _rest(work, clock, wait_before(retry, now).total_seconds())
+    if not work.lease.draining:
+        return None
+    if not asked and (done := elsewhere(handler, work.delivery, retry)):
+        return done
+    raise Abandoned
+
+
+async def _rest(work: Work, clock: Clock, seconds: float) -> None:
+    """Wait, or be nudged. Raises CancelledError if the work is cancelled."""
+    rest = work.rest = asyncio.get_running_loop().create_future()
+    sleeping = asyncio.ensure_future(clock.sleep(seconds))
+    sleeping.add_done_callback(lambda _: _end(rest))
+    work.lease.waiting = True
+    try:
+        await rest
+    finally:
+        work.rest = None
+        work.lease.waiting = False
+        sleeping.cancel()
+
+
+def _end(rest: "asyncio.Future[None]") -> None:
+    if not rest.done():
+        rest.set_result(None)
+
+
+async def _ask(handler: LaneHandler, work: Work) -> Outcome | Exception | None:
+    """The handler's answer, or what it raised. None: it was nudged, did not catch that, and is to be asked again.
+
+    A handler that catches a nudge and answers need not have told its task so (`uncancel`): the cancellation is over.
+    """
+    task = asyncio.current_task()
+    work.nudged, work.handling = False, True
+    try:
+        return await handler.handle(work.delivery)
+    except Abandoned:
+        raise
+    except asyncio.CancelledError:
+        from_outside = (task.cancelling() if task is not None else 0) - work.nudged
+        if not work.lease.held or from_outside > 0:
+            raise
+        if not work.nudged:
+            return RuntimeError("the handler was cancelled from inside")
+        if work.lease.draining:
+            raise Abandoned from None
+        return None
+    except Exception as error:
+        log.error("handler failed", error=type(error).__name__, offset=work.offset)
+        return error
+    finally:
+        work.handling = False
+        if work.nudged and task is not None and task.cancelling():
+            task.uncancel()

@@ -1,0 +1,145 @@
+"""Breakers that hear of one another: one process makes the trial, all follow it, and nothing echoes."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from breaker_world import KEY, OTHER, Clock, fail, is_open, permit
+
+from runtime.adoption import LATER_S
+from runtime.breaker import Breakers, Permit, Refusal
+from schemas.breakers import BreakerState
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breakers(clock: Clock) -> Breakers:
+    return Breakers(clock=clock, now=clock.wall)
+
+
+@pytest.fixture
+def elsewhere(clock: Clock) -> Breakers:
+    """Another process's, on the same clock."""
+    return Breakers(clock=clock, now=clock.wall)
+
+
+def test_what_opened_elsewhere_opens_here_a_little_longer(breakers: Breakers, elsewhere: Breakers, clock: Clock):
+    fail(elsewhere)
+    clock.now += 0.5
+    assert breakers.adopt(elsewhere.news(KEY, "other"))
+
+    assert breakers.admit(KEY) == Refusal(KEY, "open", 1_300.0 + LATER_S)
+    assert breakers.views()[KEY].because == elsewhere.views()[KEY].because
+    permit(breakers, OTHER)
+
+
+def test_a_trial_elsewhere_is_left_to_the_other_and_its_success_closes_at_once(
+    breakers: Breakers, elsewhere: Breakers, clock: Clock
+):
+    fail(elsewhere)
+    breakers.adopt(elsewhere.news(KEY, "other"))
+    clock.now = 1_301.0
+    trial = permit(elsewhere)
+    assert breakers.adopt(elsewhere.news(KEY, "other"))
+    clock.now = 1_310.0
+    assert is_open(breakers), "the trial takes its time"
+
+    trial.succeeded()
+    assert breakers.adopt(elsewhere.news(KEY, "other"))
+    assert not is_open(breakers)
+
+
+def test_a_trial_that_is_never_told_about_leaves_it_to_the_next(breakers: Breakers, elsewhere: Breakers, clock: Clock):
+    fail(elsewhere)
+    breakers.adopt(elsewhere.news(KEY, "other"))
+    clock.now = 1_300.0
+    permit(elsewhere)
+    breakers.adopt(elsewhere.news(KEY, "other"))
+    clock.now = 1_331.0
+
+    permit(breakers).succeeded()
+    assert not is_open(breakers)
+
+
+def test_older_news_than_our_own_change_are_passed_over(breakers: Breakers, elsewhere: Breakers, clock: Clock):
+    fail(elsewhere)
+    old = elsewhere.news(KEY, "other")
+    clock.now += 1
+    fail(breakers)
+    clock.now += 300
+    permit(breakers).succeeded()
+
+    assert not breakers.adopt(old)
+    assert not is_open(breakers)
+
+
+def test_our_own_word_from_another_mouth_changes_nothing(breakers: Breakers, elsewhere: Breakers, clock: Clock):
+    """Who adopted a state and tells a hold of the same key repeats it."""
+    fail(breakers)
+    clock.now += 1
+    elsewhere.adopt(breakers.news(KEY, "us"))
+    clock.now += 1
+    echo = elsewhere.news(KEY, "other")
+    assert (echo.state, echo.retry_at) == ("open", breakers.news(KEY, "us").retry_at)
+
+    assert not breakers.adopt(echo)
+    assert breakers.admit(KEY) == Refusal(KEY, "open", 1_300.0)
+
+
+def test_the_outcome_of_a_call_from_before_an_adopted_opening_decides_nothing(
+    breakers: Breakers, elsewhere: Breakers, clock: Clock
+):
+    early = permit(breakers)
+    fail(elsewhere)
+    breakers.adopt(elsewhere.news(KEY, "other"))
+    early.succeeded()
+
+    assert is_open(breakers)
+
+
+async def test_who_waits_for_half_open_goes_on_as_soon_as_it_closes_elsewhere():
+    here, there = Breakers(fail_max=1), Breakers(fail_max=1, reset_timeout=timedelta(0))
+    fail(there, 1)
+    here.adopt(there.news(KEY, "other").model_copy(update={"retry_at": None}))
+    waiting = asyncio.create_task(here.wait(KEY, deadline=float("inf")))
+    await asyncio.sleep(0)
+    permit(there).succeeded()
+    here.adopt(there.news(KEY, "other"))
+
+    assert isinstance(await waiting, Permit)
+
+
+def test_who_listens_hears_of_our_own_changes_and_of_none_that_was_adopted(
+    breakers: Breakers, elsewhere: Breakers, clock: Clock
+):
+    heard: list[str] = []
+    forget = breakers.on_change(lambda key: heard.append(breakers.news(key, "us").state))
+    fail(breakers)
+    clock.now += 300
+    permit(breakers).succeeded()
+    clock.now += 1
+    fail(elsewhere)
+    breakers.adopt(elsewhere.news(KEY, "other"))
+    forget()
+
+    assert heard == ["open", "half-open", "closed"]
+
+
+def test_switched_off_it_adopts_nothing(elsewhere: Breakers, clock: Clock):
+    fail(elsewhere)
+    breakers = Breakers(enabled=False, clock=clock, now=clock.wall)
+
+    assert not breakers.adopt(elsewhere.news(KEY, "other"))
+    assert not is_open(breakers)
+
+
+def test_news_travel_as_a_record_of_the_contract(breakers: Breakers, clock: Clock):
+    fail(breakers)
+    told = breakers.news(KEY, "us")
+
+    assert BreakerState.model_validate_json(told.encode()) == told
+    assert (told.failures, told.retry_at, told.at) == (3, clock.wall() + timedelta(seconds=300), clock.wall())

@@ -1,0 +1,349 @@
+"""A provider that does its worst, and one worker process: each call ends typed and in time, and nothing else suffers.
+
+All cases run at once against one worker, healthy jobs between them; the tests then look at what came of it.
+"""
+
+import itertools
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile import PREFIX, RETRY_AFTERS, HostileProvider, hostile
+from stranger import TOKEN, Found, Stranger, installation
+from system import Process
+
+from schemas.assignment import AssignedJob, Assignment, Candidate, Price
+from schemas.failure import FailureKind
+from schemas.job import InferenceJob
+from schemas.result import Received
+from schemas.topics import DLQ, JOBS, TEXT
+
+IN_FLIGHT = 96
+BREAKER_RESET_S = 1
+DEADLINE_S = 8.0
+"""Of the calls that hang: nothing else ends them."""
+PATIENT_S = 40.0
+"""Of all others: each ends by what it is."""
+GRACE_S = 4.0
+"""For a busy machine; a call that nothing bounds would take for ever."""
+ANSWERS_MB = 64
+"""Of answers in memory at once (NOVIX_MAX_IN_FLIGHT_BYTES): two of the largest there may be."""
+MEMORY_MB = 420
+"""Of the process at its worst: 100 when idle, the answers, one of 32 MiB decoded (as much again for its text, and for
+the copy that is held against the schema), 64 KiB that each of the calls may hold uncounted, and what the allocator
+keeps. Without bounds it would be gigabytes: each bomb alone is 300 MB."""
+PROMPT = "the-canary-prompt-that-nobody-may-repeat"
+K = FailureKind
+
+CUT = {K.CONNECTION_LOST}
+SLOW = {K.TIMEOUT}
+WRONG = {K.INVALID_OUTPUT}
+HUGE = {K.RESPONSE_TOO_LARGE}
+REFUSED = {K.NOT_FOUND}
+CASES: dict[str, set[FailureKind]] = {
+    "silent": SLOW,
+    "drip-head": SLOW,
+    "drip-status": SLOW,
+    "drip-body": SLOW,
+    "drip-1xx": SLOW,
+    "storm-1xx": CUT,
+    "half-close": CUT,
+    "half-close-early": CUT,
+    "fin": CUT,
+    "reset": CUT,
+    "reset-within": CUT,
+    "length-more": CUT,
+    "length-less": CUT | WRONG,
+    "length-twice": CUT,
+    "head-2mb": CUT,
+    "heads-many": CUT,
+    "garbage": CUT,
+    "bomb-gzip": HUGE,
+    "bomb-deflate": HUGE,
+    "bomb-zstd": WRONG,
+    "bomb-br": WRONG,
+    "bomb-twice": WRONG,
+    "length-5gb": HUGE,
+    "endless": HUGE,
+    "many-values": HUGE,
+    "html": WRONG,
+    "empty": WRONG,
+    "error-inside": {K.PROVIDER_ERROR},
+    "wrong-type": WRONG,
+    "nan": WRONG,
+    "nested": WRONG,
+    "null": WRONG,
+    "no-choices": WRONG,
+    "valid-30mb": {K.OUTPUT_TOO_LARGE},
+    "redirect.metadata": REFUSED,
+    "redirect.file": REFUSED,
+    "redirect.elsewhere": REFUSED,
+    "redirect.relative": REFUSED,
+    "redirect.downgrade": REFUSED,
+    "echo": {K.REQUEST_REFUSED},
+    "unauthorized": {K.UNAUTHORIZED},
+    "payment": {K.PAYMENT_REQUIRED},
+}
+STREAMED: dict[str, set[FailureKind]] = {
+    "drip-sse": SLOW,
+    "drip-words": SLOW,
+    "endless-sse": HUGE,
+    "endless-comments": HUGE,
+    "endless-line": HUGE,
+    "garbage-chunk": {K.STREAM_CUT, K.CONNECTION_LOST},
+    "sse-cut": {K.STREAM_CUT},
+    "sse-no-end": {K.STREAM_CUT},
+    "sse-error": {K.PROVIDER_ERROR},
+    "sse-garbage": WRONG,
+}
+STREAMED_WELL = ("sse-cut-usage", "sse-no-done")
+"""Cut after its end: nothing of the answer is missing."""
+HANGS = ("drip-head", "drip-status", "drip-body", "drip-1xx", "drip-sse", "drip-words")
+
+
+def assigned(
+    name: str, url: str, *, stream: bool = False, timeout: timedelta | None = None
+) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+    """A record for the worker: `name` is the job's id, and what stands before a `#` the model that it asks."""
+    now = datetime.now(UTC)
+    model = PREFIX + name.partition("#")[0]
+    job_input: dict[str, Any] = {"messages": [{"role": "user", "content": PROMPT}], "stream": stream}
+    job = {"id": name, "tenant": "t", "task": "chat-completion", "model": model, "input": job_input}
+    InferenceJob.model_validate(job)
+    price = Price(output_nanousd_per_million_tokens=1_000, source="test", as_of="2026-11-22")
+    candidate = Candidate(
+        model=model, provider="auto", provider_model=model, dialect="hf-router", base_url=url, price=price,
+        max_in_flight=IN_FLIGHT, estimate_nanousd=1, ceiling_nanousd=5,
+    )  # fmt: skip
+    assignment = Assignment(
+        candidates=[candidate], parameters={"max_tokens": 16}, max_cost_nanousd=10**9, decision_id="0" * 32,
+        deadline=now + (timeout or timedelta(seconds=DEADLINE_S if name in HANGS else PATIENT_S)),
+    )  # fmt: skip
+    received = Received(topic=JOBS.name, partition=0, offset=0, timestamp_ms=int(now.timestamp() * 1000))
+    envelope = AssignedJob(submission=1, job=job, assignment=assignment, received=received, routed_at=now)
+    return f"t/{name}".encode(), envelope.encode(), []
+
+
+def peak_mb(process: Process) -> int:
+    """The most memory that a process ever had (VmHWM)."""
+    assert process.child is not None
+    status = Path(f"/proc/{process.child.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+
+@dataclass
+class Aftermath:
+    novix: Stranger
+    provider: HostileProvider
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
+    """Ids in the order in which the results were read."""
+
+    def write(self, *records: tuple[bytes, bytes, list[tuple[str, bytes]]]) -> None:
+        self.novix.write(list(records), topic=TEXT.name)
+
+    def job(self, name: str, **more: Any) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+        return assigned(name, self.provider.url, **more)
+
+    def until(self, *names: str) -> dict[str, dict[str, Any]]:
+        """Wait for these results."""
+
+        def there(found: list[Found]) -> bool:
+            for one in found[len(self.order) :]:
+                document = one.json
+                assert document["job_id"] not in self.results, "a second result"
+                self.results[document["job_id"]] = document
+                self.order.append(document["job_id"])
+            return set(names) <= set(self.results)
+
+        self.novix.until(there, 60)
+        return {name: self.results[name] for name in names}
+
+
+@pytest.fixture(scope="module")
+def running(broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
+    """A worker without a router: its jobs are written where a router would write them."""
+    folder = tmp_path_factory.mktemp("hostile")
+    with (
+        hostile(party=IN_FLIGHT) as provider,
+        installation(
+            broker.bootstrap,
+            folder,
+            start=False,
+            NOVIX_HF_ROUTER_URL=provider.url,
+            NOVIX_MAX_IN_FLIGHT=str(IN_FLIGHT),
+            NOVIX_MAX_IN_FLIGHT_BYTES=str(ANSWERS_MB * 1024 * 1024),
+            NOVIX_MAX_RETRIES="1",
+            NOVIX_BACKOFF_FACTOR_S="0.05",
+            NOVIX_BACKOFF_MAX_S="2",
+            NOVIX_READ_TIMEOUT_S="2",
+            NOVIX_BREAKER_FAIL_MAX="3",
+            NOVIX_BREAKER_WINDOW="0",
+            NOVIX_BREAKER_RESET_S=str(BREAKER_RESET_S),
+            NOVIX_BULKHEAD_SHARE="1",
+            NOVIX_LEARN_LIMITS="false",
+            NOVIX_RETRY_BUDGET="1000",
+            NOVIX_LOG_LEVEL="debug",
+        ) as novix,
+    ):
+        novix.system.worker.start()
+        running = Aftermath(novix, provider)
+        running_of(running, "healthy.first")  # deadlines count from now: the lanes are open
+        yield running
+
+
+@pytest.fixture(scope="module")
+def aftermath(running: Aftermath) -> Aftermath:
+    """Every case once, and healthy jobs between them; nothing is on its way any more."""
+    cases = [*((name, False) for name in CASES), *((name, True) for name in (*STREAMED, *STREAMED_WELL))]
+    records = []
+    for at, (name, stream) in enumerate(cases):
+        records += [running.job(name, stream=stream), running.job(f"healthy.{at % 5}#{at}", stream=at % 2 == 1)]
+    running.write(*records)
+    running.until(*CASES, *STREAMED, *STREAMED_WELL, *(f"healthy.{at % 5}#{at}" for at in range(len(cases))))
+    return running
+
+
+@pytest.mark.parametrize("name", [*CASES, *STREAMED])
+def test_each_lie_ends_as_the_failure_that_it_is_and_within_its_deadline(aftermath: Aftermath, name: str):
+    expected, result = {**CASES, **STREAMED}[name], aftermath.results[name]
+
+    assert result["status"] == "failed"
+    assert result["error"]["kind"] in expected, result["error"]
+    assert result["attempts"], "nothing was tried"
+    for attempt in result["attempts"]:
+        ended = datetime.fromisoformat(attempt["started_at"]) + timedelta(milliseconds=attempt["duration_ms"])
+        span = DEADLINE_S if name in HANGS else PATIENT_S
+        assert ended <= published(result) + timedelta(seconds=span + GRACE_S)
+
+
+@pytest.mark.parametrize("name", STREAMED_WELL)
+def test_a_stream_that_is_cut_after_its_end_is_a_whole_answer(aftermath: Aftermath, name: str):
+    result = aftermath.results[name]
+
+    assert result["status"] == "succeeded"
+    assert result["output"]["choices"][0]["message"]["content"] == "Hello"
+    assert result["usage"]["output_tokens"] == 2
+
+
+def test_a_call_that_hangs_is_ended_by_nothing_but_its_deadline_and_is_told_to_be_ambiguous(aftermath: Aftermath):
+    for name in HANGS:
+        assert any(attempt["ambiguous"] for attempt in aftermath.results[name]["attempts"])
+        assert aftermath.results[name]["cost_nanousd"] > 0
+
+
+def test_healthy_jobs_are_served_meanwhile_and_wait_for_none_of_the_others(aftermath: Aftermath):
+    healthy = [at for at, name in enumerate(aftermath.order) if name.startswith("healthy")]
+    hangs = [aftermath.order.index(name) for name in HANGS]
+
+    assert {aftermath.results[aftermath.order[at]]["status"] for at in healthy} == {"succeeded"}
+    assert max(healthy) < min(hangs)
+
+
+@pytest.fixture(scope="module")
+def storm(aftermath: Aftermath) -> list[dict[str, Any]]:
+    """Hundreds of jobs whose deadline passes while they wait, connect, send or are answered."""
+    dice = random.Random(34)
+    names = [f"{'silent' if at % 3 else 'healthy'}.storm#{at}" for at in range(300)]
+    for start in range(0, len(names), 60):
+        some = names[start : start + 60]
+        aftermath.write(*(aftermath.job(one, timeout=timedelta(seconds=dice.uniform(0.005, 0.4))) for one in some))
+    return list(aftermath.until(*names).values())
+
+
+def test_a_storm_of_deadlines_cancels_calls_and_each_ends_in_its_one_result(storm: list[dict[str, Any]]):
+    kinds = Counter(result["error"]["kind"] if result["error"] else "none" for result in storm)
+
+    assert set(kinds) <= {"none", K.DEADLINE_PASSED, K.TIMEOUT, K.CONNECT_FAILED, K.BREAKER_OPEN}
+    assert kinds[K.TIMEOUT] > 0, "some were cancelled in their call"
+
+
+@pytest.mark.usefixtures("storm")
+def test_every_call_fits_into_the_pool_at_once_when_all_is_over(aftermath: Aftermath):
+    """The server answers none of them before all of them are there."""
+    names = [f"rendezvous.{at % 6}#{at}" for at in range(IN_FLIGHT)]
+    aftermath.write(*(aftermath.job(name, timeout=timedelta(seconds=30)) for name in names))
+
+    assert {result["status"] for result in aftermath.until(*names).values()} == {"succeeded"}
+    assert aftermath.provider.arrived == IN_FLIGHT, "each was called once"
+
+
+def test_memory_stays_within_its_bound(aftermath: Aftermath):
+    assert peak_mb(aftermath.novix.system.worker) < MEMORY_MB
+
+
+def test_no_redirect_was_followed_and_the_token_reached_the_provider_alone(aftermath: Aftermath):
+    assert aftermath.provider.strayed == []
+    assert set(aftermath.provider.tokens) == {TOKEN}
+
+
+def test_neither_token_nor_prompt_is_where_it_should_not_be(aftermath: Aftermath):
+    assert aftermath.novix.leaks(TOKEN) == []
+    assert aftermath.novix.leaks(PROMPT, besides=(TEXT.name, DLQ.name)) == []
+
+
+def test_the_worker_lived_through_it_and_rebuilt_no_lane(aftermath: Aftermath):
+    worker = aftermath.novix.system.worker
+    assert worker.child is not None
+    assert worker.child.poll() is None
+    text = (aftermath.novix.folder / "worker.log").read_text()
+    assert not [word for word in ("handler failed", "lane.rebuilt", "lane.stopped", "Traceback") if word in text]
+
+
+def test_a_refusal_with_a_hint_is_followed_as_far_as_it_is_to_be_believed(running: Aftermath):
+    """More than NOVIX_BACKOFF_MAX_S is not waited for; what is no hint leaves it to our own backoff."""
+    results = running_of(running, *(f"retryafter.{name}" for name in RETRY_AFTERS if name != "storm"))
+    too_long = {f"retryafter.{name}" for name in ("hour", "huge", "two-hours-as-date")}
+
+    for name, result in results.items():
+        kinds = [attempt["kind"] for attempt in result["attempts"]]
+        if name in too_long:
+            assert (result["status"], kinds) == ("failed", [K.RATE_LIMITED])
+        else:
+            assert (result["status"], kinds) == ("succeeded", [K.RATE_LIMITED, None])
+    first, second = running.provider.at["retryafter.one"]
+    assert second - first >= 1.0
+
+
+def test_a_storm_of_refusals_opens_no_breaker(running: Aftermath):
+    """Each of forty jobs is refused once; three failures that count would open it."""
+    names = [f"retryafter.storm#{at}" for at in range(40)]
+    results = running_of(running, *names)
+
+    assert {result["status"] for result in results.values()} == {"succeeded"}
+    kinds = {attempt["kind"] for result in results.values() for attempt in result["attempts"]}
+    assert kinds == {None, K.RATE_LIMITED}
+
+
+def test_an_ill_provider_is_asked_by_one_trial_call_at_a_time_and_the_jobs_drain_when_it_heals(running: Aftermath):
+    provider = running.provider
+    for at in range(2):
+        running_of(running, f"ill#first-{at}")  # one after another: two calls each, and the third opens the breaker
+    names = [f"ill#{at}" for at in range(20)]
+    running.write(*(running.job(name, timeout=timedelta(seconds=40)) for name in names))
+    while provider.calls["ill"] < 6:
+        time.sleep(0.05)
+    provider.healed.set()
+    results = running.until(*names)
+
+    assert provider.ill_most_after_first == 1
+    trials = provider.at["ill"][3:6]
+    assert all(later - earlier > BREAKER_RESET_S * 0.9 for earlier, later in itertools.pairwise(trials))
+    endings = Counter(result["status"] for result in results.values())
+    assert endings["succeeded"] >= len(names) - 2, "who made the trial calls that failed"
+    assert all(result["error"]["kind"] == K.OVERLOADED for result in results.values() if result["error"])
+
+
+def running_of(running: Aftermath, *names: str) -> dict[str, dict[str, Any]]:
+    running.write(*(running.job(name, timeout=timedelta(seconds=20)) for name in names))
+    return running.until(*names)
+
+
+def published(result: dict[str, Any]) -> datetime:
+    return datetime.fromtimestamp(result["received"]["timestamp_ms"] / 1000, UTC)

@@ -1,0 +1,96 @@
+"""Members of a group that freeze, come and go, or bear one name: one result each, and the lanes go on."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from ordeal import IN_FLIGHT, PER_KILL, SESSION, Ordeal, ordeal
+from system import WORKER
+
+GROUP, TOPIC = "novix-worker-text", "inference.text.v1"
+
+
+@contextmanager
+def guests(run: Ordeal) -> Iterator[list[int]]:
+    """Somebody joins the workers' group, does nothing for two seconds, and leaves; again and again.
+
+    Yields the number of partitions that each visit took away.
+    """
+    over, taken = threading.Event(), []
+
+    async def visit() -> None:
+        guest = AIOKafkaConsumer(
+            run.stranger.named(TOPIC), bootstrap_servers=run.stranger.bootstrap, group_id=run.stranger.named(GROUP),
+            partition_assignment_strategy=[StickyPartitionAssignor], enable_auto_commit=False,
+        )  # fmt: skip
+        await guest.start()
+        await asyncio.sleep(2)
+        taken.append(len(guest.assignment()))
+        await guest.stop()
+
+    def visits() -> None:
+        while not over.is_set():
+            asyncio.run(visit())
+            over.wait(2)
+
+    coming = threading.Thread(target=visits)
+    coming.start()
+    try:
+        yield taken
+    finally:
+        over.set()
+        coming.join()
+
+
+def test_a_member_that_comes_and_goes_every_two_seconds_repeats_no_call_of_four(broker, tmp_path):
+    """Partitions are revoked and given back to the same worker with calls in flight, which are parked and adopted."""
+    with ordeal(broker.bootstrap, tmp_path) as run:
+        run.system.stub("/admin/behave", {"delay_ms": 4_000})
+        run.publish(IN_FLIGHT * 3)
+        run.calls_out(IN_FLIGHT)
+        with guests(run) as taken:
+            run.until()
+        verdict = run.verdict()
+
+    assert sum(taken) > 0, "no guest took a partition: the test shows nothing"
+    assert not verdict.repeated
+
+
+def test_a_worker_that_is_frozen_beyond_its_session_and_thaws_after_its_successor_came_doubles_nothing(
+    broker, tmp_path
+):
+    with ordeal(broker.bootstrap, tmp_path, crew=2, **SESSION) as run:
+        cold, warm = run.system.workers
+        run.healthy()
+        run.publish(700)
+        run.more(60)
+        cold.freeze()
+        run.wait(lambda: len(warm.lanes()) == 3, "worker that has all the lanes")
+        run.more(60)
+        cold.thaw()
+
+        run.verdict(may_repeat=2 * PER_KILL)
+
+
+def test_two_workers_with_one_instance_id_end_by_name_and_the_work_goes_on(broker, tmp_path):
+    with ordeal(broker.bootstrap, tmp_path, start=False, **SESSION) as run:
+        run.system.router.start()
+        twins = [run.system.process(WORKER, f"twin-{number}", instance="twin") for number in range(2)]
+        run.system.workers = twins
+        for twin in twins:
+            twin.start()
+        run.publish(600)
+        run.wait(lambda: not all(twin.running for twin in twins), "twin that ends", 60)
+        ended = next(twin for twin in twins if not twin.running)
+        assert ended.wait() == 1
+        assert "NOVIX_INSTANCE_ID" in ended.log.read_text()
+
+        other = next(twin for twin in twins if twin is not ended)
+        run.system.workers = [other]
+        run.wait(lambda: not other.running or other.health()[0] == 200, "twin that lives on, or ends as well")
+        if not other.running:
+            other.start()
+        run.verdict(may_repeat=None)

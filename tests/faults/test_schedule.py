@@ -1,0 +1,35 @@
+"""Random faults, several at once, from one seed: whatever happens, each job ends once and every process is well again.
+
+Any seed: `NOVIX_FAULT_SEED=n .venv/bin/pytest tests/faults/test_schedule.py`. A seed fixes what happens and when; how
+far the work has come by then is the affair of the machine, so a failure may need several runs of its seed.
+"""
+
+import os
+
+from ordeal import PER_KILL, SESSION, ordeal
+from schedule import WORKERS, Faults, schedule
+
+SEED = int(os.environ.get("NOVIX_FAULT_SEED", "4"))
+FIRST, WAVE = 150, 30
+"""Jobs that are published before the first fault, and with each."""
+
+
+def test_whatever_happens_each_job_ends_once_and_every_process_is_well_again(mortal, tmp_path):
+    steps = schedule(SEED)
+    short = {"NOVIX_BREAKER_RESET_S": "2", "NOVIX_DRAIN_S": "20", "NOVIX_BACKOFF_FACTOR_S": "0.2"}
+    with ordeal(mortal.bootstrap, tmp_path, crew=WORKERS, **SESSION, **short) as run:
+        faults = Faults(run, mortal)
+        run.publish(FIRST)
+        run.more(FIRST // 3)
+        for step in steps:
+            faults.meanwhile(step.after_s)
+            faults.publish(WAVE)
+            faults.do(step)
+        faults.heal()
+
+        told = f"seed {SEED}: " + "; ".join(map(str, steps))
+        assert not faults.strays, f"{faults.strays}; {told}"
+        try:
+            run.verdict(may_repeat=faults.excuses * PER_KILL)
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}\n{told}") from None

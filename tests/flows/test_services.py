@@ -1,0 +1,78 @@
+"""Several services in one process: one that ends or fails ends the others, which drain."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from runtime.service import Services
+from runtime.shell import Service
+
+
+class Part(Service):
+    """Works until it is told to stop, or fails when it is told to; notes that it drained."""
+
+    def __init__(self, *, well: bool = True) -> None:
+        self.fail: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        self.drained = self.hurried = False
+        self._well = well
+
+    async def run(self, stop: asyncio.Event) -> None:
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({stopping, self.fail}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if self.fail.done():
+            if error := self.fail.result():
+                raise error
+            return
+        await asyncio.sleep(0)
+        self.drained = True
+
+    def hurry(self) -> None:
+        self.hurried = True
+
+    def describe(self) -> dict[str, Any]:
+        return {"well": self._well}
+
+    @property
+    def healthy(self) -> bool:
+        return self._well
+
+
+async def test_one_that_raises_has_the_others_drain_and_its_error_is_raised():
+    failing, other = Part(), Part()
+    running = asyncio.create_task(Services({"a": other, "b": failing}).run(asyncio.Event()))
+    failing.fail.set_result(LookupError("no group"))
+
+    with pytest.raises(LookupError, match="no group"):
+        await running
+    assert other.drained
+
+
+async def test_one_that_ends_by_itself_ends_all():
+    ending, other = Part(), Part()
+    running = asyncio.create_task(Services({"a": ending, "b": other}).run(asyncio.Event()))
+    ending.fail.set_result(None)
+
+    await running
+    assert other.drained
+
+
+async def test_all_drain_when_the_process_is_told_to_stop():
+    parts = {"a": Part(), "b": Part()}
+    stop = asyncio.Event()
+    running = asyncio.create_task(Services(parts).run(stop))
+    stop.set()
+
+    await running
+    assert [part.drained for part in parts.values()] == [True, True]
+
+
+async def test_they_are_well_together_and_told_of_by_name():
+    parts = {"router": Part(), "retry-5s": Part(well=False)}
+    services = Services(parts)
+    services.hurry()
+
+    assert services.describe() == {"router": {"well": True}, "retry-5s": {"well": False}}
+    assert (services.healthy, services.ready) == (False, False)
+    assert [part.hurried for part in parts.values()] == [True, True]

@@ -1,0 +1,140 @@
+"""The offline checker says no: each lie that a run could tell is planted, and found."""
+
+import copy
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from stranger import Found
+from verdict import Billed, Evidence, judge
+
+LANE = "novix-worker-text.inference.text.v1.0"
+WANTED = [("acme", f"job-{number}", 1) for number in range(6)]
+PRICE = {"input_nanousd_per_million_tokens": 100_000, "output_nanousd_per_million_tokens": 300_000}
+COST = 5  # ceil((8 * 100_000 + 12 * 300_000) / 1_000_000)
+
+
+def found(topic: str, offset: int, value: Any, *headers: tuple[str, bytes]) -> Found:
+    return Found(topic, 0, offset, b"key", json.dumps(value).encode(), list(headers))
+
+
+def result(number: int, **more: Any) -> dict[str, Any]:
+    attempts = [{"attempt": 1, "model": "m", "kind": None, "ambiguous": False}]
+    told = {"tenant": "acme", "job_id": f"job-{number}", "submission": 1, "status": "succeeded", "attempts": attempts}
+    return {**told, "served": {"model": "m", "provider": "p"}, "cost_nanousd": COST, **more}
+
+
+def batch(sequence: int, previous: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    told = {"lane": LANE, "sequence": sequence, "entries": entries}
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
+    return {**told, "previous": previous, "hash": hashlib.sha256(bytes.fromhex(previous) + canonical).hexdigest()}
+
+
+def deed(number: int, action: str = "job.succeeded") -> dict[str, Any]:
+    return {"action": action, "tenant": "acme", "job_id": f"job-{number}", "submission": 1}
+
+
+def honest() -> Evidence:
+    """A run in which all went well."""
+    records = [found("inference.results.v1", number, result(number)) for number in range(6)]
+    for number in range(6):
+        assignment = {"candidates": [{"model": "m", "price": PRICE}]}
+        job = {"job": {"tenant": "acme", "id": f"job-{number}"}, "submission": 1, "assignment": assignment}
+        decision = {"tenant": "acme", "job_id": f"job-{number}", "submission": 1}
+        records.append(found("inference.text.v1", number, job))
+        records.append(found("inference.decisions.v1", number, {"decisions": [decision]}))
+    head = "0" * 64
+    for sequence in (1, 2, 3):
+        linked = batch(sequence, head, [deed(2 * sequence - 2), deed(2 * sequence - 1)])
+        head = linked["hash"]
+        records.append(found("inference.audit.v1", sequence, linked))
+    calls = [f"acme/job-{number}" for number in range(6)]
+    bill = [Billed(trace, "m", 8, 12) for trace in calls]
+    samples = [{("g", 0): 0, ("g", 1): 5}, {("g", 0): 4}, {("g", 0): 4, ("g", 1): 6}]
+    return Evidence(WANTED, records, calls, bill, samples, {LANE: (3, head)}, 0, secrets=[b"hf_canary"])
+
+
+def without(evidence: Evidence, topic: str, offset: int) -> Evidence:
+    kept = [record for record in evidence.records if (record.topic, record.offset) != (topic, offset)]
+    return replace(evidence, records=kept)
+
+
+def also(evidence: Evidence, *records: Found) -> Evidence:
+    return replace(evidence, records=[*evidence.records, *records])
+
+
+def changed(evidence: Evidence, topic: str, offset: int, **fields: Any) -> Evidence:
+    record = next(one for one in evidence.records if (one.topic, one.offset) == (topic, offset))
+    return also(without(evidence, topic, offset), found(topic, offset, {**record.json, **fields}))
+
+
+def test_an_honest_run_gives_nothing_to_complain_of():
+    assert judge(honest()).complaints == []
+
+
+LETTER = tuple((f"__dlq.errors.{name}", b"0") for name in ("topic", "partition", "offset", "group"))
+LIES = {
+    "lost": without(honest(), "inference.results.v1", 3),
+    "doubled": also(honest(), found("inference.results.v1", 9, result(3))),
+    "nobody asked for": also(honest(), found("inference.results.v1", 9, result(99))),
+    "how they ended": changed(honest(), "inference.results.v1", 3, status="running"),
+    "never decided": without(honest(), "inference.decisions.v1", 2),
+    "decided twice": also(honest(), replace(honest().of("inference.decisions.v1")[1], offset=9)),
+    "came to the workers 2 times": also(honest(), replace(honest().of("inference.text.v1")[1], offset=9)),
+    "left for a retry 1 times": also(
+        honest(), replace(honest().of("inference.text.v1")[1], topic="inference.retry.5s.v1")
+    ),
+    "set aside twice": also(honest(), *[found("inference.dlq.v1", number, {}, *LETTER) for number in (1, 2)]),
+    "do not say where": also(honest(), found("inference.dlq.v1", 1, {})),
+    "are not 1 to 2": without(honest(), "inference.audit.v1", 2),
+    "ends at 2; 3 is committed": without(honest(), "inference.audit.v1", 3),
+    "is broken at 2": changed(honest(), "inference.audit.v1", 2, entries=[deed(2), deed(2)]),
+    "is gone": replace(honest(), heads={**honest().heads, "another": (4, "0" * 64)}),
+    "does not tell of": changed(honest(), "inference.audit.v1", 2, entries=[deed(2), deed(3, "job.assigned")]),
+    "only the audit tells of": changed(honest(), "inference.audit.v1", 2, entries=[deed(2), deed(3), deed(3)]),
+    "went back from 6 to 5": replace(honest(), samples=[*honest().samples, {("g", 1): 5}]),
+    "1 calls for nothing; 0 may be": replace(honest(), calls=[*honest().calls, "acme/job-1"]),
+    "no attempt tells of": replace(honest(), calls=[*honest().calls, "acme/job-1"], may_repeat=None),
+    "the provider charges 5": changed(honest(), "inference.results.v1", 3, cost_nanousd=COST - 1),
+    "a secret of 9 bytes": changed(honest(), "inference.results.v1", 3, error={"message": "token hf_canary"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("told", LIES)
+def test_each_planted_lie_is_found_and_named(told):
+    complaints = judge(LIES[told]).complaints
+
+    assert any(told in complaint for complaint in complaints), complaints
+
+
+def test_a_forged_chain_whose_hashes_are_its_own_does_not_meet_the_committed_head():
+    """Who rewrites every batch can make a chain that holds in itself; the head in the commit metadata tells."""
+    evidence, head = honest(), "0" * 64
+    for sequence in (1, 2, 3):
+        entries = copy.deepcopy(
+            next(f for f in honest().of("inference.audit.v1") if f.offset == sequence).json["entries"]
+        )
+        forged = batch(sequence, head, [{**entry, "detail": "forged"} for entry in entries])
+        head = forged["hash"]
+        evidence = also(
+            without(evidence, "inference.audit.v1", sequence), found("inference.audit.v1", sequence, forged)
+        )
+
+    assert judge(evidence).complaints == [f"chain of {LANE} ends at 3; 3 is committed"]
+
+
+def test_a_call_that_a_crash_repeated_is_no_lie_when_the_result_lists_it_and_the_bound_allows_it():
+    interrupted = {"attempt": 1, "model": "m", "kind": "interrupted", "ambiguous": True}
+    attempts = [interrupted, *result(1)["attempts"]]
+    evidence = changed(honest(), "inference.results.v1", 1, attempts=attempts, cost_nanousd=3 * COST)
+    evidence = replace(
+        evidence, calls=[*evidence.calls, "acme/job-1"], bill=[*evidence.bill, Billed("acme/job-1", "m", 8, 12)],
+        may_repeat=1,
+    )  # fmt: skip
+
+    verdict = judge(evidence)
+
+    assert verdict.complaints == []
+    assert verdict.repeated == verdict.ambiguous == {"acme/job-1": 1}

@@ -1,0 +1,264 @@
+"""The offline checker: what was asked, what the topics hold, what the provider saw, and whether we kept our promise.
+
+Pure, and written from the wire contract alone: it shares no code with the rooms that it judges. Each check answers with
+complaints in words; none at all is the verdict that a test waits for.
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stranger import Found
+
+Identity = tuple[str, str, int]
+"""Tenant, id, submission."""
+Place = tuple[str, int]
+"""Group and partition."""
+
+JOBS, TEXT, RESULTS = "inference.jobs.v1", "inference.text.v1", "inference.results.v1"
+LETTERS, DECISIONS, AUDIT = "inference.dlq.v1", "inference.decisions.v1", "inference.audit.v1"
+RETRIES = "inference.retry."
+GENESIS = "0" * 64
+TERMINAL = {"succeeded", "failed", "rejected", "expired", "cancelled"}
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """One answer that the provider charges for."""
+
+    trace: str
+    """`tenant/id`."""
+    model: str
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a run left behind, once it is quiet."""
+
+    wanted: Collection[Identity]
+    """Every submission that was published and acknowledged, once each."""
+    records: Sequence[Found]
+    """Everything on our topics that a read_committed consumer sees."""
+    calls: Sequence[str] = ()
+    """`tenant/id` of each call that reached the provider."""
+    bill: Sequence[Billed] = ()
+    samples: Sequence[Mapping[Place, int]] = ()
+    """Committed offsets, looked at again and again while it ran, oldest first."""
+    heads: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    """Sequence and hash that each lane committed beside its offset."""
+    may_repeat: int | None = None
+    """Calls that may have been made for nothing: in flight, or finished and not committed, when a process died. None:
+    as many as it likes (the provider refuses, or the broker is away)."""
+    listed: bool = True
+    """Every repeated call has to stand in the result as an attempt."""
+    secrets: Collection[bytes] = ()
+
+    def of(self, topic: str) -> list[Found]:
+        """The records of one topic."""
+        return [found for found in self.records if found.topic == topic]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong, and what it cost."""
+
+    complaints: list[str]
+    repeated: Counter[str]
+    """Calls for nothing, by `tenant/id`."""
+    ambiguous: Counter[str]
+    """Attempts that a result lists as interrupted: the process died while the call may have been out."""
+
+    def __str__(self) -> str:
+        told = "; ".join(self.complaints[:12]) or "nothing to complain of"
+        return f"{len(self.complaints)} complaints, {self.repeated.total()} calls for nothing: {told}"
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """All checks together."""
+    results = [found.json for found in evidence.of(RESULTS)]
+    repeated, ambiguous, unlisted = spent(results, evidence.calls)
+    complaints = [
+        *each_once(evidence.wanted, results),
+        *letters_once(evidence.of(LETTERS)),
+        *decided_once(evidence.wanted, evidence.of(DECISIONS)),
+        *assigned_once(evidence.of(TEXT), [f for f in evidence.records if f.topic.startswith(RETRIES)]),
+        *chains_whole(evidence.of(AUDIT), evidence.heads),
+        *deeds_told(results, evidence.of(AUDIT)),
+        *never_backwards(evidence.samples),
+        *well_billed(results, evidence.of(TEXT), evidence.bill, listed=evidence.listed),
+        *kept_secret(evidence.records, evidence.secrets),
+    ]
+    if evidence.may_repeat is not None and repeated.total() > evidence.may_repeat:
+        complaints.append(f"{repeated.total()} calls for nothing; {evidence.may_repeat} may be: {_few(repeated)}")
+    if evidence.listed and unlisted:
+        complaints.append(f"calls that no attempt tells of: {_few(unlisted)}")
+    return Verdict(complaints, repeated, ambiguous)
+
+
+def each_once(wanted: Collection[Identity], results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Every submission has one terminal result, and nobody else has any."""
+    seen = Counter((result["tenant"], result["job_id"], result["submission"]) for result in results)
+    if lost := sorted(set(wanted) - set(seen)):
+        yield f"{len(lost)} lost: {lost[:5]}"
+    if doubled := {identity: count for identity, count in seen.items() if count > 1}:
+        yield f"{len(doubled)} doubled: {_few(doubled)}"
+    if strange := sorted(set(seen) - set(wanted)):
+        yield f"{len(strange)} results that nobody asked for: {strange[:5]}"
+    if odd := Counter(result["status"] for result in results if result["status"] not in TERMINAL):
+        yield f"results that do not say how they ended: {_few(odd)}"
+
+
+def letters_once(letters: Sequence[Found]) -> Iterator[str]:
+    """A record is set aside once."""
+    names = ("topic", "partition", "offset", "group")
+    places = Counter(tuple(found.header(f"__dlq.errors.{name}") for name in names) for found in letters)
+    if doubled := {place: count for place, count in places.items() if count > 1}:
+        yield f"{len(doubled)} records set aside twice: {_few(doubled)}"
+    if nameless := sum(None in place for place in places):
+        yield f"{nameless} dead letters do not say where they come from"
+
+
+def decided_once(wanted: Collection[Identity], decisions: Sequence[Found]) -> Iterator[str]:
+    """Every submission has one decision."""
+    seen = Counter(
+        (one["tenant"], one["job_id"], one["submission"]) for found in decisions for one in found.json["decisions"]
+    )
+    if missing := set(wanted) - set(seen):
+        yield f"{len(missing)} never decided: {sorted(missing)[:5]}"
+    if doubled := {identity: count for identity, count in seen.items() if count > 1}:
+        yield f"{len(doubled)} decided twice: {_few(doubled)}"
+
+
+def assigned_once(assigned: Sequence[Found], retries: Sequence[Found]) -> Iterator[str]:
+    """A job comes to its workers once, and once more for each time that it left for a retry topic."""
+    came, left = Counter(map(_assigned_to, assigned)), Counter(map(_assigned_to, retries))
+    for identity in came.keys() | left.keys():
+        if came[identity] != 1 + left[identity]:
+            yield f"{identity} came to the workers {came[identity]} times and left for a retry {left[identity]} times"
+
+
+def chains_whole(batches: Sequence[Found], heads: Mapping[str, tuple[int, str]]) -> Iterator[str]:
+    """Each lane's audit batches count from 1 without a gap, each with the hash of the one before, up to its head."""
+    lanes: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for found in sorted(batches, key=lambda found: (found.partition, found.offset)):
+        lanes[found.json["lane"]].append(found.json)
+    for lane, chain in sorted(lanes.items()):
+        numbers = [batch["sequence"] for batch in chain]
+        if numbers != list(range(1, len(chain) + 1)):
+            strays = [number for place, number in enumerate(numbers, 1) if number != place]
+            yield f"chain of {lane} has {len(chain)} batches that are not 1 to {len(chain)}: {strays[:5]}"
+            continue
+        before = GENESIS
+        for batch in chain:
+            if batch["previous"] != before or batch["hash"] != _hash(batch):
+                yield f"chain of {lane} is broken at {batch['sequence']}"
+                break
+            before = batch["hash"]
+        else:
+            if heads.get(lane, (len(chain), before)) != (len(chain), before):
+                yield f"chain of {lane} ends at {len(chain)}; {heads[lane][0]} is committed"
+    for lane, (sequence, _) in heads.items():
+        if sequence and lane not in lanes:
+            yield f"chain of {lane} is gone; {sequence} is committed"
+
+
+def deeds_told(results: Sequence[Mapping[str, Any]], batches: Sequence[Found]) -> Iterator[str]:
+    """The audit tells of each end once, and of the same as the result."""
+    told = Counter(
+        (entry.get("tenant"), entry.get("job_id"), entry.get("submission"), entry["action"].removeprefix("job."))
+        for found in batches
+        for entry in found.json["entries"]
+        if entry["action"].removeprefix("job.") in TERMINAL
+    )
+    ended = Counter((one["tenant"], one["job_id"], one["submission"], one["status"]) for one in results)
+    if silent := ended - told:
+        yield f"{len(silent)} ends that the audit does not tell of: {_few(silent)}"
+    if invented := told - ended:
+        yield f"{len(invented)} ends that only the audit tells of: {_few(invented)}"
+
+
+def never_backwards(samples: Sequence[Mapping[Place, int]]) -> Iterator[str]:
+    """No group's committed offset ever was lower than before."""
+    highest: dict[Place, int] = {}
+    for sample in samples:
+        for place, offset in sample.items():
+            if offset < highest.get(place, 0):
+                yield f"{place[0]} went back from {highest[place]} to {offset} in partition {place[1]}"
+            highest[place] = max(offset, highest.get(place, 0))
+
+
+def spent(
+    results: Sequence[Mapping[str, Any]], calls: Iterable[str]
+) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """Calls for nothing, attempts listed as interrupted, and calls that no attempt tells of; by `tenant/id`."""
+    known: Counter[str] = Counter()
+    ambiguous: Counter[str] = Counter()
+    for result in results:
+        trace = f"{result['tenant']}/{result['job_id']}"
+        for attempt in result["attempts"]:
+            (ambiguous if attempt.get("kind") == "interrupted" else known)[trace] += 1
+    made = Counter(calls)
+    return made - known, ambiguous, made - known - ambiguous
+
+
+def well_billed(
+    results: Sequence[Mapping[str, Any]], assigned: Sequence[Found], bill: Sequence[Billed], *, listed: bool
+) -> Iterator[str]:
+    """A job of one answered call costs what the provider charges; one with repeated calls never less, if it lists them.
+
+    `ceil((input_tokens * price_in + output_tokens * price_out) / 1_000_000)` for each answer.
+    """
+    prices = {
+        (_assigned_to(found), candidate["model"]): candidate["price"]
+        for found in assigned
+        for candidate in found.json["assignment"]["candidates"]
+    }
+    rows: dict[str, list[Billed]] = defaultdict(list)
+    for row in bill:
+        rows[row.trace].append(row)
+    for result in results:
+        identity, served = (result["tenant"], result["job_id"], result["submission"]), result.get("served")
+        mine = rows[f"{result['tenant']}/{result['job_id']}"]
+        price = prices.get((identity, served["model"])) if served else None
+        if price is None or not mine or result["submission"] != 1:
+            continue
+        due = sum(_charge(row, price) for row in mine)
+        doubtful = any(attempt.get("ambiguous") for attempt in result["attempts"])
+        exact = len(mine) == 1 and not doubtful
+        if (exact and result["cost_nanousd"] != due) or (listed and result["cost_nanousd"] < due):
+            yield f"{identity} says {result['cost_nanousd']} nanodollars; the provider charges {due}"
+
+
+def kept_secret(records: Sequence[Found], secrets: Collection[bytes]) -> Iterator[str]:
+    """No secret stands in any key, value or header."""
+    for found in records:
+        content = b"\0".join([found.key or b"", found.value or b"", *(value or b"" for _, value in found.headers)])
+        for secret in secrets:
+            if secret in content:
+                yield f"a secret of {len(secret)} bytes at {found.topic}/{found.partition}/{found.offset}"
+
+
+def _assigned_to(found: Found) -> Identity:
+    job = found.json["job"]
+    return job.get("tenant", "default"), job["id"], found.json["submission"]
+
+
+def _charge(row: Billed, price: Mapping[str, Any]) -> int:
+    tokens_in = row.input_tokens * int(price.get("input_nanousd_per_million_tokens", 0))
+    tokens_out = row.output_tokens * int(price.get("output_nanousd_per_million_tokens", 0))
+    return -(-(tokens_in + tokens_out) // 1_000_000)
+
+
+def _hash(batch: Mapping[str, Any]) -> str:
+    told = {name: batch[name] for name in ("lane", "sequence", "entries")}
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return hashlib.sha256(bytes.fromhex(batch["previous"]) + canonical).hexdigest()
+
+
+def _few(counted: Mapping[Any, int]) -> str:
+    return ", ".join(f"{what}: {count}" for what, count in list(counted.items())[:5])

@@ -1,0 +1,158 @@
+"""The body of one answer: read under every bound, decoded without holding anybody else up."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import cast
+
+from runtime.http import AsyncByteStream, HTTPError, Response
+from runtime.ports import Clock
+from runtime.sse import SseLimitError, SseParser
+from schemas import codec
+from schemas.failure import FailureKind
+from workers import errors
+from workers.errors import ProviderError
+from workers.modalities.chat_stream import ChatStream
+from workers.modalities.reading import bad
+from workers.room import FREE_BYTES, Share
+
+MAX_VALUES = 524_288
+"""JSON values of one answer, told by its commas: those of a record of 1 MiB are no more.
+
+Lists and objects are counted like the codec's, and while they come: 30 MB of `[],` take 690 MB and 2.1 s to decode."""
+MAX_EVENT_BYTES = 4_194_304
+"""Of one server-sent event: it is decoded at once."""
+_SLICE_BYTES = 16_384
+"""Of a stream, what is parsed before others get their turn."""
+
+
+class Reading:
+    """Reads one body. `stream` and `first_at` tell how far a streamed one came, `size` its bytes so far.
+
+    Raises `ProviderError` for whatever is wrong with it.
+    """
+
+    def __init__(self, clock: Clock, share: Share, *, max_bytes: int, left_s: float) -> None:
+        self.stream = ChatStream()
+        self.first_at: float | None = None
+        self.size = 0
+        self._clock = clock
+        self._share = share
+        self._max_bytes = max_bytes
+        self._ends = clock.monotonic() + left_s
+        self._values = 0
+        self._containers = 0
+
+    async def prefix(self, response: Response, size: int) -> bytes:
+        """The first `size` bytes. The status has said the most: a body that breaks off is read as far as it goes."""
+        body = b""
+        with contextlib.suppress(HTTPError):
+            async with contextlib.aclosing(raw(response)) as chunks:
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) >= size:
+                        break
+        return body[:size]
+
+    async def whole(self, response: Response) -> bytearray:
+        """A body that comes in one piece."""
+        body, failure = bytearray(), None
+        try:
+            async with contextlib.aclosing(self._chunks(response)) as chunks:
+                async for chunk in chunks:
+                    if self.size > FREE_BYTES:
+                        self._count(chunk)
+                    await self._hold(self.size)
+                    body += chunk
+        except HTTPError as error:
+            failure = errors.of_exception(error)
+        if failure is not None:
+            raise failure  # outside the handler: the original holds the request with its credential
+        return body
+
+    async def events(self, response: Response) -> ChatStream:
+        """A body that is a stream of events, read until it is `whole`."""
+        parser = SseParser(max_event_bytes=min(self._max_bytes, MAX_EVENT_BYTES))
+        stream, failure = self.stream, None
+        try:
+            async with contextlib.aclosing(self._chunks(response)) as chunks:
+                async for chunk in chunks:
+                    await self._feed(parser, chunk)
+                    await self._hold(stream.kept_bytes + parser.held_bytes)
+                    if stream.done:
+                        break
+            self._take([event.data for event in parser.end()])
+        except SseLimitError as error:
+            failure = ProviderError(FailureKind.RESPONSE_TOO_LARGE, str(error), emitted=stream.emitted)
+        except HTTPError as error:
+            failure = errors.of_exception(error)
+            if failure.kind is FailureKind.CONNECTION_LOST and stream.emitted:
+                failure.kind = FailureKind.STREAM_CUT
+        if stream.whole:  # cut after its end: nothing of the answer is missing
+            return stream
+        raise failure or ProviderError(FailureKind.STREAM_CUT, "the stream ended without its end mark")
+
+    async def _feed(self, parser: SseParser, chunk: bytes) -> None:
+        for start in range(0, len(chunk), _SLICE_BYTES):
+            if start:
+                await asyncio.sleep(0)
+            self._take([event.data for event in parser.feed(chunk[start : start + _SLICE_BYTES])])
+
+    def _take(self, events: list[bytes]) -> None:
+        for data in events:
+            if not self.stream.done:
+                self.stream.feed(data)
+        if self.first_at is None and self.stream.emitted:
+            self.first_at = self._clock.monotonic()
+
+    async def _chunks(self, response: Response) -> AsyncGenerator[bytes, None]:
+        """The body as it comes, never more than its limit, whatever the transport allows."""
+        async with contextlib.aclosing(raw(response)) as chunks:
+            async for chunk in chunks:
+                self.size += len(chunk)
+                if self.size > self._max_bytes:
+                    raise _too_large(f"more than {self._max_bytes} bytes, which is the limit")
+                yield chunk
+
+    def _count(self, chunk: bytes) -> None:
+        self._values += chunk.count(b",")
+        self._containers += chunk.count(b"[") + chunk.count(b"{")
+        if self._values > MAX_VALUES:
+            raise _too_large(f"more than {MAX_VALUES} values, which is the limit")
+        if self._containers > codec.MAX_CONTAINERS:
+            raise _too_large(f"more than {codec.MAX_CONTAINERS} lists and objects, which is the limit")
+
+    async def _hold(self, size: int) -> None:
+        """Keep `size` bytes of the answer. Waits while other answers fill the memory, at most until the deadline.
+
+        Then the fault is ours, and what the provider did was paid for.
+        """
+        if self._share.fits(size):
+            await self._share.grow(size)
+            return
+        try:
+            async with asyncio.timeout(self._ends - self._clock.monotonic()):
+                await self._share.grow(size)
+        except TimeoutError:
+            message = f"{self.size} bytes of the answer had come; for more there was no memory before the deadline"
+            raise ProviderError(FailureKind.DEADLINE_PASSED, message, emitted=True) from None
+
+
+def decoded(body: bytes | bytearray) -> codec.Json:
+    """The body as JSON. Raises `invalid_output`."""
+    if not body.strip():
+        raise bad("the answer is empty")
+    try:
+        return codec.decode(body)
+    except codec.Undecodable as error:
+        raise bad(f"the answer of {len(body)} bytes is {error}") from None
+
+
+def _too_large(message: str) -> ProviderError:
+    return ProviderError(FailureKind.RESPONSE_TOO_LARGE, f"the answer has {message}")
+
+
+def raw(response: Response) -> AsyncGenerator[bytes, None]:
+    """The body's bytes as they come: the transport's own stream, for httpx wraps it into three further generators."""
+    # httpx types it as an iterator, which could not be closed.
+    return cast(AsyncGenerator[bytes, None], aiter(cast(AsyncByteStream, response.stream)))

@@ -1,0 +1,161 @@
+"""One call of one job, from its note before to the job's progress after. Returns the answer; raises what else came."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from runtime.breaker import BreakerKey
+from runtime.cancels import Cancels
+from runtime.credentials import Credentials
+from runtime.failpoints import hit
+from runtime.intents import Intents
+from runtime.outcome import Abandoned
+from runtime.ports import Clock
+from runtime.settings import Settings
+from schemas import codec
+from schemas.failure import FailureKind
+from schemas.result import Attempt
+from workers.attempt import aborted_attempt, answered_attempt, failed_attempt
+from workers.call import Bounds, Called, Caller
+from workers.errors import ProviderError
+from workers.leave import Leave
+from workers.modalities import TASKS
+from workers.providers import PROVIDERS
+from workers.providers.common import call_headers
+from workers.recall import CallEnd
+from workers.turn import Turn
+from workers.wording import told
+
+Key = BreakerKey
+
+
+class NoTimeLeft(Exception):
+    """The deadline passed before the call could begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed(Exception):
+    """A call was made and gave no answer; the turn's progress has it."""
+
+    error: ProviderError
+    error_type: str = ""
+    """Class name of the exception behind a fault of ours."""
+
+
+class Calls:
+    """Makes calls of one process, each noted in `intents` before it is made."""
+
+    def __init__(
+        self, settings: Settings, caller: Caller, credentials: Credentials, intents: Intents, cancels: Cancels,
+        clock: Clock,
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._call = caller
+        self._credentials = credentials
+        self._intents = intents
+        self._cancels = cancels
+        self._clock = clock
+
+    async def one(self, turn: Turn, leave: Leave, lane: str, *, alone: bool) -> Called:
+        """Make the call that `leave` was given for; the turn's progress has it afterwards, however it ended.
+
+        Raises `CallFailed`; and before anything was sent `NoTimeLeft`, `CredentialError`, `IntentsUnavailable`, or
+        `Abandoned` where the partition is no longer held. If it is cancelled because the job was, the attempt counts;
+        if for another reason its note says that it was cut, for whoever takes the record up.
+        """
+        token = self._credentials.current()
+        place = (lane, turn.job.record.offset, len(turn.progress.attempts) + 1)
+        if not turn.delivery.lease.held:
+            raise Abandoned
+        if self._clock.now() >= turn.deadline:
+            raise NoTimeLeft
+        await self._intents.begin(*place, _intent(turn, self._clock.now(), alone))
+        started_at = self._clock.now()
+        if not turn.delivery.lease.held or started_at >= turn.deadline:
+            self._intents.withdraw(*place)
+            raise NoTimeLeft if turn.delivery.lease.held else Abandoned
+        try:
+            called = await self._made(turn, leave, token.get_secret_value() if token is not None else None, started_at)
+        except CallFailed as failed:
+            self._intents.end(*place, _end(turn, emitted=failed.error.emitted))
+            raise
+        except asyncio.CancelledError:
+            self._intents.end(*place, _cut(turn, started_at))
+            raise
+        self._intents.end(*place, _end(turn))
+        return called
+
+    async def _made(self, turn: Turn, leave: Leave, token: str | None, started_at: datetime) -> Called:
+        candidate, job, began = turn.candidate, turn.job, self._clock.monotonic()
+        dialect = PROVIDERS[candidate.dialect]
+        error_type = ""
+        hit("before_call")
+        try:
+            ask = TASKS[job.job.task].ask(job.job.input, job.assignment.parameters, candidate)
+            headers = call_headers(job.job.tenant, job.job.id, self._settings.hf_bill_to)
+            call = dialect.request(ask, candidate, headers)
+            called = await self._call(call, ask, dialect, token, self._bounds(turn, started_at))
+        except ProviderError as error:
+            failure = error.with_traceback(None)  # it holds this frame, and the frame the call: a circle
+        except asyncio.CancelledError:
+            if self._cancels.of(job.identity) is not None:
+                turn.progress = aborted_attempt(turn.progress, candidate, started_at, self._since(began))
+            raise
+        except Exception as error:
+            # Ours, but the call is out and may be charged: it must not be forgotten with the exception.
+            error_type = type(error).__name__
+            failure = ProviderError(FailureKind.INTERNAL, f"the worker failed with {error_type}")
+        else:
+            hit("after_call")
+            leave.answered(self._since(began))
+            called = called.redacted(self._credentials.redact)
+            turn.progress = answered_attempt(turn.progress, candidate, called, started_at, self._since(began))
+            return called
+        hit("after_call")
+        took = self._since(began)
+        failure.message = told(failure.message, job.texts, self._credentials.redact)
+        failure.request_id = self._credentials.redact(failure.request_id or "") or None
+        leave.failed(failure.kind, took)
+        turn.progress = failed_attempt(turn.progress, candidate, failure, started_at, took)
+        raise CallFailed(failure, error_type)
+
+    def _bounds(self, turn: Turn, now: datetime) -> Bounds:
+        settings, left = self._settings, (turn.deadline - now).total_seconds()
+        connect_s, read_s = min(settings.connect_timeout_s, left), min(settings.read_timeout_s, left)
+        return Bounds(connect_s, read_s, left, settings.max_response_bytes)
+
+    def _since(self, began: float) -> timedelta:
+        return timedelta(seconds=self._clock.monotonic() - began)
+
+
+def _intent(turn: Turn, now: datetime, alone: bool) -> str:
+    """An `Intent` as JSON, made without the model: this is done for every call."""
+    tenant, job_id, submission = turn.job.identity
+    candidate = turn.candidate
+    note = {
+        "tenant": tenant,
+        "job_id": job_id,
+        "submission": submission,
+        "candidate": turn.progress.tried.candidate,
+        "model": candidate.model,
+        "provider": candidate.provider,
+        "ceiling_nanousd": candidate.ceiling_nanousd,
+        "began_at": now,
+        "alone": alone,
+    }
+    return codec.encode(note).decode()
+
+
+def _cut(turn: Turn, started_at: datetime) -> str:
+    """The end of a call that we broke off: it may be charged, and no process has died of it."""
+    candidate = turn.candidate
+    attempt = Attempt(
+        attempt=0, model=candidate.model, provider=candidate.provider, started_at=started_at, waited_ms=0,
+        duration_ms=0, kind=FailureKind.INTERRUPTED, cost_nanousd=candidate.ceiling_nanousd, ambiguous=True,
+    )  # fmt: skip
+    return CallEnd(attempt=attempt, source="estimated").model_dump_json()
+
+
+def _end(turn: Turn, *, emitted: bool = False) -> str:
+    attempt, charge = turn.progress.attempts[-1], turn.progress.charges[-1]
+    return CallEnd(attempt=attempt, source=charge.source, emitted=emitted).model_dump_json()

@@ -1,0 +1,55 @@
+"""A job that goes to wait in a retry topic: the record with what it has been through, and the audit entry. Pure."""
+
+from datetime import datetime
+
+from runtime import later
+from runtime.outcome import Done, Publish, RetryAt
+from schemas import codec, headers
+from schemas.audit import AuditEntry
+from workers.assigned import Assigned
+from workers.carried import carried
+from workers.ending import Ending, ended, told_of
+from workers.progress import Progress
+
+
+def is_ordered(job: Assigned) -> bool:
+    """Whether the job keeps its place among others: it waits where it is."""
+    return headers.first(job.record.headers, headers.ORDERED) is not None
+
+
+def postponed(job: Assigned, progress: Progress, retry: RetryAt, now: datetime) -> Publish:
+    """The job as it leaves until `retry.when`; `progress` is at rest.
+
+    Its fields that only a newer writer knows go along. A record that has grown too large for its topic ends the job.
+    """
+    told = carried(progress)
+    document = codec.decode(job.record.value or b"")
+    value = codec.encode({**document, "carried": told.model_dump(mode="json")})
+    record = later.postponed(
+        job.record, value, not_before=retry.when, now=now, attempt=told.calls, cause=str(retry.kind),
+        back_to=job.record.topic,
+    )  # fmt: skip
+
+    def shrunk(size_bytes: int) -> Done:
+        message = f"with what it has been through the job has {size_bytes} bytes and no retry topic takes it"
+        return ended(job, progress, Ending(retry.kind, message), arrived_at=progress.arrived_at, now=now)
+
+    entry = AuditEntry(
+        at=now,
+        action="job.postponed",
+        tenant=job.job.tenant,
+        job_id=job.job.id,
+        submission=job.envelope.submission,
+        trace_id=job.trace.trace_id,
+        span_id=job.span,
+        detail={
+            "cause": retry.kind,
+            "wait": told.wait,
+            "not_before": retry.when.isoformat(),
+            "calls": told.calls,
+            "bounces": told.bounces,
+            "tier": record.topic,
+        },
+    )
+    audit = (*told_of(job, progress, now), entry)
+    return Publish((record,), audit, facts=(job.record.offset,), shrunk=shrunk)

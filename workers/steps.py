@@ -1,0 +1,212 @@
+"""One turn of one job: who is called now, and what that leads to. The story; its rules are in `retry` and `recall`."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+from runtime.breaker import BreakerKey, Breakers
+from runtime.cancels import Cancels
+from runtime.credentials import CredentialError
+from runtime.intents import IntentsUnavailable
+from runtime.limits import Limits
+from runtime.outcome import Done, Outcome, RetryAt
+from runtime.ports import Clock, Dice
+from schemas.failure import FailureKind
+from schemas.result import Who
+from workers.call import Called
+from workers.calling import CallFailed, Calls, NoTimeLeft
+from workers.ending import Ending
+from workers.errors import ProviderError
+from workers.leave import Crowded, Gate, Leave
+from workers.postpone import is_ordered
+from workers.progress import WaitName
+from workers.recall import has_crashed, is_suspect
+from workers.retry import Again, Refused, RetryPolicy, Stop, after_failure, before_call, possible
+from workers.thrift import Thrift
+from workers.turn import Turn
+
+K = FailureKind
+CROWDED_WAIT = timedelta(seconds=5)
+"""For a job whose model has its share of the places in which jobs wait."""
+UNNOTED_WAIT = timedelta(seconds=1)
+"""While calls cannot be noted."""
+BUDGET_WAIT = timedelta(seconds=60)
+"""For a retry without budget, at most; half of it at least, so that not all come back at once."""
+
+
+class Steps:
+    """Takes the turns of one process's jobs. `limits` and `breakers` run on `clock.monotonic`."""
+
+    def __init__(
+        self, calls: Calls, limits: Limits[BreakerKey], breakers: Breakers, thrift: Thrift, cancels: Cancels,
+        policy: RetryPolicy, clock: Clock, dice: Dice,
+    ) -> None:  # fmt: skip
+        self._calls = calls
+        self._gate = Gate(limits, breakers, clock)
+        self._thrift = thrift
+        self._cancels = cancels
+        self._policy = policy
+        self._clock = clock
+        self._dice = dice
+        self._suspects = asyncio.Lock()
+        """Held while a job is called that may be what kills the processes."""
+
+    async def outcome(self, turn: Turn, lane: str, *, died_alone: bool, calls_before: int) -> Outcome:
+        """Make at most one call, and say what it leads to.
+
+        `died_alone`: the last process died while it called this job and no other suspect. `calls_before`: of the
+        progress's attempts, those that were known before the notes of other processes were read.
+        """
+        try:
+            if wish := self._cancels.of(turn.job.identity):
+                return turn.cancelled(wish.by, self._clock.now())
+            if has_crashed(turn.progress, died_alone):
+                message = f"{turn.progress.deaths} processes died while this job was called; it is not tried again"
+                return turn.stopped(Stop(K.CRASHED, message), self._clock.now())
+            recalled = turn.progress.attempts[calls_before:]
+            if kinds := [one.kind for one in recalled if one.kind not in (None, K.INTERRUPTED)]:
+                error = ProviderError(kinds[-1], f"the last call, of a process that has ended, was {kinds[-1]}")
+                if (before := self._after(turn, error)) is not None:
+                    return before
+            if not is_suspect(turn.progress):
+                return await self._until_called(turn, lane, alone=False)
+            return await self._alone(turn, lane)
+        except asyncio.CancelledError:
+            outcome = self._cut_short(turn)
+            if outcome is None:
+                raise
+            if (task := asyncio.current_task()) is not None:
+                task.uncancel()
+            return outcome
+
+    async def _alone(self, turn: Turn, lane: str) -> Outcome:
+        """One suspect at a time: if the process dies, it was this one or somebody who has died less often."""
+        since = self._clock.now()
+        try:
+            with turn.waiting():
+                async with asyncio.timeout(max(0.0, (turn.deadline - since).total_seconds())):
+                    await self._suspects.acquire()
+        except TimeoutError:
+            stop = Stop(K.DEADLINE_PASSED, "other jobs that may have ended processes were called until the deadline")
+            return turn.stopped(stop, self._clock.now())
+        finally:
+            turn.progress = turn.progress.waited("suspect", since, self._clock.now())
+        try:
+            return await self._until_called(turn, lane, alone=True)
+        finally:
+            self._suspects.release()
+
+    async def _until_called(self, turn: Turn, lane: str, *, alone: bool) -> Outcome:
+        """Find somebody who may be called now, and call."""
+        refused: dict[int, Refused] = {}
+        while True:
+            now = self._clock.now()
+            step = before_call(turn.progress.tried, turn.job.terms, refused, now=now)
+            if isinstance(step, Stop):
+                return turn.stopped(step, now)
+            turned_away = refused.pop(step.candidate, None)
+            if turned_away is not None and not turned_away.trial:
+                return self._rest(turn, step, turned_away.kind, "breaker")
+            turn.choose(step.candidate)
+            if turned_away is None and turn.progress.tried.calls and not self._thrift.may_retry(turn.key):
+                return self._without_budget(turn)
+            nobody_else = set(possible(turn.progress.tried, turn.job.terms)) <= {step.candidate, *refused}
+            try:
+                leave = await self._gate.leave(turn, alone=nobody_else, patient=is_ordered(turn.job))
+            except Crowded:
+                return self._crowded(turn)
+            if isinstance(leave, Refused):
+                refused[step.candidate] = leave
+                continue
+            try:
+                return await self._call(turn, leave, lane, alone)
+            finally:
+                leave.release()
+
+    async def _call(self, turn: Turn, leave: Leave, lane: str, alone: bool) -> Outcome:
+        """Call once, and say what it leads to."""
+        try:
+            called = await self._calls.one(turn, leave, lane, alone=alone)
+        except NoTimeLeft:
+            return turn.stopped(Stop(K.DEADLINE_PASSED, "no time was left to call"), self._clock.now())
+        except CredentialError as error:
+            return turn.stopped(Stop(K.UNAUTHORIZED, str(error)), self._clock.now())
+        except IntentsUnavailable as error:
+            return self._unnoted(turn, error)
+        except CallFailed as failed:
+            return self._failed(turn, failed)
+        self._thrift.succeeded(turn.key)
+        return turn.ended(_ending(turn, called), self._clock.now())
+
+    def _failed(self, turn: Turn, failed: CallFailed) -> Outcome:
+        """Wait and ask again, ask elsewhere, or stop."""
+        error, now = failed.error, self._clock.now()
+        if error.retry_after is not None:
+            longest = timedelta(seconds=self._policy.max_s)
+            self._gate.hold(turn.key, min(error.retry_after, longest))
+        step = self._next(turn, error)
+        if isinstance(step, Stop):
+            return turn.stopped(step, now, failed.error_type)
+        return self._rest(turn, step, error.kind, "retry")
+
+    def _after(self, turn: Turn, error: ProviderError) -> Outcome | None:
+        """What a call that failed before a crash leads to; None: it is time to call again."""
+        step, now = self._next(turn, error), self._clock.now()
+        if isinstance(step, Stop):
+            return turn.stopped(step, now)
+        if step.when > now:
+            return self._rest(turn, step, error.kind, "retry")
+        turn.choose(step.candidate)
+        return None
+
+    def _next(self, turn: Turn, error: ProviderError) -> Again | Stop:
+        return after_failure(
+            error, turn.progress.tried, turn.job.terms, now=self._clock.now(), jitter=self._dice(), policy=self._policy
+        )
+
+    def _rest(self, turn: Turn, step: Again, kind: FailureKind, name: WaitName) -> RetryAt:
+        turn.choose(step.candidate)
+        return RetryAt(step.when, kind, turn.rest(name, self._clock.now()))
+
+    def _crowded(self, turn: Turn) -> Outcome:
+        """Wait elsewhere: this is no attempt."""
+        now = self._clock.now()
+        if now + CROWDED_WAIT >= turn.deadline:
+            return turn.stopped(Stop(K.DEADLINE_PASSED, f"no slot of {turn.key} came free in time (crowded)"), now)
+        turn.progress = replace(turn.progress, bounces=turn.progress.bounces + 1)
+        return RetryAt(now + CROWDED_WAIT, K.RATE_LIMITED, turn.rest("slot", now), in_memory=False)
+
+    def _without_budget(self, turn: Turn) -> Outcome:
+        """A retry that others' successes do not pay for: later, and no attempt, or the end."""
+        now, last = self._clock.now(), turn.progress.attempts[-1].kind or K.INTERNAL
+        when = now + BUDGET_WAIT * (1 + self._dice()) / 2
+        if when >= turn.deadline:
+            used_up = f"the retry budget of {turn.key} is used up, and the deadline is before the next try"
+            return turn.stopped(Stop(last, f"the last call ended with {last}; {used_up}"), now)
+        return RetryAt(when, last, turn.rest("budget", now), in_memory=False)
+
+    def _unnoted(self, turn: Turn, error: IntentsUnavailable) -> Outcome:
+        """No paid call without its note: wait until it can be written. Meanwhile the window fills and reading stops."""
+        now = self._clock.now()
+        if now + UNNOTED_WAIT >= turn.deadline:
+            return turn.stopped(Stop(K.INTERNAL, str(error)), now)
+        return RetryAt(now + UNNOTED_WAIT, K.INTERNAL, turn.rest("intent", now))
+
+    def _cut_short(self, turn: Turn) -> Done | RetryAt | None:
+        """What a cancelled turn amounts to; None: it goes through."""
+        now, lease = self._clock.now(), turn.delivery.lease
+        if lease.interrupted and (wish := self._cancels.of(turn.job.identity)):
+            return turn.cancelled(wish.by, now)
+        if lease.draining and turn.cut_waiting and turn.progress.attempts:
+            kind = turn.progress.attempts[-1].kind or K.INTERRUPTED
+            return RetryAt(now, kind, turn.rest("slot", now), in_memory=False)
+        return None
+
+
+def _ending(turn: Turn, called: Called) -> Ending:
+    """How a job ends whose call was answered."""
+    if called.too_large_bytes:
+        message = f"the output has {called.too_large_bytes} bytes and does not fit into one record"
+        return Ending(K.OUTPUT_TOO_LARGE, message, adapted=called.adapted)
+    served = Who(model=turn.candidate.model, provider=called.provider or turn.candidate.provider)
+    return Ending(output=called.answer.output, served=served, adapted=called.adapted)

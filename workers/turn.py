@@ -1,0 +1,82 @@
+"""One delivery of one assigned job while it is worked on."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from runtime.breaker import BreakerKey
+from runtime.outcome import Abandoned, Done
+from runtime.ports import Delivery
+from schemas.assignment import Candidate
+from schemas.failure import FailureKind
+from workers.assigned import Assigned
+from workers.ending import Ending, ended
+from workers.progress import Progress, WaitName
+from workers.retry import Stop
+
+Key = BreakerKey
+
+
+@dataclass(slots=True)
+class Turn:
+    """A delivery, its job, and what is to be remembered if the turn ended now."""
+
+    delivery: Delivery
+    job: Assigned
+    progress: Progress
+    cut_waiting: bool = False
+    """It was cancelled while it waited to begin a call."""
+
+    @property
+    def candidate(self) -> Candidate:
+        """The one that is asked next, or was asked last."""
+        return self.job.candidates[self.progress.tried.candidate]
+
+    @property
+    def key(self) -> Key:
+        """What limits, breakers and budget know the candidate by."""
+        return Key(self.candidate.provider, self.candidate.model)
+
+    @property
+    def deadline(self) -> datetime:
+        """The job's."""
+        return self.job.assignment.deadline
+
+    def choose(self, candidate: int) -> None:
+        """Ask this one next."""
+        self.progress = replace(self.progress, tried=replace(self.progress.tried, candidate=candidate))
+
+    def rest(self, name: WaitName, now: datetime) -> Progress:
+        """What is remembered while it rests from `now` on."""
+        return self.progress.rest(name, now)
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """A block that waits to begin a call: whoever drains may cancel it, and nothing is lost."""
+        lease = self.delivery.lease
+        if not lease.held:
+            raise Abandoned
+        lease.waiting = True
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.cut_waiting = True
+            raise
+        finally:
+            lease.waiting = False
+
+    def ended(self, ending: Ending, now: datetime) -> Done:
+        """The outcome of the job, however it ended."""
+        return ended(self.job, self.progress, ending, arrived_at=self.progress.arrived_at, now=now)
+
+    def stopped(self, stop: Stop, now: datetime, error_type: str = "") -> Done:
+        """The outcome of a job for which no further call is made."""
+        return self.ended(Ending(stop.kind, stop.message, error_type=error_type), now)
+
+    def cancelled(self, by: str, now: datetime) -> Done:
+        """The outcome of a job that `by` has cancelled."""
+        calls = len(self.progress.attempts)
+        message = f"cancelled after {calls} call{'' if calls == 1 else 's'}"
+        return self.ended(Ending(FailureKind.CANCELLED, message, by=by), now)
