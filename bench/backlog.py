@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 from bench.figure import Figure
-from bench.world import PARTITIONS, World, jobs, now_mb, peak_mb, router, topics, until_count, worker
+from bench.world import ONE_MODEL, PARTITIONS, World, jobs, now_mb, peak_mb, router, topics, until_count, worker
 from runtime.bus import Bus
 from runtime.ports import Outgoing
 from schemas.topics import RESULTS, TEXT
@@ -30,7 +30,7 @@ def measure(world: World, *, quick: bool) -> list[Figure]:
 
 
 async def _run(world: World, count: int, watched_s: float) -> tuple[float, float, float, int]:
-    settings, environment = world.settings("backlog.", NOVIX_MAX_IN_FLIGHT=str(IN_FLIGHT))
+    settings, environment = world.settings("backlog.", NOVIX_MAX_IN_FLIGHT=str(IN_FLIGHT), **ONE_MODEL)
     async with topics(settings) as bus:
         await _publish_backlog(bus, environment, count)
         first = await _written(bus)

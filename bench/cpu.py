@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from bench.figure import Figure, median
-from bench.world import World, cpu_s, jobs, peak_mb, process, router, topics, until_count, worker
+from bench.world import ONE_MODEL, World, cpu_s, jobs, peak_mb, process, router, topics, until_count, worker
 from schemas.topics import JOBS, RESULTS
 
 NAME = "cpu"
@@ -52,7 +52,7 @@ async def _round(world: World, number: int, count: int) -> Round:
 
 
 async def _novix(world: World, prefix: str, count: int) -> tuple[float, float, float, float, float]:
-    settings, environment = world.settings(prefix, NOVIX_MAX_IN_FLIGHT=str(IN_FLIGHT))
+    settings, environment = world.settings(prefix, NOVIX_MAX_IN_FLIGHT=str(IN_FLIGHT), **ONE_MODEL)
     async with topics(settings) as bus:
         with router(environment) as routing, worker(environment) as working:
             await bus.publish(jobs(0, WARM_UP))

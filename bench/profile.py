@@ -129,7 +129,7 @@ async def _router(settings: Settings, asked: list[Record]) -> tuple[list[Figure]
         _figure("router: the decision", _best(lambda one: _ruled(one, view, now), arrivals)),
         _figure("router: of it the complexity score", _best(_score, arrivals)),
         _figure("router: assigned job", _best(lambda one: _answers(one, view).assigned(), both)),
-        _figure("router: decision record", _best(lambda one: fact_of(*one, view.versions), both)),
+        _figure("router: decision record", _best(lambda one: fact_of(one[0], one[1], view.versions), both)),
         _figure("router: audit entry", _best(lambda one: _answers(one, view).audit(), both)),
         _figure("router: span", _best(lambda one: _answers(one, view).span(), both)),
         _figure("router: ids and headers, in three of these four", _best(lambda one: _answers(one, view), both)),
@@ -184,8 +184,8 @@ class _Empty:
         return 0, 0
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> Any:
-        for record in ():
-            yield record
+        for _ in ():  # a generator all the same
+            yield None
 
     async def partitions(self, topic: str) -> int:
         return 1

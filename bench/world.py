@@ -30,6 +30,8 @@ MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 OPEN_FILES = 8_192
 """A thousand calls at once are a thousand sockets, in the worker and in the stub."""
 STOP_WITHIN_S = 90
+ONE_MODEL = {"NOVIX_BULKHEAD_SHARE": "1"}
+"""One model does all the work here: it may have all the calls, where an installation keeps a fifth for the others."""
 
 
 @dataclass(frozen=True)

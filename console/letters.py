@@ -126,16 +126,11 @@ def _job_of(letter: Letter) -> tuple[str, str, bytes, Headers] | str:
         value = codec.encode(document["job"])
     elif letter.topic != JOBS.name:
         return f"it came from {letter.topic}, where no jobs are"
-    own = tuple((name, text) for name, text in record.headers if _is_producers(name))
+    own = tuple((name, text) for name, text in record.headers if headers.is_producers(name) and name not in NOT_KEPT)
     reading = read_job(value, own)
     if isinstance(reading, Unreadable):
         return f"it names no tenant and id: {reading.message}"
     return reading.tenant, reading.id, value or b"", own
-
-
-def _is_producers(name: str) -> bool:
-    ours = name.startswith(("novix-", "novix.", headers.DLQ_PREFIX)) and name != headers.SCHEMA
-    return not ours and name not in NOT_KEPT
 
 
 def place_of(text: str) -> Place:

@@ -1,6 +1,7 @@
 """The router as a process, with the lanes of the retry topics: `novix router`, or `faststream run router.app:app`."""
 
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import Any
 
 from router.catalogue import load as load_catalogue
@@ -60,7 +61,7 @@ RETRY_ROLES = tuple(_retry_role(tier) for tier in TIERS)
 
 def build(settings: Settings) -> Services:
     """The router and the retry lanes on these settings. Raises `BadSettings` or `BadCatalogue` for what cannot work."""
-    clock, cancels = SystemClock(), Cancels()
+    clock, cancels = SystemClock(), Cancels(timedelta(hours=settings.dedup_hours))
 
     def control() -> list[AbstractAsyncContextManager[Any]]:
         return [Follower(settings, CONTROL, cancels.fold)]

@@ -23,8 +23,6 @@ from schemas.values import frozen
 
 READ_HERE = frozenset({headers.ORIGIN, headers.REFUSED, headers.REDRIVE, headers.REDRIVEN_BY})
 """They count for nothing in the limits of what a job may carry, and never travel on as they came."""
-RESERVED = ("novix-", "novix.", headers.DLQ_PREFIX)
-"""How names of ours begin; of them `novix-schema` alone is a producer's to write."""
 KEPT_OF_REFUSED = frozenset({headers.TRACEPARENT, headers.TRACESTATE})
 TELLABLE = frozenset({FailureKind.TOO_LARGE, FailureKind.INVALID_JOB, FailureKind.UNKNOWN_SCHEMA})
 """What `read_job` refuses for: nothing else is believed of a `novix-refused` header."""
@@ -185,7 +183,7 @@ def forwarded(arrival: Arrival) -> Outgoing:
     """
     record = arrival.record
     entered = f"{record.partition}/{record.offset}/{max(0, record.timestamp_ms)}"
-    kept: Headers = tuple(one for one in record.headers if _is_producers(one[0]))
+    kept: Headers = tuple(one for one in record.headers if headers.is_producers(one[0]))
     value = record.value
     told: Headers = ((headers.ORIGIN, entered.encode()), *_told_again(arrival.claim))
     if isinstance(arrival.reading, RefusedJob):
@@ -196,10 +194,6 @@ def forwarded(arrival: Arrival) -> Outgoing:
         told = (*told, (headers.REFUSED, reason))
     timestamp_ms = record.timestamp_ms if record.timestamp_ms > 0 else None
     return Outgoing(JOBS.name, record.key, value, (*kept, *told), arrival.home, timestamp_ms)
-
-
-def _is_producers(name: str) -> bool:
-    return name == headers.SCHEMA or not name.startswith(RESERVED)
 
 
 def _told_again(claim: Claim | None) -> Headers:

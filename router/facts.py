@@ -61,7 +61,10 @@ def fact_of(case: Case, ruling: Ruling, versions: Mapping[str, str]) -> Fact:
     }
     rejected = ruling.verdict == "rejected"
     decided_ms = milliseconds(case.decided_at)
-    entry = Entry(arrival.identity, case.submission, arrival.digest, rejected, arrival.decision_id, decided_ms)
+    redriven = isinstance(case.redrive, Redriven)
+    entry = Entry(
+        arrival.identity, case.submission, arrival.digest, rejected, arrival.decision_id, decided_ms, redriven=redriven
+    )
     return Fact(entry, codec.encode(decision))
 
 

@@ -39,6 +39,8 @@ class Entry:
     decision_id: str
     decided_ms: int
     """When, in milliseconds since 1970, by the router's clock."""
+    redriven: bool = False
+    """It was the dead letter that `decision_id` is made of, driven again."""
 
     def row(self) -> dict[str, str | int]:
         """As SQL parameters."""
@@ -95,8 +97,9 @@ def _entry(one: dict[str, Any], written_ms: int) -> Entry:
     told = one.get("decided_at")
     decided_ms = milliseconds(datetime.fromisoformat(told)) if told else written_ms
     return Entry(
-        identity, int(one["submission"]), one["digest"], one["verdict"] == "rejected", one["decision_id"], decided_ms
-    )
+        identity, int(one["submission"]), one["digest"], one["verdict"] == "rejected", one["decision_id"], decided_ms,
+        redriven=bool(one.get("redriven_from")),
+    )  # fmt: skip
 
 
 def milliseconds(instant: datetime) -> int:

@@ -220,7 +220,7 @@ class RouterLane:
         """Decide, unless somebody cancelled this submission before."""
         arrival, now, reading = case.arrival, case.decided_at, case.arrival.reading
         job = reading.job if isinstance(reading, ReadableJob) else None
-        wish = self._cancels.of((reading.tenant, reading.id, case.submission))
+        wish = self._cancels.of((reading.tenant, reading.id, case.submission), arrival.published)
         if wish is not None:
             deadline = job.deadline_at(arrival.published) if job else now
             ruling = Ruling("cancelled", deadline, 0, FailureKind.CANCELLED, "cancelled before it was assigned")

@@ -3,7 +3,8 @@
 The log is the truth. The file only saves reading it again: it holds a fold of committed decisions up to a cursor, rows
 and cursor written together. It is thrown away and folded anew from the beginning when it is damaged, of another form,
 or when the last record that it folded is not in the log any more (another cluster, a topic made again). How many
-identities are remembered, and for how long, is `Memory`'s to say.
+identities are remembered, and for how long, is `Memory`'s to say. That a dead letter was driven again is remembered as
+long as dead letters are kept, or, in a file made anew, as long as decisions are.
 """
 
 import asyncio
@@ -15,9 +16,9 @@ from typing import Any
 from router import fold
 from router.fold import Entry, milliseconds
 from router.memory import Memory
-from router.standing import Standing, standing
+from router.standing import AlreadyDecided, Standing, standing
 from runtime.ports import LogReader
-from schemas.topics import DECISIONS
+from schemas.topics import DECISIONS, DLQ
 
 NEWEST = 64
 """Submissions of one identity that are looked at: an id that is rejected again and again must stay cheap."""
@@ -29,12 +30,15 @@ PRUNE_STEP = 4_000
 """Entries that are deleted at once, at most: a piece of some milliseconds, however long the lane was idle. More than
 are taken in at once."""
 
-_FORM = 2
-"""Of the file; one of another form is folded anew. Form 1 did not know when an identity was decided."""
+_FORM = 3
+"""Of the file; one of another form is folded anew. Form 1 did not know when an identity was decided, form 2 forgot a
+redrive with its identity."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (
     seq INTEGER PRIMARY KEY, identity TEXT NOT NULL, submission INTEGER NOT NULL, digest TEXT NOT NULL,
     rejected INTEGER NOT NULL, decision_id TEXT NOT NULL, decided_ms INTEGER NOT NULL, UNIQUE (identity, submission));
+CREATE TABLE IF NOT EXISTS driven (
+    decision_id TEXT PRIMARY KEY, submission INTEGER NOT NULL, decided_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS folded (
     one INTEGER PRIMARY KEY CHECK (one = 1), cursor INTEGER NOT NULL, offset INTEGER NOT NULL,
     decision_id TEXT NOT NULL, boot TEXT NOT NULL);
@@ -53,6 +57,8 @@ _INSERT = (
     "VALUES (:identity, :submission, :digest, :rejected, :decision_id, :decided_ms)"
 )
 """What is folded a second time keeps its place in the order."""
+_DRIVEN = "INSERT OR REPLACE INTO driven VALUES (:decision_id, :submission, :decided_ms)"
+_DRIVEN_BEFORE = "SELECT submission FROM driven WHERE decision_id = ?"
 
 
 class NotFolded(Exception):
@@ -102,6 +108,10 @@ class Seen:
         if not self._whole:
             raise NotFolded
         since_ms = self._memory.since_ms(milliseconds(now))
+        if redriven is not None:
+            before = self._connection().execute(_DRIVEN_BEFORE, (decision_id,)).fetchone()
+            if before is not None:
+                return AlreadyDecided(before[0])
         rows = self._connection().execute(_LOOKUP, (identity, since_ms, NEWEST if redriven is None else ALL))
         stored = [Entry(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) for row in rows]
         known = [*reversed(self._noted.get(identity, ())), *stored]
@@ -215,6 +225,10 @@ class Seen:
         since_ms = self._memory.since_ms(now_ms)
         rows = [entry.row() for entry in entries if entry.decided_ms >= since_ms]
         forgotten = [forgotten_ms, *(entry.decided_ms for entry in entries if entry.decided_ms < since_ms)]
+        driven = [entry.row() for entry in entries if entry.redriven]
+        if driven:
+            db.execute("DELETE FROM driven WHERE decided_ms < ?", (now_ms - DLQ.retention_ms,))
+            db.executemany(_DRIVEN, driven)
         if rows:
             held -= db.executemany(_REPLACED, rows).rowcount
             held += db.executemany(_INSERT, rows).rowcount

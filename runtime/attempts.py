@@ -79,7 +79,7 @@ async def _ask(handler: LaneHandler, work: Work) -> Outcome | Exception | None:
     A handler that catches a nudge and answers need not have told its task so (`uncancel`): the cancellation is over.
     """
     task = asyncio.current_task()
-    work.nudged, work.handling = False, True
+    work.nudged = False
     try:
         return await handler.handle(work.delivery)
     except Abandoned:
@@ -97,6 +97,5 @@ async def _ask(handler: LaneHandler, work: Work) -> Outcome | Exception | None:
         log.error("handler failed", error=type(error).__name__, offset=work.offset)
         return error
     finally:
-        work.handling = False
         if work.nudged and task is not None and task.cancelling():
             task.uncancel()

@@ -239,6 +239,8 @@ class Breakers:
             watch.wake()  # a freed trial: the next in line may make it
             return
         why = None if trial else watch.window.ended(self._clock(), failed=failed, took_s=took_s)
+        if why is None and not (trial or failed or watch.breaker.fail_counter or self._listeners):
+            return  # one more success among successes: aiobreaker would count from nought to nought
         last = f", the last: {kind}" if failed else ""
         told = f"{watch.breaker.fail_counter + 1} failures in a row{last}"
         if trial:

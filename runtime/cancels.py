@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from weakref import WeakKeyDictionary
 
 from pydantic import ValidationError
@@ -19,11 +20,13 @@ MOST = 200_000
 class Cancels:
     """The cancelled submissions. One event loop owns it; `fold` is given to a `Follower`.
 
-    Holds only what cancels: whoever holds the job asks `by` when it begins, and is interrupted through its lease when
-    the wish arrives while it works or waits.
+    Holds only what cancels: whoever holds the job asks `of` when it begins, and is interrupted through its lease when
+    the wish arrives while it works or waits. A wish counts for jobs that were published up to `window` after it: for so
+    long an id names one job (`NOVIX_DEDUP_HOURS`), and whoever uses it again later asks for another.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window: timedelta = timedelta(hours=24)) -> None:
+        self._window = window
         self._cancelled: OrderedDict[Identity, ControlEvent] = OrderedDict()
         self._held: WeakKeyDictionary[Lease, Identity] = WeakKeyDictionary()
         """A lease that nobody has any more (its record was left to another process at rest) is forgotten."""
@@ -42,9 +45,10 @@ class Cancels:
         for lease in [lease for lease, held in self._held.items() if held == identity]:
             lease.interrupt()
 
-    def of(self, identity: Identity) -> ControlEvent | None:
-        """The wish to cancel this submission, if there is one."""
-        return self._cancelled.get(identity)
+    def of(self, identity: Identity, published: datetime) -> ControlEvent | None:
+        """The wish to cancel this submission of a job that was `published` then, if there is one."""
+        wish = self._cancelled.get(identity)
+        return wish if wish is not None and published - wish.at <= self._window else None
 
     def hold(self, identity: Identity, lease: Lease) -> None:
         """Whoever works on the submission under `lease` wants to be interrupted; until `release`."""

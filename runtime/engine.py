@@ -106,7 +106,7 @@ class Engine:
     # poll and admit
 
     async def _poll_for_ever(self) -> None:
-        while True:
+        while not self._over:  # a cancellation may be lost in `wait_for` (CPython 3.11)
             unadopted = [partition for partition, runner in self.runners.items() if runner.unadopted]
             reading = next_reading(self.window.free, unadopted, draining=self.draining)
             try:

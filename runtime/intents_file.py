@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from runtime.alive import Lives
 from schemas import codec
 
 log = structlog.get_logger("novix.intents")
@@ -72,14 +73,12 @@ class IntentsFile:
         """The one that is open, or was last."""
         self._db: sqlite3.Connection | None = None
         self._locked_since: float | None = None
-        self._alive: int | None = None
+        self._lives = Lives(path.with_suffix(""))
 
     def open(self) -> None:
         """Connect to the newest file; make one where there is none, or where it is damaged."""
         self._first.parent.mkdir(parents=True, exist_ok=True)
-        if self._alive is None:  # the kernel lets go of the lock when the process ends, however it ends
-            self._alive = os.open(self._life_of(self._owner), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._lives.claim(self._owner)
         with self._lock():
             self._connect_whole(self._newest())
 
@@ -93,10 +92,7 @@ class IntentsFile:
     def end(self) -> None:
         """Disconnect for good: this process is no owner any more."""
         self.close()
-        if self._alive is not None:
-            self._life_of(self._owner).unlink(missing_ok=True)
-            os.close(self._alive)
-            self._alive = None
+        self._lives.end()
 
     def write(
         self,
@@ -115,7 +111,7 @@ class IntentsFile:
         """
         rows: list[tuple[Any, ...]] = []
         self._mended(lambda: rows.extend(self._left(lane, base, finished, trusted)))
-        alive = {owner: self._lives(owner) for owner in {row[2] for row in rows}}
+        alive = {owner: self._lives.lives(owner) for owner in {row[2] for row in rows}}
         return [(*row, alive[row[2]]) for row in rows]
 
     def _write(self, begun: Any, ended: Any, withdrawn: Any, forgotten: Any) -> None:
@@ -210,24 +206,6 @@ class IntentsFile:
             db.close()
             raise
         self.id, self._db, self._path = str(found[0]), db, path
-
-    def _life_of(self, owner: str) -> Path:
-        return self._first.with_name(f"{self._first.stem}.{owner}.alive")
-
-    def _lives(self, owner: str) -> bool:
-        try:
-            handle = os.open(self._life_of(owner), os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        else:
-            self._life_of(owner).unlink(missing_ok=True)
-            return False
-        finally:
-            os.close(handle)
 
     def _newest(self) -> Path:
         numbers = [0]

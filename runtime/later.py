@@ -61,7 +61,12 @@ def instant_of(text: str | None) -> datetime | None:
     """The instant that a header gives in milliseconds since 1970, `LATEST` at most; None for what is no number."""
     if text is None or not (text.isascii() and text.isdigit()) or len(text) > MAX_DIGITS:
         return None
-    return EPOCH + timedelta(milliseconds=min(int(text), milliseconds(LATEST)))
+    return instant(int(text))
+
+
+def instant(since_1970_ms: int) -> datetime:
+    """The instant so many milliseconds (0 or more) after 1970 began, `LATEST` at most."""
+    return EPOCH + timedelta(milliseconds=min(since_1970_ms, milliseconds(LATEST)))
 
 
 def _kept(original: Headers, told: Headers) -> Headers:

@@ -147,10 +147,9 @@ class RetryLane:
         waiting = read_waiting(record)
         if isinstance(waiting, str):
             return GiveUp(FailureKind.UNDECODABLE, waiting)
-        written = later.EPOCH + timedelta(milliseconds=max(0, record.timestamp_ms))
-        cancelled = delivery.lease.interrupted or (
-            waiting.identity is not None and self._cancels.of(waiting.identity) is not None
-        )
+        written = later.instant(max(0, record.timestamp_ms))
+        # Its job was published before it was written: a wish that counts for the later instant counts for the job.
+        cancelled = waiting.identity is not None and self._cancels.of(waiting.identity, written) is not None
         rest = timedelta(0) if cancelled else rest_of(waiting, written, self._length, now)
         over = delivery.memo  # by the monotonic clock, which nobody sets
         if rest and not (isinstance(over, float) and self._clock.monotonic() >= over):

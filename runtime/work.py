@@ -8,7 +8,6 @@ from datetime import datetime
 from runtime.outcome import Done
 from runtime.ports import Delivery, Lease, Record
 from schemas.values import frozen
-from schemas.values import frozen
 
 
 @frozen
@@ -48,8 +47,6 @@ class Work:
     """It takes a place in the process's window."""
     rest: "asyncio.Future[None] | None" = None
     """Its wait for the next attempt."""
-    handling: bool = False
-    """Its handler is at it."""
     nudged: bool = False
     """Its task was cancelled, for the handler to look up: once for each time that the handler is called."""
 
@@ -76,7 +73,7 @@ class Work:
         if self.rest is not None:
             if not self.rest.done():
                 self.rest.set_result(None)
-        elif self.handling and not self.nudged and self.task is not None and not self.task.done():
+        elif not self.nudged and self.task is not None and not self.task.done():
             self.nudged = True
             self.task.cancel()
 

@@ -25,7 +25,7 @@ class BreakerState(Contract):
     held_until: UtcInstant | None = None
     """A Retry-After that holds for everybody: no call before it."""
     since: UtcInstant | None = None
-    """When the process that found it came into this state; None: at `at`. Others keep the instant as they pass it on."""
+    """When the process that found it came into this state; None: at `at`. Others pass the instant on as it is."""
     at: UtcInstant
     by: str
     """The process that says so: `{group}/{instance}`."""

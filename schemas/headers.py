@@ -49,6 +49,15 @@ MAX_HEADERS_BYTES = 16_384
 """What a job may carry: a producer's headers are copied onto what is derived from it."""
 
 
+RESERVED = ("novix-", "novix.", DLQ_PREFIX)
+"""How the names of our headers begin."""
+
+
+def is_producers(name: str) -> bool:
+    """Whether a header of a job is its producer's to write: any but ours, and the contract's version."""
+    return name == SCHEMA or not name.startswith(RESERVED)
+
+
 def first(headers: Headers, name: str) -> str | None:
     """The first header of that name as text; None if there is none or it is no UTF-8."""
     for key, value in headers:

@@ -87,7 +87,7 @@ def build(settings: Settings) -> LaneService:
         waiting=settings.max_in_flight * WAITING_SHARE,
         learn=settings.learn_limits,
     )
-    intents, cancels = IntentFile(intents_path(settings)), Cancels()
+    intents, cancels = IntentFile(intents_path(settings)), Cancels(timedelta(hours=settings.dedup_hours))
     app = text_application(
         settings, transport, credentials(settings), limits, breakers, SystemClock(), random.SystemRandom().random,
         intents=intents, cancels=cancels,

@@ -1,6 +1,7 @@
 """Reading one assigned job: the record, the contract in it, and where its trace goes on. Pure."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 
 from pydantic import ValidationError
@@ -47,6 +48,11 @@ class Assigned:
     def span(self) -> str:
         """The id of the span of this record's processing: the same on every delivery."""
         return span_id(self.trace, "process", *self.place)
+
+    @property
+    def published(self) -> datetime:
+        """When its producer published it, by the clock of whoever stamps records; never after it was routed."""
+        return min(datetime.fromtimestamp(self.envelope.received.timestamp_ms / 1000, UTC), self.envelope.routed_at)
 
     @property
     def place(self) -> tuple[str, int, int]:

@@ -17,6 +17,7 @@ from runtime.http import (
     InvalidURL,
     Request,
     Response,
+    fields_of,
 )
 from runtime.ports import Clock
 from schemas import codec
@@ -69,6 +70,8 @@ class Called:
 
     def redacted(self, redact: Callable[[str], str]) -> "Called":
         """Without credentials in what the provider says about itself."""
+        if not self.request_id and not self.provider:
+            return self
         said = redact(self.request_id or "") or None
         return replace(self, request_id=said, provider=redact(self.provider or "") or None)
 
@@ -151,11 +154,12 @@ def _deliverable(understand: Callable[[], Answer]) -> tuple[Answer, int]:
 
 
 def _request(call: Call, token: str | None, bounds: Bounds) -> Request:
+    headers = (*call.headers, ("authorization", f"Bearer {token}")) if token else call.headers
     timeout = {"connect": bounds.connect_s, "read": bounds.read_s, "write": bounds.read_s, "pool": bounds.total_s}
     return Request(
         call.method,
         _url(call.url),
-        headers=[*call.headers, *([("authorization", f"Bearer {token}")] if token else [])],
+        headers=fields_of([(name.encode(), text.encode()) for name, text in headers]),
         stream=ByteStream(call.body),  # not `content=`: httpx would add a Host and a length that the transport writes
         extensions={"timeout": timeout, DEADLINE: bounds.total_s, MAX_BYTES: bounds.max_bytes},
     )

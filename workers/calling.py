@@ -98,7 +98,7 @@ class Calls:
         except ProviderError as error:
             failure = error.with_traceback(None)  # it holds this frame, and the frame the call: a circle
         except asyncio.CancelledError:
-            if self._cancels.of(job.identity) is not None:
+            if self._cancels.of(job.identity, job.published) is not None:
                 turn.progress = aborted_attempt(turn.progress, candidate, started_at, self._since(began))
             raise
         except Exception as error:

@@ -28,7 +28,6 @@ PUBLISHED_AGAIN_MAY_SUCCEED = frozenset({FailureKind.BREAKER_OPEN, FailureKind.D
 """Beside the retryable kinds: what had no time here may have it later."""
 CUT_SHORT = frozenset({FailureKind.INTERRUPTED, FailureKind.CANCELLED})
 """Kinds of attempts that ended for our reasons, not the provider's."""
-MILLISECOND = timedelta(milliseconds=1)
 
 
 @frozen
@@ -146,7 +145,7 @@ def _timing(job: Assigned, progress: Progress, arrived_at: datetime, now: dateti
 
 def milliseconds(span: timedelta) -> int:
     """Whole milliseconds, at least 0: clocks of two machines may disagree."""
-    return max(0, round(span / MILLISECOND))
+    return max(0, (span.days * 86_400 + span.seconds) * 1_000 + round(span.microseconds / 1_000))
 
 
 def told_of(job: Assigned, progress: Progress, now: datetime) -> tuple[AuditEntry, ...]:

@@ -58,7 +58,7 @@ class Steps:
         progress's attempts, those that were known before the notes of other processes were read.
         """
         try:
-            if wish := self._cancels.of(turn.job.identity):
+            if wish := self._cancels.of(turn.job.identity, turn.job.published):
                 return turn.cancelled(wish.by, self._clock.now())
             if has_crashed(turn.progress, died_alone):
                 message = f"{turn.progress.deaths} processes died while this job was called; it is not tried again"
@@ -195,7 +195,7 @@ class Steps:
     def _cut_short(self, turn: Turn) -> Done | RetryAt | None:
         """What a cancelled turn amounts to; None: it goes through."""
         now, lease = self._clock.now(), turn.delivery.lease
-        if lease.interrupted and (wish := self._cancels.of(turn.job.identity)):
+        if lease.interrupted and (wish := self._cancels.of(turn.job.identity, turn.job.published)):
             return turn.cancelled(wish.by, now)
         if lease.draining and turn.cut_waiting and turn.progress.attempts:
             kind = turn.progress.attempts[-1].kind or K.INTERRUPTED

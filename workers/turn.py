@@ -46,7 +46,8 @@ class Turn:
 
     def choose(self, candidate: int) -> None:
         """Ask this one next."""
-        self.progress = replace(self.progress, tried=replace(self.progress.tried, candidate=candidate))
+        if self.progress.tried.candidate != candidate:
+            self.progress = replace(self.progress, tried=replace(self.progress.tried, candidate=candidate))
 
     def rest(self, name: WaitName, now: datetime) -> Progress:
         """What is remembered while it rests from `now` on."""

@@ -28,6 +28,7 @@ from runtime.http.errors import (
     EncodingRefusedError,
     ResponseTooLargeError,
 )
+from runtime.http.exchange import fields_of
 from runtime.http.transport import DEADLINE, MAX_BYTES, HttpLimits, HttpTransport
 
 NOTHING_WAS_SENT = (
@@ -70,4 +71,5 @@ __all__ = [
     "TimeoutException",
     "TransportError",
     "UnsupportedProtocol",
+    "fields_of",
 ]

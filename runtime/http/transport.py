@@ -25,7 +25,7 @@ from runtime.http.body import ResponseBody
 from runtime.http.decode import BodyDecoder, UnknownEncodingError
 from runtime.http.egress import CREDENTIAL_HEADERS, Egress, Origin
 from runtime.http.errors import CAUGHT, EgressRefusedError, EncodingRefusedError, mapped
-from runtime.http.exchange import MAX_FIELD_BYTES, MAX_HEADERS, NEVER_CEILED, Exchange, exchange, head
+from runtime.http.exchange import MAX_FIELD_BYTES, MAX_HEADERS, NEVER_CEILED, Exchange, exchange, fields_of, head
 from runtime.http.guard import guarded
 from runtime.http.resolver import GuardedResolver
 from runtime.http.slots import Slots
@@ -229,7 +229,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
         reason = (answer.reason or "").encode("latin-1", "replace")
         return httpx.Response(
             answer.status,
-            headers=headers,
+            headers=fields_of(headers),
             stream=ResponseBody(answer, give_back, decoder, max_bytes=max_bytes, request=request),
             request=request,
             extensions={"http_version": b"HTTP/1.1", "reason_phrase": reason},

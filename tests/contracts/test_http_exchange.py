@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from runtime.http import ByteStream, Egress, HttpTransport, LocalProtocolError, Request
-from runtime.http.exchange import head
+from runtime.http.exchange import fields_of, head
 from runtime.http.slots import Slots
 
 WITHIN_S = 5.0
@@ -104,6 +104,17 @@ def test_a_head_is_read_again_as_it_was_meant(fields: list[tuple[str, str]], len
     assert line == b"POST /b?c=%20d HTTP/1.1"
     expected = [(b"Host", b"a.example:81"), *given_fields]
     assert read.raw == [*expected, *([] if length is None else [(b"Content-Length", b"%d" % length)])]
+
+
+@given(st.lists(st.tuples(st.from_regex("[A-Za-z-]{1,12}", fullmatch=True).map(str.encode), st.binary(max_size=9))))
+def test_headers_made_the_short_way_are_what_httpx_makes_of_them(raw: list[tuple[bytes, bytes]]):
+    """It sets a private list. When this fails, go back to `httpx.Headers(raw)`."""
+    made, expected = fields_of(raw), httpx.Headers(raw)
+
+    assert made.raw == expected.raw == httpx.Response(200, headers=made).headers.raw
+    assert made.encoding == expected.encoding
+    assert list(made.multi_items()) == list(expected.multi_items())
+    assert all(made[name] == expected[name] for name in expected)
 
 
 async def test_slots_are_given_in_turn_and_a_full_host_holds_nobody_else_up():

@@ -110,6 +110,18 @@ async def test_two_processes_at_once_share_one_file_and_lose_nothing(path: Path)
     assert [len(lane) for lane in lanes] == [20, 20]
 
 
+async def test_whether_the_owner_of_a_note_lives_is_told(path: Path) -> None:
+    assert run(NOTE_AND_DIE, path, LANE).returncode == 137
+    async with IntentFile(path) as living, IntentFile(path) as next_one:
+        await living.begin(LANE, 5, 2, "note")
+        left = await next_one.left(LANE, 5, (), next_one.custody)
+    assert [note.alive for note in left[5]] == [False, True]
+    async with IntentFile(path) as last:
+        left = await last.left(LANE, 5, (), last.custody)
+    assert [note.alive for note in left[5]] == [False, False]
+    assert not list(path.parent.glob("*.alive"))
+
+
 async def test_a_journal_keeps_its_id_for_as_long_as_its_file_lives(path: Path) -> None:
     async with IntentFile(path) as first:
         custody, owner = first.custody, first.owner

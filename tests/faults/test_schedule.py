@@ -6,7 +6,7 @@ far the work has come by then is the affair of the machine, so a failure may nee
 
 import os
 
-from ordeal import PER_KILL, SESSION, ordeal
+from ordeal import PER_FREEZE, PER_KILL, SESSION, ordeal
 from schedule import WORKERS, Faults, schedule
 
 SEED = int(os.environ.get("NOVIX_FAULT_SEED", "4"))
@@ -30,6 +30,6 @@ def test_whatever_happens_each_job_ends_once_and_every_process_is_well_again(mor
         told = f"seed {SEED}: " + "; ".join(map(str, steps))
         assert not faults.strays, f"{faults.strays}; {told}"
         try:
-            run.verdict(may_repeat=faults.excuses * PER_KILL)
+            run.verdict(may_repeat=faults.excuses * PER_KILL, zombies=faults.freezes * PER_FREEZE)
         except AssertionError as failure:
             raise AssertionError(f"{failure}\n{told}") from None

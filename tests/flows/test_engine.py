@@ -62,28 +62,6 @@ async def test_outcomes_that_come_while_the_last_transaction_is_out_are_committe
 
 
 @told
-async def test_who_hurries_a_drain_has_what_is_settled_committed_and_what_runs_cancelled():
-    log = log_of(3)
-
-    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
-        await asyncio.sleep(500 if delivery.record.offset == 1 else 0.5)
-        return publish(delivery.record)
-
-    world = World(log, SimApp(do), drain_s=400)
-    await world.join()
-    await asyncio.sleep(0.45)
-    stopping = asyncio.create_task(world.process.stop())
-    await asyncio.sleep(5)
-    assert not stopping.done()
-
-    world.engine.hurry()
-    await asyncio.wait_for(stopping, 5)
-
-    assert log.results == Counter([b"0-0", b"0-2"])
-    assert (world.app.running, world.engine.window.used) == (0, 0)
-
-
-@told
 async def test_a_process_that_is_stopped_while_an_inline_handler_waits_ends():
     log = log_of(2)
     world = World(log, SimApp(after(300), inline=True), drain_s=5)

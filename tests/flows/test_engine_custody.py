@@ -112,20 +112,21 @@ async def test_a_call_that_outlasts_its_partition_keeps_its_journal_named():
 @told
 async def test_the_last_commit_of_a_lane_names_the_journal_of_a_call_that_goes_on():
     """One outcome is committed because the lane closes; the other call is parked."""
-    log = log_of(2)
+    log = log_of(3)
 
     async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
-        await asyncio.sleep(1 if delivery.record.offset == 0 else 200)
+        await asyncio.sleep((0.1, 1, 200)[delivery.record.offset])
         return publish(delivery.record)
 
     slow = Cadence(longest=timedelta(seconds=100), shortest=timedelta(seconds=100))
     world = World(log, SimApp(do, custody=MINE), cadence=slow)
     await world.join()
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(2)
+    assert log.results.total() == 1, "the second waits for its transaction"
 
     await world.group.rebalance({})
 
-    assert (log.results.total(), custody_of(log)) == (1, MINE)
+    assert (log.results.total(), custody_of(log)) == (2, MINE)
     await world.process.kill()
 
 

@@ -107,6 +107,27 @@ async def test_a_drain_forgets_nothing_that_was_attempted():
     assert sorted(memo for _, _, memo in world.app.postponed) == ["rested", "waited for a slot"]
     assert [record.value for record in log.written[LATER]] == [b"0-0", b"0-1"]
     assert log.positions[0].offset == 2
+    assert world.app.calls == Counter({b"0-0": 1, b"0-1": 1})
+
+
+@told
+async def test_a_handler_that_is_told_of_a_drain_may_take_its_time_to_answer():
+    log = log_of(1)
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        delivery.lease.waiting = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(100)
+        await asyncio.sleep(1)  # notes what it has been through; it is not cancelled a second time
+        return again_in(50, "noted")
+
+    world = World(log, SimApp(do, postpones=True))
+    await world.join()
+    await asyncio.sleep(1)
+
+    await asyncio.wait_for(world.process.stop(), 5)
+
+    assert [memo for _, _, memo in world.app.postponed] == ["noted"]
 
 
 @told
@@ -143,6 +164,28 @@ async def test_a_record_that_wants_to_rest_in_a_drain_leaves_instead():
 
     assert [memo for _, _, memo in world.app.postponed] == ["failed in the drain"]
     assert world.app.calls == Counter({b"0-0": 1})
+
+
+@told
+async def test_who_hurries_a_drain_has_what_is_settled_committed_and_what_runs_cancelled():
+    log = log_of(3)
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        await asyncio.sleep(500 if delivery.record.offset == 1 else 0.5)
+        return publish(delivery.record)
+
+    world = World(log, SimApp(do), drain_s=400)
+    await world.join()
+    await asyncio.sleep(0.45)
+    stopping = asyncio.create_task(world.process.stop())
+    await asyncio.sleep(5)
+    assert not stopping.done()
+
+    world.engine.hurry()
+    await asyncio.wait_for(stopping, 5)
+
+    assert log.results == Counter([b"0-0", b"0-2"])
+    assert (world.app.running, world.engine.window.used) == (0, 0)
 
 
 # being interrupted

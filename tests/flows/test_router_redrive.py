@@ -162,6 +162,17 @@ async def test_a_dead_letter_whose_identity_is_forgotten_is_not_submitted_as_the
     assert decided(world) == [(1, "assigned"), (2, "assigned")]
 
 
+async def test_a_dead_letter_driven_again_is_known_longer_than_its_identity(world: World, tmp_path: Path) -> None:
+    letter = await failed(world)
+    await world.run(world.redrive(letter))
+    world.clock.turn(3 * 86_400)
+    await world.run(world.job(chat("other")))
+    await world.crash()
+    await world.run(world.redrive(letter))
+    assert audited(world.outcomes[-1]) == ["job.redriven_before"]
+    assert [one for one, _ in decided(world)] == [1, 2, 1]
+
+
 async def test_a_timeout_counts_from_the_redrive_and_an_absolute_deadline_stays(world: World) -> None:
     span = await failed(world, timeout_s=30)
     instant = world.failed(assigned(await world.run(world.job(chat("a2", deadline="2026-11-22T12:01:00Z")))))

@@ -71,9 +71,17 @@ async def killed_while_calling(it: World, lane: WorkerLane, offset: int = 7) -> 
     task = asyncio.create_task(lane.handle(Delivery(assigned(offset=offset, max_cost_nanousd=10**7), it.clock.now())))
     while len(it.script.requests) == calls:
         await asyncio.sleep(0.001)
+    die(lane)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+def die(lane: WorkerLane) -> None:
+    """The lane's process is killed: it writes nothing any more, and the kernel lets go of its locks."""
+    intents: Any = lane._app.intents
+    intents.end = lambda *_: None
+    intents._file._lives.end()
 
 
 async def never(request: httpx.Request) -> httpx.Response:
@@ -274,6 +282,7 @@ async def test_suspects_are_called_one_at_a_time_and_an_innocent_beside_them_is_
             both = [asyncio.create_task(handled(it, lane, offset)) for offset in (7, 8)]
             while len(it.script.requests) < calls + 2:
                 await asyncio.sleep(0.001)
+            die(lane)
             for task in both:
                 task.cancel()
             await asyncio.gather(*both, return_exceptions=True)
@@ -285,6 +294,7 @@ async def test_suspects_are_called_one_at_a_time_and_an_innocent_beside_them_is_
             await asyncio.sleep(0.001)
         assert [delivery.lease.waiting for delivery in deliveries] == [False, True]
         assert len(it.script.requests) == calls + 1
+        die(lane)
         for task in both:
             task.cancel()
         await asyncio.gather(*both, return_exceptions=True)
@@ -296,6 +306,31 @@ async def test_suspects_are_called_one_at_a_time_and_an_innocent_beside_them_is_
     assert isinstance(guilty, GiveUp)
     assert guilty.kind == K.CRASHED
     assert result_of(innocent).status == "succeeded"
+
+
+async def test_a_job_whose_calls_are_cut_by_rebalances_and_drains_is_never_blamed(tmp_path: Path) -> None:
+    """The partition goes round among processes that live, and each breaks its call off at last."""
+    it = world(never)
+    async with machine(tmp_path) as start:
+        tasks = []
+        for number in range(4):
+            lane = await opened(it, await start())
+            tasks.append(asyncio.create_task(handled(it, lane)))
+            while len(it.script.requests) <= number:
+                await asyncio.sleep(0.001)
+            if number % 2:
+                tasks[-1].cancel()
+                await asyncio.gather(tasks[-1], return_exceptions=True)
+                await lane._app.intents.flush()
+        it.script.steps = [answer()]
+        result = result_of(await handled(it, await opened(it, await start())))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert result.status == "succeeded"
+    assert [attempt.kind for attempt in result.attempts] == [*[K.INTERRUPTED] * 4, None]
+    assert result.cost_nanousd == 4_030
 
 
 async def test_suspects_do_not_hold_up_the_others(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_a_transaction_without_deeds_leaves_the_chain_where_it_is():
     batch = assemble(at, [work(at, 5, Publish())], NOON)
 
     assert batch.records == []
-    assert batch.position.metadata == f"n1,7,{'cd' * 32},"
+    assert batch.position.metadata == f"n2,7,{'cd' * 32},,"
 
 
 def test_a_work_that_is_not_settled_is_a_fault_of_ours():

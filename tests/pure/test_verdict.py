@@ -96,7 +96,9 @@ LIES = {
     "only the audit tells of": changed(honest(), "inference.audit.v1", 2, entries=[deed(2), deed(3), deed(3)]),
     "went back from 6 to 5": replace(honest(), samples=[*honest().samples, {("g", 1): 5}]),
     "1 calls for nothing; 0 may be": replace(honest(), calls=[*honest().calls, "acme/job-1"]),
-    "no attempt tells of": replace(honest(), calls=[*honest().calls, "acme/job-1"], may_repeat=None),
+    "1 calls that no attempt tells of; 0 may be": replace(
+        honest(), calls=[*honest().calls, "acme/job-1"], may_repeat=None
+    ),
     "the provider charges 5": changed(honest(), "inference.results.v1", 3, cost_nanousd=COST - 1),
     "a secret of 9 bytes": changed(honest(), "inference.results.v1", 3, error={"message": "token hf_canary"}),
 }  # fmt: skip

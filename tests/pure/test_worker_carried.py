@@ -20,7 +20,7 @@ from workers.carried import NotResting, carried, taken_up
 from workers.cost import Charge, together
 from workers.errors import ProviderError
 from workers.progress import MOST_WAITS, Progress, Wait
-from workers.recall import CallEnd, Intent, has_crashed, interruptions, is_suspect, recalled
+from workers.recall import CallEnd, Intent, has_crashed, is_suspect, recalled
 from workers.retry import Tried
 
 K = FailureKind
@@ -59,7 +59,8 @@ def at_rest(draw: st.DrawFn) -> Progress:
     waits = tuple(draw(st.lists(st.builds(Wait, st.sampled_from(["slot", "breaker"]), instants, instants), max_size=5)))
     progress = Progress(
         draw(instants), tried, made, paid, waits,
-        bounces=draw(st.integers(0, 9)), upstream_status=draw(st.none() | st.integers(100, 599)),
+        bounces=draw(st.integers(0, 9)), deaths=draw(st.integers(0, 9)),
+        upstream_status=draw(st.none() | st.integers(100, 599)),
     )  # fmt: skip
     return progress.rest("retry", draw(instants))
 
@@ -176,7 +177,22 @@ def test_an_answer_that_was_lost_counts_with_what_it_cost() -> None:
     (attempt,) = progress.attempts
     assert (attempt.kind, attempt.ambiguous, attempt.cost_nanousd) == (K.INTERRUPTED, False, 30)
     assert (progress.tried.calls, progress.tried.spent_nanousd) == (0, 30)
-    assert interruptions(progress) == 0
+    assert progress.deaths == 0
+
+
+def test_a_process_that_lives_has_not_died_of_the_call_it_had_out_when_it_lost_the_lane() -> None:
+    left = [replace(note(f"p{at}", order=at, alone=True), alive=True) for at in range(5)]
+    progress, alone = recalled(Progress(START), job(), left)
+    assert [attempt.ambiguous for attempt in progress.attempts] == [True] * 5
+    assert (progress.deaths, alone) == (0, False)
+
+
+def test_a_call_that_was_broken_off_at_the_end_of_a_drain_has_killed_nobody() -> None:
+    cut = over(K.INTERRUPTED, 1_000)
+    progress, alone = recalled(Progress(START), job(), [note("p1", end=cut, alone=True)])
+    (attempt,) = progress.attempts
+    assert (attempt.kind, attempt.ambiguous, attempt.cost_nanousd) == (K.INTERRUPTED, True, 1_000)
+    assert (progress.deaths, progress.tried.calls, alone) == (0, 0, False)
 
 
 def test_what_was_recalled_once_is_not_recalled_again() -> None:
@@ -205,5 +221,5 @@ def test_notes_of_another_job_at_the_same_place_are_passed_over() -> None:
 def test_only_a_third_death_while_alone_ends_a_job(deaths: list[bool], suspect: bool, crashed: bool) -> None:
     left = [note(f"p{at}", order=at, alone=alone) for at, alone in enumerate(deaths)]
     progress, alone = recalled(Progress(START), job(), left)
-    assert interruptions(progress) == len(deaths)
+    assert progress.deaths == len(deaths)
     assert (is_suspect(progress), has_crashed(progress, alone)) == (suspect, crashed)

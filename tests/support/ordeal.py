@@ -22,6 +22,8 @@ IN_FLIGHT = 16
 CALL_MS = 60
 SESSION = {"NOVIX_SESSION_TIMEOUT_MS": "3000", "NOVIX_HEARTBEAT_INTERVAL_MS": "500"}
 """For tests in which somebody has to be missed soon."""
+PER_FREEZE = 4 * IN_FLIGHT
+"""Calls that a worker may make that was frozen, before it learns that it was put out."""
 PER_KILL = 4 * IN_FLIGHT
 """Calls that the death of one worker may repeat: in flight, and finished within the last commit's time."""
 TENANTS = 12
@@ -172,7 +174,7 @@ class Ordeal:
 
     # the end
 
-    def verdict(self, *, may_repeat: int | None = 0, listed: bool = True, samples: bool = True) -> Verdict:
+    def verdict(self, *, may_repeat: int | None = 0, zombies: int | None = 0, samples: bool = True) -> Verdict:
         """Wait for every job and for quiet, stop everything, and judge. Fails with what there is to complain of."""
         self.until()
         self.quiet()
@@ -188,7 +190,7 @@ class Ordeal:
                 samples=self.samples if samples else (),
                 heads=self.heads,
                 may_repeat=may_repeat,
-                listed=listed,
+                zombies=zombies,
                 secrets=[TOKEN.encode()],
             )
         )

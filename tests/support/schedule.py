@@ -85,6 +85,8 @@ class Faults:
         """Processes that ended although nobody wanted them to."""
         self.excuses = 0
         """Processes that died, froze or were cut off: each may repeat the calls that it had out."""
+        self.freezes = 0
+        """Processes that were frozen, or whose partitions went elsewhere because the broker was: they may call on."""
         self._run = run
         self._broker = broker
         self._later: list[tuple[float, Callable[[], object]]] = []
@@ -114,7 +116,9 @@ class Faults:
             time.sleep(0.05)
 
     def heal(self) -> None:
-        """Wait for the end of all that lasts: everybody runs, and the world is well."""
+        """Wait for the end of all that lasts: everybody runs, none to die any more, and the world is well."""
+        for victim in self._armed - self._busy.keys():
+            self._kill(self._process(victim), Step(0, "kill", victim))
         until = time.monotonic() + 90
         while self._later or self._busy:
             assert time.monotonic() < until, f"still {self._busy} after 90 s"
@@ -177,6 +181,7 @@ class Faults:
 
     def _freeze(self, process: Process, step: Step) -> None:
         self.excuses += 1
+        self.freezes += 1
         self._busy[step.victim] = "frozen"
         process.freeze()
 
@@ -215,6 +220,7 @@ class Faults:
         if self._deaf:
             return
         self.excuses += WORKERS
+        self.freezes += WORKERS
         self._deaf = True
         self._broker.freeze()
 

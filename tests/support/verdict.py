@@ -54,8 +54,9 @@ class Evidence:
     may_repeat: int | None = None
     """Calls that may have been made for nothing: in flight, or finished and not committed, when a process died. None:
     as many as it likes (the provider refuses, or the broker is away)."""
-    listed: bool = True
-    """Every repeated call has to stand in the result as an attempt."""
+    zombies: int | None = 0
+    """Calls that no attempt tells of: a process that was frozen, or has a twin, may make them until it learns that it
+    was put out, when the result has been written already. None: as many as it likes."""
     secrets: Collection[bytes] = ()
 
     def of(self, topic: str) -> list[Found]:
@@ -90,13 +91,15 @@ def judge(evidence: Evidence) -> Verdict:
         *chains_whole(evidence.of(AUDIT), evidence.heads),
         *deeds_told(results, evidence.of(AUDIT)),
         *never_backwards(evidence.samples),
-        *well_billed(results, evidence.of(TEXT), evidence.bill, listed=evidence.listed),
+        *well_billed(results, evidence.of(TEXT), evidence.bill, unlisted),
         *kept_secret(evidence.records, evidence.secrets),
     ]
     if evidence.may_repeat is not None and repeated.total() > evidence.may_repeat:
         complaints.append(f"{repeated.total()} calls for nothing; {evidence.may_repeat} may be: {_few(repeated)}")
-    if evidence.listed and unlisted:
-        complaints.append(f"calls that no attempt tells of: {_few(unlisted)}")
+    if evidence.zombies is not None and unlisted.total() > evidence.zombies:
+        complaints.append(
+            f"{unlisted.total()} calls that no attempt tells of; {evidence.zombies} may be: {_few(unlisted)}"
+        )
     return Verdict(complaints, repeated, ambiguous)
 
 
@@ -207,9 +210,12 @@ def spent(
 
 
 def well_billed(
-    results: Sequence[Mapping[str, Any]], assigned: Sequence[Found], bill: Sequence[Billed], *, listed: bool
+    results: Sequence[Mapping[str, Any]],
+    assigned: Sequence[Found],
+    bill: Sequence[Billed],
+    unlisted: Collection[str] = (),
 ) -> Iterator[str]:
-    """A job of one answered call costs what the provider charges; one with repeated calls never less, if it lists them.
+    """A job of one answered call costs what the provider charges; one of several never less, unless `unlisted`.
 
     `ceil((input_tokens * price_in + output_tokens * price_out) / 1_000_000)` for each answer.
     """
@@ -223,14 +229,15 @@ def well_billed(
         rows[row.trace].append(row)
     for result in results:
         identity, served = (result["tenant"], result["job_id"], result["submission"]), result.get("served")
-        mine = rows[f"{result['tenant']}/{result['job_id']}"]
+        trace = f"{result['tenant']}/{result['job_id']}"
+        mine = rows[trace]
         price = prices.get((identity, served["model"])) if served else None
         if price is None or not mine or result["submission"] != 1:
             continue
         due = sum(_charge(row, price) for row in mine)
         doubtful = any(attempt.get("ambiguous") for attempt in result["attempts"])
         exact = len(mine) == 1 and not doubtful
-        if (exact and result["cost_nanousd"] != due) or (listed and result["cost_nanousd"] < due):
+        if (exact and result["cost_nanousd"] != due) or (trace not in unlisted and result["cost_nanousd"] < due):
             yield f"{identity} says {result['cost_nanousd']} nanodollars; the provider charges {due}"
 
 
