@@ -42,6 +42,7 @@ from runtime.http import (
     Request,
     Response,
 )
+from runtime.intents import IntentFile
 from runtime.lane import Lane
 from runtime.limits import Limits
 from runtime.outcome import Done, LaneHandler
@@ -198,8 +199,9 @@ async def _worker(settings: Settings, assigned: list[Record]) -> list[Figure]:
     lane = LaneId("novix-worker-text", TEXT.name, 0)
     now = datetime.now(UTC)
     read = [_readable(record) for record in assigned]
-    async with HttpTransport(egress(settings)) as http, aiohttp.ClientSession() as session:
-        handler = await _text(settings, http).open_lane(lane, _Empty(), Resumed(0))
+    notes = IntentFile(settings.home / "intents.sqlite")
+    async with HttpTransport(egress(settings)) as http, aiohttp.ClientSession() as session, notes:
+        handler = await _text(settings, http, notes).open_lane(lane, _Empty(), Resumed(0))
         first = read[0]
         ask, call = _asked(first)
         document = await _document(session, call)
@@ -216,10 +218,9 @@ async def _worker(settings: Settings, assigned: list[Record]) -> list[Figure]:
                 await response.read()
 
         pocket = await _text(settings, _Canned(codec.encode(document))).open_lane(lane, _Empty(), Resumed(0))
-        posted, carried, alone, handled = await _gathered(
-            [plain, _Posting(http, call).post, functools.partial(_done, pocket), functools.partial(_done, handler)],
-            assigned,
-        )
+        noting = await _text(settings, _Canned(codec.encode(document)), notes).open_lane(lane, _Empty(), Resumed(0))
+        whole = [functools.partial(_done, one) for one in (pocket, noting, handler)]
+        posted, carried, alone, noted, handled = await _gathered([plain, _Posting(http, call).post, *whole], assigned)
         done = [await _done(handler, record) for record in assigned]
 
         def finished(job: Assigned) -> Done:
@@ -239,14 +240,17 @@ async def _worker(settings: Settings, assigned: list[Record]) -> list[Figure]:
             ),
             _figure("worker: the result, its audit entry and spans", _best(finished, read)),
             _figure("worker: its share of a transaction", _transaction(handler, lane, assigned, done)),
-            _figure("worker: all but the transport and the transaction", alone),
+            _figure("worker: all but transport, notes of calls and transaction", alone),
+            _figure("worker: all but transport and transaction", noted),
             _figure("worker: all but the transaction", handled),
         ]
 
 
-def _text(settings: Settings, http: AsyncBaseTransport) -> WorkerApplication:
+def _text(settings: Settings, http: AsyncBaseTransport, notes: IntentFile | None = None) -> WorkerApplication:
     clock = SystemClock()
-    return text_application(settings, http, credentials(settings), Limits(256), Breakers(), clock, random.random)
+    return text_application(
+        settings, http, credentials(settings), Limits(256), Breakers(), clock, random.random, intents=notes
+    )
 
 
 def _readable(record: Record) -> Assigned:

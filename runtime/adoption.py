@@ -34,10 +34,12 @@ def adoption(
 ) -> Adoption | None:
     """What to do about `news` when ours is in `state` `since` then (None: it never changed); None: nothing.
 
-    News as old as what we know are passed over: so are our own when they come back. No wait is longer than
-    `longest_s`, whatever the other process has set.
+    News as old as what we know are passed over: so are our own when they come back; and news of a breaker that never
+    changed, which come with a hold. No wait is longer than `longest_s`, whatever the other process has set.
     """
-    began = min(news.since or news.at, now)
+    if news.since is None:
+        return None
+    began = min(news.since, now)
     if since is not None and began <= since:
         return None
     if news.state == "closed":

@@ -10,7 +10,6 @@ that of a file on another machine.
 import asyncio
 import contextlib
 import secrets
-import sqlite3
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -38,7 +37,7 @@ class IntentsUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A note that a process which has ended, or another process, has left behind."""
+    """A note of a call whose record has no committed outcome."""
 
     offset: int
     attempt: int
@@ -50,6 +49,9 @@ class Left:
     """Grows with the time at which the notes were made."""
     alive: bool = False
     """The owner still runs: it lost the lane, and the call may be out yet."""
+    mine: bool = False
+    """This process is the owner. What it has in memory of the record knows of the call already; a record that it left
+    undone and reads again does not."""
 
     @property
     def ref(self) -> str:
@@ -86,10 +88,10 @@ class Intents(Protocol):
         ...
 
     async def left(self, lane: str, base: int, finished: Collection[int], custody: str) -> dict[int, list[Left]]:
-        """What others have left of this lane, by offset: at or above `base` and not `finished`.
+        """What is noted of this lane, by offset: at or above `base` and not `finished`.
 
-        Everything else of theirs is removed, and all of it with an empty `custody`: the last owner closed the lane
-        cleanly, or it is another log. Raises `IntentsUnavailable`.
+        Everything else is removed, and all of it with an empty `custody`: the last owner closed the lane cleanly, or it
+        is another log. Afterwards `custody` names the journal that was read. Raises `IntentsUnavailable`.
         """
         ...
 
@@ -185,6 +187,7 @@ class IntentFile:
         place = (lane, offset, attempt)
         written = asyncio.get_running_loop().create_future()
         self._batch.begun[place] = note
+        self._batch.withdrawn.discard(place)  # what was withdrawn is an earlier call that was not made
         self._batch.waiting.append(written)
         self._soon(GATHER_S)
         try:
@@ -221,10 +224,12 @@ class IntentFile:
 
     async def left(self, lane: str, base: int, finished: Collection[int], custody: str) -> dict[int, list[Left]]:
         """See `Intents`."""
+        await self.flush()
         try:
             rows = await self._run(self._file.left, lane, base, finished, bool(custody))
-        except sqlite3.Error as error:
+        except Exception as error:
             raise self._unavailable(error) from None
+        self._custody = self._file.id  # a file that was found damaged has been replaced
         found: dict[int, list[Left]] = {}
         for offset, *rest in rows:
             found.setdefault(offset, []).append(Left(offset, *rest))
@@ -262,7 +267,7 @@ class IntentFile:
         batch, self._batch = self._batch, _Batch()
         try:
             await self._run(self._file.write, batch.begun, batch.ended, batch.withdrawn, batch.forgotten)
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is, somebody waits to be told
             failure = self._unavailable(error)
             for waiting in batch.waiting:
                 if not waiting.done():
@@ -277,10 +282,10 @@ class IntentFile:
     def _keep(self, batch: _Batch) -> None:
         """What nobody waits for is written another time; newer notes of the same call win."""
         self._batch.ended = {**batch.ended, **self._batch.ended}
-        self._batch.withdrawn |= batch.withdrawn
+        self._batch.withdrawn |= batch.withdrawn - self._batch.begun.keys()
         self._batch.forgotten |= batch.forgotten
 
-    def _unavailable(self, error: sqlite3.Error) -> IntentsUnavailable:
+    def _unavailable(self, error: Exception) -> IntentsUnavailable:
         name = getattr(error, "sqlite_errorname", None) or type(error).__name__
         if self._trouble != name:
             log.error("intents.unavailable", error=name)

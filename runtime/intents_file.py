@@ -53,11 +53,11 @@ _FORGET = """
 DELETE FROM calls WHERE (lane, offset) IN (
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?1))
 """
-_OTHERS = "SELECT offset, attempt, owner, begun, ended, seq FROM calls WHERE lane = ? AND owner <> ? ORDER BY seq"
+_NOTED = "SELECT offset, attempt, owner, begun, ended, seq FROM calls WHERE lane = ? ORDER BY seq"
 
 
 class IntentsFile:
-    """One process's connection. All methods belong to one thread; they raise `sqlite3.Error`.
+    """One process's connection. All methods belong to one thread; they raise `sqlite3.Error` or OSError.
 
     A file that is damaged, whenever that is found, or locked for long, is left as it is, and `NAME.1.sqlite` (then 2,
     and so on) with a new id takes its place: SQLite finds a file's log by its name, so no name may come to mean another
@@ -105,14 +105,14 @@ class IntentsFile:
         self._mended(lambda: self._write(begun, ended, withdrawn, forgotten))
 
     def left(self, lane: str, base: int, finished: Collection[int], trusted: bool) -> list[tuple[Any, ...]]:
-        """Others' notes of a lane that are at or above `base` and not finished, oldest first; the rest is removed.
+        """The notes of a lane that are at or above `base` and not finished, oldest first; the rest is removed.
 
-        Offset, attempt, owner, begun, ended, order, and whether the owner is alive.
+        Offset, attempt, owner, begun, ended, order, whether the owner is alive, and whether it is this process.
         """
         rows: list[tuple[Any, ...]] = []
         self._mended(lambda: rows.extend(self._left(lane, base, finished, trusted)))
         alive = {owner: self._lives.lives(owner) for owner in {row[2] for row in rows}}
-        return [(*row, alive[row[2]]) for row in rows]
+        return [(*row, alive[row[2]], row[2] == self._owner) for row in rows]
 
     def _write(self, begun: Any, ended: Any, withdrawn: Any, forgotten: Any) -> None:
         statements = [
@@ -129,7 +129,7 @@ class IntentsFile:
 
     def _left(self, lane: str, base: int, finished: Collection[int], trusted: bool) -> list[tuple[Any, ...]]:
         with self._transaction() as db:
-            rows = db.execute(_OTHERS, (lane, self._owner)).fetchall()
+            rows = db.execute(_NOTED, (lane,)).fetchall()
             kept = [row for row in rows if trusted and row[3] and row[0] >= base and row[0] not in finished]
             gone = {row[5] for row in rows} - {row[5] for row in kept}
             db.execute(
@@ -152,11 +152,11 @@ class IntentsFile:
         db.execute("BEGIN IMMEDIATE")
         try:
             yield db
+            db.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
             raise
-        db.execute("COMMIT")
 
     def _mended(self, work: Callable[[], None]) -> None:
         """Do it; on a file that is no good once more, on another one."""

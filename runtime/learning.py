@@ -31,7 +31,7 @@ WELL = 1.25
 STEP_DOWN = 0.9
 TRIED_ENOUGH = 0.75
 FOLLOWED = 0.9
-"""Once the limit is down to three quarters, a latency still over nine tenths of what it was does not come from us."""
+"""With a quarter less, a latency still over nine tenths of what it was does not come from us."""
 BUSY_SHARE = 0.1
 """A sample of which our own process took more than this share tells nothing of the provider."""
 
@@ -51,11 +51,13 @@ class _Latency:
     baseline_s: float | None = None
     taken: list[float] = field(default_factory=list)
     full: bool = True
+    judged: bool = False
+    """Whether a window was whole since the limit's last decrease."""
     suspect: tuple[int, float] | None = None
-    """Limit and median latency when it first was slow."""
+    """Limit and median latency when it first was slow, or when calling less was last seen to help."""
 
     def forget(self) -> None:
-        self.taken, self.full = [], True
+        self.taken, self.full, self.judged = [], True, False
 
     def sample(self, took_s: float, *, full: bool, limit: int) -> Pace | None:
         self.taken.append(took_s)
@@ -63,7 +65,7 @@ class _Latency:
         if len(self.taken) < max(WINDOW_CALLS, limit):
             return None
         short, full, calls = median(self.taken), self.full, len(self.taken)
-        self.forget()
+        self.taken, self.full, self.judged = [], True, True
         if self.baseline_s is None:
             self.baseline_s = short
             return None
@@ -80,7 +82,10 @@ class _Latency:
         if self.suspect is None:
             self.suspect = (limit, short)
         began_at, was = self.suspect
-        if limit > began_at * TRIED_ENOUGH or short <= was * FOLLOWED:
+        if limit > 1 and limit > began_at * TRIED_ENOUGH:
+            return "slow"
+        if limit > 1 and short <= was * FOLLOWED:
+            self.suspect = (limit, short)  # it did help, perhaps by chance: does the next quarter help as well?
             return "slow"
         self.baseline_s = short
         return "not ours"
@@ -93,8 +98,9 @@ class LearnedLimit:
     the last decrease belongs to the same burst. It rises by one a round of answers while it is what holds calls back,
     up to one below the level that was refused; beyond that by one after `PATIENCE_CALLS` answers or `PATIENCE_S`,
     and if that holds, by 2, 4, 8 a round. Where the short-term latency (median of 50 answers or more) is over twice
-    the long-term one while the limit is in full use, it steps down by a tenth; where latency has not followed once it
-    is at three quarters, the answers are longer rather than the provider slower, and the step is taken back.
+    the long-term one while the limit is in full use, it steps down by a tenth; where latency has not followed a quarter
+    less, or one call at a time is slow as well, the answers are longer rather than the provider slower, and the last
+    quarter is taken back.
     """
 
     def __init__(self, cap: int) -> None:
@@ -159,11 +165,15 @@ class LearnedLimit:
             self._raise(1, now)
         elif self.limit >= self._refused_level and self._before_slow is None:
             self._raise(self._step, now)
-        elif self._calm >= PATIENCE_CALLS or now - self._refused_at >= PATIENCE_S:
+        elif self._calm >= PATIENCE_CALLS or (now - self._refused_at >= PATIENCE_S and self._may_hurry()):
             self._calm, self._refused_at, self._step = 0, now, 1
             if self._before_slow is not None:
                 self._refused_level = self.limit + 2  # the slow level moves along, one call at a time
             self._raise(1, now)
+
+    def _may_hurry(self) -> bool:
+        """Whether time alone may raise the limit: not before it is known what lowering it for slowness did."""
+        return self._before_slow is None or self._latency.judged
 
     def _raise(self, by: int, now: float) -> None:
         self.limit = min(self.cap, self.limit + by)

@@ -190,7 +190,7 @@ class LaneRunner:
             if works or lane.behind:
                 await self._commit(lane, transaction, works)
                 committed, ended = len(works), self._clock.monotonic()
-        if lane.progress.custody and self._nothing_is_out([]):
+        if lane.progress.custody and self._nothing_is_out([]) and not self.stopped:
             await self._commit(lane, transaction, [])
 
     async def _gather(self, enough: asyncio.Event, seconds: float) -> None:
@@ -200,6 +200,8 @@ class LaneRunner:
                 await asyncio.wait_for(enough.wait(), seconds)
 
     async def _commit(self, lane: Lane, transaction: Transaction, works: list[Work]) -> None:
+        if self.stopped:
+            await self._refuse_a_cut_log(lane)
         batch: commit.Batch | None = None
         custody = "" if self._closing.is_set() and self._nothing_is_out(works) else self._app.custody
         failpoints.hit("before_commit")
@@ -221,6 +223,13 @@ class LaneRunner:
         if lane.paused and not lane.full and not self.stopped:
             lane.paused = False
             self._member.resume(lane.id.partition)
+
+    async def _refuse_a_cut_log(self, lane: Lane) -> None:
+        """What was read before the lane lost its place may be committed while the log still reaches that far. One that
+        was cut is another log: an offset of the old one, committed, would skip what is written to the new one."""
+        _, end = await self._reader.bounds(self.id.topic, self.id.partition)
+        if lane.tracker.received > end:
+            raise LaneStopped(f"{self.stopped}; the log ends at {end}, and {lane.tracker.received} were read")
 
     def _nothing_is_out(self, works: list[Work]) -> bool:
         """Whether, once `works` are committed, nothing is left of what was begun: no call whose end nobody knows."""

@@ -39,16 +39,19 @@ def engine_on(settings: Settings, app: Application, reader: LogReader, *, window
 
 
 class LaneService(Service):
-    """Runs `app` on Kafka. `resources` are opened before the first lane and closed after the last."""
+    """Runs `app` on Kafka. `resources` are opened before the first lane and closed after the last. It is ready only
+    while `also_ready` says so as well."""
 
     def __init__(
         self, settings: Settings, app: Application, *, window: int,
         resources: Callable[[], list[AbstractAsyncContextManager[Any]]] = list,
+        also_ready: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._app = app
         self._window = window
         self._resources = resources
+        self._also_ready = also_ready
         self._engine: Engine | None = None
         self._hurried = False
 
@@ -91,8 +94,8 @@ class LaneService(Service):
 
     @property
     def ready(self) -> bool:
-        """Whether every lane is open, and nothing drains."""
-        return self._engine is not None and self._engine.ready
+        """Whether every lane is open, nothing drains, and what the lanes' work needs is there."""
+        return self._engine is not None and self._engine.ready and self._also_ready()
 
 
 class Services(Service):

@@ -13,8 +13,9 @@ PRIORITIES: tuple[Priority, ...] = ("interactive", "normal", "batch")
 FLOOR = 10
 """Of so many grants that a lower class could have had, one is its own."""
 REFUSED_PER_S = 100.0
-"""Callers that a process turns away as crowded. Each of them is a job that is written to a topic and read again: behind
-a long backlog of one model that would cost more than the calls, so whoever comes beyond it waits here after all."""
+"""Jobs that a process sends to wait elsewhere because of a crowd, and as many because of a breaker. Each of them is
+written to a topic and read again: behind a long backlog of one model that would cost more than the calls, so whoever
+comes beyond it waits here after all."""
 
 
 def places_of(places: int) -> tuple[int, int, int]:

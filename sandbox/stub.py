@@ -88,6 +88,9 @@ class Stub(asyncio.Protocol):
         if path.startswith("/admin/") or path == "/healthz":
             self._answer(200, self._admin(method, path, body))
             return
+        if method == "HEAD":  # somebody looks whether anybody is here: no call
+            self._write(_head(200, "text/plain", 0, {}))
+            return
         cls, how, before = type(self), self.behaviour, len(self.calls)
         if cls.of_model:
             model = json.loads(body or b"{}").get("model", "").partition(":")[0]

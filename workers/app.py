@@ -17,6 +17,7 @@ from runtime.follow import Follower
 from runtime.http import Egress, HttpLimits, HttpTransport
 from runtime.intents import IntentFile
 from runtime.limits import Limits
+from runtime.probe import Probes
 from runtime.service import LaneService
 from runtime.settings import Settings
 from runtime.shell import Role, application
@@ -43,6 +44,11 @@ def egress(settings: Settings) -> Egress:
     listed = [host.strip() for host in settings.egress_hosts.split(",") if host.strip()]
     origins = [settings.hf_router_url, settings.sandbox_url, *(_origin(host) for host in listed)]
     return Egress([origin for origin in origins if origin])
+
+
+def providers(settings: Settings) -> list[str]:
+    """Where calls go that the catalogue says nothing else of: the router, and the sandbox if there is one."""
+    return [origin for origin in (settings.hf_router_url, settings.sandbox_url) if origin]
 
 
 def _origin(host: str) -> str:
@@ -92,15 +98,16 @@ def build(settings: Settings) -> LaneService:
         settings, transport, credentials(settings), limits, breakers, SystemClock(), random.SystemRandom().random,
         intents=intents, cancels=cancels,
     )  # fmt: skip
+    app.probes = probes = Probes(transport, providers(settings), settings.probe_s)
     window = settings.max_in_flight * (1 + WAITING_SHARE)
 
     def resources() -> list[AbstractAsyncContextManager[Any]]:
         """Opened before the lanes, in this order."""
         told_by = f"{app.group}/{settings.instance_id or socket.gethostname()}.{os.getpid()}"
         board = Board(settings, breakers, limits, told_by)
-        return [transport, intents, Follower(settings, CONTROL, cancels.fold), board]
+        return [transport, intents, Follower(settings, CONTROL, cancels.fold), board, probes]
 
-    return LaneService(settings, app, window=window, resources=resources)
+    return LaneService(settings, app, window=window, resources=resources, also_ready=lambda: probes.all_reachable)
 
 
 def intents_path(settings: Settings) -> Path:

@@ -1,6 +1,6 @@
 """How a job ends: its result, its audit entry, its spans, and whether a copy goes to the dead letters. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from runtime.ports import Outgoing
 from schemas import headers
 from schemas.audit import AuditEntry
 from schemas.failure import FAILURES, FailureKind
-from schemas.result import Error, JobResult, Status, Who
+from schemas.result import Attempt, Error, JobResult, Status, Who
 from schemas.topics import RESULTS
 from schemas.values import frozen
 from workers.assigned import Assigned
@@ -45,6 +45,29 @@ class Ending:
     """Who cancelled it."""
 
 
+@frozen
+class Fact:
+    """What the process remembers once an outcome is committed."""
+
+    offset: int
+    """Of the record that is done with: its notes of calls are needed no more."""
+    attempts_failed: tuple[FailureKind, ...] = ()
+    """Those of this record, by kind; what it carried here was told of when it left."""
+    status: Status | None = None
+    """How the job ended; None: it waits elsewhere."""
+    kind: FailureKind | None = None
+
+
+def failures_of(job: Assigned, progress: Progress) -> tuple[FailureKind, ...]:
+    """The kinds of the attempts that failed for this record."""
+    return tuple(attempt.kind for attempt in _attempts_here(job, progress) if attempt.kind is not None)
+
+
+def _attempts_here(job: Assigned, progress: Progress) -> Sequence[Attempt]:
+    carried = job.envelope.carried
+    return progress.attempts if carried is None else progress.attempts[len(carried.attempts) :]
+
+
 def ended(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: datetime, now: datetime) -> Done:
     """The outcome of a job that is done, however it ended.
 
@@ -63,8 +86,7 @@ def ended(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: date
         ),
     )
     audit = (*told_of(job, progress, now), _audit(job, result, len(value), ending.by))
-    facts = (job.record.offset,)
-    """Whose notes of calls are needed no more."""
+    facts = (Fact(job.record.offset, failures_of(job, progress), result.status, ending.kind),)
     spans = spans_of(job, progress, result, arrived_at)
 
     def shrunk(size_bytes: int) -> Done:
@@ -151,7 +173,6 @@ def milliseconds(span: timedelta) -> int:
 def told_of(job: Assigned, progress: Progress, now: datetime) -> tuple[AuditEntry, ...]:
     """An entry for each call of this record that was cut short: what may have been charged with no answer for it, and
     what was answered and is paid for again. Those that the job carried here were told of when it left."""
-    carried = len(job.envelope.carried.attempts) if job.envelope.carried is not None else 0
     return tuple(
         AuditEntry(
             at=now,
@@ -170,7 +191,7 @@ def told_of(job: Assigned, progress: Progress, now: datetime) -> tuple[AuditEntr
                 "ceiling_nanousd" if attempt.ambiguous else "cost_nanousd": attempt.cost_nanousd,
             },
         )
-        for attempt in progress.attempts[carried:]
+        for attempt in _attempts_here(job, progress)
         if attempt.kind in CUT_SHORT and (attempt.ambiguous or attempt.kind is FailureKind.INTERRUPTED)
     )
 

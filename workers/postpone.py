@@ -1,6 +1,6 @@
 """A job that goes to wait in a retry topic: the record with what it has been through, and the audit entry. Pure."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from runtime import later
 from runtime.outcome import Done, Publish, RetryAt
@@ -8,8 +8,17 @@ from schemas import codec, headers
 from schemas.audit import AuditEntry
 from workers.assigned import Assigned
 from workers.carried import carried
-from workers.ending import Ending, ended, told_of
+from workers.ending import Ending, Fact, ended, failures_of, told_of
 from workers.progress import Progress
+
+STAY_WAIT = timedelta(seconds=1)
+"""For a job whose breaker is open and that may not leave yet."""
+
+
+def stays(progress: Progress, retry: RetryAt, now: datetime) -> bool:
+    """Whether the job may not leave yet: its breaker's wait was cut to a moment, so that it asks again."""
+    waits_for = progress.resting.name if progress.resting is not None else ""
+    return waits_for == "breaker" and retry.when - now <= STAY_WAIT
 
 
 def is_ordered(job: Assigned) -> bool:
@@ -52,4 +61,4 @@ def postponed(job: Assigned, progress: Progress, retry: RetryAt, now: datetime) 
         },
     )
     audit = (*told_of(job, progress, now), entry)
-    return Publish((record,), audit, facts=(job.record.offset,), shrunk=shrunk)
+    return Publish((record,), audit, facts=(Fact(job.record.offset, failures_of(job, progress)),), shrunk=shrunk)

@@ -11,6 +11,7 @@ from runtime.intents import IntentsUnavailable
 from runtime.limits import Limits
 from runtime.outcome import Done, Outcome, RetryAt
 from runtime.ports import Clock, Dice
+from runtime.waiting import REFUSED_PER_S, Ration
 from schemas.failure import FailureKind
 from schemas.result import Who
 from workers.call import Called
@@ -18,7 +19,7 @@ from workers.calling import CallFailed, Calls, NoTimeLeft
 from workers.ending import Ending
 from workers.errors import ProviderError
 from workers.leave import Crowded, Gate, Leave
-from workers.postpone import is_ordered
+from workers.postpone import STAY_WAIT, is_ordered
 from workers.progress import WaitName
 from workers.recall import has_crashed, is_suspect
 from workers.retry import Again, Refused, RetryPolicy, Stop, after_failure, before_call, possible
@@ -39,8 +40,9 @@ class Steps:
 
     def __init__(
         self, calls: Calls, limits: Limits[BreakerKey], breakers: Breakers, thrift: Thrift, cancels: Cancels,
-        policy: RetryPolicy, clock: Clock, dice: Dice,
+        policy: RetryPolicy, clock: Clock, dice: Dice, *, longest_rest: timedelta,
     ) -> None:  # fmt: skip
+        """`longest_rest`: a longer wait passes in a retry topic."""
         self._calls = calls
         self._gate = Gate(limits, breakers, clock)
         self._thrift = thrift
@@ -48,6 +50,8 @@ class Steps:
         self._policy = policy
         self._clock = clock
         self._dice = dice
+        self._longest_rest = longest_rest
+        self._leaving = Ration(REFUSED_PER_S)
         self._suspects = asyncio.Lock()
         """Held while a job is called that may be what kills the processes."""
 
@@ -106,7 +110,7 @@ class Steps:
                 return turn.stopped(step, now)
             turned_away = refused.pop(step.candidate, None)
             if turned_away is not None and not turned_away.trial:
-                return self._rest(turn, step, turned_away.kind, "breaker")
+                return self._left_alone(turn, step, turned_away.kind)
             turn.choose(step.candidate)
             if turned_away is None and turn.progress.tried.calls and not self._thrift.may_retry(turn.key):
                 return self._without_budget(turn)
@@ -167,6 +171,14 @@ class Steps:
     def _rest(self, turn: Turn, step: Again, kind: FailureKind, name: WaitName) -> RetryAt:
         turn.choose(step.candidate)
         return RetryAt(step.when, kind, turn.rest(name, self._clock.now()))
+
+    def _left_alone(self, turn: Turn, step: Again, kind: FailureKind) -> RetryAt:
+        """Until a breaker lets somebody try. Of those who would wait elsewhere a few a second may go there; the others
+        stay and ask again: the window fills, and the partition is paused."""
+        now, rest = self._clock.now(), self._rest(turn, step, kind, "breaker")
+        if is_ordered(turn.job) or rest.when - now <= self._longest_rest or self._leaving.take(self._clock.monotonic()):
+            return rest
+        return replace(rest, when=now + STAY_WAIT)
 
     def _crowded(self, turn: Turn) -> Outcome:
         """Wait elsewhere: this is no attempt."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from runtime.breaker import BreakerKey, Breakers
@@ -13,7 +13,9 @@ from runtime.intents import Intents, NoIntents
 from runtime.limits import Limits
 from runtime.outcome import Done, GiveUp, Outcome, Publish, RetryAt
 from runtime.ports import Clock, Delivery, Dice, LaneId, LogReader, Outgoing, Record, Resumed
+from runtime.probe import Probes
 from runtime.settings import Settings
+from runtime.tally import Tally
 from schemas import headers
 from schemas.failure import FailureKind
 from schemas.topics import TEXT, worker_group
@@ -21,9 +23,9 @@ from workers.assigned import Assigned, read_assigned
 from workers.call import Caller
 from workers.calling import Calls
 from workers.carried import taken_up
-from workers.ending import Ending, ended, undecodable
+from workers.ending import Ending, Fact, ended, undecodable
 from workers.inheritance import Inheritance
-from workers.postpone import is_ordered, postponed
+from workers.postpone import is_ordered, postponed, stays
 from workers.progress import Progress
 from workers.retry import RetryPolicy
 from workers.room import AnswerRoom
@@ -56,6 +58,9 @@ class WorkerApplication:
         self.clock = clock
         self.intents = intents or NoIntents()
         self.cancels = cancels or Cancels()
+        self.tally = Tally()
+        self.probes: Probes | None = None
+        """Who looks whether the providers answer; the process's to open."""
         self.inherited = Inheritance(self.intents, window=settings.max_in_flight * 2)
         caller = Caller(http, clock, AnswerRoom(settings.max_in_flight_bytes, settings.max_response_bytes))
         self.steps = Steps(
@@ -67,6 +72,7 @@ class WorkerApplication:
             RetryPolicy(settings.max_retries + 1, settings.backoff_factor_s, settings.backoff_max_s),
             clock,
             dice,
+            longest_rest=timedelta(seconds=settings.retry_in_memory_s),
         )
 
     @property
@@ -75,12 +81,14 @@ class WorkerApplication:
         return self.intents.custody
 
     def describe(self) -> dict[str, Any]:
-        """Limits, breakers and notes, as /healthz shows them."""
+        """Limits, breakers, notes, and what was counted, as /healthz shows them."""
         now = self.clock.monotonic()
         return {
             "limits": _shown(self.limits.view(), now),
             "breakers": _shown(self.breakers.views(), now),
             "intents": self.intents.describe(),
+            **self.tally.describe(),
+            **({"providers": self.probes.view()} if self.probes is not None else {}),
         }
 
     def order_of(self, record: Record) -> Hashable | None:
@@ -134,23 +142,30 @@ class WorkerLane:
     def postpone(self, delivery: Delivery, retry: RetryAt) -> Publish | None:
         """The job with what it has been through, for a retry topic.
 
-        None for one that must keep its place, and in a drain for one that nothing has happened to yet.
+        None for one that must keep its place or may not leave yet, and in a drain for one that nothing has happened to.
         """
         job, progress = read_assigned(delivery.record), retry.memo
         if isinstance(job, str) or not isinstance(progress, Progress) or is_ordered(job):
             return None
+        now = self._app.clock.now()
         if delivery.lease.draining and retry.in_memory and not progress.attempts:
             return None
+        if not delivery.lease.draining and stays(progress, retry, now):
+            return None
         self._app.cancels.release(job.identity, delivery.lease)
-        return postponed(job, progress, retry, self._app.clock.now())
+        return postponed(job, progress, retry, now)
 
     def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
         """A worker's outcomes share no record."""
         return []
 
-    def committed(self, facts: list[Any]) -> None:
-        """The outcomes of these offsets are there: nobody needs to know any more which calls were made for them."""
-        self._app.inherited.forget(self._lane, facts)
+    def committed(self, facts: list[Fact]) -> None:
+        """The outcomes are there: they count, and nobody needs to know any more which calls were made for them."""
+        self._app.inherited.forget(self._lane, [fact.offset for fact in facts])
+        for fact in facts:
+            self._app.tally.attempts_failed(fact.attempts_failed)
+            if fact.status is not None:
+                self._app.tally.job_ended(fact.status, fact.kind)
 
     async def close(self) -> None:
         """Nothing was opened."""

@@ -42,7 +42,8 @@ class Gate:
         self._chance = chance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(OWN_PATHS):
+        # HEAD asks whether anybody is here: no call, and no fault is spent on it.
+        if scope["type"] != "http" or scope["method"] == "HEAD" or scope["path"].startswith(OWN_PATHS):
             await self._app(scope, receive, send)
             return
         began = time.monotonic()

@@ -90,6 +90,18 @@ def test_our_own_word_from_another_mouth_changes_nothing(breakers: Breakers, els
     assert breakers.admit(KEY) == Refusal(KEY, "open", 1_300.0)
 
 
+def test_who_tells_a_hold_and_has_never_seen_the_breaker_move_closes_nobodys(
+    breakers: Breakers, elsewhere: Breakers, clock: Clock
+):
+    """Its breaker is closed because nothing ever happened to it, not because somebody found the provider well."""
+    fail(breakers)
+    clock.now += 1
+    hold = elsewhere.news(KEY, "other").model_copy(update={"held_until": clock.wall() + timedelta(seconds=5)})
+
+    assert not breakers.adopt(hold)
+    assert is_open(breakers)
+
+
 def test_the_outcome_of_a_call_from_before_an_adopted_opening_decides_nothing(
     breakers: Breakers, elsewhere: Breakers, clock: Clock
 ):

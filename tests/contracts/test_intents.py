@@ -4,6 +4,7 @@ import asyncio
 import json
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -142,9 +143,11 @@ async def test_what_is_below_the_base_or_finished_or_of_a_clean_owner_is_removed
         assert await other.left(LANE, 0, (), other.custody) == {}
 
 
-async def test_notes_of_ones_own_are_not_left_by_anybody(intents: IntentFile) -> None:
+async def test_notes_of_ones_own_are_told_as_such_written_or_not(intents: IntentFile) -> None:
     await intents.begin(LANE, 7, 1, "note")
-    assert await intents.left(LANE, 0, (), intents.custody) == {}
+    intents.end(LANE, 7, 1, "over")
+    ((note,),) = (await intents.left(LANE, 0, (), intents.custody)).values()
+    assert (note.ended, note.mine, note.alive) == ("over", True, True)
 
 
 async def test_several_owners_notes_of_one_record_are_told_in_their_order(path: Path) -> None:
@@ -172,6 +175,50 @@ async def test_a_call_that_was_not_made_leaves_no_note(intents: IntentFile, path
     await intents.flush()
     async with IntentFile(path) as other:
         assert sorted(await other.left(LANE, 0, (), other.custody)) == [9]
+
+
+@pytest.mark.parametrize("was_written", [True, False])
+async def test_a_call_that_is_made_after_it_was_not_made_keeps_its_note(
+    intents: IntentFile, path: Path, was_written: bool
+) -> None:
+    """The job comes back before the file has heard that its call was not made: both are one place."""
+    first = asyncio.create_task(intents.begin(LANE, 7, 1, "note"))
+    await asyncio.sleep(0)
+    if was_written:
+        await first
+        intents.withdraw(LANE, 7, 1)
+    else:
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+    await intents.begin(LANE, 7, 1, "made")
+    await intents.flush()
+    async with IntentFile(path) as other:
+        ((note,),) = (await other.left(LANE, 0, (), other.custody)).values()
+        assert note.begun == "made"
+
+
+async def test_whatever_keeps_a_note_from_being_written_is_told(intents: IntentFile, path: Path) -> None:
+    """Not SQLite's errors alone: the file is damaged, and its folder is gone, so no other can take its place."""
+    with sqlite3.connect(path) as vandal:
+        vandal.execute("DROP TABLE calls")
+    vandal.close()
+    shutil.rmtree(path.parent)
+    async with asyncio.timeout(20):
+        with pytest.raises(IntentsUnavailable, match="FileNotFoundError"):
+            await intents.begin(LANE, 7, 1, "note")
+        with pytest.raises(IntentsUnavailable):
+            await intents.left(LANE, 0, (), intents.custody)
+
+
+async def test_a_file_that_is_found_damaged_when_it_is_read_is_not_the_one_that_was_trusted(path: Path) -> None:
+    async with IntentFile(path) as one, IntentFile(path) as other:
+        await one.begin(LANE, 7, 1, "note")
+        custody = other.custody
+        with sqlite3.connect(path) as vandal:
+            vandal.execute("DROP TABLE calls")
+        vandal.close()
+        assert await other.left(LANE, 0, (), custody) == {}
+        assert other.custody not in ("", custody), "else nobody counts what cannot be known"
 
 
 async def test_many_calls_share_a_write(intents: IntentFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,6 +190,7 @@ def running(broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Afterm
             NOVIX_LEARN_LIMITS="false",
             NOVIX_RETRY_BUDGET="1000",
             NOVIX_LOG_LEVEL="debug",
+            NOVIX_PROBE_S="0",
         ) as novix,
     ):
         novix.system.worker.start()

@@ -49,7 +49,7 @@ def test_a_member_that_comes_and_goes_every_two_seconds_repeats_no_call_of_four(
     """Partitions are revoked and given back to the same worker with calls in flight, which are parked and adopted."""
     with ordeal(broker.bootstrap, tmp_path) as run:
         run.system.stub("/admin/behave", {"delay_ms": 4_000})
-        run.publish(IN_FLIGHT * 3)
+        run.publish(IN_FLIGHT * 2)
         run.calls_out(IN_FLIGHT // 2)
         with guests(run) as taken:
             run.until()

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from engine_story import after, log_of, told
 from sim_log import SimError
@@ -10,6 +11,7 @@ from virtual_time import LoopClock
 
 from runtime import progress
 from runtime.cadence import Cadence
+from runtime.membership import PositionLost
 from runtime.outcome import Outcome, RetryAt
 from runtime.ports import Delivery, LaneId
 from schemas.failure import FailureKind
@@ -146,3 +148,30 @@ async def test_a_record_that_was_attempted_and_left_undone_keeps_its_journal_nam
     await asyncio.wait_for(world.process.stop(), 5)
 
     assert custody_of(log) == MINE
+
+
+@told
+async def test_a_lane_whose_log_was_cut_commits_nothing_of_the_old_one_when_it_closes():
+    """A broker that forgot records takes new ones at their offsets: whoever commits the old end skips these."""
+    log = log_of(20)
+    world = World(log, SimApp(custody=MINE))
+    await world.join()
+    await world.all_committed()
+    older = log.positions[0]
+    for number in range(20):
+        log.append(0, b"forgotten-%d" % number)
+    await world.all_committed()
+    del log.input[0][20:]
+    log.positions[0] = older
+    poll, lost = world.process.member.poll, [PositionLost(0, 40)]
+
+    async def poll_and_lose(wait_ms: int, most: int, only: Any = None) -> list[Any]:
+        if lost:
+            raise lost.pop()
+        return await poll(wait_ms, most, only)
+
+    world.process.member.poll = poll_and_lose  # type: ignore[method-assign]
+    await world.until(lambda: bool(world.engine.runners[0].stopped))
+    await asyncio.wait_for(world.process.stop(), 30)
+
+    assert log.positions[0] == older

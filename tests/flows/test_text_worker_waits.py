@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -20,6 +21,7 @@ from worker_world import (
 from runtime.breaker import BreakerKey
 from runtime.outcome import Abandoned, GiveUp, RetryAt
 from runtime.ports import Delivery, Lease
+from schemas import headers
 from schemas.failure import FailureKind
 
 K = FailureKind
@@ -204,4 +206,55 @@ async def test_what_a_worker_says_of_itself_names_limits_breakers_and_its_journa
 
     assert told["breakers"]["auto/acme/chat"]["state"] == "open"
     assert told["breakers"]["auto/acme/chat"]["retry_at"] == pytest.approx(300, abs=60)
-    assert set(told) == {"limits", "breakers", "intents"}
+    assert set(told) == {"limits", "breakers", "intents", "attempts_failed", "jobs_ended"}
+
+
+async def test_behind_an_open_breaker_a_hundred_a_second_leave_and_the_others_stay() -> None:
+    """Who stays fills the window, and so pauses the partition; who leaves makes room for jobs of other models."""
+    it = world(failing(500), failing(500), failing(500), answer(), breaker=True, max_in_flight=300)
+    await it.run(assigned(deadline=START + timedelta(seconds=60)))
+    until = START + timedelta(hours=1)
+    deliveries = [Delivery(assigned(deadline=until, offset=100 + number), it.clock.now()) for number in range(300)]
+
+    async def asked(delivery: Delivery) -> RetryAt:
+        outcome = await it.lane.handle(delivery)
+        assert isinstance(outcome, RetryAt)
+        assert outcome.kind == K.BREAKER_OPEN
+        return outcome
+
+    def left(retries: list[RetryAt]) -> int:
+        return sum(retry.when - it.clock.now() > timedelta(seconds=5) for retry in retries)
+
+    first = [await asked(delivery) for delivery in deliveries]
+    stay = [
+        replace(delivery, memo=retry.memo)
+        for delivery, retry in zip(deliveries, first, strict=True)
+        if retry.when == it.clock.now() + timedelta(seconds=1)
+    ]
+    assert (left(first), len(stay)) == (100, 200)
+    assert it.lane.postpone(stay[0], first[-1]) is None
+
+    it.clock.turn(1)
+    assert left([await asked(delivery) for delivery in stay]) == 100
+
+    it.clock.turn(300)
+    results = [result_of(await it.run(delivery.record)) for delivery in stay[100:]]
+    assert {result.status for result in results} == {"succeeded"}
+    assert {len(result.attempts) for result in results} == {1}
+
+
+async def test_a_job_with_an_order_waits_in_its_place_for_the_breaker_and_takes_nobodys_leave() -> None:
+    it = world(failing(500), failing(500), failing(500), answer(), breaker=True)
+    await it.run(assigned(deadline=START + timedelta(seconds=60)))
+    plain = assigned(deadline=START + timedelta(hours=1))
+    ordered = replace(plain, headers=(*plain.headers, (headers.ORDERED, b"1")))
+    opens = START + timedelta(seconds=300)
+    for _ in range(150):
+        outcome = await it.lane.handle(Delivery(ordered, it.clock.now()))
+        assert isinstance(outcome, RetryAt)
+        assert outcome.when >= opens
+        assert it.lane.postpone(Delivery(ordered, it.clock.now()), outcome) is None
+
+    outcome = await it.lane.handle(Delivery(plain, it.clock.now()))
+    assert isinstance(outcome, RetryAt)
+    assert outcome.when >= opens

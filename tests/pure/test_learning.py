@@ -169,6 +169,32 @@ def test_answers_that_become_longer_for_good_cost_a_few_steps_that_are_taken_bac
     assert world.learner.limit == WORKERS
 
 
+def test_longer_answers_of_which_the_first_were_the_longest_throttle_nobody():
+    """What looks once as if calling less had helped is asked again a quarter further down."""
+    length = [1.0]
+    world = World(LearnedLimit(WORKERS), lambda out, dice: length[0] * dice.uniform(0.8, 1.2))
+    world.run(60)
+    length[0] = 4.0
+    world.run(70)
+    length[0] = 2.6
+    world.run(600)
+
+    assert min(call.limit for call in world.ended) >= 0.5 * WORKERS
+    assert world.learner.limit == WORKERS
+
+
+@pytest.mark.parametrize("cap", [2, 5])
+def test_longer_answers_of_which_few_come_a_minute_throttle_nobody(cap: int):
+    """The limit is not raised again before it is known whether lowering it did help."""
+    length = [1.0]
+    world = World(LearnedLimit(cap), lambda out, dice: length[0] * dice.uniform(0.8, 1.2))
+    world.run(60)
+    length[0] = 8.0
+    world.run(3_000)
+
+    assert {call.limit for call in world.between(1_500, 3_000)} == {cap}
+
+
 def test_a_process_that_is_busy_itself_does_not_take_the_provider_for_slow():
     world = World(LearnedLimit(WORKERS), about_a_second)
     world.run(60)

@@ -117,11 +117,11 @@ class Faults:
 
     def heal(self) -> None:
         """Wait for the end of all that lasts: everybody runs, none to die any more, and the world is well."""
-        for victim in self._armed - self._busy.keys():
-            self._kill(self._process(victim), Step(0, "kill", victim))
         until = time.monotonic() + 90
-        while self._later or self._busy:
+        while self._later or self._busy or self._armed:
             assert time.monotonic() < until, f"still {self._busy} after 90 s"
+            for victim in self._armed - self._busy.keys():
+                self._kill(self._process(victim), Step(0, "kill", victim))
             self._look(time.monotonic())
             time.sleep(0.05)
 

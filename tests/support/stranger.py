@@ -56,13 +56,15 @@ class Stranger:
 
     system: System
     folder: Path
+    address: str = ""
+    """Where it meets the broker, if that is not where the installation does."""
     _producers: dict[str, Producer] = field(default_factory=dict)
     _reader: Consumer | None = None
     _results: list[Found] = field(default_factory=list)
 
     @property
     def bootstrap(self) -> str:
-        return self.system.settings.kafka_bootstrap
+        return self.address or self.system.settings.kafka_bootstrap
 
     def named(self, name: str) -> str:
         return self.system.settings.named(name)
@@ -72,10 +74,12 @@ class Stranger:
         return partition_of(tenant.encode(), PARTITIONS)
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Let the connections go, and forget what was read."""
         self._producers.clear()
+        self._results.clear()
         if self._reader is not None:
             self._reader.close()
+            self._reader = None
 
     # publish
 
@@ -300,7 +304,7 @@ def installation(
     with stub() as stub_url:
         prefix = f"t-{secrets.token_hex(4)}."
         made, environment = settings_for(bootstrap, prefix, folder / "home", stub_url, **settings)
-        stranger = Stranger(System(made, environment, stub_url, logs=folder, crew=crew), folder)
+        stranger = Stranger(System(made, environment, stub_url, logs=folder, crew=crew), folder, bootstrap)
         stranger.cli("topics", "create", "--partitions", str(PARTITIONS))
         if start:
             stranger.system.start()
