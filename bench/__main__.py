@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import backlog, cpu, kill, latency, profile, slow, up, window
+from bench import backlog, capacity, cpu, kill, latency, profile, slow, up, window
 from bench.figure import Figure, document, table
 from bench.world import World, machine, world
 
@@ -24,11 +24,19 @@ MEASUREMENTS: dict[str, Callable[..., list[Figure]]] = {
     up.NAME: up.measure,
 }
 
+ONLY_WHEN_NAMED: dict[str, Callable[..., list[Figure]]] = {capacity.NAME: capacity.measure}
+"""Those that take minutes."""
+
 
 def main() -> int:
     """Run what was asked for; 1 if something could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Novix on this machine.")
-    parser.add_argument("names", nargs="*", choices=[*MEASUREMENTS, profile.NAME, []], help="default: all but profile")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        choices=[*MEASUREMENTS, *ONLY_WHEN_NAMED, profile.NAME, []],
+        help="default: all but profile and capacity",
+    )
     parser.add_argument("--quick", action="store_true", help="fewer jobs and rounds: under two minutes in all")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
     asked = parser.parse_args()
@@ -53,7 +61,7 @@ def _measured(name: str, here: World, figures: list[Figure], *, quick: bool) -> 
     """One measurement. A failed one is told and does not stop the others."""
     began = time.monotonic()
     try:
-        figures += MEASUREMENTS[name](here, quick=quick)
+        figures += (MEASUREMENTS | ONLY_WHEN_NAMED)[name](here, quick=quick)
     except Exception as error:
         print(f"{name}: not measured: {type(error).__name__}: {error}", file=sys.stderr)
         return False

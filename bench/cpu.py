@@ -5,13 +5,34 @@ import time
 from dataclasses import dataclass
 
 from bench.figure import Figure, median
-from bench.world import ONE_MODEL, World, cpu_s, jobs, peak_mb, process, router, topics, until_count, worker
+from bench.world import (
+    ONE_MODEL,
+    World,
+    cpu_s,
+    jobs,
+    loop_lag,
+    peak_mb,
+    process,
+    router,
+    topics,
+    until_count,
+    with_health,
+    worker,
+)
 from schemas.topics import JOBS, RESULTS
 
 NAME = "cpu"
 IN_FLIGHT = 256
 WARM_UP = 800
 WITHIN_S = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How late an event loop was: the longest pause since its process began, and how many over 50 ms under load."""
+
+    longest_ms: float
+    late: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +47,8 @@ class Round:
     router_mb: float
     worker_mb: float
     plain_mb: float
+    lags: dict[str, Lag]
+    """Of router and worker, while the jobs were done."""
 
     @property
     def both(self) -> float:
@@ -46,26 +69,30 @@ def measure(world: World, *, quick: bool) -> list[Figure]:
 
 
 async def _round(world: World, number: int, count: int) -> Round:
-    router_us, worker_us, jobs_s, router_mb, worker_mb = await _novix(world, f"cpu{number}.", count)
+    router_us, worker_us, jobs_s, router_mb, worker_mb, lags = await _novix(world, f"cpu{number}.", count)
     plain_us, plain_jobs_s, plain_mb = await _plain(world, f"plain{number}.", count)
-    return Round(router_us, worker_us, plain_us, jobs_s, plain_jobs_s, router_mb, worker_mb, plain_mb)
+    return Round(router_us, worker_us, plain_us, jobs_s, plain_jobs_s, router_mb, worker_mb, plain_mb, lags)
 
 
-async def _novix(world: World, prefix: str, count: int) -> tuple[float, float, float, float, float]:
+async def _novix(world: World, prefix: str, count: int) -> tuple[float, float, float, float, float, dict[str, Lag]]:
     settings, environment = world.settings(prefix, NOVIX_MAX_IN_FLIGHT=str(IN_FLIGHT), **ONE_MODEL)
     async with topics(settings) as bus:
-        with router(environment) as routing, worker(environment) as working:
+        own = {"router": with_health(environment), "worker": with_health(environment)}
+        with router(own["router"]) as routing, worker(own["worker"]) as working:
             await bus.publish(jobs(0, WARM_UP))
             await until_count(bus, RESULTS.name, WARM_UP, WITHIN_S)
+            late = {name: loop_lag(one)["late"] for name, one in own.items()}
             before = cpu_s(routing.pid), cpu_s(working.pid)
             began = time.monotonic()
             await bus.publish(jobs(WARM_UP, WARM_UP + count))
             await until_count(bus, RESULTS.name, WARM_UP + count, WITHIN_S)
             took = time.monotonic() - began
             after = cpu_s(routing.pid), cpu_s(working.pid)
+            told = {name: loop_lag(one) for name, one in own.items()}
+            lags = {name: Lag(one["longest_ms"], one["late"] - late[name]) for name, one in told.items()}
             memory = peak_mb(routing.pid), peak_mb(working.pid)
     router_us, worker_us = ((b - a) / count * 1e6 for a, b in zip(before, after, strict=True))
-    return router_us, worker_us, count / took, *memory
+    return router_us, worker_us, count / took, *memory, lags
 
 
 async def _plain(world: World, prefix: str, count: int) -> tuple[float, float, float]:
@@ -108,4 +135,11 @@ def _figures(rounds: list[Round], count: int) -> list[Figure]:
         Figure(NAME, "router, peak memory", middle("router_mb"), "MB"),
         Figure(NAME, "worker, peak memory", middle("worker_mb"), "MB"),
         Figure(NAME, "loop, peak memory", middle("plain_mb"), "MB"),
+        *(_lag(name, [one.lags[name] for one in rounds]) for name in ("router", "worker")),
     ]  # fmt: skip
+
+
+def _lag(name: str, lags: list[Lag]) -> Figure:
+    late = sum(lag.late for lag in lags)
+    how = f"{late:.0f} over 50 ms under load, in all rounds"
+    return Figure(NAME, f"{name}, longest pause of its event loop", max(lag.longest_ms for lag in lags), "ms", note=how)

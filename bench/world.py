@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import platform
+import random
 import resource
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from runtime.bus import Bus
 from runtime.ports import Outgoing
 from runtime.settings import Settings, resolve
 from sandbox.kafka.broker import LocalBroker
+from sandbox.kafka.process import free_port
 from schemas.topics import JOBS, TOPICS
 
 PARTITIONS = 6
@@ -171,6 +173,19 @@ def worker(environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     """A text worker."""
     with process(environment, "-m", "console", "worker", "text") as child:
         yield child
+
+
+def with_health(environment: dict[str, str]) -> dict[str, str]:
+    """The environment for one process that answers for its health on a port of its own."""
+    return {**environment, "NOVIX_HEALTH_PORT": str(free_port("127.0.0.1", random.Random()))}
+
+
+def loop_lag(environment: dict[str, str]) -> dict[str, float]:
+    """How late a process's event loop was so far (`runtime/looplag.py`); the environment is that of `with_health`."""
+    url = f"http://127.0.0.1:{environment['NOVIX_HEALTH_PORT']}/healthz"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        told: dict[str, float] = json.loads(answer.read())["loop"]
+        return told
 
 
 def cpu_s(pid: int) -> float:

@@ -45,7 +45,7 @@ class Answers:
         if not isinstance(reading, ReadableJob) or ruling.modality is None:
             raise ValueError("only a job that was read whole can be assigned")
         assignment = {
-            "candidates": [codec.Fragment(one.encode()) for one in ruling.candidates],
+            "candidates": [codec.Fragment(one.plain()) for one in ruling.candidates],
             "parameters": ruling.parameters,
             "adapted": ruling.adapted,
             "max_cost_nanousd": ruling.max_cost_nanousd,

@@ -59,7 +59,7 @@ def deed(case: Case, action: str, detail: dict[str, Any], span_id: str | None = 
     """An audit entry about one job. A claim to be driven again that was not believed is told with it."""
     if isinstance(case.redrive, NotRedriven):
         detail = {**detail, **told_of(case.redrive.claim), "redrive_refused": case.redrive.why}
-    return AuditEntry(
+    return AuditEntry.made(
         at=case.decided_at,
         action=action,
         tenant=case.arrival.reading.tenant,

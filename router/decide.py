@@ -184,7 +184,7 @@ def _candidate(one: Fit, wish: Wish, max_tokens: int, view: View) -> Candidate:
     most = estimate.most_cost(
         one.price, wish.load, max_tokens, ceiling=wish.ceiling, read_timeout_ms=view.limits.read_timeout_ms
     )
-    return Candidate(
+    return Candidate.made(
         model=one.offer.model,
         provider=one.provider,
         provider_model=one.offer.provider_model,

@@ -173,6 +173,10 @@ class RouterLane:
         if facts:
             self._seen.committed([fact.entry for fact in facts])
 
+    def owed(self, base: int) -> str:
+        """A router calls nobody."""
+        return ""
+
     async def close(self) -> None:
         """Release the cache; what was not committed is forgotten."""
         self.closed = True

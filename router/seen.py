@@ -21,10 +21,8 @@ from runtime.ports import LogReader
 from schemas.topics import DECISIONS, DLQ
 
 NEWEST = 64
-"""Submissions of one identity that are looked at: an id that is rejected again and again must stay cheap."""
-
-ALL = -1
-"""Of a dead letter that is driven again every earlier redrive counts."""
+"""Submissions of one identity that are looked at: an id that is rejected or driven again thousands of times must stay
+cheap. A dead letter that was driven again is known for longer, by itself (`driven`)."""
 
 PRUNE_STEP = 4_000
 """Entries that are deleted at once, at most: a piece of some milliseconds, however long the lane was idle. More than
@@ -112,7 +110,7 @@ class Seen:
             before = self._connection().execute(_DRIVEN_BEFORE, (decision_id,)).fetchone()
             if before is not None:
                 return AlreadyDecided(before[0])
-        rows = self._connection().execute(_LOOKUP, (identity, since_ms, NEWEST if redriven is None else ALL))
+        rows = self._connection().execute(_LOOKUP, (identity, since_ms, NEWEST))
         stored = [Entry(row[0], row[1], row[2], bool(row[3]), row[4], row[5]) for row in rows]
         known = [*reversed(self._noted.get(identity, ())), *stored]
         return standing(known, digest, decision_id, since_ms=since_ms, redriven=redriven)
@@ -130,12 +128,12 @@ class Seen:
                 self._move_cursor(db, self._pending)
                 self._pending = None
         self._since_checkpoint += len(entries)
-        for entry in entries:
-            left = [one for one in self._noted.get(entry.identity, ()) if one.submission > entry.submission]
+        for identity, newest in {entry.identity: entry.submission for entry in entries}.items():
+            left = [one for one in self._noted.get(identity, ()) if one.submission > newest]
             if left:
-                self._noted[entry.identity] = left
+                self._noted[identity] = left
             else:
-                self._noted.pop(entry.identity, None)
+                self._noted.pop(identity, None)
 
     def describe(self, now: datetime) -> dict[str, Any]:
         """What is remembered: how many identities stand in the file, since when all are, and which bound holds.

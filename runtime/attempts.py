@@ -13,6 +13,9 @@ from runtime.work import Work
 
 log = structlog.get_logger("novix.engine")
 
+PARKED_LOOK_S = 0.1
+"""Between two looks whether the partition of a record that is due has come back."""
+
 
 async def until_done(handler: LaneHandler, work: Work, clock: Clock, longest_rest: timedelta) -> Done:
     """Hand the work to its handler until it has an outcome.
@@ -47,6 +50,8 @@ async def _wait(
         return done
     if not work.lease.draining:
         await _rest(work, clock, wait_before(retry, now).total_seconds())
+        while work.task is not None and not work.lease.held and not work.lease.draining:
+            await _rest(work, clock, PARKED_LOOK_S)  # its partition may come back; called now it could only give up
     if not work.lease.draining:
         return None
     if not asked and (done := elsewhere(handler, work.delivery, retry)):
@@ -99,3 +104,9 @@ async def _ask(handler: LaneHandler, work: Work) -> Outcome | Exception | None:
     finally:
         if work.nudged and task is not None and task.cancelling():
             task.uncancel()
+
+
+def is_cancelled() -> bool:
+    """Whether the running task itself is being cancelled, and not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,8 +1,6 @@
 """Which jobs somebody cancelled: a fold of `inference.control.v1`, and whom to tell at once."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from weakref import WeakKeyDictionary
 
@@ -28,7 +26,7 @@ class Cancels:
     def __init__(self, window: timedelta = timedelta(hours=24)) -> None:
         self._window = window
         self._cancelled: OrderedDict[Identity, ControlEvent] = OrderedDict()
-        self._held: WeakKeyDictionary[Lease, Identity] = WeakKeyDictionary()
+        self._held: WeakKeyDictionary[Lease, tuple[Identity, datetime]] = WeakKeyDictionary()
         """A lease that nobody has any more (its record was left to another process at rest) is forgotten."""
 
     def fold(self, record: Record) -> None:
@@ -38,31 +36,26 @@ class Cancels:
         except ValidationError:
             return
         identity = (event.tenant, event.job_id, event.submission)
-        self._cancelled[identity] = event
+        known = self._cancelled.get(identity)
+        if known is None or known.at < event.at:  # the later one counts for every job that the earlier one counts for
+            self._cancelled[identity] = event
         self._cancelled.move_to_end(identity)
         if len(self._cancelled) > MOST:
             self._cancelled.popitem(last=False)
-        for lease in [lease for lease, held in self._held.items() if held == identity]:
-            lease.interrupt()
+        for lease, (held, published) in list(self._held.items()):
+            if held == identity and self.of(identity, published) is not None:
+                lease.interrupt()  # it breaks a call off: not for a wish that does not count
 
     def of(self, identity: Identity, published: datetime) -> ControlEvent | None:
         """The wish to cancel this submission of a job that was `published` then, if there is one."""
         wish = self._cancelled.get(identity)
         return wish if wish is not None and published - wish.at <= self._window else None
 
-    def hold(self, identity: Identity, lease: Lease) -> None:
-        """Whoever works on the submission under `lease` wants to be interrupted; until `release`."""
-        self._held[lease] = identity
+    def hold(self, identity: Identity, lease: Lease, published: datetime) -> None:
+        """Whoever works under `lease` on the submission of a job that was `published` then wants to be interrupted;
+        until `release`."""
+        self._held[lease] = identity, published
 
-    def release(self, identity: Identity, lease: Lease) -> None:
+    def release(self, lease: Lease) -> None:
         """The work under `lease` is over. Harmless if it was not held."""
         self._held.pop(lease, None)
-
-    @contextmanager
-    def holding(self, identity: Identity, lease: Lease) -> Iterator[None]:
-        """`hold` for the length of a block."""
-        self.hold(identity, lease)
-        try:
-            yield
-        finally:
-            self.release(identity, lease)

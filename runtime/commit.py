@@ -9,7 +9,7 @@ from runtime import audit
 from runtime.deadletter import dead_letter
 from runtime.lane import Lane
 from runtime.outcome import Done, GiveUp
-from runtime.ports import LaneId, Outgoing, Position, Record
+from runtime.ports import LaneId, Outgoing, Position, Record, RecordTooLarge
 from runtime.progress import Progress, encode
 from runtime.telemetry import SpanDraft, encode_spans
 from runtime.work import Work
@@ -31,13 +31,17 @@ class Batch:
     progress: Progress
     facts: list[Any]
 
+    def owner_of(self, error: Exception) -> Work | None:
+        """Whose record was refused for its size, if it was one of a work's own."""
+        return self.owners[error.index] if isinstance(error, RecordTooLarge) and error.index >= 0 else None
+
 
 def assemble(
     lane: Lane, works: Sequence[Work], now: datetime, shared_limit: int = SHARED_LIMIT_BYTES, custody: str = ""
 ) -> Batch:
     """Make the transaction that finishes `works`. Marks them finished in the lane's tracker.
 
-    `custody` is the journal of the calls that are out when it is committed.
+    `custody` names the journals of the calls that are out when it is committed.
 
     If the transaction fails, the lane is rebuilt from what is committed, so nothing needs to be undone here.
     """
@@ -92,7 +96,7 @@ def _chain(lane: str, progress: Progress, entries: list[AuditEntry], limit: int)
     """The entries as one or more chained batches, each about `limit` bytes at most."""
     batches: list[AuditBatch] = []
     sequence, head = progress.sequence, progress.head
-    for group in _by_size(entries, [len(entry.model_dump_json()) for entry in entries], limit):
+    for group in _by_size(entries, [audit.size_of(entry) for entry in entries], limit):
         sequence += 1
         batches.append(audit.link(lane, sequence, head, group))
         head = batches[-1].hash

@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Hashable
 from datetime import timedelta
 
 import structlog
 
 from runtime import failpoints
 from runtime.admit import Window, next_reading
-from runtime.attempts import until_done
+from runtime.attempts import is_cancelled, until_done
 from runtime.cadence import Cadence
 from runtime.membership import InstanceTaken, Membership, PositionLost
 from runtime.ordering import Backlog
@@ -20,7 +19,7 @@ from runtime.ports import Clock, Delivery, LaneId, Lease, LogReader, Record
 from runtime.runner import LaneRunner, OpenTransaction
 from runtime.showing import shown
 from runtime.watch import Watch
-from runtime.work import Arrival, Work
+from runtime.work import Arrival, Work, key_of
 
 log = structlog.get_logger("novix.engine")
 
@@ -58,6 +57,7 @@ class Engine:
         self._cadence = cadence
         self._drain = drain
         self._longest_rest = longest_rest
+        self._stuck_after = stuck_after
         self._watch = Watch(reader, clock, stuck_after)
         self.window = Window(window, window_bytes)
         self.backlog = Backlog(BACKLOG_WINDOWS * window, window_bytes)
@@ -68,8 +68,8 @@ class Engine:
         self._hurried = False
         self._over = False
         """The drain is done: no lane opens any more."""
-        self._between = False
-        """Partitions were taken away, and the next assignment is not known yet."""
+        self._bereft_at: float | None = None
+        """Since when partitions have been taken away and the next assignment is not known."""
         self._parking = Parking(clock, self._free)
         self._tasks: asyncio.TaskGroup | None = None
         self._lanes: dict[int, asyncio.Task[None]] = {}
@@ -85,7 +85,7 @@ class Engine:
                 polling = asyncio.ensure_future(self._poll_for_ever())
                 watching = asyncio.ensure_future(self._watch.run(self.runners, self.window))
                 try:
-                    await asyncio.wait({stopping, polling}, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait({stopping, polling, watching}, return_when=asyncio.FIRST_COMPLETED)
                     watching.cancel()
                     put_out = polling.done() and isinstance(polling.exception(), InstanceTaken)
                     # While the other one is there every lane is lost as soon as it opens: little can be committed.
@@ -95,19 +95,20 @@ class Engine:
                     polling.cancel()
                     watching.cancel()
                 await self._close_lanes(list(self.runners))
-                self._parking.give_up(self._parking.partitions)
+                await self._parking.end()
         finally:
             stopping.cancel()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._member.stop(), LEAVE_S)
-        with contextlib.suppress(asyncio.CancelledError):
-            await polling
+        for ended in (polling, watching):
+            with contextlib.suppress(asyncio.CancelledError):
+                await ended
 
     # poll and admit
 
     async def _poll_for_ever(self) -> None:
         while not self._over:  # a cancellation may be lost in `wait_for` (CPython 3.11)
-            unadopted = [partition for partition, runner in self.runners.items() if runner.unadopted]
+            unadopted = [at for at, runner in self.runners.items() if runner.unadopted and not runner.stopped]
             reading = next_reading(self.window.free, unadopted, draining=self.draining)
             try:
                 if reading.most:
@@ -156,9 +157,9 @@ class Engine:
             return
         if known is not None:  # the log was cut and written anew
             runner.drop(known)
-        if self.draining:
+        if self.draining or runner.leaving:
             return  # stays open and uncommitted: its next owner does it
-        arrival = Arrival(record, self._clock.now(), self._key_of(record))
+        arrival = Arrival(record, self._clock.now(), key_of(self._app, record))
         if runner.lane.enter(arrival):
             work = self._begin(runner, runner.lane.handler, arrival)
             if self._app.inline:
@@ -166,16 +167,6 @@ class Engine:
         if runner.lane is not None and runner.lane.full and not runner.lane.paused:
             runner.lane.paused = True
             self._member.pause(record.partition)
-
-    def _key_of(self, record: Record) -> Hashable | None:
-        """What the record must keep its place among; an inline application's keep theirs anyway."""
-        if self._app.inline:
-            return None
-        try:
-            return self._app.order_of(record)
-        except Exception as error:  # the handler will say what is wrong with such a record
-            log.error("order unknown", error=type(error).__name__, offset=record.offset)
-            return None
 
     def _begin(self, runner: LaneRunner, handler: LaneHandler, arrival: Arrival) -> Work:
         """The record takes its place in the window; unless it is handled inline, somebody is at it from now on."""
@@ -197,7 +188,7 @@ class Engine:
             return
         except asyncio.CancelledError:
             self._abandon(work)
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             return
         failpoints.hit("after_settle")
@@ -205,7 +196,7 @@ class Engine:
         owner = self.runners.get(work.record.partition, runner)
         owner.settled(work)
         owner.finished += 1
-        following = None if self.draining else owner.next_of(work)
+        following = None if self.draining or owner.leaving else owner.next_of(work)
         if following is not None and owner.lane is not None:
             self._begin(owner, owner.lane.handler, following)
 
@@ -225,7 +216,7 @@ class Engine:
     # assignment
 
     async def _assigned(self, partitions: list[int]) -> None:
-        self._between = False
+        self._bereft_at = None
         await self._close_lanes(partitions)  # there are none, unless letting go of them failed
         if self._over or self._tasks is None:
             return
@@ -242,10 +233,10 @@ class Engine:
         self.started.set()
 
     async def _revoked(self, partitions: list[int]) -> None:
-        self._between = True
+        self._bereft_at = self._clock.monotonic()
         held = [partition for partition in partitions if partition in self.runners]
         for partition in held:
-            self._member.pause(partition)
+            self.runners[partition].leave()
         works = [work for partition in held for work in self.runners[partition].works.values()]
         running = [work.task for work in works if work.task is not None and not work.lease.waiting]
         if running:
@@ -294,7 +285,7 @@ class Engine:
     def _unfinished(self) -> list[Work]:
         """What may still be committed. A lane that has stopped commits nothing, or only what it knows."""
         works = [work for runner in self.runners.values() for work in runner.works.values() if runner.may_commit(work)]
-        return works + self._parking.works() if self._between else works
+        return works + self._parking.works() if self._bereft_at is not None else works
 
     # how it is
 
@@ -305,6 +296,7 @@ class Engine:
             "group": self._app.group,
             "topic": self._app.topic,
             "draining": self.draining,
+            "unassigned_s": round(self._bereft_s, 3),
             "window": {"size": self.window.size, "used": self.window.used, "bytes": self.window.used_bytes},
             "behind_their_key": {"records": self.backlog.waiting, "bytes": self.backlog.waiting_bytes},
             "lanes": [shown(runner, now) for _, runner in sorted(self.runners.items())],
@@ -312,17 +304,17 @@ class Engine:
 
     @property
     def healthy(self) -> bool:
-        """No lane has stopped or is stuck, and the group has assigned something (maybe nothing) at least once."""
-        return self.started.is_set() and not any(one.stopped or one.pulse.stuck for one in self.runners.values())
+        """No lane has stopped or is stuck, and the group has assigned something (maybe nothing) or will soon."""
+        stuck = any(runner.stopped or runner.pulse.stuck for runner in self.runners.values())
+        return self.started.is_set() and not stuck and self._bereft_s < self._stuck_after.total_seconds()
 
     @property
     def ready(self) -> bool:
         """The group has assigned something (maybe nothing), every lane is open, and nothing drains."""
         opened = all(runner.lane is not None for runner in self.runners.values())
-        return self.started.is_set() and opened and not self.draining
+        return self.started.is_set() and self._bereft_at is None and opened and not self.draining
 
-
-def _is_cancelled() -> bool:
-    """Whether the running task itself is being cancelled, and not only what it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    @property
+    def _bereft_s(self) -> float:
+        """For how long the group has been dividing its work; 0 if it is not."""
+        return 0.0 if self._bereft_at is None else self._clock.monotonic() - self._bereft_at

@@ -17,8 +17,7 @@ log = structlog.get_logger("novix.follow")
 CATCH_UP_S = 60.0
 AGAIN_S = 1.0
 GROWTH_S = 5.0
-"""Between two looks at how many partitions there are: Kafka tells nobody of new ones."""
-
+"""Between two looks at how many partitions there are: Kafka tells nobody of new ones, nor of a topic that is gone."""
 ASK_AGAIN_S = 1.0
 
 
@@ -43,7 +42,8 @@ class Follower:
     `async with` returns once everything that is there now has been given; later records are given as they are written.
     A record may be given twice after an error of the connection: `fold` must not mind. Its exceptions are told by class
     and the record is passed over. A topic that does not exist yet is taken for an empty one and followed when it comes,
-    new partitions are followed some seconds after they came, and a broker that is away is waited for.
+    also after it was deleted; new partitions are followed some seconds after they came, and a broker that is away is
+    waited for.
     """
 
     def __init__(self, settings: Settings, topic: Topic, fold: Callable[[Record], None]) -> None:
@@ -79,10 +79,14 @@ class Follower:
             await asyncio.sleep(AGAIN_S)
 
     async def _catch_up(self, reader: KafkaReader) -> None:
-        """Read what is there now, of partitions that are new as well."""
-        for partition in range(await reader.partitions(self._topic.name)):
+        """Read what is there now, of partitions that are new as well, or of a topic that was made anew."""
+        count = await reader.partitions(self._topic.name)
+        self._next = {partition: place for partition, place in self._next.items() if partition < count}
+        for partition in range(count):
             first, end = await reader.bounds(self._topic.name, partition)
             start = max(first, self._next.get(partition, 0))
+            if start > end:
+                start = first  # no log grows shorter: it is another one
             async for record in reader.read(self._topic.name, partition, start, end):
                 self._give(record)
             self._next[partition] = end
@@ -93,18 +97,18 @@ class Follower:
                 async with KafkaReader(self._settings) as reader:
                     await self._catch_up(reader)
                     if self._next:
-                        await self._follow_until_it_grows(reader)
+                        await self._follow_until_it_changes(reader)
                         continue
             except Exception as error:
                 log.warning("follow.broken", topic=self._topic.name, error=type(error).__name__)
             await asyncio.sleep(AGAIN_S)
 
-    async def _follow_until_it_grows(self, reader: KafkaReader) -> None:
+    async def _follow_until_it_changes(self, reader: KafkaReader) -> None:
         reading = asyncio.create_task(self._read_on(reader))
         self._tasks[1:] = [reading]
         try:
             while not (await asyncio.wait([reading], timeout=GROWTH_S))[0]:
-                if await reader.partitions(self._topic.name) > len(self._next):
+                if await reader.partitions(self._topic.name) != len(self._next):
                     return
             await reading
         finally:

@@ -68,5 +68,9 @@ class FunctionHandler:
     def committed(self, facts: list[Any]) -> None:
         """Nothing is decided from what is committed."""
 
+    def owed(self, base: int) -> str:
+        """Nobody notes calls."""
+        return ""
+
     async def close(self) -> None:
         """Nothing was opened."""

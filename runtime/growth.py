@@ -5,6 +5,7 @@ old assignment without a rebalance and without being told that it leads (KIP-345
 speak JoinGroup 9, and aiokafka 0.14 does not): then nobody compares, and records of new partitions wait for ever.
 """
 
+import asyncio
 import time
 from typing import Any
 
@@ -18,6 +19,7 @@ log = structlog.get_logger("novix.group")
 METADATA_AGE_MS = 5_000
 """How old the known partition count may be. aiokafka's default, five minutes, is too long for jobs to wait."""
 LOOK_EVERY_S = 5.0
+ASK_S = 2.0
 
 
 class Growth:
@@ -46,7 +48,8 @@ class Growth:
         if len(known) == self._complete:
             return
         try:
-            held = _held(await self._admin.describe_consumer_groups([self._group]), self._topic)
+            async with asyncio.timeout(ASK_S):  # who polls waits for this
+                held = _held(await self._admin.describe_consumer_groups([self._group]), self._topic)
         except Exception as error:
             # No coordinator, no right to ask it, a member of another kind: no reason to stop the lanes. Looked again.
             log.debug("group.not_described", group=self._group, error=type(error).__name__)

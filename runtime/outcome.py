@@ -97,6 +97,12 @@ class LaneHandler(Protocol):
         """The transaction with these facts is committed: fold them into what the lane decides from."""
         ...
 
+    def owed(self, base: int) -> str:
+        """The journals (`progress.journals`) of calls that predecessors began for records from the committed offset
+        `base` on, and that no committed outcome accounts for: they stay named beside ours while the lane is open, and
+        when it closes. Empty: there are none."""
+        ...
+
     async def close(self) -> None:
         """The lane closes or is rebuilt: drop what was not committed, release what was opened."""
         ...

@@ -8,6 +8,7 @@ from runtime.work import Work
 
 PARKED_S = 60.0
 """How long a parked call may wait for its partition to come back."""
+ASK_AGAIN_S = 1.0
 
 
 class Parking:
@@ -52,6 +53,16 @@ class Parking:
             for work in list(self._parked.pop(partition, {}).values()):
                 work.cancel()
                 self._on_drop(work)
+
+    async def end(self) -> None:
+        """Nothing comes back any more: cancel what is parked, and wait for its end. Asked again every second, for
+        `wait_for` (CPython 3.11) may lose a cancellation that comes together with what it waits for."""
+        works = self.works()
+        self.give_up(self.partitions)
+        while running := {work.task for work in works if work.task is not None and not work.task.done()}:
+            _, deaf = await asyncio.wait(running, timeout=ASK_AGAIN_S)
+            for task in deaf:
+                task.cancel()
 
     async def _expire(self, partition: int, works: dict[int, Work]) -> None:
         for _ in range(int(PARKED_S * 10)):

@@ -63,8 +63,8 @@ class Resumed:
     finished: frozenset[int] = frozenset()
     """Offsets above it that are finished already."""
     custody: str = ""
-    """Who kept the journal of the calls that the predecessor began above `offset` (`runtime/intents.py`): empty if
-    nothing had been begun, or nobody kept one."""
+    """The journals (`progress.journals`) of the calls that predecessors began above `offset`, that of the last one
+    first: empty if nothing had been begun, or nobody kept one."""
 
 
 class Clock(Protocol):

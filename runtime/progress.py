@@ -20,7 +20,7 @@ HORIZON = 20_000
 
 One poll may reach far above `WINDOW`: it brings up to 10,000 records, with markers and gaps between them. The metadata
 fits whatever is finished: a bitset of 20,000 bits that does not deflate at all has 2,500 bytes, 3,140 characters with
-deflate's frame, beside 103 of sequence, head and custody.
+deflate's frame, beside 129 of sequence, head and custody.
 """
 MAX_PACKED_BYTES = 131_072
 """Largest inflated bitmap that is read, and largest bitset that is written: where gaps in the log reach further, only
@@ -33,7 +33,8 @@ GENESIS = "0" * 64
 """Head of an audit chain before its first batch."""
 _NUMBER = re.compile("[0-9]{1,19}")
 _HASH = re.compile("[0-9a-f]{64}")
-_JOURNAL = re.compile("([0-9a-f]{12})?")
+MOST_JOURNALS = 3
+_JOURNALS = re.compile("([0-9a-f]{12}([+][0-9a-f]{12}){0,2})?")  # at most `MOST_JOURNALS`
 
 
 class UnknownProgress(ValueError):
@@ -53,7 +54,14 @@ class Progress:
     finished: frozenset[int] = field(default_factory=frozenset)
     """Finished offsets above the committed one."""
     custody: str = ""
-    """The journal of the calls that were begun above the committed offset, 12 hex digits; empty: none is out."""
+    """The journals (`journals`) of the calls that were begun above the committed offset; empty: none is out."""
+
+
+def journals(*named: str) -> str:
+    """Journals of calls, 12 hex digits each, as one text with `+` between them: first who keeps one now, then those
+    whose calls nobody has accounted for yet. Of more than `MOST_JOURNALS` the last are left out."""
+    ids = dict.fromkeys(id for text in named for id in text.split("+") if id)
+    return "+".join(list(ids)[:MOST_JOURNALS])
 
 
 def encode(base: int, progress: Progress) -> str:
@@ -73,7 +81,7 @@ def decode(base: int, metadata: str) -> Progress:
     tag, *parts = metadata.split(",", 4)
     if tag == _BEFORE_CUSTODY:
         parts.insert(2, "")
-    forms = (_NUMBER, _HASH, _JOURNAL)
+    forms = (_NUMBER, _HASH, _JOURNALS)
     if (
         tag not in (_TAG, _BEFORE_CUSTODY)
         or len(parts) != 4

@@ -10,7 +10,7 @@ from typing import Any
 from runtime import later, telemetry
 from runtime.cancels import Cancels, Identity
 from runtime.outcome import Done, GiveUp, Outcome, Publish, RetryAt
-from runtime.ports import Clock, Delivery, LaneId, Lease, LogReader, Outgoing, Record, Resumed
+from runtime.ports import Clock, Delivery, LaneId, LogReader, Outgoing, Record, Resumed
 from schemas import headers
 from schemas.audit import AuditEntry
 from schemas.failure import FailureKind
@@ -98,7 +98,6 @@ class RetryApplication:
         self._topic = topic
         self._clock = clock
         self._cancels = cancels
-        self._held: dict[int, dict[int, tuple[Identity, Lease]]] = {}
 
     @property
     def group(self) -> str:
@@ -118,28 +117,18 @@ class RetryApplication:
         """Records wait beside each other; those whose order counts do not come here."""
 
     async def open_lane(self, lane: LaneId, log: LogReader, resumed: Resumed) -> "RetryLane":
-        """Nothing to make ready; wishes of deliveries that were given away are forgotten."""
-        held = self._held.setdefault(lane.partition, {})
-        for offset, (identity, lease) in list(held.items()):
-            if not lease.held:
-                self._cancels.release(identity, lease)
-                del held[offset]
-        return RetryLane(lane, _LENGTHS[self._topic.name], self._clock, self._cancels, held)
+        """Nothing to make ready."""
+        return RetryLane(lane, _LENGTHS[self._topic.name], self._clock, self._cancels)
 
 
 class RetryLane:
     """The handler of one partition of a retry topic."""
 
-    def __init__(
-        self, lane: LaneId, length: timedelta, clock: Clock, cancels: Cancels,
-        held: dict[int, tuple[Identity, Lease]],
-    ) -> None:  # fmt: skip
+    def __init__(self, lane: LaneId, length: timedelta, clock: Clock, cancels: Cancels) -> None:
         self._lane = lane
         self._length = length
         self._clock = clock
         self._cancels = cancels
-        self._held = held
-        """Resting records by offset, whose lease a wish to cancel interrupts. At most a window of them."""
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """Rest, go back, or wait on in the next tier. A record that is none of ours becomes a dead letter."""
@@ -153,10 +142,11 @@ class RetryLane:
         rest = timedelta(0) if cancelled else rest_of(waiting, written, self._length, now)
         over = delivery.memo  # by the monotonic clock, which nobody sets
         if rest and not (isinstance(over, float) and self._clock.monotonic() >= over):
-            self._hold(delivery, waiting.identity)
+            if waiting.identity is not None:
+                self._cancels.hold(waiting.identity, delivery.lease, written)
             over = self._clock.monotonic() + rest.total_seconds()
             return RetryAt(now + rest, FailureKind(waiting.cause or FailureKind.OVERLOADED), over)
-        self._let_go(record.offset)
+        self._cancels.release(delivery.lease)
         on = None if cancelled else still_to_wait(waiting, written, self._length, now)
         if on is not None:
             moved = later.postponed(
@@ -166,17 +156,6 @@ class RetryLane:
             return self._moved(delivery, waiting, "job.postponed", moved, now)
         back = later.returned(record, waiting.back_to)
         return self._moved(delivery, waiting, "job.returned", back, now, cancelled=cancelled)
-
-    def _hold(self, delivery: Delivery, identity: Identity | None) -> None:
-        self._let_go(delivery.record.offset)
-        if identity is not None:
-            self._held[delivery.record.offset] = identity, delivery.lease
-            self._cancels.hold(identity, delivery.lease)
-
-    def _let_go(self, offset: int) -> None:
-        held = self._held.pop(offset, None)
-        if held is not None:
-            self._cancels.release(*held)
 
     def _moved(
         self, delivery: Delivery, waiting: Waiting, action: str, record: Outgoing, now: datetime, *,
@@ -201,7 +180,7 @@ class RetryLane:
 
     def fault(self, delivery: Delivery, error: Exception) -> Done:
         """A fault of ours: the record is set aside whole."""
-        self._let_go(delivery.record.offset)
+        self._cancels.release(delivery.lease)
         name = type(error).__name__
         return GiveUp(FailureKind.INTERNAL, f"the retry lane failed with {name}", error_type=name)
 
@@ -214,6 +193,10 @@ class RetryLane:
 
     def committed(self, facts: list[Any]) -> None:
         """Nothing is decided from what is committed."""
+
+    def owed(self, base: int) -> str:
+        """Nobody notes calls."""
+        return ""
 
     async def close(self) -> None:
         """Nothing was opened; what rests goes on to do so if the lane is rebuilt."""

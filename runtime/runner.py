@@ -16,9 +16,9 @@ from runtime.lane import Lane, shrink
 from runtime.membership import Member, PositionLost
 from runtime.ordering import Backlog
 from runtime.outcome import Application, CannotOpen, LaneHandler
-from runtime.ports import Clock, LaneId, LogReader, Position, RecordTooLarge, Resumed, Transaction
-from runtime.progress import MetadataTooLarge, Progress
-from runtime.standing import CLOSE_S, LaneStopped, may_reopen, standing, unless
+from runtime.ports import Clock, LaneId, LogReader, Position, Resumed, Transaction
+from runtime.progress import HORIZON, MetadataTooLarge, Progress
+from runtime.standing import CLOSE_S, LaneStopped, may_reopen, refuse_a_cut_log, standing, unless
 from runtime.vitals import Pulse
 from runtime.work import Arrival, Work
 
@@ -51,6 +51,8 @@ class LaneRunner:
         """Offsets of works that wait for their record to be read again by the open lane."""
         self.stopped: str | None = None
         """Why nothing more is read. What was read before may still be committed."""
+        self.leaving = False
+        """The partition is being taken away: nothing is begun any more."""
         self.rebuilds = 0
         self.base: int | None = None
         """What was last known to be committed."""
@@ -76,7 +78,6 @@ class LaneRunner:
         self._blame = Blame(cadence.many)
         self._forgotten: set[int] = set()
         """Records left undone that had been attempted: what their calls came to stands in the journal alone."""
-        self._no_room_for_custody = False
 
     async def run(self) -> None:
         """Until `close`. Returns once what was settled is committed and the producer is closed."""
@@ -86,6 +87,7 @@ class LaneRunner:
                     await self._commit_until_closed()
             except (LaneStopped, CannotOpen) as alarm:
                 self._stop(alarm)
+                await self._let_go()
                 await self._closing.wait()
             except Exception as error:
                 self.rebuilds += 1
@@ -94,8 +96,14 @@ class LaneRunner:
             finally:
                 await self._let_go()
 
+    def leave(self) -> None:
+        """Begin nothing any more; what is under way may still end, and be committed."""
+        self.leaving = True
+        self._member.pause(self.id.partition)
+
     def close(self) -> None:
         """Commit what is settled, then let the lane go."""
+        self.leave()
         self._closing.set()
         if self.lane is not None:
             self.lane.settled.set()
@@ -130,7 +138,9 @@ class LaneRunner:
         resumed = Resumed(position.offset, known.finished, known.custody)
         handler = await self._app.open_lane(self.id, self._reader, resumed)
         try:
-            known = await self._take_custody(self._transaction, position.offset, known)
+            mine = replace(known, custody=progress.journals(self._app.custody, handler.owed(position.offset)))
+            if mine != known:
+                known = await self._take_custody(self._transaction, position.offset, known, mine)
         except BaseException:
             await self._quietly(handler.close())
             raise
@@ -139,15 +149,16 @@ class LaneRunner:
             return
         self._begin(handler, position.offset, known)
 
-    async def _take_custody(self, transaction: Transaction, offset: int, known: Progress) -> Progress:
-        """Before the first record flows: say in whose journal the calls will stand that it leads to."""
-        if known.custody == self._app.custody or self._no_room_for_custody:
+    async def _take_custody(self, transaction: Transaction, offset: int, known: Progress, mine: Progress) -> Progress:
+        """Before the first record flows: say in whose journals the calls stand that were made, and will be.
+
+        A broker that takes less metadata than Kafka's default is told with the next commit, which has fewer finished."""
+        if self._blame.horizon < HORIZON:
             return known
-        mine = replace(known, custody=self._app.custody)
         try:
             await transaction.commit([], self.id, Position(offset, progress.encode(offset, mine)))
-        except MetadataTooLarge:  # the broker takes less than Kafka's default: the next commit has fewer finished
-            self._no_room_for_custody = True
+        except MetadataTooLarge as error:
+            self._blame.failed([], error, None)
             raise
         return mine
 
@@ -190,7 +201,8 @@ class LaneRunner:
             if works or lane.behind:
                 await self._commit(lane, transaction, works)
                 committed, ended = len(works), self._clock.monotonic()
-        if lane.progress.custody and self._nothing_is_out([]) and not self.stopped:
+        known = lane.progress.custody
+        if known and known != self._custody_after(lane, []) and not self.stopped:
             await self._commit(lane, transaction, [])
 
     async def _gather(self, enough: asyncio.Event, seconds: float) -> None:
@@ -201,15 +213,15 @@ class LaneRunner:
 
     async def _commit(self, lane: Lane, transaction: Transaction, works: list[Work]) -> None:
         if self.stopped:
-            await self._refuse_a_cut_log(lane)
+            await refuse_a_cut_log(self.id, lane.tracker.received, self._reader, self.stopped)
         batch: commit.Batch | None = None
-        custody = "" if self._closing.is_set() and self._nothing_is_out(works) else self._app.custody
+        custody = self._custody_after(lane, works)
         failpoints.hit("before_commit")
         try:
             batch = commit.assemble(lane, works, self._clock.now(), self._blame.shared_limit, custody)
             await transaction.commit(batch.records, lane.id, batch.position)
         except Exception as error:
-            owner = _owner(batch, error)
+            owner = batch.owner_of(error) if batch is not None else None
             self._blame.failed([work.offset for work in works], error, owner.offset if owner is not None else None)
             raise
         lane.crowd = self._blame.committed([work.offset for work in works])
@@ -224,16 +236,12 @@ class LaneRunner:
             lane.paused = False
             self._member.resume(lane.id.partition)
 
-    async def _refuse_a_cut_log(self, lane: Lane) -> None:
-        """What was read before the lane lost its place may be committed while the log still reaches that far. One that
-        was cut is another log: an offset of the old one, committed, would skip what is written to the new one."""
-        _, end = await self._reader.bounds(self.id.topic, self.id.partition)
-        if lane.tracker.received > end:
-            raise LaneStopped(f"{self.stopped}; the log ends at {end}, and {lane.tracker.received} were read")
-
-    def _nothing_is_out(self, works: list[Work]) -> bool:
-        """Whether, once `works` are committed, nothing is left of what was begun: no call whose end nobody knows."""
-        return len(self.works) == len(works) and self._forgotten <= {work.offset for work in works}
+    def _custody_after(self, lane: Lane, works: list[Work]) -> str:
+        """The journals to name in the commit of `works`: ours, unless the lane closes with nothing under way, and those
+        of calls which nobody has accounted for."""
+        begun = len(self.works) > len(works) or bool(self._forgotten - {work.offset for work in works})
+        ours = self._app.custody if begun or not self._closing.is_set() else ""
+        return progress.journals(ours, lane.handler.owed(lane.base))
 
     # works
 
@@ -309,8 +317,3 @@ class LaneRunner:
             await asyncio.wait_for(closing, CLOSE_S)
         except Exception as error:
             log.warning("lane.close_failed", lane=str(self.id), error=type(error).__name__)
-
-
-def _owner(batch: commit.Batch | None, error: Exception) -> Work | None:
-    """Whose record was refused for its size, if it was one of a work's own."""
-    return batch.owners[error.index] if batch and isinstance(error, RecordTooLarge) and error.index >= 0 else None

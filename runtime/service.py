@@ -18,6 +18,7 @@ from runtime.ports import LogReader
 from runtime.reader import KafkaReader
 from runtime.settings import Settings
 from runtime.shell import Service
+from runtime.standing import unless
 from runtime.transaction import LaneTransaction
 
 
@@ -67,14 +68,18 @@ class LaneService(Service):
                     return
                 if not partitions:
                     raise MissingTopicError(f"{settings.named(app.topic)} is not there; type: novix topics create")
-                for resource in self._resources():
-                    await stack.enter_async_context(resource)
+                if not await unless(stop, self._open(stack)):
+                    return
                 self._engine = engine_on(settings, app, reader, window=self._window, instance=instance.id)
                 if self._hurried:
                     self._engine.hurry()
                 await self._engine.run(stop)
         finally:
             instance.release()
+
+    async def _open(self, stack: contextlib.AsyncExitStack) -> None:
+        for resource in self._resources():
+            await stack.enter_async_context(resource)
 
     def hurry(self) -> None:
         """Cut the drain short: what runs is cancelled, what is settled is committed."""

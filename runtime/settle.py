@@ -1,5 +1,6 @@
 """The one place that acts on outcomes: from a handler's answer to a work that waits for its transaction or its time."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from runtime.outcome import Done, GiveUp, LaneHandler, Outcome, RetryAt
@@ -40,5 +41,5 @@ def elsewhere(handler: LaneHandler, delivery: Delivery, retry: RetryAt) -> Done 
     try:
         return handler.postpone(delivery, retry)
     except Exception as error:
-        decided = settled(handler, delivery, error)
+        decided = settled(handler, replace(delivery, memo=retry.memo), error)
         return None if isinstance(decided, RetryAt) else decided

@@ -92,6 +92,17 @@ async def _out_of_range(lane: LaneId, offset: int, reader: LogReader) -> str:
     return ""
 
 
+async def refuse_a_cut_log(lane: LaneId, received: int, reader: LogReader, reason: str) -> None:
+    """What was read before a lane lost its place may be committed while the log still reaches that far.
+
+    One that was cut is another log: an offset of the old one, committed, would skip what is written to the new one.
+    Raises `LaneStopped` for such a log, with the `reason` that the lane had stopped for.
+    """
+    _, end = await reader.bounds(lane.topic, lane.partition)
+    if received > end:
+        raise LaneStopped(f"{reason}; the log ends at {end}, and {received} were read")
+
+
 async def _has_history(lane: LaneId, reader: LogReader) -> bool:
     """Whether the lane's audit chain has a beginning: then a missing offset is a loss, not a first start."""
     key = str(lane).encode()

@@ -5,9 +5,24 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
 
-from runtime.outcome import Done
+import structlog
+
+from runtime.outcome import Application, Done
 from runtime.ports import Delivery, Lease, Record
 from schemas.values import frozen
+
+log = structlog.get_logger("novix.engine")
+
+
+def key_of(app: Application, record: Record) -> Hashable | None:
+    """What the record must keep its place among; None: nothing. An inline application's records keep theirs anyway."""
+    if app.inline:
+        return None
+    try:
+        return app.order_of(record)
+    except Exception as error:  # the handler will say what is wrong with such a record
+        log.error("order unknown", error=type(error).__name__, offset=record.offset)
+        return None
 
 
 @frozen
@@ -80,7 +95,7 @@ class Work:
     def cancel(self) -> None:
         """Stop working on it; a call in flight is aborted."""
         self.lease.held = False
-        if self.rest is not None:
+        if self.rest is not None and not self.rest.done():
             self.rest.cancel()
         elif self.task is not None and not self.task.done():
             self.task.cancel()

@@ -30,6 +30,8 @@ class Behaviour:
     fail_status: int = 503
     fail_headers: dict[str, str] = field(default_factory=dict)
     """Beside `headers` on those first calls."""
+    capacity: int = 0
+    """A call beyond so many at once is answered 429, without delay; 0: none is."""
     stall: bool = False
     """Take the call and never answer."""
     echo: bool = False
@@ -99,6 +101,9 @@ class Stub(asyncio.Protocol):
             cls.asked[model] += 1
         first = before < how.fail_first
         status = how.fail_status if first else how.status
+        too_many = 0 < how.capacity <= cls.in_flight
+        if too_many:
+            status = 429
         token = fields.get("authorization", "").removeprefix("Bearer ")
         if token not in cls.tokens:
             cls.tokens.append(token)
@@ -121,7 +126,7 @@ class Stub(asyncio.Protocol):
             if isinstance(answer, dict) and b'"stream":true' in body.replace(b" ", b""):
                 self._stream(headers, answer, how.words, how.delay_ms / 1000)
                 return
-        if how.delay_ms:
+        if how.delay_ms and not too_many:
             asyncio.get_running_loop().call_later(how.delay_ms / 1000, self._finish, status, headers, answer)
         else:
             self._finish(status, headers, answer)

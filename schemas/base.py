@@ -1,7 +1,8 @@
 """What every message has in common: frozen, tolerant of newer writers, units in the name."""
 
+import functools
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +15,8 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
+
+from schemas import codec
 
 SCHEMA_VERSION = 1
 """The contract's version, carried by the header `novix-schema` or the field `schema`."""
@@ -34,6 +37,39 @@ class Contract(BaseModel):
     def encode(self) -> bytes:
         """The message as JSON bytes (UTF-8, no NaN)."""
         return self.model_dump_json(by_alias=True).encode()
+
+    @classmethod
+    def made(cls, **fields: Any) -> Self:
+        """A message of what is known to be valid, without a look at it, at half the cost: for the hot path.
+
+        `fields` are all of the class, by their Python names and in the class's order.
+        """
+        made = cls.__new__(cls)
+        _put(made, "__dict__", fields)
+        _put(made, "__pydantic_fields_set__", _names_of(cls))
+        _put(made, "__pydantic_extra__", None)
+        _put(made, "__pydantic_private__", None)
+        return made
+
+    def plain(self) -> bytes:
+        """The bytes of `encode` at a quarter of its cost, where all fields are plain JSON, instants and such contracts,
+        and none has an alias."""
+        return codec.encode(self.__dict__, contents)
+
+
+_put = object.__setattr__  # a frozen model refuses its own
+
+
+@functools.cache
+def _names_of(contract: type[Contract]) -> set[str]:
+    return set(contract.model_fields)
+
+
+def contents(value: Any) -> dict[str, Any]:
+    """The fields of a contract within another, for `codec.encode`. Raises TypeError for anything else."""
+    if isinstance(value, Contract):
+        return value.__dict__
+    raise TypeError(f"a {type(value).__name__} is no JSON")
 
 
 _LENGTHS = frozenset({len("2026-11-22T12:00:00Z"), len("2026-11-22T12:00:00.000000Z")})

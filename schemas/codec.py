@@ -1,5 +1,6 @@
 """JSON in and out of records, with the limits that keep a hostile record from costing more than its refusal."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -23,9 +24,12 @@ class Undecodable(ValueError):
     """Bytes that are no JSON within our limits. The message names the reason and never the content."""
 
 
-def encode(value: Json) -> bytes:
-    """Write `value` as compact JSON. Datetimes become ISO 8601; those in UTC, as all of ours are, end in `Z`."""
-    return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
+def encode(value: Json, other: Callable[[Any], Json] | None = None) -> bytes:
+    """Write `value` as compact JSON. Datetimes become ISO 8601; those in UTC, as all of ours are, end in `Z`.
+
+    `other` says what is written for values of kinds that JSON has not.
+    """
+    return orjson.dumps(value, other, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
 
 
 def canonical(value: Json) -> bytes:

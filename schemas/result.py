@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from schemas.base import Contract, Nanousd, UtcInstant
+from schemas import codec
+from schemas.base import Contract, Nanousd, UtcInstant, contents
 from schemas.failure import FailureKind
 
 Status = Literal["succeeded", "failed", "rejected", "expired", "cancelled"]
@@ -95,3 +96,8 @@ class JobResult(Contract):
     decision_id: str | None = None
     trace_id: str | None = None
     completed_at: UtcInstant
+
+    def encode(self) -> bytes:
+        """See `Contract`; written without pydantic."""
+        fields = dict(self.__dict__)
+        return codec.encode({"schema": fields.pop("schema_version"), **fields}, contents)

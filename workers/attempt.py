@@ -89,7 +89,7 @@ def _attempt(
     progress: Progress, candidate: Candidate, started_at: datetime, took: timedelta, cost: Charge,
     *, upstream_status: int | None, request_id: str | None, kind: FailureKind | None = None, ambiguous: bool = False,
 ) -> Attempt:  # fmt: skip
-    return Attempt(
+    return Attempt.made(
         attempt=len(progress.attempts) + 1,
         model=candidate.model,
         provider=candidate.provider,

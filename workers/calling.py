@@ -158,4 +158,4 @@ def _cut(turn: Turn, started_at: datetime) -> str:
 
 def _end(turn: Turn, *, emitted: bool = False) -> str:
     attempt, charge = turn.progress.attempts[-1], turn.progress.charges[-1]
-    return CallEnd(attempt=attempt, source=charge.source, emitted=emitted).model_dump_json()
+    return CallEnd.made(attempt=attempt, source=charge.source, emitted=emitted).plain().decode()

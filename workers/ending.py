@@ -119,7 +119,8 @@ def result_of(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: 
             retryable=retryable,
             upstream_status=progress.upstream_status,
         )
-    return JobResult(
+    return JobResult.made(
+        schema_version=1,
         job_id=job_id,
         tenant=tenant,
         submission=submission,
@@ -127,7 +128,7 @@ def result_of(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: 
         task=job.job.task,
         output=ending.output,
         error=error,
-        asked=Who(model=job.job.model, provider=job.job.provider),
+        asked=Who.made(model=job.job.model, provider=job.job.provider),
         served=ending.served,
         adapted={**(job.assignment.adapted or {}), **ending.adapted} or None,
         usage=dict(progress.usage),
@@ -210,7 +211,7 @@ def _audit(job: Assigned, result: JobResult, result_bytes: int, by: str) -> Audi
         detail |= {"model": result.served.model, "provider": result.served.provider}
     if result.error is not None:
         detail |= {"kind": result.error.kind, "upstream_status": result.error.upstream_status}
-    return AuditEntry(
+    return AuditEntry.made(
         at=result.completed_at,
         action=ACTIONS[result.status],
         tenant=result.tenant,

@@ -11,8 +11,8 @@ from runtime.credentials import Credentials
 from runtime.http import AsyncBaseTransport
 from runtime.intents import Intents, NoIntents
 from runtime.limits import Limits
-from runtime.outcome import Done, GiveUp, Outcome, Publish, RetryAt
-from runtime.ports import Clock, Delivery, Dice, LaneId, LogReader, Outgoing, Record, Resumed
+from runtime.outcome import Abandoned, Done, GiveUp, Outcome, Publish, RetryAt
+from runtime.ports import Clock, Delivery, Dice, LaneId, Lease, LogReader, Outgoing, Record, Resumed
 from runtime.probe import Probes
 from runtime.settings import Settings
 from runtime.tally import Tally
@@ -23,11 +23,11 @@ from workers.assigned import Assigned, read_assigned
 from workers.call import Caller
 from workers.calling import Calls
 from workers.carried import taken_up
-from workers.ending import Ending, Fact, ended, undecodable
+from workers.ending import Fact, undecodable
 from workers.inheritance import Inheritance
 from workers.postpone import is_ordered, postponed, stays
 from workers.progress import Progress
-from workers.retry import RetryPolicy
+from workers.retry import RetryPolicy, Stop
 from workers.room import AnswerRoom
 from workers.steps import Steps
 from workers.thrift import Thrift
@@ -102,17 +102,19 @@ class WorkerApplication:
 
 
 class WorkerLane:
-    """The work of one lane. Keeps nothing between records."""
+    """The work of one lane."""
 
     def __init__(self, app: WorkerApplication, lane: str = "") -> None:
         self._app = app
         self._lane = lane
+        self._broken: dict[Lease, Turn] = {}
+        """Turns that a fault of ours has ended, until `fault` is asked what that means."""
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """Make at most one call for one assigned job.
 
         Returns an outcome for every fault of the provider's, and of ours while a call is out. Raises `Abandoned` where
-        the partition is no longer held, and else only for a fault of ours.
+        the partition is no longer held, and else only for a fault of ours; `fault` knows what was paid by then.
         """
         job = read_assigned(delivery.record)
         if isinstance(job, str):
@@ -121,12 +123,17 @@ class WorkerLane:
         turn = Turn(delivery, job, self._progress(delivery, job))
         known = len(turn.progress.attempts)
         died_alone = app.inherited.take(self._lane, turn)
-        app.cancels.hold(job.identity, delivery.lease)
+        app.cancels.hold(job.identity, delivery.lease, job.published)
         try:
             outcome = await app.steps.outcome(turn, self._lane, died_alone=died_alone, calls_before=known)
+        except Abandoned:
+            raise
+        except Exception:
+            self._broken[delivery.lease] = turn
+            raise
         finally:
             if not isinstance(outcome, RetryAt):  # a job at rest is held on to: it may be cancelled there
-                app.cancels.release(job.identity, delivery.lease)
+                app.cancels.release(delivery.lease)
         return outcome
 
     def fault(self, delivery: Delivery, error: Exception) -> Done:
@@ -135,9 +142,8 @@ class WorkerLane:
         job = read_assigned(delivery.record)
         if isinstance(job, str):
             return GiveUp(FailureKind.INTERNAL, f"the worker failed with {name}: {job}", error_type=name)
-        progress = self._progress(delivery, job)
-        ending = Ending(FailureKind.INTERNAL, f"the worker failed with {name}", error_type=name)
-        return ended(job, progress, ending, arrived_at=progress.arrived_at, now=self._app.clock.now())
+        turn = self._broken.pop(delivery.lease, None) or Turn(delivery, job, self._progress(delivery, job))
+        return turn.stopped(Stop(FailureKind.INTERNAL, f"the worker failed with {name}"), self._app.clock.now(), name)
 
     def postpone(self, delivery: Delivery, retry: RetryAt) -> Publish | None:
         """The job with what it has been through, for a retry topic.
@@ -152,7 +158,7 @@ class WorkerLane:
             return None
         if not delivery.lease.draining and stays(progress, retry, now):
             return None
-        self._app.cancels.release(job.identity, delivery.lease)
+        self._app.cancels.release(delivery.lease)
         return postponed(job, progress, retry, now)
 
     def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
@@ -166,6 +172,10 @@ class WorkerLane:
             self._app.tally.attempts_failed(fact.attempts_failed)
             if fact.status is not None:
                 self._app.tally.job_ended(fact.status, fact.kind)
+
+    def owed(self, base: int) -> str:
+        """The journal of calls that processes before have made, or this one of records that it left undone."""
+        return self._app.inherited.owed(self._lane, base)
 
     async def close(self) -> None:
         """Nothing was opened."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from runtime import follow
 from runtime.bus import Bus
@@ -81,6 +82,30 @@ async def test_a_topic_that_comes_later_and_partitions_that_are_added_are_follow
         await seen.until(b"on 0", b"on 1", b"on 2")
 
     assert len(seen.values) == 4
+
+
+async def test_a_topic_that_is_deleted_and_made_anew_is_followed_from_its_new_beginning(
+    broker, prefix: str, bus: Bus, monkeypatch: pytest.MonkeyPatch
+):
+    """Shorter and with fewer partitions than the one that was read: the old places in it mean nothing."""
+    monkeypatch.setattr(follow, "GROWTH_S", 0.2)
+    await bus.create_topics([CONTROL], partitions=2)
+    await write(bus, b"1", b"2", b"3")
+    await write(bus, b"other", partition=1)
+    seen, settings = Seen(), settings_for(broker.bootstrap, prefix)
+    async with Follower(settings, CONTROL, seen):
+        await write(bus, b"4")
+        await seen.until(b"4")
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+        await admin.start()
+        await admin.delete_topics([settings.named(CONTROL.name)])
+        await admin.close()
+        async with Bus(settings) as knowing:
+            await knowing.create_topics([CONTROL], partitions=1)
+            await write(knowing, b"new")
+        await seen.until(b"new")
+
+    assert len(seen.values) == 6
 
 
 @pytest.fixture(scope="module")

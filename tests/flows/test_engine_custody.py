@@ -175,3 +175,21 @@ async def test_a_lane_whose_log_was_cut_commits_nothing_of_the_old_one_when_it_c
     await asyncio.wait_for(world.process.stop(), 30)
 
     assert log.positions[0] == older
+
+
+@told
+async def test_what_predecessors_called_and_nobody_has_accounted_for_keeps_its_journal_named():
+    """Its records were never read here: nothing of this process is out, and all the same somebody has to look."""
+    log = log_of(1)
+    bases: list[int] = []
+    app = SimApp(custody=MINE)
+    app.owed = lambda base: (bases.append(base), OTHER)[1]
+    world = World(log, app)
+    await world.join()
+    await world.all_committed()
+    assert custody_of(log) == f"{MINE}+{OTHER}", "a crash of this process must not hide that of the one before"
+
+    await asyncio.wait_for(world.process.stop(), 5)
+
+    assert custody_of(log) == OTHER
+    assert (bases[0], bases[-1]) == (0, log.end(0))

@@ -15,7 +15,7 @@ from virtual_time import LoopClock, run
 
 from runtime import audit, progress
 from runtime.outcome import Outcome, Publish, RetryAt
-from runtime.ports import Delivery, Outgoing, Record
+from runtime.ports import Delivery, Lease, Outgoing, Record
 from runtime.progress import GENESIS
 from schemas.audit import AuditBatch, AuditEntry
 from schemas.failure import FailureKind
@@ -44,11 +44,15 @@ class Schedule:
         self.processes: dict[str, Process] = {}
         self.plan: dict[str, list[int]] = {}
         self.frozen: set[str] = set()
-        self.window = dice.choice([1, 4, 16, 64])
+        self.windows = {name: dice.choice([1, 4, 16, 64]) for name in NAMES}
         self.count = dice.randint(20, 120)
         self.begun: Counter[bytes | None] = Counter()
         self.may_repeat = self.inline
         self.under_way: Counter[object] = Counter()
+        self.leases: dict[Lease, None] = {}
+        """Of the handlers that are at work, the longest first."""
+        for app in self.apps.values():
+            app.on_close = self.close_slowly
         self.most_of_a_key = 0
 
     def key(self, record: Record) -> tuple[int, int] | None:
@@ -60,12 +64,20 @@ class Schedule:
         """One at a time of each key, as far as this process knows."""
         key = (id(handler.app), self.key(delivery.record))
         self.under_way[key] += 1
+        self.leases[delivery.lease] = None
         if key[1] is not None:
             self.most_of_a_key = max(self.most_of_a_key, self.under_way[key])
         try:
             return await self.one_attempt(delivery)
+        except asyncio.CancelledError:
+            if not delivery.lease.interrupted or not delivery.lease.held or self.dice.random() < 0.3:
+                raise
+            if self.dice.random() < 0.5 and (task := asyncio.current_task()) is not None:
+                task.uncancel()
+            return publish(delivery.record, facts=(delivery.record.value,))
         finally:
             self.under_way[key] -= 1
+            self.leases.pop(delivery.lease, None)
 
     async def one_attempt(self, delivery: Delivery) -> Outcome:
         """Takes its time, tries again, breaks, or makes too much."""
@@ -86,11 +98,16 @@ class Schedule:
             return Publish((Outgoing("out", None, b"x" * 5_000),), facts=(record.value,), shrunk=lambda size: told)
         return told
 
+    async def close_slowly(self) -> None:
+        """A handler that takes its time to let go, or does not."""
+        if self.dice.random() < 0.2:
+            await asyncio.sleep(self.dice.choice([0.1, 2, 20]))
+
     # the world
 
     def start(self, name: str) -> None:
         self.processes[name] = Process(
-            self.log, self.group, self.apps[name], name, window=self.window, drain_s=self.dice.choice([0.5, 20])
+            self.log, self.group, self.apps[name], name, window=self.windows[name], drain_s=self.dice.choice([0.5, 20])
         )
 
     async def produce(self) -> None:
@@ -132,6 +149,26 @@ class Schedule:
             await asyncio.wait_for(self.processes[name].stop(), 60)
             await self.back(name)
 
+    async def hurry(self) -> None:
+        """As `stop`, and a second time: before the end of the drain, or while the lanes close."""
+        if not self.frozen:
+            self.may_repeat = True
+            name = self.dice.choice(list(self.processes))
+            process = self.processes[name]
+            stopping = asyncio.create_task(process.stop())
+            await asyncio.sleep(self.dice.choice([0, 0.01, 0.3, 3]))
+            process.engine.hurry()
+            await asyncio.wait_for(stopping, 40)
+            await self.back(name)
+
+    async def interrupt(self) -> None:
+        """Some handlers shall look again, at once."""
+        for _ in range(self.dice.randint(1, 5)):
+            for lease in list(self.leases):
+                if self.dice.random() < 0.5:
+                    lease.interrupt()
+            await asyncio.sleep(self.dice.uniform(0, 0.5))
+
     async def back(self, name: str) -> None:
         await asyncio.sleep(self.dice.choice([0, 0.5]))
         self.start(name)
@@ -152,7 +189,9 @@ class Schedule:
         producing = asyncio.create_task(self.produce())
         for _ in range(self.dice.randint(0, 8)):
             await asyncio.sleep(self.dice.uniform(0, 4))
-            await self.dice.choice([self.rebalance, self.freeze, self.kill, self.stop, self.outage])()
+            await self.dice.choice(
+                [self.rebalance, self.freeze, self.kill, self.stop, self.hurry, self.interrupt, self.outage]
+            )()
         await producing
         self.log.faults = Faults()
         until = LoopClock().monotonic() + HEALED_WITHIN_S
@@ -192,7 +231,7 @@ class Schedule:
             assert set(self.begun.values()) == {1}, "a rebuild or a rebalance repeats no call"
             assert self.most_of_a_key <= 1
         most = max(app.most_running for app in self.apps.values())
-        assert most <= self.window + 200, "in flight is bounded"
+        assert most <= max(self.windows.values()) + 200, "in flight is bounded"
 
     def by_key(self) -> dict[object, list[int]]:
         """The numbers of the ordered records, as their results were committed, by key."""

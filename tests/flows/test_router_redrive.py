@@ -1,13 +1,17 @@
 """Dead letters driven again: the identity's next submission, once for each dead letter, and no forged one."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from router_world import MemoryLog, World, chat
 
+from router import seen
+from router.fold import Entry
 from router.letters import FALSE_CLAIMS, LOOKS, MOST_AHEAD, MOST_KNOWN
+from router.standing import Standing, standing
 from runtime.outcome import Done, GiveUp
 from runtime.ports import NotReadable, Outgoing, Record
 from schemas import headers
@@ -171,6 +175,29 @@ async def test_a_dead_letter_driven_again_is_known_longer_than_its_identity(worl
     await world.run(world.redrive(letter))
     assert audited(world.outcomes[-1]) == ["job.redriven_before"]
     assert [one for one, _ in decided(world)] == [1, 2, 1]
+
+
+async def test_an_identity_driven_again_very_often_costs_no_more_and_each_letter_counts_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its submissions the newest alone are looked at; which letters were driven stands elsewhere."""
+    monkeypatch.setattr(seen, "NEWEST", 3)
+    await world.run(world.job(chat()))
+    written = await world.run(*(world.job(chat(text=f"other {number}")) for number in range(10)))
+    letters = [one for one in written if one.topic == DLQ.name]
+    read: list[int] = []
+
+    def counting(newest_first: Sequence[Entry], *given: Any, **named: Any) -> Standing:
+        read.append(len(newest_first))
+        return standing(newest_first, *given, **named)
+
+    monkeypatch.setattr(seen, "standing", counting)
+    for letter in letters:
+        await world.run(world.redrive(letter))
+    assert decided(world) == [(number, "assigned") for number in range(1, 12)]
+    await world.run(*map(world.redrive, letters))
+    assert [audited(one) for one in world.outcomes[-10:]] == [["job.redriven_before"]] * 10
+    assert max(read) == 3
 
 
 async def test_a_timeout_counts_from_the_redrive_and_an_absolute_deadline_stays(world: World) -> None:

@@ -280,12 +280,28 @@ async def test_a_rebuild_does_not_forget_what_another_machine_may_have_called(tm
     async with machine(tmp_path) as start:
         lane = await opened(it, await start(), custody="0123456789ab", end=9)
         first = result_of(await handled(it, lane, 5))
-        resumed = Resumed(6, frozenset(), lane._app.custody)
+        resumed = Resumed(6, frozenset(), f"{lane._app.custody}+{lane.owed(6)}")
         again = await lane._app.open_lane(LANE_ID, NoLog(20), resumed)
         told = [[one.kind for one in result_of(await handled(it, again, at)).attempts] for at in (6, 7)]
 
     assert [one.kind for one in first.attempts] == [K.INTERRUPTED, None]
     assert told == [[K.INTERRUPTED, None], [None]]
+
+
+async def test_a_crash_of_the_successor_does_not_hide_that_of_the_process_before(tmp_path: Path) -> None:
+    """The first one died elsewhere, the second one here before it had begun anything, or with a call out."""
+    it = world(never, answer(), max_in_flight=1)
+    async with machine(tmp_path) as start:
+        lane = await opened(it, await start(), custody="0123456789ab", end=9)
+        named = f"{lane._app.custody}+{lane.owed(5)}"
+        await killed_while_calling(it, lane, 5)
+        lane = await opened(it, await start(), custody=named, base=5, end=9)
+        results = [result_of(await handled(it, lane, at)) for at in (5, 6, 7)]
+
+    assert named.endswith("+0123456789ab")
+    told = [[one.kind for one in result.attempts] for result in results]
+    assert told == [[K.INTERRUPTED, K.INTERRUPTED, None], [K.INTERRUPTED, None], [None]]
+    assert [one.attempt for one in results[0].attempts] == [1, 2, 3]
 
 
 async def test_a_journal_that_was_damaged_counts_as_one_that_nobody_can_read(tmp_path: Path) -> None:
@@ -307,21 +323,21 @@ async def test_a_lane_that_closes_owes_what_nobody_has_accounted_for(tmp_path: P
     async with machine(tmp_path) as start:
         await killed_while_calling(it, await opened(it, await start()))
         lane = await opened(it, intents := await start())
-        assert lane.owed() == intents.custody
+        assert lane.owed(0) == intents.custody
         done = await handled(it, lane)
-        assert lane.owed() == intents.custody
+        assert lane.owed(0) == intents.custody
         lane.committed(list(done.facts))
-        assert lane.owed() == ""
+        assert lane.owed(0) == ""
 
         lane = await opened(it, await start(), custody="0123456789ab", base=8, end=10)
-        assert lane.owed() == "0123456789ab"
+        assert lane.owed(0) == "0123456789ab"
         lane.committed(list((await handled(it, lane, 8)).facts))
-        assert lane.owed() == "0123456789ab"
+        assert lane.owed(0) == "0123456789ab"
         lane.committed(list((await handled(it, lane, 9)).facts))
-        assert lane.owed() == ""
+        assert lane.owed(0) == ""
 
         lane = await opened(it, await start(), custody="0123456789ab", base=10, end=10)
-        assert lane.owed() == ""
+        assert lane.owed(10) == ""
 
 
 async def test_after_a_fault_of_ours_the_calls_before_are_still_counted(tmp_path: Path) -> None:

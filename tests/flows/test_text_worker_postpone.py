@@ -292,6 +292,26 @@ async def test_a_retry_without_budget_waits_in_the_sixty_second_topic_and_is_no_
     assert len(it.script.requests) == 1
 
 
+async def test_a_retry_that_finds_no_room_to_wait_costs_no_budget() -> None:
+    it = world(failing(503), answer(), retry_budget_least=1, retry_budget=0.0)
+    crowd(it)
+    delivery = Delivery(assigned(), it.clock.now())
+    first = await it.lane.handle(delivery)
+    assert isinstance(first, RetryAt)
+    it.clock.turn_to(first.when)
+    busy = it.limits.slot(KEY, 1)
+    await busy.acquire()
+    crowded = await it.lane.handle(replace(delivery, attempt=2, memo=first.memo))
+    assert isinstance(crowded, RetryAt)
+    assert crowded.when - it.clock.now() == CROWDED_WAIT
+    busy.release()
+    it.clock.turn_to(crowded.when)
+    result = await it.lane.handle(replace(delivery, attempt=3, memo=crowded.memo))
+
+    assert isinstance(result, Publish)
+    assert result_of(result).status == "succeeded"
+
+
 async def test_without_budget_until_the_deadline_the_job_ends_with_its_last_failure_and_says_why() -> None:
     it = world(failing(503), retry_budget_least=0, retry_budget=0.0)
     result = result_of(await it.travel(assigned(deadline=START + timedelta(seconds=100))))

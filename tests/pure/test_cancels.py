@@ -49,11 +49,26 @@ def test_another_submission_is_not_cancelled() -> None:
 
 def test_a_wish_interrupts_who_holds_the_job_and_nobody_else() -> None:
     cancels, here, elsewhere, done = Cancels(DAY), Lease(), Lease(), Lease()
-    cancels.hold(JOB, here)
-    cancels.hold(("acme", "b", 1), elsewhere)
-    with cancels.holding(JOB, done):
-        pass
+    cancels.hold(JOB, here, AT)
+    cancels.hold(("acme", "b", 1), elsewhere, AT)
+    cancels.hold(JOB, done, AT)
+    cancels.release(done)
 
     cancels.fold(wish())
 
     assert (here.interrupted, elsewhere.interrupted, done.interrupted) == (True, False, False)
+
+
+def test_a_wish_that_does_not_count_interrupts_nobody_and_does_not_stand_before_one_that_does() -> None:
+    """It is folded again when the topic is read anew, while another job of that id is called."""
+    cancels, later_job = Cancels(DAY), Lease()
+    cancels.hold(JOB, later_job, AT + DAY + timedelta(hours=1))
+    cancels.fold(wish())
+    assert not later_job.interrupted
+
+    cancels.fold(wish("of-this-one", at=AT + timedelta(hours=2)))
+    cancels.fold(wish())
+    assert later_job.interrupted
+    found = cancels.of(JOB, AT + DAY + timedelta(hours=1))
+    assert found is not None
+    assert found.by == "of-this-one"

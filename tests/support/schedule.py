@@ -13,7 +13,7 @@ from runtime.failpoints import EXIT_CODE
 from sandbox.kafka.broker import LocalBroker
 
 WORKERS = 3
-LENGTH_S = 40.0
+LENGTH_S = 35.0
 SHORTEST_S, LONGEST_S = 0.3, 3.5
 """Between the beginnings of two faults."""
 

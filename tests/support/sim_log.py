@@ -253,6 +253,7 @@ class SimMember:
             await asyncio.wait_for(self._revoked(sorted(self._positions)), REBALANCE_TIMEOUT_S)
         except TimeoutError:
             self._log.wrong.append(f"{self.name}: letting go took over {REBALANCE_TIMEOUT_S} s")
+        self._positions = {}
 
     async def take(self, partitions: list[int]) -> None:
         self.generation = self._group.generation
@@ -279,7 +280,7 @@ class SimMember:
             if self.fault is not None:
                 raise self.fault
             self._news.clear()
-            if not self.changing and (found := self._take(most, only)):
+            if found := self._take(most, only):  # also while the group changes, until the partitions are gone
                 return found
             if loop.time() >= until:
                 return []

@@ -61,6 +61,9 @@ class SimHandler:
     def committed(self, facts: list[Any]) -> None:
         self.app.folded += facts
 
+    def owed(self, base: int) -> str:
+        return self.app.owed(base)
+
     async def close(self) -> None:
         self.closed = True
         await self.app.on_close()
@@ -86,6 +89,7 @@ class SimApp:
         self.calls: Counter[bytes | None] = Counter()
         self.folded: list[bytes] = []
         self.running = self.most_running = 0
+        self.owed: Callable[[int], str] = lambda base: ""
         self.on_open: Callable[[LaneId], Awaitable[None]] = self._nothing
         self.on_close: Callable[[], Awaitable[None]] = self._nothing
 

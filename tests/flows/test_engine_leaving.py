@@ -1,0 +1,99 @@
+"""The lane engine in virtual time: partitions that are being taken away, a process that is about to end."""
+
+import asyncio
+from datetime import timedelta
+
+from engine_story import after, log_of, told
+from sim_world import Process, SimApp, SimHandler, World, publish
+
+from runtime.cadence import Cadence
+from runtime.outcome import Outcome
+from runtime.ports import Delivery
+
+
+@told
+async def test_nothing_is_begun_for_a_partition_that_is_being_taken_away():
+    """Its lane was full and reads on when it is not any more; that happens while it commits for the last time."""
+    log = log_of(44)
+    world = World(log, SimApp(after(0.001)), cadence=Cadence(timedelta(0), timedelta(0), many=1))
+    await world.join()
+    await world.until(lambda: bool(world.engine.runners[0].lane and world.engine.runners[0].lane.paused))
+
+    letting_go = asyncio.create_task(world.group.rebalance({}))
+    await asyncio.sleep(0)
+    begun = world.app.calls.total()
+    await letting_go
+
+    assert world.app.calls.total() == begun < 44
+    await world.join()
+    await world.all_committed()
+    assert world.app.calls.total() == 44
+    await world.process.stop()
+
+
+@told
+async def test_a_key_is_not_gone_on_with_while_its_partition_is_taken_away():
+    log = log_of(3)
+    world = World(log, SimApp(after(1), order=lambda record: "one"))
+    await world.join()
+    await world.until(lambda: world.app.running == 1)
+
+    await world.group.rebalance({})
+    await asyncio.sleep(10)
+
+    assert world.app.calls.total() == 1
+    assert log.results.total() == 1
+    await world.process.stop()
+
+
+@told
+async def test_a_call_that_does_not_hear_of_its_end_at_once_does_not_keep_the_process():
+    """CPython 3.11's `wait_for` may lose a cancellation that comes together with its answer."""
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        try:
+            await asyncio.sleep(1_000)
+        except asyncio.CancelledError:
+            await asyncio.sleep(1_000)
+        return publish(delivery.record)
+
+    log = log_of(1)
+    world = World(log, SimApp(do), drain_s=1)
+    await world.join()
+    await world.until(lambda: world.app.running == 1)
+
+    await asyncio.wait_for(world.process.stop(), 20)
+
+    assert (log.results.total(), world.engine.window.used) == (0, 0)
+
+
+@told
+async def test_a_process_that_has_lost_its_partitions_and_gets_none_is_neither_ready_nor_for_long_healthy():
+    """The group does not come to an end with dividing its work, or its coordinator is away."""
+    log = log_of(1)
+    world = World(log, SimApp())
+    await world.join()
+    await world.all_committed()
+    await world.process.member._revoked([0])
+
+    assert (world.engine.healthy, world.engine.ready) == (True, False)
+    await asyncio.sleep(125)
+    assert world.engine.healthy is False
+
+    await world.join()
+    await world.until(lambda: world.engine.ready)
+    assert world.engine.healthy
+    await world.process.stop()
+
+
+@told
+async def test_a_process_without_partitions_is_well():
+    log = log_of(1)
+    world = World(log, SimApp())
+    spare = Process(log, world.group, SimApp(), "two")
+    await world.join()
+    await asyncio.sleep(300)
+
+    assert (spare.engine.healthy, spare.engine.ready) == (True, True)
+    await spare.stop()
+    await world.process.stop()
