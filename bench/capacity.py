@@ -5,9 +5,10 @@ import asyncio
 import json
 from collections import Counter
 from dataclasses import dataclass
+from statistics import fmean
 
 from bench.figure import Figure
-from bench.world import ONE_MODEL, PARTITIONS, World, jobs, router, topics, worker
+from bench.world import ONE_MODEL, PARTITIONS, World, health, jobs, router, topics, until_count, with_health, worker
 from runtime.bus import Bus
 from schemas.topics import RESULTS
 
@@ -21,9 +22,11 @@ WITHIN_S = 300
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One capacity, after the worker has settled: calls at once on average, calls in all, and those refused."""
+    """One capacity, after the worker has settled: the limit that it has learnt and its calls at once, both on average,
+    calls in all, and those refused."""
 
     capacity: int
+    limit: float
     in_flight: float
     calls: int
     refused: int
@@ -39,7 +42,8 @@ def measure(world: World, *, quick: bool) -> list[Figure]:
         name = f"capacity {phase.capacity}"
         share = phase.refused / max(1, phase.calls)
         figures += [
-            Figure(NAME, f"{name}, calls at once", phase.in_flight, "", "within 20 %", note=how),
+            Figure(NAME, f"{name}, limit that the worker has learnt", phase.limit, "", "within 20 %", note=how),
+            Figure(NAME, f"{name}, calls at once", phase.in_flight, "", note="less where the machine is busy"),
             Figure(NAME, f"{name}, refused (429)", 100 * share, "%", "under 2", note=f"of {phase.calls} calls"),
         ]
     ended = sum(statuses.values())
@@ -54,24 +58,27 @@ async def _run(world: World, settle_s: int, look_s: int) -> tuple[list[Phase], i
     settings, environment = world.settings("capacity.", NOVIX_MAX_IN_FLIGHT=str(IN_FLIGHT), **ONE_MODEL)
     count = int(sum(STEPS) * (settle_s + look_s) * 1_000 / CALL_MS)
     async with topics(settings) as bus:
-        with router(environment), worker(environment):
+        own = with_health(environment)
+        with router(environment), worker(own):
             world.behave(capacity=STEPS[0], delay_ms=CALL_MS)
             await bus.publish(jobs(0, count))
-            phases = [await _phase(world, capacity, settle_s, look_s) for capacity in STEPS]
+            await until_count(bus, RESULTS.name, 1, WITHIN_S)  # the lanes are open, whatever that took
+            phases = [await _phase(world, own, capacity, settle_s, look_s) for capacity in STEPS]
             world.behave()
             return phases, count, await _statuses(bus, count)
 
 
-async def _phase(world: World, capacity: int, settle_s: int, look_s: int) -> Phase:
+async def _phase(world: World, own: dict[str, str], capacity: int, settle_s: int, look_s: int) -> Phase:
     world.behave(capacity=capacity, delay_ms=CALL_MS)
     await asyncio.sleep(settle_s)
     world.behave(capacity=capacity, delay_ms=CALL_MS)  # forgets the calls so far
-    seen = []
+    seen, limits = [], []
     for _ in range(round(look_s / LOOK_S)):
         await asyncio.sleep(LOOK_S)
         seen.append(world.counts()["in_flight"])
+        limits += [limit["limit"] for limit in health(own)["limits"].values()]
     calls = Counter(status for _, status in world.calls())
-    return Phase(capacity, sum(seen) / len(seen), sum(calls.values()), calls[429])
+    return Phase(capacity, fmean(limits), fmean(seen), sum(calls.values()), calls[429])
 
 
 async def _statuses(bus: Bus, count: int) -> Counter[str]:

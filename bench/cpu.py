@@ -9,8 +9,8 @@ from bench.world import (
     ONE_MODEL,
     World,
     cpu_s,
+    health,
     jobs,
-    loop_lag,
     peak_mb,
     process,
     router,
@@ -81,14 +81,14 @@ async def _novix(world: World, prefix: str, count: int) -> tuple[float, float, f
         with router(own["router"]) as routing, worker(own["worker"]) as working:
             await bus.publish(jobs(0, WARM_UP))
             await until_count(bus, RESULTS.name, WARM_UP, WITHIN_S)
-            late = {name: loop_lag(one)["late"] for name, one in own.items()}
+            late = {name: health(one)["loop"]["late"] for name, one in own.items()}
             before = cpu_s(routing.pid), cpu_s(working.pid)
             began = time.monotonic()
             await bus.publish(jobs(WARM_UP, WARM_UP + count))
             await until_count(bus, RESULTS.name, WARM_UP + count, WITHIN_S)
             took = time.monotonic() - began
             after = cpu_s(routing.pid), cpu_s(working.pid)
-            told = {name: loop_lag(one) for name, one in own.items()}
+            told = {name: health(one)["loop"] for name, one in own.items()}
             lags = {name: Lag(one["longest_ms"], one["late"] - late[name]) for name, one in told.items()}
             memory = peak_mb(routing.pid), peak_mb(working.pid)
     router_us, worker_us = ((b - a) / count * 1e6 for a, b in zip(before, after, strict=True))

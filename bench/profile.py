@@ -17,6 +17,8 @@ from typing import Any, cast
 
 import aiohttp
 import uvloop
+from aiokafka import AIOKafkaProducer
+from aiokafka.cluster import PartitionMetadata
 
 from bench.figure import Figure
 from bench.world import CATALOGUE, jobs, stub
@@ -50,6 +52,7 @@ from runtime.ports import Delivery, LaneId, Lease, Outgoing, Record, Resumed
 from runtime.progress import Progress
 from runtime.settings import Settings, resolve
 from runtime.shell import settle_in
+from runtime.transaction import LaneTransaction
 from runtime.work import Work
 from schemas import codec
 from schemas.job import ReadableJob
@@ -65,7 +68,7 @@ from workers.modalities import TASKS, answered
 from workers.progress import Progress as Been
 from workers.providers import PROVIDERS
 from workers.providers.common import call_headers
-from workers.worker import WorkerApplication, text_application
+from workers.worker import WorkerApplication
 
 NAME = "profile"
 ROUNDS = 15
@@ -240,6 +243,7 @@ async def _worker(settings: Settings, assigned: list[Record]) -> list[Figure]:
             ),
             _figure("worker: the result, its audit entry and spans", _best(finished, read)),
             _figure("worker: its share of a transaction", _transaction(handler, lane, assigned, done)),
+            _figure("worker: its record into a batch of the transaction", await _batched(settings, done)),
             _figure("worker: all but transport, notes of calls and transaction", alone),
             _figure("worker: all but transport and transaction", noted),
             _figure("worker: all but the transaction", handled),
@@ -248,7 +252,7 @@ async def _worker(settings: Settings, assigned: list[Record]) -> list[Figure]:
 
 def _text(settings: Settings, http: AsyncBaseTransport, notes: IntentFile | None = None) -> WorkerApplication:
     clock = SystemClock()
-    return text_application(
+    return WorkerApplication(
         settings, http, credentials(settings), Limits(256), Breakers(), clock, random.random, intents=notes
     )
 
@@ -334,6 +338,22 @@ def _transaction(handler: LaneHandler, id: LaneId, records: list[Record], done: 
         for start in range(0, len(works), IN_ONE_TRANSACTION):
             assemble(lane, works[start : start + IN_ONE_TRANSACTION], now)
         best = min(best, time.process_time() - began)
+    return best / len(records)
+
+
+async def _batched(settings: Settings, done: list[Any]) -> float:
+    """Putting records into batches as they go over the wire, `IN_ONE_TRANSACTION` at a time."""
+    producer, best = AIOKafkaProducer(transactional_id="profile"), float("inf")
+    records = [record for one in done for record in one.records]
+    for topic in {settings.named(record.topic) for record in records}:
+        producer.client.cluster._partitions[topic] = {at: PartitionMetadata(topic, at, 1, (), (), 0) for at in range(6)}
+    transaction = LaneTransaction(producer, settings)
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        for start in range(0, len(records), IN_ONE_TRANSACTION):
+            await transaction._batches(records[start : start + IN_ONE_TRANSACTION])
+        best = min(best, time.process_time() - began)
+    await producer.stop()
     return best / len(records)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from runtime.ports import Outgoing
 from schemas import codec
 from schemas.audit import AuditBatch, AuditEntry
+from schemas.failure import FailureKind
 from schemas.topics import AUDIT
 
-
-_PLAIN = frozenset({str, int, bool, float, type(None)})
+_PLAIN = frozenset({str, int, bool, float, type(None), FailureKind})
 
 
 def link(lane: str, sequence: int, previous: str, entries: Sequence[AuditEntry]) -> AuditBatch:

@@ -3,9 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from runtime.commit import SHARED_LIMIT_BYTES
-from runtime.outcome import GiveUp
-from runtime.ports import RecordTooLarge
+from runtime.commit import SHARED_LIMIT_BYTES, own_records
+from runtime.lane import shrink
+from runtime.outcome import Done, GiveUp
+from runtime.ports import LaneId, Record, RecordTooLarge
 from runtime.progress import HORIZON, MetadataTooLarge
 from schemas.failure import FailureKind
 
@@ -63,6 +64,13 @@ class Blame:
     def refused(self, offset: int) -> list[int]:
         """Sizes, in bytes, that the broker refused of the record's outcomes, one after the other."""
         return self._refused.get(offset, [])
+
+    def as_taken(self, lane: LaneId, record: Record, done: Done) -> Done:
+        """The record's outcome in the form that the broker takes."""
+        for size in self.refused(record.offset):
+            if any(len(own.value or b"") >= size for own in own_records(lane, record, done)):
+                done = shrink(done, size)  # else it was handled anew and has become another
+        return self.instead(record.offset) or done
 
     def instead(self, offset: int) -> GiveUp | None:
         """The outcome of a record whose own cannot be written."""

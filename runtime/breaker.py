@@ -87,6 +87,10 @@ class _Watch:
         self.since: datetime | None = None
         self.opens_at: datetime | None = None
         """`retry_at` as the process that opened it told it."""
+        self.told_by = ""
+        """Whose word it is open on; empty: our own."""
+        self.doubted: set[str] = set()
+        """Whose word our own trial has shown to be wrong for us: their way to the provider is ill, not the provider."""
         self.moved = asyncio.Event()
         """Set, and replaced by a fresh one, whenever a waiter should ask the gate again."""
 
@@ -204,10 +208,17 @@ class Breakers:
         """Follow what another process found, unless what we know is as new; whether anything was taken up.
 
         It opens with `runtime.adoption.LATER_S` more than the finder waits, and at most `reset_timeout` and that: so
-        one process makes the trial, and all the others follow its success at once.
+        one process makes the trial, and all the others follow its success at once. Its failure prolongs nobody's wait
+        who was opened by the same process: they try themselves. Who finds the provider well then does not follow that
+        process again before it tells of a close, or the breaker opens here: one ill process stops no other for ever.
         """
         key = BreakerKey(news.provider, news.model)
         known = self._watches.get(key)
+        if known is not None and news.by in known.doubted:
+            if news.state != "closed":
+                return False
+            if news.since is not None and known.since is not None and news.since > known.since:
+                known.doubted.discard(news.by)  # it found that itself; otherwise it passes on what we told
         if not self._enabled or (known is None and len(self._watches) >= MOST_KEYS):
             return False
         state, since = (STATES[known.state], known.since) if known is not None else ("closed", None)
@@ -215,12 +226,16 @@ class Breakers:
         if found is None:
             return False
         watch = self._watch(key)
+        again = STATES[watch.state] == "open" and watch.told_by == news.by
         steps = {"open": watch.breaker.open, "closed": watch.breaker.close}
         self._move(watch, steps.get(found.state, lambda: None))
         watch.because, watch.since = news.because, found.since
         if found.state != "closed":
             retry_at = self._clock() + found.retry_in_s
-            watch.retry_at = retry_at if found.state == "open" else max(watch.retry_at, retry_at)
+            if found.state == "half-open":
+                watch.retry_at = max(watch.retry_at, retry_at)
+            elif not again:
+                watch.retry_at, watch.told_by = retry_at, news.by
             watch.opens_at = news.retry_at or watch.opens_at
         watch.wake()
         return True
@@ -235,6 +250,8 @@ class Breakers:
         trial, failed = watch.trial is permit, outcome == "failure"
         if trial:
             watch.trial = None
+            if outcome == "success" and watch.told_by:
+                watch.doubted.add(watch.told_by)
         if outcome == "neither":
             watch.wake()  # a freed trial: the next in line may make it
             return
@@ -255,6 +272,7 @@ class Breakers:
             return
         watch.because, watch.since = because, self._now()
         if watch.state is CircuitBreakerState.OPEN:
+            watch.told_by, watch.doubted = "", set()
             watch.retry_at = self._clock() + self._reset.total_seconds()
             watch.opens_at = watch.since + self._reset
         for teller in self._tellers:

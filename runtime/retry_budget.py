@@ -29,12 +29,16 @@ class RetryBudget:
         """A call succeeded: a share of a retry more."""
         self._count(now, success=1, retry=0)
 
-    def take(self, now: float) -> bool:
-        """Whether a retry may be made now; if so it is counted."""
+    def allows(self, now: float) -> bool:
+        """Whether a retry might be made now."""
         self._forget(now)
         successes = sum(one for _, one, _ in self._bins)
         retries = sum(one for _, _, one in self._bins)
-        allowed = self._share >= NO_BOUND or retries + 1 <= self._least + self._share * successes
+        return self._share >= NO_BOUND or retries + 1 <= self._least + self._share * successes
+
+    def take(self, now: float) -> bool:
+        """Whether a retry may be made now; if so it is counted."""
+        allowed = self.allows(now)
         if allowed:
             self._count(now, success=0, retry=1)
         return allowed

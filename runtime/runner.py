@@ -2,23 +2,22 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import structlog
 
 from runtime import commit, failpoints, progress
 from runtime.blame import Blame
 from runtime.cadence import Cadence
-from runtime.lane import Lane, shrink
+from runtime.lane import Lane
 from runtime.membership import Member, PositionLost
 from runtime.ordering import Backlog
 from runtime.outcome import Application, CannotOpen, LaneHandler
 from runtime.ports import Clock, LaneId, LogReader, Position, Resumed, Transaction
 from runtime.progress import HORIZON, MetadataTooLarge, Progress
-from runtime.standing import CLOSE_S, LaneStopped, may_reopen, refuse_a_cut_log, standing, unless
+from runtime.standing import LaneStopped, may_reopen, quietly, refuse_a_cut_log, standing, unless
 from runtime.vitals import Pulse
 from runtime.work import Arrival, Work
 
@@ -142,17 +141,18 @@ class LaneRunner:
             if mine != known:
                 known = await self._take_custody(self._transaction, position.offset, known, mine)
         except BaseException:
-            await self._quietly(handler.close())
+            await quietly(self.id, handler.close())
             raise
         if self._closing.is_set():
-            await self._quietly(handler.close())
+            await quietly(self.id, handler.close())
             return
         self._begin(handler, position.offset, known)
 
     async def _take_custody(self, transaction: Transaction, offset: int, known: Progress, mine: Progress) -> Progress:
         """Before the first record flows: say in whose journals the calls stand that were made, and will be.
 
-        A broker that takes less metadata than Kafka's default is told with the next commit, which has fewer finished."""
+        A broker that takes less metadata than Kafka's default is told with the next commit; it has fewer finished.
+        """
         if self._blame.horizon < HORIZON:
             return known
         try:
@@ -265,11 +265,7 @@ class LaneRunner:
             return  # it is handed over when its record is read again
         if self.works.get(work.offset) is not work:
             return  # dropped while it was worked on: its lane was rebuilt and the record is handled anew
-        for size in self._blame.refused(work.offset):
-            own = commit.own_records(self.id, work.record, work.done)
-            if any(len(record.value or b"") >= size for record in own):  # handled anew it may have become another
-                work.done = shrink(work.done, size)
-        work.done = self._blame.instead(work.offset) or work.done
+        work.done = self._blame.as_taken(self.id, work.record, work.done)
         self.lane.settle(work)
 
     def forget(self, work: Work, *, again: bool) -> None:
@@ -307,13 +303,6 @@ class LaneRunner:
         self._member.pause(self.id.partition)
         if lane is not None:
             lane.queues.clear()
-            await self._quietly(lane.handler.close())
+            await quietly(self.id, lane.handler.close())
         if transaction is not None:
-            await self._quietly(transaction.close())
-
-    async def _quietly(self, closing: Coroutine[Any, Any, None]) -> None:
-        """What was opened for a lane cannot keep it from ending."""
-        try:
-            await asyncio.wait_for(closing, CLOSE_S)
-        except Exception as error:
-            log.warning("lane.close_failed", lane=str(self.id), error=type(error).__name__)
+            await quietly(self.id, transaction.close())

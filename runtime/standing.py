@@ -61,6 +61,14 @@ async def unless(closing: asyncio.Event, opening: Coroutine[Any, Any, None]) -> 
     return True
 
 
+async def quietly(lane: LaneId, closing: Coroutine[Any, Any, None]) -> None:
+    """What was opened for a lane cannot keep it from ending."""
+    try:
+        await asyncio.wait_for(closing, CLOSE_S)
+    except Exception as error:
+        log.warning("lane.close_failed", lane=str(lane), error=type(error).__name__)
+
+
 async def standing(
     lane: LaneId, committed: Callable[[int], Awaitable[Position | None]], reader: LogReader, clock: Clock
 ) -> Position:

@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import random
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OffsetMetadataTooLargeError
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
 from runtime import failpoints
 from runtime.connection import MAX_REQUEST_BYTES, client_options
+from runtime.partitions import partition_of
 from runtime.ports import LaneId, Outgoing, Position, RecordTooLarge
 from runtime.progress import MetadataTooLarge
 from runtime.settings import Settings
@@ -31,6 +35,8 @@ class LaneTransaction:
     def __init__(self, producer: AIOKafkaProducer, settings: Settings) -> None:
         self._producer = producer
         self._settings = settings
+        self._sent: list[tuple[int, asyncio.Future[Any]]] = []
+        """Batches of the present transaction, each with its record's index; -1 for several records."""
 
     @classmethod
     async def open(cls, settings: Settings, lane: LaneId) -> "LaneTransaction":
@@ -64,19 +70,19 @@ class LaneTransaction:
             await asyncio.wait_for(asyncio.shield(work), COMMIT_DEADLINE_S)
         except TimeoutError:
             work.cancel()
+            self._raise_refused(records)  # aiokafka (0.14) may wait for ever for the end of such a transaction
             raise CommitTooSlow(f"transaction of {len(records)} records took over {COMMIT_DEADLINE_S} s") from None
 
     async def _transact(self, records: list[Outgoing], lane: LaneId, position: Position) -> None:
         settings, producer = self._settings, self._producer
         await producer.begin_transaction()
-        sent: list[asyncio.Future[Any]] = []
+        sent = self._sent = []
         try:
-            for index, record in enumerate(records):
-                try:
-                    sent.append(await self._send(record))
-                    sent[-1].add_done_callback(_looked_at)
-                except MessageSizeTooLargeError:
-                    raise RecordTooLarge(index, len(record.value or b"")) from None
+            for (topic, partition), batches in (await self._batches(records)).items():
+                for first, batch in batches:
+                    future = await producer.send_batch(batch, topic, partition=partition)
+                    future.add_done_callback(_looked_at)
+                    sent.append((first if batch.record_count() == 1 else -1, future))
             source = TopicPartition(settings.named(lane.topic), lane.partition)
             offset = OffsetAndMetadata(position.offset, position.metadata)
             await producer.send_offsets_to_transaction({source: offset}, settings.named(lane.group))
@@ -88,30 +94,60 @@ class LaneTransaction:
         except (KafkaError, AssertionError) as error:
             if _because_of(error, OffsetMetadataTooLargeError):
                 raise MetadataTooLarge(f"metadata of {len(position.metadata)} characters") from None
-            for index, future in enumerate(sent):
-                if (
-                    future.done()
-                    and not future.cancelled()
-                    and isinstance(future.exception(), MessageSizeTooLargeError)
-                ):
-                    raise RecordTooLarge(index, len(records[index].value or b"")) from None
+            self._raise_refused(records)
             raise
 
-    async def _send(self, record: Outgoing) -> "asyncio.Future[Any]":
-        value = b"" if record.key is None and record.value is None else record.value
-        future: asyncio.Future[Any] = await self._producer.send(
-            self._settings.named(record.topic),
-            value,
-            record.key,
-            partition=record.partition,
-            timestamp_ms=record.timestamp_ms,
-            headers=list(record.headers),
-        )
-        return future
+    def _raise_refused(self, records: list[Outgoing]) -> None:
+        """Raise `RecordTooLarge` if the broker has refused a batch for its size; of several records in one it is
+        nobody's fault yet: fewer are tried."""
+        if refused := [index for index, future in self._sent if _is_too_large(future)]:
+            index = max(refused)
+            raise RecordTooLarge(index, len(records[index].value or b"") if index >= 0 else 0) from None
+
+    async def _batches(self, records: list[Outgoing]) -> dict[tuple[str, int], list[tuple[int, BatchBuilder]]]:
+        """The records by topic and partition, as they go over the wire; with each batch the index of its first record.
+
+        Made by us because aiokafka would make a future, and look for the partition among two lists, for each record.
+        """
+        producer, topics = self._producer, dict[str, tuple[str, int]]()
+        made: dict[tuple[str, int], list[tuple[int, BatchBuilder]]] = {}
+        for index, record in enumerate(records):
+            if record.topic not in topics:
+                name = self._settings.named(record.topic)
+                topics[record.topic] = name, len(await producer.partitions_for(name))
+            topic, count = topics[record.topic]
+            value = b"" if record.key is None and record.value is None else record.value
+            headers = list(record.headers)
+            size = DefaultRecordBatchBuilder.estimate_size_in_bytes(record.key, value, headers)
+            if size > MAX_REQUEST_BYTES:
+                raise RecordTooLarge(index, len(record.value or b""))
+            place = topic, self._partition(topic, record, count)
+            batches = made.setdefault(place, [])
+            added = batches and batches[-1][1].append(
+                timestamp=record.timestamp_ms, key=record.key, value=value, headers=headers
+            )
+            if not added:  # the first, or one that the last batch has no room for
+                batch = producer.create_batch()
+                batch.append(timestamp=record.timestamp_ms, key=record.key, value=value, headers=headers)
+                batches.append((index, batch))
+        return made
+
+    def _partition(self, topic: str, record: Outgoing, count: int) -> int:
+        """Where it is written, among `count` partitions: as aiokafka's own partitioner has it."""
+        if record.partition is not None:
+            return record.partition
+        if record.key is not None:
+            return partition_of(record.key, count)
+        available: set[int] | None = self._producer.client.cluster.available_partitions_for_topic(topic)
+        return random.choice(list(available or range(count)))  # noqa: S311 - spreads load
 
     async def close(self) -> None:
         """Let the connection go. Never aborts: an open transaction ends when its successor fences it."""
         await _discard(self._producer)
+
+
+def _is_too_large(future: "asyncio.Future[Any]") -> bool:
+    return future.done() and not future.cancelled() and isinstance(future.exception(), MessageSizeTooLargeError)
 
 
 def _because_of(error: BaseException | None, kind: type[BaseException]) -> bool:

@@ -98,6 +98,9 @@ class JobResult(Contract):
     completed_at: UtcInstant
 
     def encode(self) -> bytes:
-        """See `Contract`; written without pydantic."""
+        """See `Contract`; written without pydantic, as nearly all can be."""
         fields = dict(self.__dict__)
-        return codec.encode({"schema": fields.pop("schema_version"), **fields}, contents)
+        try:
+            return codec.encode({"schema": fields.pop("schema_version"), **fields}, contents)
+        except TypeError:  # see `Contract.plain`
+            return super().encode()

@@ -23,7 +23,7 @@ from runtime.settings import Settings
 from runtime.shell import Role, application
 from runtime.shell import run as run_role
 from schemas.topics import AUDIT, BREAKERS, CONTROL, DLQ, RESULTS, RETRY_TIERS, SPANS, TEXT, worker_group
-from workers.worker import text_application
+from workers.worker import WAITING_SHARE, WorkerApplication, window_of
 
 ROLES = {
     "text": Role(
@@ -35,8 +35,6 @@ ROLES = {
         follows=(CONTROL, BREAKERS),
     )
 }
-WAITING_SHARE = 1
-"""Jobs that may wait for a slot, for each job that may be in flight."""
 
 
 def egress(settings: Settings) -> Egress:
@@ -94,12 +92,11 @@ def build(settings: Settings) -> LaneService:
         learn=settings.learn_limits,
     )
     intents, cancels = IntentFile(intents_path(settings)), Cancels(timedelta(hours=settings.dedup_hours))
-    app = text_application(
+    app = WorkerApplication(
         settings, transport, credentials(settings), limits, breakers, SystemClock(), random.SystemRandom().random,
         intents=intents, cancels=cancels,
     )  # fmt: skip
     app.probes = probes = Probes(transport, providers(settings), settings.probe_s)
-    window = settings.max_in_flight * (1 + WAITING_SHARE)
 
     def resources() -> list[AbstractAsyncContextManager[Any]]:
         """Opened before the lanes, in this order."""
@@ -107,7 +104,9 @@ def build(settings: Settings) -> LaneService:
         board = Board(settings, breakers, limits, told_by)
         return [transport, intents, Follower(settings, CONTROL, cancels.fold), board, probes]
 
-    return LaneService(settings, app, window=window, resources=resources, also_ready=lambda: probes.all_reachable)
+    return LaneService(
+        settings, app, window=window_of(settings), resources=resources, also_ready=lambda: probes.all_reachable
+    )
 
 
 def intents_path(settings: Settings) -> Path:

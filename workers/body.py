@@ -58,8 +58,9 @@ class Reading:
         """A body that comes in one piece."""
         body, failure = bytearray(), None
         try:
-            async with contextlib.aclosing(self._chunks(response)) as chunks:
+            async with contextlib.aclosing(raw(response)) as chunks:
                 async for chunk in chunks:
+                    self._grown(chunk)
                     if self.size > FREE_BYTES:
                         self._count(chunk)
                     await self._hold(self.size)
@@ -109,10 +110,13 @@ class Reading:
         """The body as it comes, never more than its limit, whatever the transport allows."""
         async with contextlib.aclosing(raw(response)) as chunks:
             async for chunk in chunks:
-                self.size += len(chunk)
-                if self.size > self._max_bytes:
-                    raise _too_large(f"more than {self._max_bytes} bytes, which is the limit")
+                self._grown(chunk)
                 yield chunk
+
+    def _grown(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        if self.size > self._max_bytes:
+            raise _too_large(f"more than {self._max_bytes} bytes, which is the limit")
 
     def _count(self, chunk: bytes) -> None:
         self._values += chunk.count(b",")

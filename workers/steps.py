@@ -112,7 +112,8 @@ class Steps:
             if turned_away is not None and not turned_away.trial:
                 return self._left_alone(turn, step, turned_away.kind)
             turn.choose(step.candidate)
-            if turned_away is None and turn.progress.tried.calls and not self._thrift.may_retry(turn.key):
+            is_retry = turn.progress.tried.calls > 0
+            if is_retry and not self._thrift.has_budget(turn.key):
                 return self._without_budget(turn)
             nobody_else = set(possible(turn.progress.tried, turn.job.terms)) <= {step.candidate, *refused}
             try:
@@ -123,6 +124,8 @@ class Steps:
                 refused[step.candidate] = leave
                 continue
             try:
+                if is_retry and not self._thrift.may_retry(turn.key):  # others came before it while it waited
+                    return self._without_budget(turn)
                 return await self._call(turn, leave, lane, alone)
             finally:
                 leave.release()
@@ -220,5 +223,5 @@ def _ending(turn: Turn, called: Called) -> Ending:
     if called.too_large_bytes:
         message = f"the output has {called.too_large_bytes} bytes and does not fit into one record"
         return Ending(K.OUTPUT_TOO_LARGE, message, adapted=called.adapted)
-    served = Who(model=turn.candidate.model, provider=called.provider or turn.candidate.provider)
+    served = Who.made(model=turn.candidate.model, provider=called.provider or turn.candidate.provider)
     return Ending(output=called.answer.output, served=served, adapted=called.adapted)

@@ -21,6 +21,10 @@ class Thrift:
         """A call was answered."""
         self._budget(key).succeeded(self._clock.monotonic())
 
+    def has_budget(self, key: BreakerKey) -> bool:
+        """Whether a retry might be made now: one that has yet to wait for a slot is not counted."""
+        return self._budget(key).allows(self._clock.monotonic())
+
     def may_retry(self, key: BreakerKey) -> bool:
         """Whether one more retry may be made; if so it is counted."""
         return self._budget(key).take(self._clock.monotonic())

@@ -36,6 +36,13 @@ from workers.turn import Turn
 Key = BreakerKey
 SECONDS = frozenset({"retry_at", "held_until"})
 """Monotonic instants: shown as what is left to them."""
+WAITING_SHARE = 1
+"""Jobs that may wait for a slot, for each job that may be in flight."""
+
+
+def window_of(settings: Settings) -> int:
+    """How many records one process has in hand at most."""
+    return settings.max_in_flight * (1 + WAITING_SHARE)
 
 
 class WorkerApplication:
@@ -61,7 +68,7 @@ class WorkerApplication:
         self.tally = Tally()
         self.probes: Probes | None = None
         """Who looks whether the providers answer; the process's to open."""
-        self.inherited = Inheritance(self.intents, window=settings.max_in_flight * 2)
+        self.inherited = Inheritance(self.intents, window=window_of(settings))
         caller = Caller(http, clock, AnswerRoom(settings.max_in_flight_bytes, settings.max_response_bytes))
         self.steps = Steps(
             Calls(settings, caller, credentials, self.intents, self.cancels, clock),
@@ -197,21 +204,3 @@ def _shown(views: Mapping[Key, Any], now: float) -> dict[str, dict[str, Any]]:
         return value.isoformat() if isinstance(value, datetime) else value
 
     return {str(key): {name: shown(name, value) for name, value in asdict(view).items()} for key, view in views.items()}
-
-
-def text_application(
-    settings: Settings,
-    http: AsyncBaseTransport,
-    credentials: Credentials,
-    limits: Limits[Key],
-    breakers: Breakers,
-    clock: Clock,
-    dice: Dice,
-    *,
-    intents: Intents | None = None,
-    cancels: Cancels | None = None,
-) -> WorkerApplication:
-    """The text worker on these parts of the world; `limits` and `breakers` must run on `clock.monotonic`."""
-    return WorkerApplication(
-        settings, http, credentials, limits, breakers, clock, dice, intents=intents, cancels=cancels
-    )

@@ -11,7 +11,7 @@ from stranger import TOKEN, Found, Place, Stranger, encoded, installation
 from system import chat
 
 from schemas.failure import FailureKind
-from schemas.topics import DLQ, JOBS, RESULTS, TEXT
+from schemas.topics import DLQ, JOBS, RESULTS, RETRY_TIERS, TEXT
 
 COUNT = 1_000
 SEED = 20261122
@@ -127,12 +127,11 @@ def test_the_lanes_go_on_and_no_process_complained(aftermath: Aftermath):
     novix = aftermath.novix
     assert all(novix.run(chat(f"afterwards-{tenant}", tenant))["status"] == "succeeded" for tenant in TENANTS)
     for log in novix.folder.glob("*.log"):
-        text = log.read_text()
-        assert "handler failed" not in text
-        assert "lane.rebuilt" not in text
-        assert "lane.stopped" not in text
+        complaints = ("handler failed", "lane.rebuilt", "lane.stopped")
+        assert [line for line in log.read_text().splitlines() if any(one in line for one in complaints)] == []
 
 
 def test_no_prompt_and_no_token_is_where_it_should_not_be(aftermath: Aftermath):
-    assert aftermath.novix.leaks(CANARY, besides=(JOBS.name, TEXT.name, DLQ.name)) == []
+    of_jobs = (JOBS.name, TEXT.name, *(topic.name for _, topic in RETRY_TIERS), DLQ.name)  # a crowd may wait elsewhere
+    assert aftermath.novix.leaks(CANARY, besides=of_jobs) == []
     assert aftermath.novix.leaks(TOKEN) == []

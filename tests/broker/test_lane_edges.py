@@ -1,17 +1,18 @@
 """What only a real broker tells of a lane's edges: markers, deleted records, and commit metadata that is too long."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
 import pytest
 import toy
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from runtime.bus import Bus
 from runtime.connection import client_options
 from runtime.outcome import Outcome
-from runtime.ports import Delivery, LaneId, Outgoing, Position
+from runtime.ports import Delivery, LaneId, Outgoing, Position, RecordTooLarge
 from runtime.progress import METADATA_LIMIT, MetadataTooLarge
 from runtime.settings import Settings, resolve
 from runtime.transaction import LaneTransaction
@@ -90,3 +91,23 @@ async def test_commit_metadata_that_the_broker_refuses_is_told_by_name(settings,
     successor = await LaneTransaction.open(settings, lane)
     await successor.commit([job], lane, Position(1, "x" * METADATA_LIMIT))
     await successor.close()
+
+
+async def test_a_batch_that_is_refused_as_a_whole_is_nobodys_fault_and_a_record_alone_is(settings):
+    """The topic takes 20,000 bytes a batch: thirty small records are too large together, and none of them is."""
+    topic = NewTopic(settings.named("small"), 1, 1, topic_configs={"max.message.bytes": "20000"})
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    await admin.start()
+    await admin.create_topics([topic])
+    await admin.close()
+    lane = LaneId("other", RESULTS.name, 0)
+    small = [Outgoing("small", b"key", os.urandom(1_000)) for _ in range(30)]
+    told: list[tuple[int, int]] = []
+    for records in ([Outgoing("small", b"key", os.urandom(30_000))], small):
+        transaction = await LaneTransaction.open(settings, lane)
+        with pytest.raises(RecordTooLarge) as refused:
+            await transaction.commit(records, lane, Position(0, ""))
+        told.append((refused.value.index, refused.value.size_bytes))
+        await transaction.close()
+
+    assert told == [(0, 30_000), (-1, 0)]

@@ -15,6 +15,8 @@ from confluent_kafka import Producer
 from stranger import novix
 from system import MODEL, chat, stub
 
+from schemas.topics import RETRY_TIERS, retry_group
+
 pytestmark = pytest.mark.broker
 
 WITHIN_S = 120
@@ -86,7 +88,8 @@ def test_status_tells_what_runs_where_and_how_it_is(run: Run):
     assert told["up"] is True
     assert {process["name"] for process in told["processes"]} == {"broker", "router", "worker-text", "console"}
     assert all(process["running"] and process["phase"] == "healthy" for process in told["processes"])
-    assert set(told["lag"]) == {f"{PREFIX}novix-router", f"{PREFIX}novix-worker-text"}
+    retries = {f"{PREFIX}{retry_group(tier)}" for _, tier in RETRY_TIERS}
+    assert set(told["lag"]) == {f"{PREFIX}novix-router", f"{PREFIX}novix-worker-text", *retries}
 
 
 def test_run_prints_the_answer_and_in_json_the_result(run: Run):

@@ -113,6 +113,45 @@ def test_the_outcome_of_a_call_from_before_an_adopted_opening_decides_nothing(
     assert is_open(breakers)
 
 
+def test_one_process_whose_way_to_the_provider_is_ill_stops_the_others_once_and_not_for_ever(
+    breakers: Breakers, elsewhere: Breakers, clock: Clock
+):
+    """It fails each trial, a second long, and each call after a close; for us the provider is well."""
+    made = 0
+    for _ in range(3_600):
+        clock.now += 1
+        sick = elsewhere.admit(KEY)
+        if isinstance(sick, Permit):
+            breakers.adopt(elsewhere.news(KEY, "sick"))
+            clock.now += 1
+            sick.failed("connect_failed")
+            breakers.adopt(elsewhere.news(KEY, "sick"))
+        ours = breakers.admit(KEY)
+        if isinstance(ours, Permit):
+            ours.succeeded()
+            elsewhere.adopt(breakers.news(KEY, "us"))
+            made += 1
+
+    assert made > 3_600 - 400
+
+
+def test_who_was_doubted_is_followed_again_once_it_told_of_a_close(
+    breakers: Breakers, elsewhere: Breakers, clock: Clock
+):
+    fail(elsewhere)
+    breakers.adopt(elsewhere.news(KEY, "other"))
+    clock.now += 300 + LATER_S
+    permit(breakers).succeeded()
+    clock.now += 1
+    permit(elsewhere).succeeded()
+    breakers.adopt(elsewhere.news(KEY, "other"))
+    clock.now += 1
+    fail(elsewhere)
+
+    assert breakers.adopt(elsewhere.news(KEY, "other"))
+    assert is_open(breakers)
+
+
 async def test_who_waits_for_half_open_goes_on_as_soon_as_it_closes_elsewhere():
     here, there = Breakers(fail_max=1), Breakers(fail_max=1, reset_timeout=timedelta(0))
     fail(there, 1)

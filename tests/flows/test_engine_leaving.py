@@ -5,10 +5,14 @@ from datetime import timedelta
 
 from engine_story import after, log_of, told
 from sim_world import Process, SimApp, SimHandler, World, publish
+from virtual_time import LoopClock
 
 from runtime.cadence import Cadence
-from runtime.outcome import Outcome
+from runtime.membership import PositionLost
+from runtime.outcome import Outcome, RetryAt
+from runtime.parking import PARKED_S
 from runtime.ports import Delivery
+from schemas.failure import FailureKind
 
 
 @told
@@ -97,3 +101,67 @@ async def test_a_process_without_partitions_is_well():
     assert (spare.engine.healthy, spare.engine.ready) == (True, True)
     await spare.stop()
     await world.process.stop()
+
+
+@told
+async def test_a_record_that_is_due_while_its_partition_is_away_keeps_what_it_has_been_through():
+    """It is not called, for its partition is not held; and it is not forgotten, for that may come back."""
+    memos: list[tuple[int, object]] = []
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        memos.append((delivery.attempt, delivery.memo))
+        if delivery.attempt == 1:
+            return RetryAt(LoopClock().now() + timedelta(seconds=3), FailureKind.TIMEOUT, memo="one call")
+        return publish(delivery.record)
+
+    log = log_of(1)
+    world = World(log, SimApp(do))
+    await world.join()
+    await world.until(lambda: len(memos) == 1)
+
+    await world.group.rebalance({})
+    await asyncio.sleep(20)
+    assert len(memos) == 1
+    await world.join()
+    await world.all_committed()
+    assert memos == [(1, None), (2, "one call")]
+    await world.process.stop()
+
+
+@told
+async def test_a_record_that_is_due_while_its_partition_is_away_for_good_is_given_up():
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        return RetryAt(LoopClock().now() + timedelta(seconds=3), FailureKind.TIMEOUT)
+
+    log = log_of(1)
+    world = World(log, SimApp(do))
+    await world.join()
+    await world.until(lambda: world.app.calls.total() == 1)
+
+    await world.group.rebalance({})
+    await asyncio.sleep(PARKED_S + 5)
+
+    assert (world.app.calls.total(), world.engine.window.used) == (1, 0)
+    await asyncio.wait_for(world.process.stop(), 5)
+
+
+@told
+async def test_a_lane_that_stops_while_it_commits_does_not_hold_up_the_end_of_its_process():
+    """The log was cut below what the lane had read: what it has settled can never be committed."""
+    log = log_of(3, 1)
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        await asyncio.sleep(delivery.record.offset)
+        return publish(delivery.record)
+
+    world = World(log, SimApp(do))
+    await world.join()
+    await world.until(lambda: log.results.total() == 2)
+    del log.input[0][1:]
+    world.engine.runners[0].lose(PositionLost(0, 3))
+    await asyncio.sleep(5)
+
+    assert (world.engine.healthy, world.engine.runners[0].lane) == (False, None)
+    before = LoopClock().monotonic()
+    await world.process.stop()
+    assert LoopClock().monotonic() - before < 5

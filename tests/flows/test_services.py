@@ -1,11 +1,19 @@
 """Several services in one process: one that ends or fails ends the others, which drain."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runtime.service import Services
+from runtime import service
+from runtime.function import FunctionApplication
+from runtime.outcome import Outcome
+from runtime.ports import Delivery
+from runtime.service import LaneService, Services
+from runtime.settings import Settings
 from runtime.shell import Service
 
 
@@ -76,3 +84,48 @@ async def test_they_are_well_together_and_told_of_by_name():
     assert services.describe() == {"router": {"well": True}, "retry-5s": {"well": False}}
     assert (services.healthy, services.ready) == (False, False)
     assert [part.hurried for part in parts.values()] == [True, True]
+
+
+async def test_a_process_that_is_told_to_stop_while_it_starts_does_not_wait_for_its_resources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its partitions are known; then the broker goes away, and what it would read first does not come."""
+    closed: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def open_at_once() -> AsyncIterator[None]:
+        yield
+        closed.append("the one that was open")
+
+    @contextlib.asynccontextmanager
+    async def never_open() -> AsyncIterator[None]:
+        opening.set()
+        await asyncio.Event().wait()
+        yield
+
+    class Reader:
+        def __init__(self, settings: Settings) -> None: ...
+        async def __aenter__(self) -> "Reader":
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            closed.append("reader")
+
+        async def partitions(self, topic: str) -> int:
+            return 1
+
+    monkeypatch.setattr(service, "KafkaReader", Reader)
+    opening, stop = asyncio.Event(), asyncio.Event()
+    app = FunctionApplication("group", "topic", unasked)
+    lanes = LaneService(Settings(home=tmp_path), app, window=1, resources=lambda: [open_at_once(), never_open()])
+    running = asyncio.create_task(lanes.run(stop))
+    await opening.wait()
+    stop.set()
+
+    async with asyncio.timeout(10):
+        await running
+    assert closed == ["the one that was open", "reader"]
+
+
+async def unasked(delivery: Delivery) -> Outcome:
+    raise NotImplementedError

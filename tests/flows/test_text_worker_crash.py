@@ -1,97 +1,20 @@
 """The text worker after a crash: which calls were out is known, they are counted, and who kills processes is found."""
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
-import pytest
-from worker_world import LANE, START, World, answer, assigned, candidate, failing, result_of, world
+from worker_machine import LANE_ID, NoLog, die, handled, killed_while_calling, machine, never, opened
+from worker_world import LANE, START, answer, assigned, candidate, failing, result_of, world
 
-from runtime.intents import IntentFile, IntentsUnavailable, NoIntents
+from runtime.intents import IntentsUnavailable, NoIntents
 from runtime.outcome import GiveUp, Publish, RetryAt
-from runtime.ports import Delivery, LaneId, Resumed
+from runtime.ports import Delivery, Resumed
 from schemas.failure import FailureKind
-from schemas.topics import TEXT, worker_group
-from workers.worker import WorkerLane
 
 K = FailureKind
-LANE_ID = LaneId(worker_group("text"), TEXT.name, 2)
-
-
-class NoLog:
-    """A log of which only the bounds are asked."""
-
-    def __init__(self, end: int = 100) -> None:
-        self.end = end
-
-    async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
-        return 0, self.end
-
-    async def partitions(self, topic: str) -> int:
-        return 1
-
-    def read(self, *_: Any) -> Any:
-        raise AssertionError("nobody reads")
-
-
-Spawn = Callable[[], Any]
-
-
-@asynccontextmanager
-async def machine(path: Path) -> AsyncIterator[Callable[[], Any]]:
-    """A machine on which one process after the other starts; `die` leaves its notes as a kill would."""
-    files: list[IntentFile] = []
-
-    async def start() -> IntentFile:
-        files.append(await IntentFile(path / "intents.sqlite").__aenter__())
-        return files[-1]
-
-    try:
-        yield start
-    finally:
-        for file in files:
-            await file.__aexit__(None, None, None)
-
-
-async def opened(it: World, intents: IntentFile, *, base: int = 0, custody: str | None = None, end: int = 100) -> Any:
-    """The lane in a process that keeps its notes in `intents`, opened after the last one died."""
-    lane = it.process(intents)
-    known = Resumed(base, frozenset(), intents.custody if custody is None else custody)
-    return await lane._app.open_lane(LANE_ID, NoLog(end), known)
-
-
-async def killed_while_calling(it: World, lane: WorkerLane, offset: int = 7) -> None:
-    """The process dies with the call out: its note is written, and nothing after it."""
-    calls = len(it.script.requests)
-    task = asyncio.create_task(lane.handle(Delivery(assigned(offset=offset, max_cost_nanousd=10**7), it.clock.now())))
-    while len(it.script.requests) == calls:
-        await asyncio.sleep(0.001)
-    die(lane)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-def die(lane: WorkerLane) -> None:
-    """The lane's process is killed: it writes nothing any more, and the kernel lets go of its locks."""
-    intents: Any = lane._app.intents
-    intents.end = lambda *_: None
-    intents._file._lives.end()
-
-
-async def never(request: httpx.Request) -> httpx.Response:
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
-def handled(it: World, lane: WorkerLane, offset: int = 7, **change: Any) -> Any:
-    return lane.handle(Delivery(assigned(offset=offset, **change), it.clock.now()))
 
 
 async def test_a_call_that_was_out_when_its_process_died_is_listed_and_counted_with_its_ceiling(tmp_path: Path) -> None:
@@ -254,110 +177,6 @@ async def test_without_its_note_no_call_is_made_and_the_job_waits(tmp_path: Path
     assert "SQLITE_FULL" in result.error.message
     assert it.script.requests == []
     assert it.limits.total_in_flight == 0
-
-
-async def test_a_record_that_its_process_left_undone_and_reads_again_keeps_its_calls(tmp_path: Path) -> None:
-    """Its partition was taken away while it rested, and came back: nothing in memory knows of it any more."""
-    it = world(httpx.ReadTimeout("silence"), answer())
-    async with machine(tmp_path) as start:
-        intents = await start()
-        lane = await opened(it, intents)
-        assert isinstance(await handled(it, lane), RetryAt)
-        again = await lane._app.open_lane(LANE_ID, NoLog(), Resumed(0, frozenset(), intents.custody))
-        first = await handled(it, again)
-        assert isinstance(first, RetryAt), "its second call waits its time"
-        it.clock.turn_to(first.when)
-        done = await again.handle(Delivery(assigned(), it.clock.now(), 2, first.memo))
-
-    result = result_of(done)
-    assert [(one.attempt, one.kind) for one in result.attempts] == [(1, K.TIMEOUT), (2, None)]
-    assert result.cost_nanousd == 1_030
-
-
-async def test_a_rebuild_does_not_forget_what_another_machine_may_have_called(tmp_path: Path) -> None:
-    """The lane says in its first commit who keeps the notes from now on; whoever kept them before is in memory only."""
-    it = world(answer(), max_in_flight=1)
-    async with machine(tmp_path) as start:
-        lane = await opened(it, await start(), custody="0123456789ab", end=9)
-        first = result_of(await handled(it, lane, 5))
-        resumed = Resumed(6, frozenset(), f"{lane._app.custody}+{lane.owed(6)}")
-        again = await lane._app.open_lane(LANE_ID, NoLog(20), resumed)
-        told = [[one.kind for one in result_of(await handled(it, again, at)).attempts] for at in (6, 7)]
-
-    assert [one.kind for one in first.attempts] == [K.INTERRUPTED, None]
-    assert told == [[K.INTERRUPTED, None], [None]]
-
-
-async def test_a_crash_of_the_successor_does_not_hide_that_of_the_process_before(tmp_path: Path) -> None:
-    """The first one died elsewhere, the second one here before it had begun anything, or with a call out."""
-    it = world(never, answer(), max_in_flight=1)
-    async with machine(tmp_path) as start:
-        lane = await opened(it, await start(), custody="0123456789ab", end=9)
-        named = f"{lane._app.custody}+{lane.owed(5)}"
-        await killed_while_calling(it, lane, 5)
-        lane = await opened(it, await start(), custody=named, base=5, end=9)
-        results = [result_of(await handled(it, lane, at)) for at in (5, 6, 7)]
-
-    assert named.endswith("+0123456789ab")
-    told = [[one.kind for one in result.attempts] for result in results]
-    assert told == [[K.INTERRUPTED, K.INTERRUPTED, None], [K.INTERRUPTED, None], [None]]
-    assert [one.attempt for one in results[0].attempts] == [1, 2, 3]
-
-
-async def test_a_journal_that_was_damaged_counts_as_one_that_nobody_can_read(tmp_path: Path) -> None:
-    it = world(never, answer())
-    async with machine(tmp_path) as start:
-        await killed_while_calling(it, await opened(it, await start()))
-        intents = await start()
-        with sqlite3.connect(tmp_path / "intents.sqlite") as vandal:
-            vandal.execute("DROP TABLE calls")
-        vandal.close()
-        result = result_of(await handled(it, await opened(it, intents)))
-
-    assert [attempt.kind for attempt in result.attempts] == [K.INTERRUPTED, None]
-
-
-async def test_a_lane_that_closes_owes_what_nobody_has_accounted_for(tmp_path: Path) -> None:
-    """It was held for a moment only, and the records whose calls were out have not been read, or not been committed."""
-    it = world(never, answer(), max_in_flight=1)
-    async with machine(tmp_path) as start:
-        await killed_while_calling(it, await opened(it, await start()))
-        lane = await opened(it, intents := await start())
-        assert lane.owed(0) == intents.custody
-        done = await handled(it, lane)
-        assert lane.owed(0) == intents.custody
-        lane.committed(list(done.facts))
-        assert lane.owed(0) == ""
-
-        lane = await opened(it, await start(), custody="0123456789ab", base=8, end=10)
-        assert lane.owed(0) == "0123456789ab"
-        lane.committed(list((await handled(it, lane, 8)).facts))
-        assert lane.owed(0) == "0123456789ab"
-        lane.committed(list((await handled(it, lane, 9)).facts))
-        assert lane.owed(0) == ""
-
-        lane = await opened(it, await start(), custody="0123456789ab", base=10, end=10)
-        assert lane.owed(10) == ""
-
-
-async def test_after_a_fault_of_ours_the_calls_before_are_still_counted(tmp_path: Path) -> None:
-    it = world(never, answer())
-    async with machine(tmp_path) as start:
-        await killed_while_calling(it, await opened(it, await start()))
-        lane = await opened(it, await start())
-
-        def broken() -> None:
-            raise RuntimeError("a fault of ours")
-
-        lane._app.steps._thrift.succeeded = lambda _: broken()
-        delivery = Delivery(assigned(), it.clock.now())
-        with pytest.raises(RuntimeError) as raised:
-            await lane.handle(delivery)
-        result = result_of(lane.fault(delivery, raised.value))
-
-    assert result.error.kind == K.INTERNAL
-    assert [one.kind for one in result.attempts] == [K.INTERRUPTED, None]
-    assert result.cost_nanousd == 1_030
 
 
 # Who kills processes

@@ -293,7 +293,7 @@ async def test_a_retry_without_budget_waits_in_the_sixty_second_topic_and_is_no_
 
 
 async def test_a_retry_that_finds_no_room_to_wait_costs_no_budget() -> None:
-    it = world(failing(503), answer(), retry_budget_least=1, retry_budget=0.0)
+    it = world(lambda _: (it.clock.turn(9), failing(503))[1], answer(), retry_budget_least=1, retry_budget=0.0)
     crowd(it)
     delivery = Delivery(assigned(), it.clock.now())
     first = await it.lane.handle(delivery)

@@ -8,10 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime import progress
-from runtime.progress import GENESIS, METADATA_LIMIT, WINDOW, Progress, UnknownProgress, decode, encode
+from runtime.progress import (
+    GENESIS,
+    METADATA_LIMIT,
+    MOST_JOURNALS,
+    WINDOW,
+    Progress,
+    UnknownProgress,
+    decode,
+    encode,
+    journals,
+)
 
 HEADS = st.text("0123456789abcdef", min_size=64, max_size=64)
 SEQUENCES = st.integers(0, 2**63 - 1)
+NAMED = "+".join(letter * 12 for letter in "abcdef"[:MOST_JOURNALS])
 LONGEST_POLL = 10_000
 """The largest `NOVIX_MAX_IN_FLIGHT`: one poll may bring as many records beyond the window."""
 
@@ -39,7 +50,7 @@ def test_the_metadata_fits_whatever_is_finished_in_a_window_and_one_poll_more(
 ):
     finished = frozenset(offset for offset in range(reach) if chance.random() < share)
 
-    text = encode(0, Progress(10**18, "f" * 64, finished, "c" * 12))
+    text = encode(0, Progress(10**18, "f" * 64, finished, NAMED))
 
     assert len(text) <= METADATA_LIMIT
     assert text.isascii()
@@ -50,7 +61,7 @@ def test_the_worst_case_fits():
     chance = random.Random(7)
     finished = frozenset(offset for offset in range(WINDOW + LONGEST_POLL) if chance.random() < 0.5)
 
-    assert METADATA_LIMIT - 200 < len(encode(0, Progress(10**18, "f" * 64, finished, "c" * 12))) <= METADATA_LIMIT
+    assert METADATA_LIMIT - 200 < len(encode(0, Progress(10**18, "f" * 64, finished, NAMED))) <= METADATA_LIMIT
 
 
 def test_a_long_finished_run_costs_little():
@@ -136,3 +147,21 @@ def test_a_bitmap_that_would_fill_the_memory_is_refused():
 def test_an_offset_below_the_committed_one_is_a_fault_of_ours():
     with pytest.raises(ValueError, match="offset 4 is below the committed offset 5"):
         encode(5, Progress(finished=frozenset({4})))
+
+
+JOURNALS = st.lists(st.text("0123456789abcdef", min_size=12, max_size=12), max_size=5)
+
+
+@given(JOURNALS, JOURNALS)
+def test_journals_are_named_once_each_the_newest_first_and_come_back(newer: list[str], older: list[str]):
+    named = journals("+".join(newer), "", "+".join(older))
+
+    first = list(dict.fromkeys([*newer, *older]))[:MOST_JOURNALS]
+    assert named.split("+") == (first or [""])
+    assert journals(named, named) == named
+    assert decode(7, encode(7, Progress(custody=named))).custody == named
+
+
+def test_a_field_of_more_journals_than_are_ever_written_is_damage():
+    with pytest.raises(UnknownProgress):
+        decode(0, encode(0, Progress(custody="+".join(["0123456789ab"] * (MOST_JOURNALS + 1)))))

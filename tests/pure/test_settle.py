@@ -75,12 +75,18 @@ def test_a_short_wait_passes_in_memory_unless_its_handler_or_a_drain_wants_it_el
     assert rests(retry, NOON, longest=timedelta(seconds=5), draining=draining) is passes_here
 
 
-class Postponing(Answering):
-    """A handler that breaks when it is asked to write a record elsewhere."""
+class Postponing:
+    """A handler that breaks when it is asked to write a record elsewhere, and knows what it had to remember."""
+
+    def fault(self, delivery: Delivery, error: Exception) -> Done:
+        assert (delivery.record, delivery.memo) == (DELIVERY.record, "what was paid by then")
+        return TYPED
 
     def postpone(self, delivery: Delivery, retry: RetryAt) -> Publish | None:
         raise LookupError("CANARY")
 
 
 def test_a_handler_that_fails_to_postpone_has_its_fault_as_the_outcome():
-    assert elsewhere(Postponing(), DELIVERY, RetryAt(NOON, FailureKind.TIMEOUT)) is TYPED  # type: ignore[arg-type]
+    retry = RetryAt(NOON, FailureKind.TIMEOUT, memo="what was paid by then")
+
+    assert elsewhere(Postponing(), DELIVERY, retry) is TYPED  # type: ignore[arg-type]

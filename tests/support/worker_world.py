@@ -22,7 +22,7 @@ from schemas.assignment import AssignedJob, Assignment, Candidate, Price
 from schemas.control import ControlEvent
 from schemas.result import JobResult, Received
 from schemas.topics import CONTROL, JOBS, TEXT
-from workers.worker import WorkerApplication, WorkerLane, text_application
+from workers.worker import WorkerApplication, WorkerLane
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TOKEN = "hf_canaryTokenThatMustNotShow"
@@ -238,7 +238,7 @@ class World:
         """The lane in another process, on the same provider, clock and control topic."""
         made = self.settings
         limits = limits or Limits(made.max_in_flight, clock=self.clock.monotonic)
-        app = text_application(
+        app = WorkerApplication(
             made, httpx.MockTransport(self.script), Credentials(value=SecretStr(TOKEN)), limits, self.breakers,
             self.clock, lambda: 0.5, intents=intents, cancels=self.cancels,
         )  # fmt: skip
@@ -275,7 +275,7 @@ def world(
         enabled=made.breaker,
         clock=clock.monotonic,
     )
-    app = text_application(
+    app = WorkerApplication(
         made,
         httpx.MockTransport(script),
         Credentials(value=made.hf_token if made.hf_token.get_secret_value() else None),
