@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from datetime import datetime, timedelta
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from pydantic import ValidationError
 
@@ -13,6 +13,8 @@ Identity = tuple[str, str, int]
 """Tenant, id, submission."""
 MOST = 200_000
 """Cancelled jobs that are remembered, the newest ones: a bound for the memory, far over what people cancel."""
+
+SWEEP_BEYOND = 1_000
 
 
 class Cancels:
@@ -28,6 +30,9 @@ class Cancels:
         self._cancelled: OrderedDict[Identity, ControlEvent] = OrderedDict()
         self._held: WeakKeyDictionary[Lease, tuple[Identity, datetime]] = WeakKeyDictionary()
         """A lease that nobody has any more (its record was left to another process at rest) is forgotten."""
+        self._by: dict[Identity, list[ReferenceType[Lease]]] = {}
+        """The same by identity: thousands of wishes may come while thousands of jobs are held. What was forgotten above
+        stays here until it is swept."""
 
     def fold(self, record: Record) -> None:
         """Take note of one record of the control topic. What is no control event is passed over."""
@@ -42,8 +47,10 @@ class Cancels:
         self._cancelled.move_to_end(identity)
         if len(self._cancelled) > MOST:
             self._cancelled.popitem(last=False)
-        for lease, (held, published) in list(self._held.items()):
-            if held == identity and self.of(identity, published) is not None:
+        for found in list(self._by.get(identity, ())):
+            lease = found()
+            held = self._held.get(lease) if lease is not None else None
+            if lease is not None and held is not None and self.of(identity, held[1]) is not None:
                 lease.interrupt()  # it breaks a call off: not for a wish that does not count
 
     def of(self, identity: Identity, published: datetime) -> ControlEvent | None:
@@ -55,7 +62,21 @@ class Cancels:
         """Whoever works under `lease` on the submission of a job that was `published` then wants to be interrupted;
         until `release`."""
         self._held[lease] = identity, published
+        self._by.setdefault(identity, []).append(ref(lease))
+        if len(self._by) > 2 * len(self._held) + SWEEP_BEYOND:
+            self._sweep()
 
     def release(self, lease: Lease) -> None:
         """The work under `lease` is over. Harmless if it was not held."""
-        self._held.pop(lease, None)
+        held = self._held.pop(lease, None)
+        if held is not None:
+            others = [other for other in self._by.get(held[0], ()) if other() not in (None, lease)]
+            if others:
+                self._by[held[0]] = others
+            else:
+                self._by.pop(held[0], None)
+
+    def _sweep(self) -> None:
+        self._by = {}
+        for lease, (identity, _) in self._held.items():
+            self._by.setdefault(identity, []).append(ref(lease))

@@ -220,8 +220,13 @@ def resolve(environment: Mapping[str, str], dotenv: Mapping[str, str | None], st
                 values[field], sources[field], used[field] = table[name], source, name
                 break
     complaints = [text for field, name in used.items() if (text := dead_value(name, str(values[field])))]
-    known = {variable(field) for field in Settings.model_fields} | {"NOVIX_TEST_BROKER", "NOVIX_FAILPOINT", "NOVIX_FAULT_SEED"}
-    unknown = tuple(name for name in sorted({*environment, *dotenv}) if name.startswith("NOVIX_") and name not in known)
+    known = {variable(field) for field in Settings.model_fields} | {
+        "NOVIX_TEST_BROKER",
+        "NOVIX_FAILPOINT",
+        "NOVIX_FAULT_SEED",
+    }
+    named = sorted(name for name in {*environment, *dotenv} if name.startswith("NOVIX_"))
+    unknown = tuple(name for name in named if name not in known)
     if complaints:
         raise BadSettings("\n".join(complaints))
     try:

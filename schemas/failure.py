@@ -99,7 +99,7 @@ FAILURES: dict[FailureKind, Failure] = {
     ),
     _K.NOT_FOUND: Failure(False, False, False, False, "The provider does not serve this model."),
     _K.GONE: Failure(False, False, False, False, "The model or the address has been retired."),
-    _K.REQUEST_REFUSED: Failure(False, False, False, False, "The provider refuses the request; its message says why."),
+    _K.REQUEST_REFUSED: Failure(False, False, False, True, "The provider refuses the request; its message says why."),
     _K.EGRESS_REFUSED: Failure(False, False, False, False, "The address is not one that calls may go to."),
     _K.INVALID_OUTPUT: Failure(
         True, True, True, True, "The provider answered with something that is no answer to this task."

@@ -72,3 +72,15 @@ def test_a_wish_that_does_not_count_interrupts_nobody_and_does_not_stand_before_
     found = cancels.of(JOB, AT + DAY + timedelta(hours=1))
     assert found is not None
     assert found.by == "of-this-one"
+
+
+def test_whoever_forgot_its_lease_is_forgotten_and_the_others_are_still_told() -> None:
+    cancels, kept = Cancels(DAY), Lease()
+    cancels.hold(JOB, kept, AT)
+    for number in range(5_000):
+        cancels.hold(("acme", f"gone-{number}", 1), Lease(), AT)
+
+    cancels.fold(wish())
+
+    assert kept.interrupted
+    assert len(cancels._by) < 2_000
