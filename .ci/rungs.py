@@ -55,7 +55,7 @@ class Rungs:
 def main() -> int:
     folders = [f"tests/{rung}" for rung in RUNGS if any((ROOT / "tests" / rung).glob("test_*.py"))]
     # A test that hangs shows where; the run itself is bounded by whoever started it.
-    options = ["--rootdir", str(ROOT), "-o", "faulthandler_timeout=300"]
+    options = ["--rootdir", str(ROOT), "-o", "faulthandler_timeout=300", "--durations=20"]
     given = sys.argv[1:]
     named = any(argument.startswith("tests") for argument in given)
     return int(pytest.main([*options, *given, *([] if named else folders)], plugins=[Rungs()]))

@@ -19,7 +19,7 @@ from console.exits import CommandError, Exit
 from console.kafka import Log, all_records, connected, ends
 from console.screen import Screen
 from console.watch import Tally, Watch
-from console.words import money
+from console.words import count, money
 from runtime.http import AsyncClient, Egress, HttpTransport
 from runtime.ports import Outgoing
 from runtime.settings import Loaded, load
@@ -136,12 +136,17 @@ class Demo:
             tally.add(record, self._tenant)
         seen = Counter(tally.ids)
         lost = len({job["id"] for job in jobs} - set(seen))
-        doubled = sum(count - 1 for count in seen.values())
+        doubled = sum(times - 1 for times in seen.values())
         billed = await sandbox.bill(self._tenant)
-        difference = tally.paid - billed
+        known = tally.paid - tally.unsure
+        # What the kill cut short may be on the bill or not: nobody can know, so its ceiling is told apart.
+        difference = known - min(max(billed - tally.unsure, known), billed)
         self._line(f"\njobs in {len(jobs)}, results out {len(tally.ids)}, lost {lost}, duplicates {doubled}")
-        accounts = f"paid {money(tally.paid)}, the sandbox's bill {money(billed)}"
+        accounts = f"paid {money(known)}, the sandbox's bill {money(billed)}"
         self._line(f"{accounts}, difference {difference} nano-dollars")
+        if tally.cut:
+            told = f"cut short by the kill: {count(tally.cut, 'call')}, counted with {money(tally.unsure)} at most"
+            self._line(f"{told}; the bill may have it or not")
         self._line("(prices are the sandbox's own, invented in the range of real small models)")
         well = not lost and not doubled and not difference
         return Exit.OK if well else Exit.FAILED

@@ -24,6 +24,11 @@ class Tally:
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.paid = 0
+        """Nano-dollars, with what is `unsure`."""
+        self.unsure = 0
+        """Of calls that gave no answer and may have been charged: their ceilings."""
+        self.cut = 0
+        """How many such calls."""
 
     def add(self, record: Record, tenant: str) -> dict[str, Any] | None:
         """Count a record of the results topic; the result if it is this tenant's."""
@@ -32,6 +37,9 @@ class Tally:
             return None
         self.ids.append(result["job_id"])
         self.paid += result["cost_nanousd"]
+        unsure = [attempt["cost_nanousd"] for attempt in result.get("attempts") or () if attempt.get("ambiguous")]
+        self.unsure += sum(unsure)
+        self.cut += len(unsure)
         return result
 
 
