@@ -1,11 +1,27 @@
 """What the suites of the command line share."""
 
 import os
+from contextlib import asynccontextmanager
 
 import pytest
+from console_world import MemoryLog
 from typer.testing import CliRunner
 
+from console import kafka
 from console.cli import app
+
+
+@pytest.fixture
+def log(monkeypatch):
+    """A Kafka in memory behind every command."""
+    log = MemoryLog()
+
+    @asynccontextmanager
+    async def bus(_):
+        yield log
+
+    monkeypatch.setattr(kafka, "_bus", bus)
+    return log
 
 
 @pytest.fixture

@@ -2,30 +2,15 @@
 
 import json
 import re
-from contextlib import asynccontextmanager
 
 import pytest
-from console_world import MemoryLog, Story
+from console_world import Story
 
-from console import kafka
 from runtime.ports import Outgoing
 from schemas import codec
 from schemas.topics import JOBS, RESULTS, TOPICS
 
 SECRET = "hf_canaryCANARYcanary"
-
-
-@pytest.fixture
-def log(monkeypatch):
-    """A Kafka in memory behind every command."""
-    log = MemoryLog()
-
-    @asynccontextmanager
-    async def bus(_):
-        yield log
-
-    monkeypatch.setattr(kafka, "_bus", bus)
-    return log
 
 
 def answering(**told):

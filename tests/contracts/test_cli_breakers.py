@@ -1,30 +1,11 @@
 """`novix breakers`: the newest word on each provider, as it stands now."""
 
 import json
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-import pytest
-from console_world import MemoryLog
-
-from console import kafka
 from runtime.ports import Outgoing
 from schemas.breakers import BreakerState
 from schemas.topics import BREAKERS
-
-
-@pytest.fixture
-def log(monkeypatch):
-    """A Kafka in memory behind every command."""
-    log = MemoryLog()
-
-    @asynccontextmanager
-    async def bus(_):
-        yield log
-
-    monkeypatch.setattr(kafka, "_bus", bus)
-    return log
-
 
 NOW = datetime.now(UTC)
 

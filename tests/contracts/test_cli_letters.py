@@ -1,12 +1,10 @@
 """`novix dlq` and `novix cancel`: what they say, what they write, and how they end."""
 
 import json
-from contextlib import asynccontextmanager
 
 import pytest
-from console_world import NOON, MemoryLog, Story, ms
+from console_world import NOON, Story, ms
 
-from console import kafka
 from runtime.deadletter import dead_letter
 from runtime.ports import LaneId, Outgoing, Record
 from schemas import codec, headers
@@ -16,19 +14,6 @@ from schemas.topics import CONTROL, DLQ, JOBS, RETRY_TIERS, TEXT
 
 PROMPT = "canary prompt"
 TRACE = (headers.TRACEPARENT, b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-
-
-@pytest.fixture
-def log(monkeypatch):
-    """A Kafka in memory behind every command."""
-    log = MemoryLog()
-
-    @asynccontextmanager
-    async def bus(_):
-        yield log
-
-    monkeypatch.setattr(kafka, "_bus", bus)
-    return log
 
 
 def job_of(job_id="a1", tenant="acme"):
