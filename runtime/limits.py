@@ -169,12 +169,15 @@ class Limits(Generic[K]):
 
     def view(self) -> Mapping[K, LimitView]:
         """Every key that is used, holds, or has learnt something, as it stands now."""
-        seen = {
-            key: LimitView(lane.limit, lane.cap, lane.in_flight, self._queues.waiting(key), self.held_until(key))
-            for key, lane in self._lanes.items()
-        }
-        idle = {key: known for key, known in self._learned.limits.items() if key not in seen}
-        return seen | {key: LimitView(known.limit, known.cap, 0, 0, None) for key, known in idle.items()}
+        keys = [*self._lanes, *(key for key in self._learned.limits if key not in self._lanes)]
+        return {key: view for key in keys if (view := self.view_of(key)) is not None}
+
+    def view_of(self, key: K) -> LimitView | None:
+        """One key as `view` shows it; None for one that it does not show."""
+        lane, known = self._lanes.get(key), self._learned.limits.get(key)
+        if lane is not None:
+            return LimitView(lane.limit, lane.cap, lane.in_flight, self._queues.waiting(key), self.held_until(key))
+        return LimitView(known.limit, known.cap, 0, 0, None) if known is not None else None
 
     def told(self, key: K, outcome: Told, took_s: float, lag_s: float) -> None:
         """Learn from a call that still holds its slot. `Slot.tell` calls it; nobody else needs to."""

@@ -114,7 +114,7 @@ class Gate:
         self._limits.hold(key, self._clock.monotonic() + span.total_seconds())
 
     def _moves_on(self, key: Key) -> bool:
-        view = self._limits.view().get(key)
+        view = self._limits.view_of(key)
         if view is None:
             return False
         wait = self._pace.wait(key, before=view.waiting, at_once=view.limit)
