@@ -229,7 +229,7 @@ async def _worker(settings: Settings, assigned: list[Record]) -> list[Figure]:
         def finished(job: Assigned) -> Done:
             job.__dict__.pop("trace", None)
             job.__dict__.pop("span", None)
-            return ended(job, been, ending, arrived_at=now, now=now)
+            return ended(job, been, ending, now=now)
 
         return [
             _figure("worker: aiohttp, one POST", posted),

@@ -68,12 +68,12 @@ def _attempts_here(job: Assigned, progress: Progress) -> Sequence[Attempt]:
     return progress.attempts if carried is None else progress.attempts[len(carried.attempts) :]
 
 
-def ended(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: datetime, now: datetime) -> Done:
+def ended(job: Assigned, progress: Progress, ending: Ending, *, now: datetime) -> Done:
     """The outcome of a job that is done, however it ended.
 
     A result that no record can hold becomes a failed one, with what was paid for it.
     """
-    result = result_of(job, progress, ending, arrived_at=arrived_at, now=now)
+    result = result_of(job, progress, ending, now=now)
     value = result.encode()
     tenant, job_id, submission = job.identity
     record = Outgoing(
@@ -87,12 +87,12 @@ def ended(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: date
     )
     audit = (*told_of(job, progress, now), _audit(job, result, len(value), ending.by))
     facts = (Fact(job.record.offset, failures_of(job, progress), result.status, ending.kind),)
-    spans = spans_of(job, progress, result, arrived_at)
+    spans = spans_of(job, progress, result)
 
     def shrunk(size_bytes: int) -> Done:
         message = f"the result has {size_bytes} bytes and does not fit into one record of the results topic"
         small = Ending(FailureKind.OUTPUT_TOO_LARGE, message, adapted=ending.adapted)
-        return ended(job, progress, small, arrived_at=arrived_at, now=now)
+        return ended(job, progress, small, now=now)
 
     if ending.kind is not None and FAILURES[ending.kind].replay:
         return GiveUp(
@@ -106,7 +106,7 @@ def undecodable(message: str) -> GiveUp:
     return GiveUp(FailureKind.UNDECODABLE, message)
 
 
-def result_of(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: datetime, now: datetime) -> JobResult:
+def result_of(job: Assigned, progress: Progress, ending: Ending, *, now: datetime) -> JobResult:
     """The terminal answer. Every time in it is a difference of instants, never less than 0."""
     received, cost = job.envelope.received, together(progress.charges)
     tenant, job_id, submission = job.identity
@@ -135,7 +135,7 @@ def result_of(job: Assigned, progress: Progress, ending: Ending, *, arrived_at: 
         cost_nanousd=cost.nanousd,
         cost_source=cost.source,
         attempts=list(progress.attempts),
-        timing_ms=_timing(job, progress, arrived_at, now),
+        timing_ms=_timing(job, progress, now),
         received=received,
         decision_id=job.assignment.decision_id,
         trace_id=job.trace.trace_id,
@@ -151,13 +151,13 @@ def _status(kind: FailureKind | None) -> Status:
     return "expired" if kind is FailureKind.DEADLINE_PASSED else "failed"
 
 
-def _timing(job: Assigned, progress: Progress, arrived_at: datetime, now: datetime) -> dict[str, int]:
+def _timing(job: Assigned, progress: Progress, now: datetime) -> dict[str, int]:
     published = datetime.fromtimestamp(job.envelope.received.timestamp_ms / 1000, UTC)
     waits = sum((wait.end - wait.start for wait in progress.waits), timedelta())
     spans = {
         "total": now - published,
         "queued": job.envelope.routed_at - published,
-        "routed": arrived_at - job.envelope.routed_at,
+        "routed": progress.arrived_at - job.envelope.routed_at,
         "waiting": waits,
     }
     if progress.first_token is not None:
@@ -171,19 +171,24 @@ def milliseconds(span: timedelta) -> int:
     return max(0, (span.days * 86_400 + span.seconds) * 1_000 + round(span.microseconds / 1_000))
 
 
+def entry_of(job: Assigned, action: str, at: datetime, detail: dict[str, Any]) -> AuditEntry:
+    """One deed of a worker about a job, for the audit."""
+    tenant, job_id, submission = job.identity
+    return AuditEntry.made(
+        at=at, action=action, tenant=tenant, job_id=job_id, submission=submission, trace_id=job.trace.trace_id,
+        span_id=job.span, detail=detail,
+    )  # fmt: skip
+
+
 def told_of(job: Assigned, progress: Progress, now: datetime) -> tuple[AuditEntry, ...]:
     """An entry for each call of this record that was cut short: what may have been charged with no answer for it, and
     what was answered and is paid for again. Those that the job carried here were told of when it left."""
     return tuple(
-        AuditEntry(
-            at=now,
-            action="call.ambiguous" if attempt.ambiguous else "call.repeated",
-            tenant=job.job.tenant,
-            job_id=job.job.id,
-            submission=job.envelope.submission,
-            trace_id=job.trace.trace_id,
-            span_id=job.span,
-            detail={
+        entry_of(
+            job,
+            "call.ambiguous" if attempt.ambiguous else "call.repeated",
+            now,
+            {
                 "attempt": attempt.attempt,
                 "kind": attempt.kind,
                 "model": attempt.model,
@@ -211,13 +216,4 @@ def _audit(job: Assigned, result: JobResult, result_bytes: int, by: str) -> Audi
         detail |= {"model": result.served.model, "provider": result.served.provider}
     if result.error is not None:
         detail |= {"kind": result.error.kind, "upstream_status": result.error.upstream_status}
-    return AuditEntry.made(
-        at=result.completed_at,
-        action=ACTIONS[result.status],
-        tenant=result.tenant,
-        job_id=result.job_id,
-        submission=result.submission,
-        trace_id=job.trace.trace_id,
-        span_id=job.span,
-        detail=detail,
-    )
+    return entry_of(job, ACTIONS[result.status], result.completed_at, detail)

@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 
 from runtime import later
 from runtime.outcome import Done, Publish, RetryAt
+from runtime.ports import Record
 from schemas import codec, headers
-from schemas.audit import AuditEntry
 from workers.assigned import Assigned
 from workers.carried import carried
-from workers.ending import Ending, Fact, ended, failures_of, told_of
+from workers.ending import Ending, Fact, ended, entry_of, failures_of, told_of
 from workers.progress import Progress
 
 STAY_WAIT = timedelta(seconds=1)
@@ -21,9 +21,9 @@ def stays(progress: Progress, retry: RetryAt, now: datetime) -> bool:
     return waits_for == "breaker" and retry.when - now <= STAY_WAIT
 
 
-def is_ordered(job: Assigned) -> bool:
-    """Whether the job keeps its place among others: it waits where it is."""
-    return headers.first(job.record.headers, headers.ORDERED) is not None
+def is_ordered(record: Record) -> bool:
+    """Whether the record's job keeps its place among others: it waits where it is."""
+    return headers.first(record.headers, headers.ORDERED) is not None
 
 
 def postponed(job: Assigned, progress: Progress, retry: RetryAt, now: datetime) -> Publish:
@@ -41,24 +41,15 @@ def postponed(job: Assigned, progress: Progress, retry: RetryAt, now: datetime) 
 
     def shrunk(size_bytes: int) -> Done:
         message = f"with what it has been through the job has {size_bytes} bytes and no retry topic takes it"
-        return ended(job, progress, Ending(retry.kind, message), arrived_at=progress.arrived_at, now=now)
+        return ended(job, progress, Ending(retry.kind, message), now=now)
 
-    entry = AuditEntry(
-        at=now,
-        action="job.postponed",
-        tenant=job.job.tenant,
-        job_id=job.job.id,
-        submission=job.envelope.submission,
-        trace_id=job.trace.trace_id,
-        span_id=job.span,
-        detail={
-            "cause": retry.kind,
-            "wait": told.wait,
-            "not_before": retry.when.isoformat(),
-            "calls": told.calls,
-            "bounces": told.bounces,
-            "tier": record.topic,
-        },
-    )
-    audit = (*told_of(job, progress, now), entry)
+    detail = {
+        "cause": retry.kind,
+        "wait": told.wait,
+        "not_before": retry.when.isoformat(),
+        "calls": told.calls,
+        "bounces": told.bounces,
+        "tier": record.topic,
+    }
+    audit = (*told_of(job, progress, now), entry_of(job, "job.postponed", now, detail))
     return Publish((record,), audit, facts=(Fact(job.record.offset, failures_of(job, progress)),), shrunk=shrunk)

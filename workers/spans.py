@@ -16,9 +16,9 @@ LEAST_WAIT = timedelta(milliseconds=1)
 """Shorter waits are told in sums only."""
 
 
-def spans_of(job: Assigned, progress: Progress, result: JobResult, arrived_at: datetime) -> tuple[SpanDraft, ...]:
+def spans_of(job: Assigned, progress: Progress, result: JobResult) -> tuple[SpanDraft, ...]:
     """`process inference.text.v1`, in it the waits and the logical call, in that one `POST` an attempt."""
-    drafts = [_process(job, result, arrived_at), *_waits(job, progress)]
+    drafts = [_process(job, result, progress.arrived_at), *_waits(job, progress)]
     if progress.attempts:
         call_span = span_id(job.trace, "call", *job.place)
         drafts.append(_call(job, call_span, progress, result))

@@ -117,7 +117,7 @@ class Steps:
                 return self._without_budget(turn)
             nobody_else = set(possible(turn.progress.tried, turn.job.terms)) <= {step.candidate, *refused}
             try:
-                leave = await self._gate.leave(turn, alone=nobody_else, patient=is_ordered(turn.job))
+                leave = await self._gate.leave(turn, alone=nobody_else, patient=is_ordered(turn.job.record))
             except Crowded:
                 return self._crowded(turn)
             if isinstance(leave, Refused):
@@ -179,7 +179,8 @@ class Steps:
         """Until a breaker lets somebody try. Of those who would wait elsewhere a few a second may go there; the others
         stay and ask again: the window fills, and the partition is paused."""
         now, rest = self._clock.now(), self._rest(turn, step, kind, "breaker")
-        if is_ordered(turn.job) or rest.when - now <= self._longest_rest or self._leaving.take(self._clock.monotonic()):
+        leaves = not is_ordered(turn.job.record) and rest.when - now > self._longest_rest
+        if not leaves or self._leaving.take(self._clock.monotonic()):
             return rest
         return replace(rest, when=now + STAY_WAIT)
 

@@ -70,7 +70,7 @@ class Turn:
 
     def ended(self, ending: Ending, now: datetime) -> Done:
         """The outcome of the job, however it ended."""
-        return ended(self.job, self.progress, ending, arrived_at=self.progress.arrived_at, now=now)
+        return ended(self.job, self.progress, ending, now=now)
 
     def stopped(self, stop: Stop, now: datetime, error_type: str = "") -> Done:
         """The outcome of a job for which no further call is made."""

@@ -16,7 +16,6 @@ from runtime.ports import Clock, Delivery, Dice, LaneId, Lease, LogReader, Outgo
 from runtime.probe import Probes
 from runtime.settings import Settings
 from runtime.tally import Tally
-from schemas import headers
 from schemas.failure import FailureKind
 from schemas.topics import TEXT, worker_group
 from workers.assigned import Assigned, read_assigned
@@ -100,7 +99,7 @@ class WorkerApplication:
 
     def order_of(self, record: Record) -> Hashable | None:
         """The key of a record whose job has an ordering key."""
-        return record.key if headers.first(record.headers, headers.ORDERED) is not None else None
+        return record.key if is_ordered(record) else None
 
     async def open_lane(self, lane: LaneId, log: LogReader, resumed: Resumed) -> "WorkerLane":
         """Look which calls were out when the lane's last process ended. Raises `IntentsUnavailable`."""
@@ -158,7 +157,7 @@ class WorkerLane:
         None for one that must keep its place or may not leave yet, and in a drain for one that nothing has happened to.
         """
         job, progress = read_assigned(delivery.record), retry.memo
-        if isinstance(job, str) or not isinstance(progress, Progress) or is_ordered(job):
+        if isinstance(job, str) or not isinstance(progress, Progress) or is_ordered(delivery.record):
             return None
         now = self._app.clock.now()
         if delivery.lease.draining and retry.in_memory and not progress.attempts:
