@@ -63,7 +63,7 @@ from workers.assigned import Assigned, read_assigned
 from workers.attempt import answered_attempt
 from workers.call import Called
 from workers.ending import Ending, ended
-from workers.exchange import Ask, Call
+from workers.exchange import FIRST, Ask, Call, Got, Reply
 from workers.modalities import TASKS, answered
 from workers.progress import Progress as Been
 from workers.providers import PROVIDERS
@@ -209,7 +209,9 @@ async def _worker(settings: Settings, assigned: list[Record]) -> list[Figure]:
         ask, call = _asked(first)
         document = await _document(session, call)
         headers = {"content-type": "application/json"}
-        reply = PROVIDERS["hf-router"].read(ask, document, headers)
+        got = Got(FIRST, call.url, 200, headers, streamed=document)
+        reply = PROVIDERS["hf-router"].read(ask, first.candidates[0], got)
+        assert isinstance(reply, Reply)
         called = Called(answered(ask, reply), 200, "r1", None, {}, None)
         took = timedelta(milliseconds=12)
         been = answered_attempt(Been(now), first.candidates[0], called, now, took)

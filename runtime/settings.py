@@ -77,6 +77,11 @@ class Settings(BaseModel):
     sandbox_url: str = _var("", "The sandbox's local Hugging Face; empty: its models are not served.")
     catalogue: str = _var("", "Catalogue file (JSON); empty: the one that comes with Novix.")
     egress_hosts: str = _var("", "Further hosts that calls may go to, comma-separated.")
+    provider_keys_file: str = _var(
+        "", 'File (JSON) with your own keys at providers, {"groq": "..."}: their calls go there directly.'
+    )
+    mapping_s: float = _var(3600.0, "Age at which Hugging Face's mapping of a model is asked anew.", ge=1, le=604_800)
+    poll_s: float = _var(0.5, "Between two looks at a provider's queue.", ge=0.01, le=60)
     ai_provider: Literal["huggingface"] = _var("huggingface", "The provider family.", "AI_PROVIDER")
     hf_api_version: Literal["2.4"] = _var("2.4", "The brief's name for the wire contract.", "HF_API_VERSION")
 
@@ -84,6 +89,17 @@ class Settings(BaseModel):
         "auto", "Model of text jobs that ask for `auto`; auto: the cost router chooses.", "HF_TEXT_MODEL"
     )
     image_model: str = _var("auto", "Model of image jobs that ask for `auto`.", "HF_IMAGE_MODEL")
+    blob_store: str = _var("", "Blob store: a folder, or s3://bucket/prefix; empty: blobs in NOVIX_HOME.")
+    blob_days: float = _var(8.0, "Until a blob that no unfinished job refers to may be removed.", ge=0, le=3650)
+    s3_endpoint: str = _var("", "Address of an S3-compatible server; empty: Amazon's. Credentials: AWS_*.")
+    s3_region: str = _var("us-east-1", "Region of the bucket.", pattern=r"^[a-z0-9-]+$")
+    max_payload_bytes: int = _var(33_554_432, "Largest image, sound or video of a job.", ge=1024, le=2**31)
+    max_payloads_bytes: int = _var(134_217_728, "Of all payloads that a process holds at a time.", ge=1_048_576)
+    max_image_pixels: int = _var(50_000_000, "Most pixels of an image or of a video's picture.", ge=1)
+    max_audio_s: float = _var(3600.0, "Longest sound.", gt=0, le=86_400)
+    max_video_s: float = _var(600.0, "Longest video.", gt=0, le=86_400)
+    fetch_s: float = _var(30.0, "To fetch a payload from an address that a job names.", gt=0, le=600)
+
     max_tokens: int = _var(8192, "Cap on output tokens of any job.", "HF_MAX_TOKENS", ge=1, le=1_000_000)
     default_max_tokens: int = _var(1024, "Output tokens of a job that names no number.", ge=1, le=1_000_000)
     temperature: float = _var(0.7, "Where neither job nor policy says.", "HF_TEMPERATURE", ge=0, le=2)
@@ -148,7 +164,7 @@ class Settings(BaseModel):
                 raise ValueError("must be host:port, comma-separated")
         return value
 
-    @field_validator("hf_router_url", "hf_hub_url", "sandbox_url")
+    @field_validator("hf_router_url", "hf_hub_url", "sandbox_url", "s3_endpoint")
     @classmethod
     def _http(cls, value: str) -> str:
         if not value:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from schemas.base import Contract, Nanousd, UtcInstant
 from schemas.result import Attempt, CostSource, Received
+from schemas.units import UNITS
 
 LATEST_MS = 10**14
 """The year 5138: a later timestamp is no time."""
@@ -31,6 +32,13 @@ class Price(Contract):
     input_nanousd_per_million_tokens: Nanousd = 0
     output_nanousd_per_million_tokens: Nanousd = 0
     nanousd_per_compute_ms: Nanousd = 0
+    nanousd_per_call: Nanousd = 0
+    nanousd_per_million_characters: Nanousd = 0
+    nanousd_per_image: Nanousd = 0
+    nanousd_per_megapixel: Nanousd = 0
+    nanousd_per_step: Nanousd = 0
+    nanousd_per_audio_second: Nanousd = 0
+    nanousd_per_video_second: Nanousd = 0
     source: str
     """Who says so: `novix-sandbox`, `novix-assumed`, `router /v1/models`, ..."""
     as_of: str
@@ -39,11 +47,7 @@ class Price(Contract):
     @property
     def is_known(self) -> bool:
         """False for a row that names no price at all: unknown is never zero."""
-        return bool(
-            self.input_nanousd_per_million_tokens
-            or self.output_nanousd_per_million_tokens
-            or self.nanousd_per_compute_ms
-        )
+        return any(getattr(self, unit.price) for unit in UNITS)
 
 
 class Candidate(Contract):
@@ -53,7 +57,7 @@ class Candidate(Contract):
     provider: str = Field(max_length=64)
     """The provider that is asked for; `auto` leaves the choice to Hugging Face's router."""
     provider_model: ModelName
-    """The model's name on the wire."""
+    """The model's name on the wire; empty: as Hugging Face's mapping has it for this provider (`workers.mapping`)."""
     dialect: str = Field(max_length=64)
     """Which request map speaks to it: a key of `workers.providers.PROVIDERS`."""
     base_url: str = Field(max_length=2_048)

@@ -17,7 +17,8 @@ from schemas.base import SCHEMA_VERSION, UtcInstant
 from schemas.breakers import BreakerState
 from schemas.control import ControlEvent
 from schemas.decision import DecisionBatch
-from schemas.job import BlobRef, InferenceJob
+from schemas.job import InferenceJob
+from schemas.media import BlobRef
 from schemas.result import JobResult
 
 DIALECT = GenerateJsonSchema.schema_dialect

@@ -13,6 +13,9 @@ class FailureKind(StrEnum):
     TOO_LARGE = "too_large"
     UNKNOWN_TASK = "unknown_task"
     INVALID_INPUT = "invalid_input"
+    INVALID_MEDIA = "invalid_media"
+    PAYLOAD_MISSING = "payload_missing"
+    PAYLOAD_UNREACHABLE = "payload_unreachable"
     CONFLICT = "conflict"
     UNKNOWN_MODEL = "unknown_model"
     UNKNOWN_PROVIDER = "unknown_provider"
@@ -41,6 +44,7 @@ class FailureKind(StrEnum):
     INVALID_OUTPUT = "invalid_output"
     RESPONSE_TOO_LARGE = "response_too_large"
     OUTPUT_TOO_LARGE = "output_too_large"
+    STORE_FAILED = "store_failed"
     INTERRUPTED = "interrupted"
     CRASHED = "crashed"
     INTERNAL = "internal"
@@ -70,6 +74,13 @@ FAILURES: dict[FailureKind, Failure] = {
     _K.TOO_LARGE: Failure(False, False, False, False, "The job is larger than the limit that the message names."),
     _K.UNKNOWN_TASK: Failure(False, False, False, False, "No Hugging Face task has this name."),
     _K.INVALID_INPUT: Failure(False, False, False, False, "The task's published input schema refuses the input."),
+    _K.INVALID_MEDIA: Failure(
+        False, False, False, False, "A payload is not what the task needs, or passes a limit; the message names it."
+    ),
+    _K.PAYLOAD_MISSING: Failure(False, False, False, True, "The blob store has no blob of that sha256."),
+    _K.PAYLOAD_UNREACHABLE: Failure(
+        True, False, False, True, "The address of a payload, or the blob store, did not give it."
+    ),
     _K.CONFLICT: Failure(False, False, False, True, "The id was used before with other content; take a new id."),
     _K.UNKNOWN_MODEL: Failure(False, False, False, False, "The catalogue has no such model."),
     _K.UNKNOWN_PROVIDER: Failure(False, False, False, False, "No provider of that name; the message lists them."),
@@ -107,6 +118,9 @@ FAILURES: dict[FailureKind, Failure] = {
     _K.RESPONSE_TOO_LARGE: Failure(False, False, True, False, "The provider's answer is larger than the limit."),
     _K.OUTPUT_TOO_LARGE: Failure(
         False, False, True, False, "The output does not fit into one record of the results topic."
+    ),
+    _K.STORE_FAILED: Failure(
+        True, False, True, True, "The output is too large for a record, and the blob store did not take it."
     ),
     _K.INTERRUPTED: Failure(
         True, False, True, True, "The process ended while the call was out; the provider may have done the work."

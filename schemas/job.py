@@ -71,7 +71,8 @@ class InferenceJob(Contract):
     task: StrictStr = Field(min_length=1, max_length=64)
     """Hugging Face's own task name, such as `chat-completion`."""
     input: dict[str, Any]
-    """Exactly the input object of the task's published schema. Bytes are base64 or a reference (`BlobRef`)."""
+    """Exactly the input object of the task's published schema. A payload is base64, a `data:` URI, an https address, or
+    a reference (`BlobRef`)."""
     schema_version: StrictInt = Field(default=SCHEMA_VERSION, alias="schema")
     """The contract's version."""
     tenant: TenantId = DEFAULT_TENANT
@@ -89,6 +90,8 @@ class InferenceJob(Contract):
     priority: Priority = "normal"
     ordering_key: OrderingKey | None = None
     """Jobs of one tenant with the same key go to the same partition."""
+    stream: StrictBool = False
+    """Publish the answer's pieces on `inference.deltas.v1` as they come, for tasks that stream; provisional."""
     metadata: Metadata = Field(default_factory=dict)
     """Labels of the producer's own; echoed nowhere but in decisions. At most 32 entries and 4,096 bytes."""
 
@@ -103,16 +106,6 @@ class InferenceJob(Contract):
         if self.deadline is not None:
             return self.deadline
         return published + timedelta(seconds=self.timeout_s or DEFAULT_TIMEOUT_S)
-
-
-class BlobRef(Contract):
-    """A payload by reference (claim check), written in an input as `{"$ref": {...}}`."""
-
-    sha256: StrictStr = Field(pattern="^[0-9a-f]{64}$")
-    uri: StrictStr = Field(min_length=1, max_length=2048)
-    media_type: StrictStr = Field(min_length=1, max_length=255)
-    bytes: StrictInt = Field(ge=0)
-    """Size of the payload in bytes."""
 
 
 @frozen

@@ -6,10 +6,11 @@ from typing import Any
 
 import jsonschema_rs
 
-from schemas import codec
+from schemas import codec, media
 
 MODALITIES: dict[str, str] = {
     "audio-classification": "audio",
+    "audio-to-audio": "audio",
     "automatic-speech-recognition": "audio",
     "chat-completion": "text",
     "depth-estimation": "image",
@@ -42,7 +43,16 @@ MODALITIES: dict[str, str] = {
     "zero-shot-image-classification": "image",
     "zero-shot-object-detection": "image",
 }
-"""Every published task and the modality it belongs to. A task is served when the catalogue has a model for it."""
+"""Every task and the modality it belongs to; see `modality_of`. A task is served when the catalogue has a model for it.
+Each has a published schema but audio-to-audio, whose schema is ours."""
+
+
+def modality_of(task: str, task_input: Any) -> str:
+    """Whose worker does a job: the task's, but `multimodal` for a chat that shows an image. Raises KeyError."""
+    if task == "chat-completion" and next(media.found(media.INPUTS[task], task_input), None) is not None:
+        return "multimodal"
+    return MODALITIES[task]
+
 
 _COMMON = ("/inference/schemas/common-definitions.json", "json-schema:///inference/schemas/common-definitions.json")
 """Where the published schemas say that their common definitions are, as it is written and as it is resolved."""
@@ -54,12 +64,12 @@ def input_fault(task: str, value: Any) -> str | None:
     None if it does not. The reason names types, lengths and the rule, never the value itself; the path shows names that
     the schema knows, others as `*`. Raises KeyError for a task that is not in `MODALITIES`.
     """
-    return _fault(task, "input", value)
+    return _fault(task, "input", media.published_form(task, "input", value))
 
 
 def output_fault(task: str, value: Any) -> str | None:
     """Why the task's published output schema refuses `value`; None if it does not."""
-    return _fault(task, "output", value)
+    return _fault(task, "output", media.published_form(task, "output", value))
 
 
 def _fault(task: str, part: str, value: Any) -> str | None:

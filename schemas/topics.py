@@ -9,6 +9,7 @@ from schemas.audit import AuditBatch
 from schemas.breakers import BreakerState
 from schemas.control import ControlEvent
 from schemas.decision import DecisionBatch
+from schemas.delta import Delta
 from schemas.job import InferenceJob
 from schemas.result import JobResult
 
@@ -48,14 +49,19 @@ class Topic:
 
 
 JOBS = Topic("inference.jobs.v1", "tenant", InferenceJob, "what a producer asks", 7 * DAY_MS, home=True)
-TEXT = Topic(
-    "inference.text.v1",
-    "tenant/ordering_key, else tenant/id",
-    AssignedJob,
-    "a text job with its assignment",
-    7 * DAY_MS,
-)
+
+
+def _work(modality: str) -> Topic:
+    article = "an" if modality[0] in "aeiou" else "a"
+    carries = f"{article} {modality} job with its assignment"
+    return Topic(f"inference.{modality}.v1", "tenant/ordering_key, else tenant/id", AssignedJob, carries, 7 * DAY_MS)
+
+
+TEXT, IMAGE, AUDIO, MULTIMODAL = (_work(modality) for modality in ("text", "image", "audio", "multimodal"))
 RESULTS = Topic("inference.results.v1", "tenant/id", JobResult, "the terminal answer", 7 * DAY_MS)
+DELTAS = Topic(
+    "inference.deltas.v1", "tenant/id", Delta, "pieces of answers as they come, outside every transaction", DAY_MS
+)
 DLQ = Topic(
     "inference.dlq.v1",
     "as received",
@@ -97,10 +103,11 @@ RETRY_TIERS: tuple[tuple[int, Topic], ...] = ((5_000, _tier("5s")), (60_000, _ti
 """The longest wait of each retry topic in milliseconds, shortest first."""
 
 TOPICS: tuple[Topic, ...] = (
-    JOBS, TEXT, *(topic for _, topic in RETRY_TIERS), RESULTS, DLQ, DECISIONS, AUDIT, SPANS, CONTROL, BREAKERS,
+    JOBS, TEXT, IMAGE, AUDIO, MULTIMODAL, *(topic for _, topic in RETRY_TIERS), RESULTS, DELTAS, DLQ, DECISIONS, AUDIT,
+    SPANS, CONTROL, BREAKERS,
 )  # fmt: skip
 
-MODALITY_TOPICS: dict[str, Topic] = {"text": TEXT}
+MODALITY_TOPICS: dict[str, Topic] = {"text": TEXT, "image": IMAGE, "audio": AUDIO, "multimodal": MULTIMODAL}
 """Where a job of each modality goes once it is assigned."""
 
 ROUTER_GROUP = "novix-router"

@@ -7,11 +7,11 @@ from runtime.breaker import Permit
 from schemas.assignment import Candidate
 from schemas.failure import FAILURES, FailureKind
 from schemas.result import Attempt
+from schemas.units import COMPUTE_MS
 from workers.call import Called
 from workers.cost import Charge, charge
 from workers.ending import milliseconds
 from workers.errors import ProviderError
-from workers.exchange import COMPUTE_MS
 from workers.progress import Progress
 from workers.retry import counted
 

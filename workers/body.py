@@ -13,7 +13,6 @@ from schemas.failure import FailureKind
 from workers import errors
 from workers.errors import ProviderError
 from workers.modalities.chat_stream import ChatStream
-from workers.modalities.reading import bad
 from workers.room import FREE_BYTES, Share
 
 MAX_VALUES = 524_288
@@ -140,16 +139,6 @@ class Reading:
         except TimeoutError:
             message = f"{self.size} bytes of the answer had come; for more there was no memory before the deadline"
             raise ProviderError(FailureKind.DEADLINE_PASSED, message, emitted=True) from None
-
-
-def decoded(body: bytes | bytearray) -> codec.Json:
-    """The body as JSON. Raises `invalid_output`."""
-    if not body.strip():
-        raise bad("the answer is empty")
-    try:
-        return codec.decode(body)
-    except codec.Undecodable as error:
-        raise bad(f"the answer of {len(body)} bytes is {error}") from None
 
 
 def _too_large(message: str) -> ProviderError:

@@ -21,14 +21,16 @@ from runtime.http import (
 )
 from runtime.ports import Clock
 from schemas import codec
+from schemas.assignment import Candidate
 from schemas.topics import RESULTS
 from schemas.values import frozen
 from workers import errors
-from workers.body import Reading, decoded
+from workers.body import Reading
 from workers.errors import ProviderError
-from workers.exchange import Answer, Ask, Call
+from workers.exchange import FIRST, Answer, Ask, Call, Got, Next
 from workers.modalities import answered
 from workers.providers import Dialect
+from workers.providers.common import parsed
 from workers.room import AnswerRoom
 
 MAX_PROVIDER_CHARS = 64
@@ -88,7 +90,9 @@ class Caller:
         self._room = room or AnswerRoom(ROOM_BYTES, ROOM_BYTES)
         self._heavy = asyncio.Semaphore(1)
 
-    async def __call__(self, call: Call, ask: Ask, dialect: Dialect, token: str | None, bounds: Bounds) -> Called:
+    async def __call__(
+        self, call: Call, ask: Ask, candidate: Candidate, dialect: Dialect, token: str | None, bounds: Bounds
+    ) -> Called:
         """Send `call` and read its answer as an answer to `ask`. Cancelling it closes the connection."""
         began = self._clock.monotonic()
         response = await self._send(call, token, bounds)
@@ -97,7 +101,7 @@ class Caller:
             left_s = began + bounds.total_s - self._clock.monotonic()
             reading = Reading(self._clock, share, max_bytes=bounds.max_bytes, left_s=left_s)
             try:
-                answer, too_large = await self._answer(response, headers, reading, ask, dialect)
+                answer, too_large = await self._answer(response, call.url, reading, ask, candidate, dialect)
             except ProviderError as error:
                 error.upstream_status = response.status_code
                 error.request_id = error.request_id or errors.request_id(headers)
@@ -112,17 +116,19 @@ class Caller:
         return Called(answer, response.status_code, request_id, provider, ask.adapted, first, too_large)
 
     async def _answer(
-        self, response: Response, headers: Mapping[str, str], reading: Reading, ask: Ask, dialect: Dialect
+        self, response: Response, url: str, reading: Reading, ask: Ask, candidate: Candidate, dialect: Dialect
     ) -> tuple[Answer, int]:
         """The answer, and the bytes of its output if that had to be dropped."""
+        headers = _fields(response)
         if not 200 <= response.status_code < 300:
             body = await reading.prefix(response, errors.MAX_BODY_BYTES)
             raise errors.read_error(response.status_code, headers, body, now=self._clock.now())
         if _in_events(headers, ask):
-            document = (await reading.events(response)).completion
+            streamed = (await reading.events(response)).completion()
+            got = Got(FIRST, url, response.status_code, headers, streamed=streamed)
         else:
-            document = partial(decoded, await reading.whole(response))
-        understand = partial(_understood, document, headers, ask, dialect, self._clock)
+            got = Got(FIRST, url, response.status_code, headers, await reading.whole(response))
+        understand = partial(_understood, got, ask, candidate, dialect, self._clock)
         if reading.size <= HEAVY_BYTES:
             return understand(), 0
         async with self._heavy:
@@ -136,14 +142,16 @@ class Caller:
         raise failure  # outside the handler: the original holds the request with its credential
 
 
-def _understood(
-    document: Callable[[], codec.Json], headers: Mapping[str, str], ask: Ask, dialect: Dialect, clock: Clock
-) -> Answer:
+def _understood(got: Got, ask: Ask, candidate: Candidate, dialect: Dialect, clock: Clock) -> Answer:
     """The answer to `ask` in what came. Raises `ProviderError`."""
-    found = document()
-    if isinstance(found, dict) and found.get("error"):
-        raise errors.read_error(200, headers, codec.encode(found), now=clock.now())
-    return answered(ask, dialect.read(ask, found, headers))
+    if got.streamed is not None or got.body.lstrip()[:1] == b"{":
+        found = parsed(got)
+        if isinstance(found, dict) and found.get("error"):
+            raise errors.read_error(200, got.headers, codec.encode(found), now=clock.now())
+    step = dialect.read(ask, candidate, got)
+    if isinstance(step, Next):
+        raise NotImplementedError(step.stage)
+    return answered(ask, step)
 
 
 def _deliverable(understand: Callable[[], Answer]) -> tuple[Answer, int]:
@@ -160,7 +168,9 @@ def _request(call: Call, token: str | None, bounds: Bounds) -> Request:
         call.method,
         _url(call.url),
         headers=fields_of([(name.encode(), text.encode()) for name, text in headers]),
-        stream=ByteStream(call.body),  # not `content=`: httpx would add a Host and a length that the transport writes
+        stream=ByteStream(
+            call.body if isinstance(call.body, bytes) else b"".join(call.body)
+        ),  # not `content=`: httpx would add a Host and a length that the transport writes
         extensions={"timeout": timeout, DEADLINE: bounds.total_s, MAX_BYTES: bounds.max_bytes},
     )
 

@@ -94,7 +94,7 @@ class Calls:
             ask = TASKS[job.job.task].ask(job.job.input, job.assignment.parameters, candidate)
             headers = call_headers(job.job.tenant, job.job.id, self._settings.hf_bill_to)
             call = dialect.request(ask, candidate, headers)
-            called = await self._call(call, ask, dialect, token, self._bounds(turn, started_at))
+            called = await self._call(call, ask, candidate, dialect, token, self._bounds(turn, started_at))
         except ProviderError as error:
             failure = error.with_traceback(None)  # it holds this frame, and the frame the call: a circle
         except asyncio.CancelledError:

@@ -1,12 +1,14 @@
 """What a call costs: units times prices, in integer nano-dollars. Pure."""
 
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from math import ceil
 
 from schemas.assignment import Price
 from schemas.base import MAX_NANOUSD
 from schemas.result import CostSource
+from schemas.units import UNITS
 from schemas.values import frozen
-from workers.exchange import COMPUTE_MS, INPUT_TOKENS, OUTPUT_TOKENS
 
 LEAST_CERTAIN: tuple[CostSource, ...] = ("estimated", "computed", "provider", "none")
 """Of several charges together, the source that is told is the first of these that any of them has."""
@@ -29,25 +31,24 @@ def charge(
 ) -> Charge:
     """The cost of an answered call.
 
-    `ceil((input_tokens * price_in + output_tokens * price_out) / 1_000_000) + compute_ms * price_ms`, token prices
-    being for a million. A unit that has a price and was not reported is taken from `estimate`, and the source says so.
-    What the provider itself tells wins. Without a known price the cost is not known: source `none`.
+    `ceil(sum(units * price / per))` over `schemas.units.UNITS`: token prices are for a million, a megapixel's for a
+    million pixels, a second's for a thousand milliseconds. A unit that has a price and was not reported is taken from
+    `estimate`, and the source says so. What the provider itself tells wins. Without a known price the cost is not
+    known: source `none`.
     """
     if told_nanousd is not None:
         return Charge(_bounded(told_nanousd), "provider")
     if not price.is_known:
         return Charge()
-    guessed, total_micro, missing = estimate or {}, 0, False
-    for unit, each_micro in (
-        (INPUT_TOKENS, price.input_nanousd_per_million_tokens),
-        (OUTPUT_TOKENS, price.output_nanousd_per_million_tokens),
-        (COMPUTE_MS, price.nanousd_per_compute_ms * 1_000_000),
-    ):
-        if each_micro:
-            reported = usage.get(unit)
+    guessed, missing = estimate or {}, False
+    cost = Fraction(0)
+    for unit in UNITS:
+        each = getattr(price, unit.price)
+        if each:
+            reported = usage.get(unit.name)
             missing |= reported is None
-            total_micro += each_micro * (guessed.get(unit, 0) if reported is None else reported)
-    return Charge(_bounded(-(-total_micro // 1_000_000)), "estimated" if missing else "computed")
+            cost += Fraction(each * (guessed.get(unit.name, 0) if reported is None else reported), unit.per)
+    return Charge(_bounded(ceil(cost)), "estimated" if missing else "computed")
 
 
 def together(charges: Iterable[Charge]) -> Charge:

@@ -1,15 +1,42 @@
 """What passes between a task, a provider's dialect and the shell: values only."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from functools import cached_property
 from typing import Any
 
+from schemas import codec
+from schemas.media import Kind
+from schemas.units import COMPUTE_MS, INPUT_TOKENS, OUTPUT_TOKENS
 from schemas.values import frozen
 
-INPUT_TOKENS = "input_tokens"
-OUTPUT_TOKENS = "output_tokens"
-COMPUTE_MS = "compute_ms"
+FIRST = "first"
+"""The stage of the call that `Dialect.request` makes."""
+
+
+@frozen
+class Media:
+    """The bytes of an image, a sound or a video, and what their header says. Found sound and within its limits."""
+
+    kind: Kind
+    data: bytes
+    media_type: str
+    """By the first bytes."""
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = None
+    sampling_rate: int | None = None
+    channels: int | None = None
+
+
+@frozen
+class Binary:
+    """Bytes that a provider answered where a task wants a payload; nobody has looked at them yet."""
+
+    data: bytes
+    declared: str = ""
+    """The media type that came with them. It lies now and then."""
 
 
 @frozen
@@ -19,11 +46,16 @@ class Ask:
     task: str
     """Hugging Face's task name."""
     body: Mapping[str, Any]
-    """The task's input object with the assignment's parameters in it; no nulls in its root."""
+    """The task's input object with the assignment's parameters in it; no nulls in its root.
+
+    Where `schemas.media.INPUTS` has a place stands a `Media`; in a chat also an https address, as it was written."""
     stream: bool = False
     """Whether the answer shall come in pieces. It is put together either way."""
     adapted: Mapping[str, Any] = field(default_factory=dict)
     """What was left out of the input because it would break the price ceiling; same form as a result's `adapted`."""
+    units: Mapping[str, int] = field(default_factory=dict)
+    """What is known before the call of the units that money counts (`schemas.units`): the length of a sound, the pixels
+    that are asked for. Tokens and compute time are never known."""
 
 
 @frozen
@@ -34,14 +66,61 @@ class Call:
     url: str
     headers: tuple[tuple[str, str], ...]
     """Lower-case names."""
-    body: bytes
+    body: bytes | tuple[bytes, ...] = b""
+    """In one piece or several, which are sent one after the other."""
+    public: bool = False
+    """An address that an answer named: it gets no credential, and is fetched under the rules for strangers'
+    addresses."""
+
+
+@dataclass(frozen=True)
+class Got:
+    """One whole answer of a provider with a status below 300; a stream comes put together."""
+
+    stage: str
+    """`FIRST`, or the stage of the `Next` that asked for it."""
+    url: str
+    """Of the call that it answers."""
+    status: int
+    headers: Mapping[str, str]
+    """Lower-case names."""
+    body: bytes | bytearray = b""
+    streamed: Any = None
+    """The object that a stream of events was put together to."""
+    memo: Mapping[str, Any] = field(default_factory=dict)
+    """Of the `Next` that asked for it."""
+
+    @property
+    def media_type(self) -> str:
+        """As declared, without parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @cached_property
+    def document(self) -> codec.Json:
+        """The JSON in it, read once. Raises `codec.Undecodable`."""
+        return self.streamed if self.streamed is not None else codec.decode(self.body)
+
+
+@frozen
+class Next:
+    """The answer is not there yet: another call is to be made, after a while."""
+
+    call: Call
+    stage: str
+    """Given back in the `Got` of its answer: `poll`, `result`, `fetch`, ..."""
+    after_s: float = 0.0
+    cancel: Call | None = None
+    """Tells the provider to stop, for when nobody waits any longer."""
+    memo: Mapping[str, Any] = field(default_factory=dict)
+    """For the dialect itself, given back with the answer: usage that an earlier answer told."""
 
 
 @frozen
 class Reply:
-    """What a provider answered, in the task's own terms: the JSON document and what its headers measured."""
+    """What a provider answered, in the task's own terms: what stands in its answer and what its headers measured."""
 
     document: Any
+    """JSON; a `Binary` for bytes, also inside the document where `schemas.media.OUTPUTS` has a place in a list."""
     usage: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -50,6 +129,7 @@ class Answer:
     """A task's published output object, and the units that money counts."""
 
     output: Any
+    """JSON; a `Media` wherever `schemas.media.OUTPUTS` has a place."""
     usage: Mapping[str, int] = field(default_factory=dict)
     """As the provider reported them."""
     estimate: Mapping[str, int] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from worker_world import candidate
 
 from schemas.tasks import input_fault
-from workers.exchange import Ask, Call
+from workers.exchange import FIRST, Ask, Call, Got, Reply
 from workers.modalities import TASKS
 from workers.providers import PROVIDERS
 from workers.providers.common import MAX_TRACE_CHARS, call_headers, header_text
@@ -72,7 +72,9 @@ def test_a_body_has_no_nulls_and_is_the_same_every_time(name: str, task: str) ->
 
 @pytest.mark.parametrize(("name", "task"), PAIRS)
 def test_a_reply_keeps_the_document_and_reads_the_measures(name: str, task: str) -> None:
-    reply = PROVIDERS[name].read(asked(task), {"x": 1}, {"x-compute-time": "0.123", "retry-after": "5"})
+    got = Got(FIRST, "http://provider.test/x", 200, {"x-compute-time": "0.123", "retry-after": "5"}, b'{"x": 1}')
+    reply = PROVIDERS[name].read(asked(task), candidate(), got)
+    assert isinstance(reply, Reply)
     assert reply.document == {"x": 1}
     assert reply.usage == {"compute_ms": 123}
 

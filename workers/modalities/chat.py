@@ -6,7 +6,8 @@ from typing import Any
 
 from schemas import codec
 from schemas.assignment import Candidate
-from workers.exchange import INPUT_TOKENS, OUTPUT_TOKENS, Answer, Ask, Reply, count, text_bytes, tokens_in
+from schemas.units import INPUT_TOKENS, OUTPUT_TOKENS
+from workers.exchange import Answer, Ask, Reply, count, text_bytes, tokens_in
 from workers.modalities.reading import bad, given, kind_of
 
 PARAMETERS = ("max_tokens", "temperature", "top_p")

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.assignment import Candidate
-from workers.exchange import OUTPUT_TOKENS, Answer, Ask, Reply, count, text_bytes, tokens_in
+from schemas.units import OUTPUT_TOKENS
+from workers.exchange import Answer, Ask, Reply, count, text_bytes, tokens_in
 from workers.modalities.reading import bad, given, kind_of, single
 
 NAMES = {"max_tokens": "max_new_tokens", "temperature": "temperature", "top_p": "top_p"}

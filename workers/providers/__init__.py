@@ -1,10 +1,9 @@
 """Provider dialects: pairs of pure maps. A new one: a file, a line in `PROVIDERS`, rows in `test_providers.py`."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from schemas.assignment import Candidate
-from workers.exchange import Ask, Call, Reply
+from workers.exchange import Ask, Call, Got, Next, Reply
 from workers.providers.hf_inference import HfInference
 from workers.providers.hf_router import HfRouter
 
@@ -18,11 +17,15 @@ class Dialect(Protocol):
         ...
 
     def request(self, ask: Ask, candidate: Candidate, headers: tuple[tuple[str, str], ...]) -> Call:
-        """The request for `ask`; `headers` are those of every call (`workers.providers.common`)."""
+        """The request for `ask`; `headers` are those of every call (`workers.providers.common`).
+
+        `candidate.provider_model` and `candidate.base_url` are set. Raises `ProviderError` (`request_refused`,
+        `nothing_sent`) for what this provider cannot be asked, naming it.
+        """
         ...
 
-    def read(self, ask: Ask, document: Any, headers: Mapping[str, str]) -> Reply:
-        """The reply in the task's own terms; a stream comes put together. `headers` have lower-case names."""
+    def read(self, ask: Ask, candidate: Candidate, got: Got) -> Reply | Next:
+        """The reply in the task's own terms, or the call that leads on to it. Raises `ProviderError`."""
         ...
 
 

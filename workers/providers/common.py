@@ -1,7 +1,9 @@
 """What every call to Hugging Face carries, whichever door it takes."""
 
 from schemas import codec
-from workers.exchange import Ask, Call
+from schemas.failure import FailureKind
+from workers.errors import ProviderError
+from workers.exchange import Ask, Call, Got
 
 MAX_TRACE_CHARS = 256
 """Of `X-Amzn-Trace-Id` and `X-HF-Session-id`; 256 is what Hugging Face's own agent keeps to."""
@@ -35,3 +37,14 @@ def openai_call(url: str, model: str, ask: Ask, headers: tuple[tuple[str, str], 
     """Chat in the OpenAI form. `model` comes first: a proxy reads only the start (huggingface_hub#4618)."""
     accept = "text/event-stream" if ask.stream else "application/json"
     return Call("POST", url, (*headers, ("accept", accept)), codec.encode({"model": model, **ask.body}))
+
+
+def parsed(got: Got) -> codec.Json:
+    """The JSON of an answer. Raises `invalid_output` for an empty body and for one that is no JSON."""
+    if got.streamed is None and not got.body.strip():
+        raise ProviderError(FailureKind.INVALID_OUTPUT, "the answer is empty")
+    try:
+        return got.document
+    except codec.Undecodable as error:
+        message = f"the answer of {len(got.body)} bytes is {error}"
+        raise ProviderError(FailureKind.INVALID_OUTPUT, message) from None

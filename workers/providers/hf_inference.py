@@ -1,13 +1,11 @@
 """hf-inference: Hugging Face's own provider, every task, `{"inputs", "parameters"}`."""
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote
 
 from schemas import codec
 from schemas.assignment import Candidate
-from workers.exchange import Ask, Call, Reply, measured
-from workers.providers.common import openai_call
+from workers.exchange import Ask, Call, Got, Next, Reply, measured
+from workers.providers.common import openai_call, parsed
 
 PIPELINES = frozenset({"feature-extraction", "sentence-similarity"})
 """Tasks whose route names them: their models serve both, and the path alone would mean the model's own default."""
@@ -41,6 +39,6 @@ class HfInference:
             body["parameters"] = parameters
         return Call("POST", url, (*headers, ("accept", "application/json")), codec.encode(body))
 
-    def read(self, ask: Ask, document: Any, headers: Mapping[str, str]) -> Reply:
+    def read(self, ask: Ask, candidate: Candidate, got: Got) -> Reply | Next:
         """The task's own form; what it took stands in the headers."""
-        return Reply(document, measured(headers))
+        return Reply(parsed(got), measured(got.headers))

@@ -1,11 +1,8 @@
 """The router's OpenAI door: chat alone, one address, the provider as a suffix of the model."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from schemas.assignment import Candidate
-from workers.exchange import Ask, Call, Reply, measured
-from workers.providers.common import openai_call
+from workers.exchange import Ask, Call, Got, Next, Reply, measured
+from workers.providers.common import openai_call, parsed
 
 
 class HfRouter:
@@ -20,6 +17,6 @@ class HfRouter:
             model = f"{model}:{candidate.provider}"
         return openai_call(f"{candidate.base_url}/v1/chat/completions", model, ask, headers)
 
-    def read(self, ask: Ask, document: Any, headers: Mapping[str, str]) -> Reply:
+    def read(self, ask: Ask, candidate: Candidate, got: Got) -> Reply | Next:
         """The OpenAI form is the task's own."""
-        return Reply(document, measured(headers))
+        return Reply(parsed(got), measured(got.headers))
