@@ -17,7 +17,7 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels 
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /home/novix novix \
-    && mkdir -p /var/lib/novix && chown novix /var/lib/novix
+    && mkdir -p /var/lib/novix /var/lib/novix-blobs && chown novix /var/lib/novix /var/lib/novix-blobs
 COPY --from=build /opt/novix /opt/novix
 ENV PATH=/opt/novix/bin:$PATH PYTHONUNBUFFERED=1 NOVIX_HOME=/var/lib/novix NOVIX_HEALTH_PORT=8080
 USER novix

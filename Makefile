@@ -4,13 +4,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 KEEP ?=
+DATA ?=
 FAST := tests/pure tests/contracts
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench docs clean lock
+.PHONY: help install demo test check conformance bench docs clean lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## .venv with everything, so that .venv/bin/novix is the command; says what it downloads; quick when nothing changed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -18,7 +19,7 @@ install: ## .venv with everything, so that .venv/bin/novix is the command; says 
 		echo "install: name another one: make install PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) .ci/install.py
 
-demo: install ## the whole system on this machine: jobs in, real models answer, the worker is killed once, the bill agrees; KEEP=1 leaves it up
+demo: install ## the whole system on this machine: text, images and sound in, real models answer (see demo-output/), the worker is killed once, the bill agrees; KEEP=1 leaves it up
 	@$(BIN)/novix demo $(if $(KEEP),--keep)
 
 test: install ## proves everything that can be proved here, on a real Apache Kafka; says each rung's share of the time
@@ -32,6 +33,9 @@ check: install ## before every commit: format, lint, types, imports, sizes, gene
 	$(BIN)/python .ci/tree.py
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/pytest $(FAST) -q
+
+conformance: install ## replays what real servers said (DATA=folder: other recordings) and prints what differs, with reasons
+	@PYTHONPATH=tests/support:. $(BIN)/python -m conformance $(DATA)
 
 bench: install ## measures this machine: Novix beside a plain aiokafka + aiohttp loop; prints, asserts nothing
 	@$(BIN)/python -m bench

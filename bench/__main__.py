@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import backlog, capacity, cpu, kill, latency, profile, slow, up, window
+from bench import backlog, capacity, cpu, kill, latency, payload, payload_latency, profile, slow, tasks, up, window
 from bench.figure import Figure, document, table
 from bench.world import World, machine, world
 
@@ -24,8 +24,18 @@ MEASUREMENTS: dict[str, Callable[..., list[Figure]]] = {
     up.NAME: up.measure,
 }
 
-ONLY_WHEN_NAMED: dict[str, Callable[..., list[Figure]]] = {capacity.NAME: capacity.measure}
+ONLY_WHEN_NAMED: dict[str, Callable[..., list[Figure]]] = {
+    capacity.NAME: capacity.measure,
+    payload_latency.NAME: payload_latency.measure,
+}
 """Those that take minutes."""
+
+ALONE: dict[str, Callable[..., list[Figure]]] = {
+    profile.NAME: profile.measure,
+    tasks.NAME: tasks.measure,
+    payload.NAME: payload.measure,
+}
+"""Those that need no Kafka; only when named, too."""
 
 
 def main() -> int:
@@ -34,8 +44,8 @@ def main() -> int:
     parser.add_argument(
         "names",
         nargs="*",
-        choices=[*MEASUREMENTS, *ONLY_WHEN_NAMED, profile.NAME, []],
-        help="default: all but profile and capacity",
+        choices=[*MEASUREMENTS, *ONLY_WHEN_NAMED, *ALONE, []],
+        help="default: all but profile, tasks, payload, payload_latency and capacity",
     )
     parser.add_argument("--quick", action="store_true", help="fewer jobs and rounds: under two minutes in all")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
@@ -44,9 +54,9 @@ def main() -> int:
     figures: list[Figure] = []
     failed = False
     names = asked.names or list(MEASUREMENTS)
-    if profile.NAME in names:
-        figures += profile.measure(quick=asked.quick)
-    if names := [name for name in names if name != profile.NAME]:
+    for name in [name for name in ALONE if name in names]:
+        figures += ALONE[name](quick=asked.quick)
+    if names := [name for name in names if name not in ALONE]:
         with world() as here:
             for name in names:
                 failed |= not _measured(name, here, figures, quick=asked.quick)

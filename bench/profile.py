@@ -68,7 +68,7 @@ from workers.modalities import TASKS, answered
 from workers.progress import Progress as Been
 from workers.providers import PROVIDERS
 from workers.providers.common import call_headers
-from workers.worker import WorkerApplication
+from workers.worker import WorkerApplication, Workshop
 
 NAME = "profile"
 ROUNDS = 15
@@ -254,9 +254,8 @@ async def _worker(settings: Settings, assigned: list[Record]) -> list[Figure]:
 
 def _text(settings: Settings, http: AsyncBaseTransport, notes: IntentFile | None = None) -> WorkerApplication:
     clock = SystemClock()
-    return WorkerApplication(
-        settings, http, credentials(settings), Limits(256), Breakers(), clock, random.random, intents=notes
-    )
+    shop = Workshop(settings, http, credentials(settings), Limits(256), Breakers(), clock, random.random, intents=notes)
+    return WorkerApplication(shop)
 
 
 def _readable(record: Record) -> Assigned:

@@ -8,6 +8,7 @@ from console.words import money, shown, span
 from runtime.ports import Record
 from schemas import codec
 from schemas.job import DEFAULT_TENANT
+from schemas.media import REF, is_ref
 from schemas.topics import RESULTS
 
 Wanted = Callable[[Record], bool]
@@ -90,7 +91,21 @@ def text_of(result: dict[str, Any]) -> str:
         case {"generated_text": str(content)} | [{"generated_text": str(content)}, *_]:
             return shown(content)
         case _:
-            return shown(codec.encode(output).decode())
+            return shown(codec.encode(_in_words(output)).decode())
+
+
+def _in_words(output: Any) -> Any:
+    """An output with each payload as `{"$ref": "image/png, 512 x 512, 12,345 bytes"}`: base64 is nothing to read."""
+    if isinstance(output, list):
+        return [_in_words(item) for item in output]
+    if not isinstance(output, dict):
+        return output
+    if is_ref(output):
+        ref = output[REF] if isinstance(output[REF], dict) else {}
+        size = f"{ref.get('width')} x {ref.get('height')}, " if ref.get("width") else ""
+        length = f"{ref['duration_ms'] / 1_000:.1f} s, " if isinstance(ref.get("duration_ms"), int) else ""
+        return {REF: f"{ref.get('media_type')}, {size}{length}{ref.get('bytes')} bytes, sha256 {ref.get('sha256')}"}
+    return {name: _in_words(value) for name, value in output.items()}
 
 
 def _whole(value: Any) -> int:

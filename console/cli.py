@@ -5,6 +5,7 @@ import sys
 import typer
 
 from console.commands import (
+    blob,
     breakers,
     cancel,
     config,
@@ -12,6 +13,7 @@ from console.commands import (
     dlq,
     doctor,
     jobs,
+    request,
     results,
     schema,
     services,
@@ -47,6 +49,7 @@ app.command("breakers", rich_help_panel=SYSTEM)(breakers.breakers)
 
 app.command("run", rich_help_panel=WORK)(jobs.run)
 app.command("publish", rich_help_panel=WORK)(jobs.publish)
+app.command("request", rich_help_panel=WORK)(request.request)
 app.command("results", rich_help_panel=WORK)(results.results)
 app.command("why", rich_help_panel=WORK)(why.why)
 app.command("cancel", rich_help_panel=WORK)(cancel.cancel)
@@ -56,6 +59,12 @@ dlq_app.command("list")(dlq.show_list)
 dlq_app.command("show")(dlq.show_one)
 dlq_app.command("redrive")(dlq.redrive)
 app.add_typer(dlq_app, name="dlq", rich_help_panel=WORK)
+
+blob_app = typer.Typer(help="Payloads of jobs and results, by their sha256.", no_args_is_help=True)
+blob_app.command("put")(blob.put)
+blob_app.command("get")(blob.get)
+blob_app.command("gc")(blob.gc)
+app.add_typer(blob_app, name="blob", rich_help_panel=WORK)
 
 topics_app = typer.Typer(help="The topics of the contract.", no_args_is_help=True)
 topics_app.command("create")(topics.create)

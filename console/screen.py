@@ -40,8 +40,12 @@ class Screen:
 
     def line(self, text: str) -> None:
         """One plain line on stdout. Characters that the terminal's encoding lacks become `?`."""
+        self.piece(text + "\n")
+
+    def piece(self, text: str) -> None:
+        """Part of a line, at once."""
         encoding = sys.stdout.encoding or "utf-8"
-        sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
 
     def raw(self, data: bytes) -> None:

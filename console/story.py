@@ -118,7 +118,9 @@ def _result(result: dict[str, Any]) -> Iterator[str]:
         )
         yield f"{INDENT}{error.get('kind')}: {error.get('message')} ({again})"
         if error.get("kind") in set(FailureKind):
-            yield f"{INDENT}{FAILURES[FailureKind(error['kind'])].meaning}"
+            failure = FAILURES[FailureKind(error["kind"])]
+            yield f"{INDENT}{failure.meaning}"
+            yield f"{INDENT}{failure.advice}"
     usage = ", ".join(f"{name} {value}" for name, value in (result.get("usage") or {}).items())
     yield (
         f"cost       {money(_int(result.get('cost_nanousd')))} ({result.get('cost_source')})"

@@ -28,22 +28,25 @@ from console.world import (
     Phase,
     ProcessState,
     Service,
+    WorkersChoice,
     World,
     hf_variables,
     hugging_face,
     mark_of,
     now,
     plan,
+    process_order,
     remove_world,
     restart_delay_s,
     services,
+    workers,
     write_world,
 )
 from runtime import settings as settings_of
 from runtime.settings import BadSettings, Loaded
 from sandbox.fetch import FetchError
 from sandbox.hf import catalogue
-from sandbox.hf.engines import fetched
+from sandbox.hf.weights import Weights
 from sandbox.kafka.home import BrokerError
 from sandbox.kafka.process import free_port, is_free, send, spawn, tail
 from schemas.topics import TOPICS
@@ -59,11 +62,14 @@ Say = Callable[[str], None]
 class Supervisor:
     """One world, from its first process to its last. One event loop, on the main thread: children die with it."""
 
-    def __init__(self, loaded: Loaded, *, hf: HfChoice, broker: BrokerChoice, say: Say) -> None:
+    def __init__(
+        self, loaded: Loaded, *, hf: HfChoice, broker: BrokerChoice, workers_in: WorkersChoice, say: Say
+    ) -> None:
         self._loaded = loaded
         self._home = loaded.settings.home
         self._plan = plan(loaded, hf)
         self._broker_choice = broker
+        self._workers = workers_in
         self._say = say
         self._broker: Broker | None = None
         self._starting: asyncio.Future[str] | None = None
@@ -119,7 +125,7 @@ class Supervisor:
         await self._make_topics(settings_of.load({**os.environ, **environment}))
         self._publish(environment=environment)
         for service in services(
-            self._home, self._loaded, self._ports(), {**environment, "NOVIX_HOME": str(self._home)}
+            self._home, self._loaded, self._ports(), {**environment, "NOVIX_HOME": str(self._home)}, self._workers
         ):
             self._keep(service)
         await self._all_healthy()
@@ -128,7 +134,7 @@ class Supervisor:
 
     def _fetch_weights(self) -> None:
         if self._plan.local_hf:
-            fetched(catalogue.load(), self._loaded.settings.cache, self._say)()
+            Weights.of(catalogue.load(), self._loaded.settings.cache, self._say).all()
 
     async def _all_healthy(self) -> None:
         """Return when every process has answered once; raise what a keeper gave up with, or after the limit."""
@@ -173,7 +179,7 @@ class Supervisor:
                 f"NOVIX_CONSOLE_PORT={wanted}: somebody else listens there; choose another, or 0", Exit.USAGE
             )
         ports = {"console": page}
-        for name in ("router", "worker-text"):
+        for name in ("router", *workers(self._workers)):
             ports[name] = free_port(LOOPBACK, dice, other_than=page)
         return ports
 
@@ -324,9 +330,8 @@ class Supervisor:
         if old is not None and old.pid == state.pid:
             state = state.model_copy(update={"started_at": old.started_at})
         others = [process for process in self._world.processes if process.name != state.name]
-        order = ["broker", "hugging-face", "router", "worker-text", "console"]
-        processes = sorted([*others, state], key=lambda process: order.index(process.name))
-        self._publish(processes=processes)
+        named = {process.name: process for process in (*others, state)}
+        self._publish(processes=[named[name] for name in process_order(named)])
 
     def _publish(self, **changes: object) -> None:
         self._world = self._world.model_copy(update=changes)
@@ -347,8 +352,8 @@ def _say(line: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """`python -m console.supervisor HF BROKER`. Returns the exit code; the last lines of output say why."""
-    hf, broker = arguments
+    """`python -m console.supervisor HF BROKER WORKERS`. Returns the exit code; the last lines of output say why."""
+    hf, broker, workers_in = arguments
     try:
         loaded = settings_of.load()
         home = loaded.settings.home
@@ -362,7 +367,7 @@ def main(arguments: list[str]) -> int:
             # What an earlier world wrote must not be taken for anybody's wish.
             remove_world(home)
             loaded = settings_of.load()
-            supervise = Supervisor(loaded, hf=hf, broker=broker, say=_say)  # type: ignore[arg-type]
+            supervise = Supervisor(loaded, hf=hf, broker=broker, workers_in=workers_in, say=_say)  # type: ignore[arg-type]
             asyncio.run(supervise.run())
     except (BadSettings, CommandError, FetchError, BrokerError, OSError) as error:
         _say(f"failed: {error}")

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from console.exits import CommandError, Exit
 from runtime.settings import Loaded, state_file
+from schemas.topics import MODALITY_TOPICS
 
 Phase = Literal["starting", "healthy", "restarting", "stopping"]
 HfChoice = Literal["auto", "local", "real"]
 BrokerChoice = Literal["local", "container"]
+WorkersChoice = Literal["one", "each"]
 
 SANDBOX_TOKEN = "hf_sandbox"  # noqa: S105 - the local Hugging Face takes any token; this one opens nothing else
 LOOPBACK = "127.0.0.1"
@@ -164,7 +166,26 @@ def hf_variables(url: str, loaded: Loaded) -> dict[str, str]:
     }
 
 
-def services(home: Path, loaded: Loaded, ports: Mapping[str, int], shared: Mapping[str, str]) -> list[Service]:
+def workers(choice: WorkersChoice) -> dict[str, tuple[str, ...]]:
+    """The worker processes and which modalities each does.
+
+    `one` does all: each further process would be some 100 MB more, for work that waits for the network. `each` keeps a
+    modality's memory, and its faults, to itself.
+    """
+    if choice == "one":
+        return {"worker": tuple(MODALITY_TOPICS)}
+    return {f"worker-{modality}": (modality,) for modality in MODALITY_TOPICS}
+
+
+def process_order(names: Iterable[str]) -> list[str]:
+    """The names of processes, in the order in which they are started."""
+    order = ["broker", "hugging-face", "router", *workers("one"), *workers("each"), "console"]
+    return sorted(names, key=order.index)
+
+
+def services(
+    home: Path, loaded: Loaded, ports: Mapping[str, int], shared: Mapping[str, str], choice: WorkersChoice = "one"
+) -> list[Service]:
     """The processes after broker and local Hugging Face, in the order of their start."""
     drain_s = loaded.settings.drain_s
 
@@ -177,11 +198,11 @@ def services(home: Path, loaded: Loaded, ports: Mapping[str, int], shared: Mappi
 
     return [
         service("router", ("router",), stop_s=drain_s + STOP_S, extra={"NOVIX_HEALTH_PORT": str(ports["router"])}),
-        service(
-            "worker-text",
-            ("worker", "text"),
-            stop_s=drain_s + STOP_S,
-            extra={"NOVIX_HEALTH_PORT": str(ports["worker-text"])},
+        *(
+            service(
+                name, ("worker", *modalities), stop_s=drain_s + STOP_S, extra={"NOVIX_HEALTH_PORT": str(ports[name])}
+            )
+            for name, modalities in workers(choice).items()
         ),
         service("console", ("console",), stop_s=STOP_S, extra={"NOVIX_CONSOLE_PORT": str(ports["console"])}),
     ]

@@ -1,4 +1,4 @@
-"""Writes what is generated: schemas, the AsyncAPI document, the tables of failures, topics and settings.
+"""Writes what is generated: schemas, the AsyncAPI document, the tables of failures, tasks, topics and settings.
 
 `.venv/bin/python docs/generate.py` writes; with `--check` it writes nothing, names what has drifted and exits 1.
 """
@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,18 @@ from pydantic import SecretStr
 from router.app import RETRY_ROLES, ROLE
 from runtime import asyncapi
 from runtime.settings import Settings, names_of
-from schemas import export
+from sandbox.hf.catalogue import catalogue
+from schemas import export, providers
 from schemas.failure import FAILURES
 from schemas.topics import TOPICS
+from schemas.units import UNITS
 from workers.app import ROLES
+from workers.errors import BETTER, CODES, STATUSES, read_error
+from workers.modalities import TASKS
+from workers.providers import PROVIDERS
+from workers.providers.doors import HOSTED
+from workers.providers.table import ROUTED
+from workers.providers.ways import addresses
 
 FOLDER = Path(__file__).resolve().parent
 SCHEMAS = "schemas"
@@ -33,6 +42,8 @@ def generated() -> dict[str, str]:
         f"{SCHEMAS}/README.md": _schemas(),
         "asyncapi.json": _json(asyncapi.document([ROLE, *RETRY_ROLES, *ROLES.values()])),
         "errors.md": _errors(),
+        "providers.md": _providers(),
+        "tasks.md": _tasks(),
         "topics.md": _topics(),
         "settings.md": _settings(),
     }
@@ -92,6 +103,8 @@ def _errors() -> str:
         [
             f"`{kind}`",
             failure.meaning,
+            failure.fault,
+            failure.advice,
             _yes(failure.retryable),
             _yes(failure.counts_for_breaker),
             _yes(failure.maybe_charged),
@@ -99,13 +112,114 @@ def _errors() -> str:
         ]
         for kind, failure in FAILURES.items()
     ]
+    statuses = [[str(status), f"`{_plain(status)}`", _said(status)] for status in sorted({*STATUSES, *BETTER})]
     return _page(
         "Failures",
-        "The closed list of `error.kind` in a result, and of the reason of a dead letter. "
-        "*Retryable*: a later attempt may succeed. *Breaker*: counts as a fault of the provider. *Charged*: the "
-        "provider may have done the work, so the attempt counts with its ceiling. *Replay*: a copy goes to the dead "
-        "letters.",
-        _table(["kind", "what it means", "retryable", "breaker", "charged", "replay"], rows),
+        "The closed list of `error.kind` in a result, and of the reason of a dead letter. *Fault*: who can mend it: "
+        "the producer of the job, the account (token, rights, money), the provider, the network, or Novix as it is "
+        "installed here. *Retryable*: a later attempt may succeed. *Breaker*: counts as a fault of the provider. "
+        "*Charged*: the provider may have done the work, so the attempt counts with its ceiling. *Replay*: a copy goes "
+        "to the dead letters.",
+        _table(["kind", "what it means", "fault", "what to do", "retryable", "breaker", "charged", "replay"], rows),
+        "What a provider's status means; any other 3xx is `not_found`, 4xx `request_refused`, 5xx `provider_error`. An "
+        "error inside a 200 or a stream counts by the status that it names, else by its words. Hugging Face's "
+        f"`X-Error-Code` wins over a 4xx: {', '.join(f'`{code}` is `{kind}`' for code, kind in CODES.items())}.",
+        _table(["status", "kind", "unless the body says better"], statuses),
+    )
+
+
+def _plain(status: int) -> str:
+    """The kind of a status whose body says nothing."""
+    return read_error(status, {}, b"", now=datetime.now(UTC)).kind
+
+
+def _said(status: int) -> str:
+    """The kinds that a body may give a status, those that are looked for first before the others."""
+    kinds = dict.fromkeys(f"`{kind}`" for kind, _ in BETTER.get(status, ()) if kind != _plain(status))
+    return ", ".join(kinds)
+
+
+def _providers() -> str:
+    rows = [
+        [
+            spoken.name,
+            f"`{task}`",
+            f"`{below}`" if spoken.routed else "needs a key of your own",
+            f"`{own}`",
+            spoken.scheme,
+        ]
+        for spoken in ROUTED
+        for task, below, own in addresses(spoken)
+    ]
+    openai = ", ".join(f"`{task}`" for task in sorted(PROVIDERS["openai-compatible"].tasks))
+    doors = [
+        [
+            "`hf-router`",
+            "chat; the provider as a suffix of the model (`org/name:groq`), or Hugging Face's choice",
+        ],
+        ["`hf-inference`", f"chat and {len(HOSTED)} tasks; a model is called by its own name"],
+        ["`endpoint`", "a dedicated Inference Endpoint: the address is called as it stands; every task"],
+        ["`openai-compatible`", f"{openai}; any address, with or without `/v1`"],
+        *([f"`{name}`", ", ".join(f"`{task}`" for task in sorted(PROVIDERS[name].tasks))] for name in ("tgi", "tei")),
+    ]
+    return _page(
+        "Providers",
+        "How each provider is spoken to. Paths, hosts and members of the bodies are those of huggingface_hub 2.4.0, "
+        "whose own helpers build the same requests (`tests/contracts/test_oracle.py`; what differs and why: "
+        "`tests/support/conformance_reasons.py`, printed by `make conformance`). Providers come and go: a row of "
+        "`workers/providers/table.py` and one of `schemas/providers.py`.",
+        _table(["provider", "task", "below the router", "with a key of your own", "key"], rows),
+        "Doors that no provider's name stands for:",
+        _table(["dialect", "what it does"], doors),
+        "**Names of models.** What a provider calls a model stands in the catalogue, or else in Hugging Face's mapping "
+        "(`workers/mapping.py`): asked once, believed for `NOVIX_MAPPING_S`, asked anew after a 404 or 410, used "
+        "however old while the Hub is away. An adapter (LoRA) is named with its weights.",
+        '**Keys of your own.** `NOVIX_PROVIDER_KEYS_FILE` is a JSON file `{"groq": "..."}`, read anew when it changes. '
+        "Calls to a provider that has a key there go to its own host and appear on its bill; the Hugging Face token is "
+        "never shown there, and no key is shown to anybody else.",
+        "**Answers that are not there yet.** fal-ai's queue, replicate, wavespeed, together's videos and zai-org's "
+        "images are polled until they end, within the job's deadline, on the origin that was asked: of a status link "
+        "only the path is taken, and a link to a stranger's host is refused. Results that lie elsewhere are fetched "
+        "without a credential, under the rules for strangers' addresses. Who gives up tells fal-ai and replicate.",
+    )
+
+
+def _tasks() -> str:
+    offline: dict[str, list[str]] = {}
+    for row in catalogue():
+        for name in row["tasks"]:
+            offline.setdefault(name, []).append(f"`{row['id']}`")
+    rows = []
+    for name, task in sorted(TASKS.items()):
+        file = Path(task.ask.__code__.co_filename)
+        below = file.relative_to(FOLDER.parent)
+        behind = [provider for provider, tasks in sorted(providers.PROVIDERS.items()) if name in tasks]
+        own = [dialect for dialect in sorted(providers.OWN_DIALECTS) if name in PROVIDERS[dialect].tasks]
+        rows.append(
+            [
+                f"`{name}`",
+                task.modality,
+                f"[{file.name}](../{below})",
+                ", ".join(behind) or "none today",
+                ", ".join(own),
+                ", ".join(f"`{unit}`" for unit in task.units),
+                _yes(task.streams),
+                ", ".join(offline.get(name, [])) or "not available offline",
+            ]
+        )
+    units = [[f"`{unit.name}`", unit.meaning, f"`{unit.price}`"] for unit in UNITS]
+    return _page(
+        "Tasks",
+        "Every task of Hugging Face's, and what does it here. *Providers*: those behind Hugging Face's router that do "
+        "it today. *Own servers*: dialects for what you run yourself, by its address. *Charged by*: units of `usage` "
+        "that a price may name, the most usual first; each task also counts its `calls`. *Offline*: the sandbox's real "
+        "models (each needs its optional package); what has none is tested against recorded and published forms alone.",
+        _table(["task", "modality", "file", "providers", "own servers", "charged by", "streams", "offline"], rows),
+        "What is known of a unit before the call (the length of a sound, the pixels and steps that are asked for) is "
+        "held against the price ceiling before anything is sent.",
+        _table(["unit", "counts", "price"], units),
+        "A chat that shows an image goes to the multimodal worker, in the same file. Music is `text-to-audio`; "
+        "`audio-to-audio` has no published schema: ours stands in `schemas/data/tasks/`.",
     )
 
 
@@ -118,7 +232,7 @@ def _topics() -> str:
             if topic.value
             else "bytes",
             topic.carries,
-            "the newest of each key" if topic.compacted else f"{topic.retention_ms // 86_400_000} days",
+            "the newest of each key" if topic.compacted else _days(topic.retention_ms),
             "fixed at creation" if topic.home else "may grow",
         ]
         for topic in TOPICS
@@ -153,6 +267,11 @@ def _page(title: str, *parts: str) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def _days(span_ms: int) -> str:
+    days = span_ms // 86_400_000
+    return f"{days} day{'s' if days > 1 else ''}"
 
 
 def _yes(flag: bool) -> str:

@@ -26,7 +26,6 @@ from schemas.topics import (
     RETRY_TIERS,
     ROUTER_GROUP,
     SPANS,
-    TEXT,
     Topic,
     retry_group,
 )  # fmt: skip
@@ -36,7 +35,7 @@ ROLE = Role(
     title="Novix router",
     group=ROUTER_GROUP,
     receives=JOBS,
-    sends=(TEXT, RESULTS, DECISIONS, DLQ, AUDIT, SPANS, JOBS),
+    sends=(*MODALITY_TOPICS.values(), RESULTS, DECISIONS, DLQ, AUDIT, SPANS, JOBS),
     follows=(CONTROL,),
 )
 TIERS = tuple(topic for _, topic in RETRY_TIERS)

@@ -1,22 +1,28 @@
 """The catalogue: which model is offered by whom, for which tasks, at what price. JSON files, read once at start."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
+from importlib import resources, util
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, StrictInt, StrictStr, ValidationError, field_validator
+from pydantic import ConfigDict, Field, StrictInt, StrictStr, ValidationError, field_validator, model_validator
 
+from router.estimate import Rates, rates
 from runtime.settings import Settings
 from schemas import codec
 from schemas.assignment import Price
 from schemas.base import Contract
+from schemas.providers import DIALECTS, OWN_DIALECTS, PROVIDERS, ROUTER_DIALECT
 from schemas.tasks import MODALITIES
 
 Tier = Literal["small", "large"]
-Base = Literal["huggingface", "sandbox"]
+Reads = Literal["text", "image"]
+NAMED_BASES = ("huggingface", "sandbox")
+SPOKEN_WITH_OUR_NAMES = OWN_DIALECTS | {ROUTER_DIALECT, "hf-inference"}
+"""Dialects in which a model has its Hugging Face name on the wire unless a row says otherwise."""
 BUILT_IN = ("huggingface.json", "sandbox.json")
 ANY_PROVIDER = "auto"
 
@@ -40,13 +46,21 @@ class OfferRow(_Row):
 
     provider: StrictStr = Field(min_length=1, max_length=64)
     """A provider's name; `auto`: Hugging Face's router chooses, or takes the one that a job names."""
-    provider_model: StrictStr = Field(min_length=1, max_length=256)
-    """The model's name on the wire."""
-    dialect: Literal["hf-router", "hf-inference"]
-    base: Base
+    provider_model: StrictStr = Field(default="", max_length=256)
+    """The model's name on the wire; empty: its Hugging Face name where that is spoken, else as Hugging Face's mapping
+    has it for this provider when the job is done."""
+    dialect: StrictStr
+    """One of `schemas.providers.DIALECTS`."""
+    base: StrictStr
+    """Where its calls go: `huggingface`, `sandbox`, or the address of a server of one's own (http or https), whose host
+    must be one of `NOVIX_EGRESS_HOSTS`."""
     tasks: tuple[StrictStr, ...] = Field(min_length=1)
+    reads: tuple[Reads, ...] = ("text",)
+    """What a chat may show it. Other tasks say themselves what they read."""
     context_tokens: StrictInt | None = Field(default=None, ge=1)
     """Tokens of input and output together; None: not stated, nothing is clamped by it."""
+    needs: StrictStr = ""
+    """A Python package without which it is not served: one that Novix's extras do not install."""
     max_in_flight: StrictInt = Field(ge=1, le=10_000)
     licence: StrictStr | None = None
     """The model's licence as its page names it; None: not looked up."""
@@ -60,6 +74,37 @@ class OfferRow(_Row):
             if task not in MODALITIES:
                 raise ValueError(f"{task[:64]!r} is no Hugging Face task")
         return value
+
+    @field_validator("dialect")
+    @classmethod
+    def _spoken(cls, value: str) -> str:
+        if value not in DIALECTS:
+            raise ValueError(f"{value[:64]!r} is no dialect; there are: {', '.join(sorted(DIALECTS))}")
+        return value
+
+    @field_validator("base")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value in NAMED_BASES:
+            return value
+        try:
+            parts = urlsplit(value)
+            whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            whole = False
+        if not whole or "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("must be huggingface, sandbox, or http(s)://host[:port][/path] without user or query")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _does_them(self) -> Self:
+        """A provider's dialect is spoken to it alone, for the tasks that it does; the router's own door is for chat."""
+        if self.dialect in PROVIDERS and self.provider != self.dialect:
+            raise ValueError(f"dialect {self.dialect!r} is spoken to {self.dialect}, not to {self.provider!r}")
+        does = frozenset({"chat-completion"}) if self.dialect == ROUTER_DIALECT else PROVIDERS.get(self.dialect)
+        if stray := [task for task in self.tasks if does is not None and task not in does]:
+            raise ValueError(f"{self.dialect} does no {stray[0]}")
+        return self
 
 
 class ModelRow(_Row):
@@ -91,14 +136,18 @@ class Offer:
     tier: Tier | None
     provider: str
     provider_model: str
+    """Empty: as the mapping has it."""
     dialect: str
     base_url: str | None
     """Without a trailing slash; None: it is not served here."""
     tasks: frozenset[str]
+    reads: frozenset[str]
     context_tokens: int | None
     max_in_flight: int
     licence: str | None
     price: Price | None
+    rates: Rates = ()
+    """Of its price, as sums are made with it."""
 
     def never(self, task: str) -> str | None:
         """Why this offer takes no job of a task whatever the job says; None: it may."""
@@ -144,7 +193,10 @@ class Catalogue:
 
 
 def load(settings: Settings) -> Catalogue:
-    """This installation's catalogue: `settings.catalogue` alone, else the built-in files. Raises `BadCatalogue`."""
+    """This installation's catalogue: `settings.catalogue` alone, else the built-in files.
+
+    Raises `BadCatalogue`, also for an offer at a host that no call may go to.
+    """
     if settings.catalogue:
         path = Path(settings.catalogue).expanduser()
         try:
@@ -154,11 +206,25 @@ def load(settings: Settings) -> Catalogue:
     else:
         folder = resources.files("router").joinpath("data")
         files = [parse(name, folder.joinpath(name).read_bytes()) for name in BUILT_IN]
-    return merge(files, addresses(settings))
+    own = {offer.base for file in files for row in file.models for offer in row.offers} - set(NAMED_BASES)
+    for base in sorted(own):
+        if reason := _why_not(base, settings):
+            raise BadCatalogue(f"base {base!r}: {reason}; list its host in NOVIX_EGRESS_HOSTS")
+    return merge(files, addresses(settings), installed=lambda package: util.find_spec(package) is not None)
 
 
-def addresses(settings: Settings) -> dict[Base, str | None]:
-    """Where each base's calls go. In a world whose Hugging Face is the sandbox, the hosted offers are not served."""
+def _why_not(base: str, settings: Settings) -> str | None:
+    """Why no call may go to an address of the operator's own; None if one may."""
+    from runtime.http import URL, Egress  # only where there is such an address: a router needs no HTTP client
+
+    listed = [host.strip() for host in settings.egress_hosts.split(",") if host.strip()]
+    origins = [settings.hf_router_url, settings.sandbox_url]
+    origins += [host if "://" in host else f"https://{host}" for host in listed]
+    return Egress([origin for origin in origins if origin]).why_not(URL(base), credentials=True)
+
+
+def addresses(settings: Settings) -> dict[str, str | None]:
+    """Where each named base's calls go. Where Hugging Face is the sandbox, the hosted offers are not served."""
     only_sandbox = bool(settings.sandbox_url) and settings.sandbox_url == settings.hf_router_url
     return {
         "huggingface": None if only_sandbox else settings.hf_router_url or None,
@@ -179,7 +245,12 @@ def parse(name: str, data: bytes) -> CatalogueFile:
         raise BadCatalogue("\n".join(faults)) from None
 
 
-def merge(files: Sequence[CatalogueFile], bases: Mapping[Base, str | None]) -> Catalogue:
+def merge(
+    files: Sequence[CatalogueFile],
+    bases: Mapping[str, str | None],
+    *,
+    installed: Callable[[str], bool] = lambda _: True,
+) -> Catalogue:
     """One catalogue from several files. Raises `BadCatalogue` where two rows contradict each other."""
     tiers: dict[str, Tier | None] = {}
     offers: list[Offer] = []
@@ -189,7 +260,9 @@ def merge(files: Sequence[CatalogueFile], bases: Mapping[Base, str | None]) -> C
         for row in file.models:
             if tiers.setdefault(row.model, row.tier) != row.tier:
                 raise BadCatalogue(f"model {row.model!r}: tier is {row.tier} here and {tiers[row.model]} elsewhere")
-            offers += [_offer(row, offer, bases[offer.base]) for offer in row.offers]
+            for told in row.offers:
+                here = not told.needs or installed(told.needs)
+                offers.append(_offer(row, told, bases.get(told.base, told.base) if here else None))
         for alias, models in file.aliases.items():
             aliases[alias] = (*aliases.get(alias, ()), *models)
         for provider, tasks in file.providers.items():
@@ -203,15 +276,18 @@ def merge(files: Sequence[CatalogueFile], bases: Mapping[Base, str | None]) -> C
         if alias in tiers:
             raise BadCatalogue(f"aliases.{alias}: a model of the catalogue has this name already")
     _no_twins(offers)
-    told = [file.model_dump(mode="json") for file in files]
-    version = hashlib.sha256(codec.canonical([told, {base: bool(url) for base, url in bases.items()}])).hexdigest()[:16]
+    written = [file.model_dump(mode="json") for file in files]
+    served = [{base: bool(url) for base, url in bases.items()}, [offer.base_url is not None for offer in offers]]
+    version = hashlib.sha256(codec.canonical([written, *served])).hexdigest()[:16]
     return Catalogue(tuple(offers), aliases, providers, version)
 
 
 def _offer(row: ModelRow, offer: OfferRow, base_url: str | None) -> Offer:
+    ours = row.model if offer.dialect in SPOKEN_WITH_OUR_NAMES else ""
     return Offer(
-        row.model, row.tier, offer.provider, offer.provider_model, offer.dialect, base_url, frozenset(offer.tasks),
-        offer.context_tokens, offer.max_in_flight, offer.licence, offer.price,
+        row.model, row.tier, offer.provider, offer.provider_model or ours, offer.dialect, base_url,
+        frozenset(offer.tasks), frozenset(offer.reads), offer.context_tokens, offer.max_in_flight, offer.licence,
+        offer.price, rates(offer.price) if offer.price else (),
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The decision about one job: who shall do it, at what price, within which limits; or why nobody may.
 
 `decide` is pure and total: a job, a view of the world and an instant give one `Ruling`, always the same. The steps are
-tried in this order, and the first that refuses decides: task, input, deadline, model, provider, offers.
+tried in this order, and the first that refuses decides: task, input, payloads, deadline, model, provider, offers.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from typing import Any
 
 from router import complexity, estimate, limits
 from router.catalogue import ANY_PROVIDER
+from router.load import GENERATIVE
 from router.offers import Fit, Refused, Wish, fitting, quote
 from router.policies import Option
 from router.view import View, summary
@@ -19,8 +20,8 @@ from schemas.assignment import Candidate
 from schemas.decision import Exclusion, Verdict
 from schemas.failure import FailureKind
 from schemas.job import InferenceJob
-from schemas.tasks import MODALITIES, input_fault
-from schemas.topics import MODALITY_TOPICS
+from schemas.payload import payload_fault
+from schemas.tasks import MODALITIES, input_fault, modality_of
 from schemas.values import frozen
 
 MOST_CANDIDATES = 3
@@ -32,9 +33,23 @@ MOST_EXCLUSIONS = 32
 DEEPEST_INPUT = codec.MAX_DEPTH - 2
 """A worker reads the input inside the job inside its assignment, with the same limit on nesting."""
 
-INTERCHANGEABLE = frozenset({"chat-completion", "text-generation", "zero-shot-classification"})
-"""Tasks where another model gives another answer to the same question. Elsewhere it answers another question:
-vectors of two models do not compare, labels of two classifiers differ. There a fallback keeps the model."""
+INTERCHANGEABLE = frozenset(
+    {
+        "automatic-speech-recognition", "chat-completion", "document-question-answering", "image-text-to-image",
+        "image-text-to-video", "image-to-image", "image-to-video", "question-answering", "summarization",
+        "table-question-answering", "text-generation", "text-to-audio", "text-to-image", "text-to-speech",
+        "text-to-video", "visual-question-answering", "zero-shot-classification", "zero-shot-image-classification",
+        "zero-shot-object-detection",
+    }
+)  # fmt: skip
+"""Tasks where another model gives another answer to the same question, so that a job which leaves the model to us may
+fall back to another one. Elsewhere it answers another question: vectors of two models do not compare, labels of two
+classifiers differ, one translator knows one pair of languages, a mask is written in the model's own sign, one model
+reads the words of an image and the next describes it. There a fallback keeps the model."""
+
+
+HAVE_A_DEFAULT = GENERATIVE | {"text-to-image"}
+"""Tasks for which an installation may name the model of jobs that ask for `auto`."""
 
 
 @frozen
@@ -65,6 +80,11 @@ def decide(job: InferenceJob, view: View, *, published: datetime, now: datetime)
     fault = input_fault(job.task, job.input)
     if fault is not None:
         return frame.refuse(FailureKind.INVALID_INPUT, f"input.{fault}")
+    fault = payload_fault(
+        job.task, job.input, max_bytes=view.limits.max_payload_bytes, http_origins=view.limits.http_origins
+    )
+    if fault is not None:
+        return frame.refuse(FailureKind.INVALID_MEDIA, f"input.{fault}")
     depth = codec.depth_of(job.input)
     if depth > DEEPEST_INPUT:
         return frame.refuse(
@@ -75,8 +95,6 @@ def decide(job: InferenceJob, view: View, *, published: datetime, now: datetime)
         return frame.refuse(
             FailureKind.DEADLINE_PASSED, f"the deadline passed {late} ms before the decision", "expired"
         )
-    if MODALITIES[job.task] not in MODALITY_TOPICS:
-        return frame.refuse(FailureKind.NO_CANDIDATE, f"no worker does {MODALITIES[job.task]} tasks yet")
     return _choose(frame)
 
 
@@ -95,9 +113,13 @@ class _Frame:
         exclusions: Sequence[Exclusion] = (),
         scored: float | None = None,
     ) -> Ruling:
-        modality = MODALITIES.get(self.job.task)
-        told = _told(exclusions)
+        told, modality = _told(exclusions), self.modality
         return Ruling(verdict, self.deadline, self.ceiling, kind, message[:1000], modality, scored, exclusions=told)
+
+    @property
+    def modality(self) -> str | None:
+        """Whose worker does it; None for a task that nobody knows."""
+        return modality_of(self.job.task, self.job.input) if self.job.task in MODALITIES else None
 
 
 def _choose(frame: _Frame) -> Ruling:
@@ -134,7 +156,7 @@ def _choose(frame: _Frame) -> Ruling:
         "assigned",
         frame.deadline,
         frame.ceiling,
-        modality=MODALITIES[job.task],
+        modality=frame.modality,
         complexity=scored,
         candidates=tuple(_candidate(one, wish, first.clamped.max_tokens, view) for one in (first, *kept)),
         exclusions=_told([*exclusions, *left]),
@@ -148,8 +170,8 @@ def _model(job: InferenceJob, view: View) -> str | None:
     """The catalogue's name of the model that was asked for; None: the policy may choose."""
     if job.model != "auto":
         return view.catalogue.resolve(job.model, job.task) or job.model
-    default = view.limits.text_model
-    if default == "auto" or job.task not in estimate.GENERATIVE:
+    default = view.limits.text_model if job.task in GENERATIVE else view.limits.image_model
+    if default == "auto" or job.task not in HAVE_A_DEFAULT:
         return None
     model = view.catalogue.resolve(default, job.task)
     return model if any(one.model == model for one in view.catalogue.by_task.get(job.task, ())) else None
@@ -181,19 +203,21 @@ def _followers(first: Fit, others: Sequence[Fit], wish: Wish) -> tuple[list[Fit]
 
 
 def _candidate(one: Fit, wish: Wish, max_tokens: int, view: View) -> Candidate:
+    rates = one.offer.rates
     most = estimate.most_cost(
-        one.price, wish.load, max_tokens, ceiling=wish.ceiling, read_timeout_ms=view.limits.read_timeout_ms
+        rates, wish.load, max_tokens, ceiling=wish.ceiling, read_timeout_ms=view.limits.read_timeout_ms
     )
     return Candidate.made(
         model=one.offer.model,
         provider=one.provider,
         provider_model=one.offer.provider_model,
+        adapter_weights_path="",
         dialect=one.offer.dialect,
         base_url=one.offer.base_url or "",
         price=one.price,
         max_in_flight=one.offer.max_in_flight,
         context_tokens=one.offer.context_tokens,
-        estimate_nanousd=min(estimate.expected_cost(one.price, wish.load, max_tokens), most),
+        estimate_nanousd=min(estimate.expected_cost(rates, wish.load, max_tokens), most),
         ceiling_nanousd=most,
     )
 

@@ -97,12 +97,13 @@ def place(received: Received) -> dict[str, Any]:
 
 
 def _told(candidate: Candidate) -> dict[str, Any]:
-    """A candidate as the decision keeps it: who, at what price from which source, expected and at most."""
+    """A candidate as the decision keeps it: who, at what price from which source, expected and at most. Units that are
+    not charged are not told."""
     price = candidate.price
     return {
         "model": candidate.model,
         "provider": candidate.provider,
-        "price": {name: getattr(price, name) for name in PRICE_FIELDS},
+        "price": {name: told for name in PRICE_FIELDS if (told := getattr(price, name))},
         "estimate_nanousd": candidate.estimate_nanousd,
         "ceiling_nanousd": candidate.ceiling_nanousd,
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from router import estimate
 from router.catalogue import Offer
-from router.estimate import Load
+from router.load import GENERATIVE, Load
 from router.view import Limits
 from schemas.values import frozen
 
@@ -38,7 +38,7 @@ def clamp(asked: int | None, offer: Offer, load: Load, ceiling: int, limits: Lim
     room, name = limits.max_tokens, "cap"
     if offer.context_tokens is not None and offer.context_tokens - load.context_tokens < room:
         room, name = offer.context_tokens - load.context_tokens, "context"
-    affordable = None if offer.price is None else estimate.affordable_tokens(offer.price, load, ceiling)
+    affordable = estimate.affordable_tokens(offer.rates, load, ceiling) if offer.rates else None
     if affordable is not None and affordable < room:
         room, name = affordable, "money"
     if room < wanted:
@@ -55,7 +55,7 @@ def parameters(
     task: str, task_input: dict[str, Any], max_tokens: int, policy_temperature: float | None, limits: Limits
 ) -> dict[str, Any]:
     """What the worker writes over the input. Only for generating tasks."""
-    if task not in estimate.GENERATIVE:
+    if task not in GENERATIVE:
         return {}
     given = estimate.generation_parameters(task, task_input)
     if given.get("do_sample") is False:  # greedy: a temperature would switch sampling on again

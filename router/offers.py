@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from router import estimate, limits, texts
+from router import estimate, limits
 from router.catalogue import ANY_PROVIDER, Offer
-from router.estimate import Load
 from router.limits import Clamped
+from router.load import GENERATIVE, Load, load_of
 from router.view import View
 from schemas.assignment import Price
 from schemas.decision import Exclusion
@@ -59,17 +59,15 @@ class Wish:
     least: int
     """Tokens of output below which an offer is not taken."""
     generates: bool
-    image: bool
     ceiling: int
 
     @classmethod
     def of(cls, job: InferenceJob, ceiling: int) -> "Wish":
         """Count what `job` brings with it."""
-        generates = job.task in estimate.GENERATIVE
+        generates = job.task in GENERATIVE
         asked = estimate.asked_tokens(job.task, job.input)
-        image = job.task == "chat-completion" and texts.has_image(job.input)
         least = limits.least_tokens(asked) if generates else 0
-        return cls(job, estimate.load_of(job.task, job.input), asked, least, generates, image, ceiling)
+        return cls(job, load_of(job.task, job.input), asked, least, generates, ceiling)
 
 
 def fitting(offer: Offer, wish: Wish, view: View) -> Fit | Refused:
@@ -80,7 +78,7 @@ def fitting(offer: Offer, wish: Wish, view: View) -> Fit | Refused:
     provider, price = _provider(offer, wish.job, view), offer.price
     if provider is None:
         return Refused(offer, FailureKind.NO_CANDIDATE, f"the job names provider {wish.job.provider!r}", 2)
-    if wish.image:
+    if wish.load.images and "image" not in offer.reads:
         return Refused(offer, FailureKind.NO_CANDIDATE, "reads text alone; the input has an image", 3)
     if price is None or not price.is_known:
         return Refused(offer, FailureKind.UNKNOWN_PRICE, "no known price, and unknown is never zero", 4)
@@ -93,7 +91,7 @@ def _priced(offer: Offer, provider: str, price: Price, wish: Wish, view: View) -
     if wish.generates and room is not None and room < max(1, wish.least):
         detail = f"its context has {offer.context_tokens} tokens; the input takes about {wish.load.context_tokens}"
         return Refused(offer, FailureKind.CONTEXT_EXCEEDED, detail, 5)
-    needs = estimate.least_ceiling(price, wish.load, wish.least)
+    needs = estimate.least_ceiling(offer.rates, wish.load, wish.least)
     if needs > wish.ceiling:
         output = f" for {wish.least} tokens of output" if wish.generates else ""
         detail = f"needs a ceiling of {needs} nano-dollars{output}; it is {wish.ceiling}"
@@ -101,7 +99,7 @@ def _priced(offer: Offer, provider: str, price: Price, wish: Wish, view: View) -
     clamped = Clamped(0, None)
     if wish.generates:
         clamped = limits.clamp(wish.asked, offer, wish.load, wish.ceiling, view.limits)
-    return Fit(offer, provider, price, clamped, estimate.expected_cost(price, wish.load, clamped.max_tokens))
+    return Fit(offer, provider, price, clamped, estimate.expected_cost(offer.rates, wish.load, clamped.max_tokens))
 
 
 def _provider(offer: Offer, job: InferenceJob, view: View) -> str | None:

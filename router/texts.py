@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from schemas import media
+
 
 def messages(task_input: Any) -> list[dict[str, Any]]:
     """A chat input's messages; empty where there are none."""
@@ -29,6 +31,12 @@ def has_image(task_input: Any) -> bool:
     return False
 
 
+def parameters(task_input: Any) -> dict[str, Any]:
+    """What stands under `parameters`; empty where nothing does."""
+    found = task_input.get("parameters") if isinstance(task_input, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
 def strings(value: Any) -> Iterator[str]:
     """Every text inside `value`, keys left out, in document order. Iterative: depth costs no stack."""
     todo = [value]
@@ -42,10 +50,16 @@ def strings(value: Any) -> Iterator[str]:
             todo.extend(reversed(item))
 
 
+def without_payloads(task: str, task_input: Any) -> Any:
+    """The input with nothing where its images, sounds and videos stand: base64 is no text."""
+    places = media.INPUTS.get(task, ())
+    return media.replaced(places, task_input, lambda _, __: "") if places else task_input
+
+
 def prompt(task: str, task_input: Any) -> str:
-    """What the model is asked: the messages of a chat, else the texts under `inputs`."""
+    """What the model is asked: the messages of a chat, else the texts under `inputs`, payloads left out."""
     if task == "chat-completion":
         return "\n".join(content(message) for message in messages(task_input))
     if isinstance(task_input, dict):
-        return "\n".join(strings(task_input.get("inputs")))
+        return "\n".join(strings(without_payloads(task, task_input).get("inputs")))
     return ""

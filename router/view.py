@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from router.catalogue import Catalogue
 from router.complexity import SCORER
 from router.policies import DEFAULT, POLICIES, Policy
-from runtime.settings import BadSettings, Settings
+from runtime.settings import BadSettings, Settings, variable
 from schemas.decision import Exclusion
 from schemas.failure import FailureKind
 
@@ -17,12 +17,17 @@ class Limits:
 
     text_model: str = "auto"
     """Model of generating text jobs that ask for `auto`; `auto`: the policy chooses."""
+    image_model: str = "auto"
+    """Model of text-to-image jobs that ask for `auto`; `auto`: the policy chooses."""
     max_tokens: int = 8192
     default_max_tokens: int = 1024
     temperature: float = 0.7
     top_p: float = 0.95
     default_max_cost_nanousd: int = 10_000_000
     read_timeout_ms: int = 30_000
+    max_payload_bytes: int = 33_554_432
+    http_origins: tuple[str, ...] = ()
+    """Of the operator's own servers that are spoken to in clear: a payload may lie there."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +69,27 @@ def summary(count: int, reason: FailureKind, detail: str) -> Exclusion:
 
 
 def view_of(settings: Settings, catalogue: Catalogue, policy: str = DEFAULT) -> View:
-    """The view of an installation. Raises `BadSettings` where its default model is none of the catalogue's."""
-    model = settings.text_model
-    if model != "auto" and model not in catalogue.by_model and model not in catalogue.aliases:
-        raise BadSettings(f"NOVIX_TEXT_MODEL={model[:200]!r}: must be `auto` or a model of the catalogue")
+    """The view of an installation. Raises `BadSettings` where a default model is none of the catalogue's."""
+    for name in ("text_model", "image_model"):
+        model = getattr(settings, name)
+        if model != "auto" and model not in catalogue.by_model and model not in catalogue.aliases:
+            raise BadSettings(f"{variable(name)}={model[:200]!r}: must be `auto` or a model of the catalogue")
     limits = Limits(
-        text_model=model,
+        text_model=settings.text_model,
+        image_model=settings.image_model,
         max_tokens=settings.max_tokens,
         default_max_tokens=settings.default_max_tokens,
         temperature=settings.temperature,
         top_p=settings.top_p,
         default_max_cost_nanousd=settings.default_max_cost_nanousd,
         read_timeout_ms=int(settings.read_timeout_s * 1000),
+        max_payload_bytes=settings.max_payload_bytes,
+        http_origins=_http_origins(settings),
     )
     return View(catalogue, POLICIES[policy](settings), limits, settings.cheap_below)
+
+
+def _http_origins(settings: Settings) -> tuple[str, ...]:
+    listed = (host.strip() for host in settings.egress_hosts.split(","))
+    named = {settings.hf_router_url, settings.sandbox_url, *listed}
+    return tuple(sorted(one.rstrip("/") for one in named if one.startswith("http://")))

@@ -16,7 +16,7 @@ from runtime.settings import Settings
 from runtime.shell import Role, declared
 from schemas import headers
 from schemas.base import SCHEMA_VERSION
-from schemas.topics import DLQ, JOBS, RESULTS, RETRY_TIERS, SPANS, TEXT, Topic
+from schemas.topics import DELTAS, DLQ, JOBS, MODALITY_TOPICS, RESULTS, RETRY_TIERS, SPANS, Topic
 
 Document = dict[str, Any]
 
@@ -50,9 +50,10 @@ _HEADERS = {
         headers.REDRIVE: "On a job that is driven again: `partition/offset` of its dead letter.",
         headers.REDRIVEN_BY: "Beside it: who did it, for the audit.",
     },
-    TEXT.name: _OF_AN_ASSIGNMENT,
+    **{topic.name: _OF_AN_ASSIGNMENT for topic in MODALITY_TOPICS.values()},
     **{tier.name: {**_OF_AN_ASSIGNMENT, **_OF_A_WAIT} for _, tier in RETRY_TIERS},
     RESULTS.name: _OF_A_JOB,
+    DELTAS.name: {headers.TRACEPARENT: _TRACE[headers.TRACEPARENT]},
     DLQ.name: {
         headers.DLQ_TOPIC: "Topic that the record was read from.",
         headers.DLQ_PARTITION: "Its partition.",
@@ -124,7 +125,8 @@ def _server() -> Document:
 
 
 def _channel(topic: Topic) -> Document:
-    kept = "Kept as the newest of each key" if topic.compacted else f"Kept for {topic.retention_ms // 86_400_000} days"
+    days = topic.retention_ms // 86_400_000
+    kept = "Kept as the newest of each key" if topic.compacted else f"Kept for {days} day{'s' if days > 1 else ''}"
     return {
         "address": topic.name,
         "description": f"{topic.carries[0].upper()}{topic.carries[1:]}. Key: {topic.key}. {kept}.",

@@ -68,7 +68,7 @@ class LaneService(Service):
                     return
                 if not partitions:
                     raise MissingTopicError(f"{settings.named(app.topic)} is not there; type: novix topics create")
-                if not await unless(stop, self._open(stack)):
+                if not await unless(stop, _opened(stack, self._resources())):
                     return
                 self._engine = engine_on(settings, app, reader, window=self._window, instance=instance.id)
                 if self._hurried:
@@ -76,10 +76,6 @@ class LaneService(Service):
                 await self._engine.run(stop)
         finally:
             instance.release()
-
-    async def _open(self, stack: contextlib.AsyncExitStack) -> None:
-        for resource in self._resources():
-            await stack.enter_async_context(resource)
 
     def hurry(self) -> None:
         """Cut the drain short: what runs is cancelled, what is settled is committed."""
@@ -103,14 +99,31 @@ class LaneService(Service):
         return self._engine is not None and self._engine.ready and self._also_ready()
 
 
-class Services(Service):
-    """Several services in one process. One that ends, or raises, stops the others; they drain."""
+async def _opened(stack: contextlib.AsyncExitStack, resources: list[AbstractAsyncContextManager[Any]]) -> None:
+    for resource in resources:
+        await stack.enter_async_context(resource)
 
-    def __init__(self, services: Mapping[str, Service]) -> None:
+
+class Services(Service):
+    """Several services in one process. One that ends, or raises, stops the others; they drain.
+
+    `resources` are what they share: opened before the first begins, closed when all have drained.
+    """
+
+    def __init__(
+        self, services: Mapping[str, Service], *,
+        resources: Callable[[], list[AbstractAsyncContextManager[Any]]] = list,
+    ) -> None:  # fmt: skip
         self._services = dict(services)
+        self._resources = resources
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run all until `stop`. Raises what the first that failed has raised, when all have drained."""
+        async with contextlib.AsyncExitStack() as stack:
+            if await unless(stop, _opened(stack, self._resources())):
+                await self._run(stop)
+
+    async def _run(self, stop: asyncio.Event) -> None:
         ending = asyncio.Event()
         tasks = [asyncio.create_task(service.run(ending)) for service in self._services.values()]
         stopping = asyncio.create_task(stop.wait())

@@ -84,19 +84,21 @@ class Declared(KafkaBroker):
         """Nothing was started."""
 
 
-def declared(role: Role, prefix: str = "") -> Declared:
-    """The role's topics as FastStream declarations, for its AsyncAPI document."""
+def declared(*roles: Role, prefix: str = "") -> Declared:
+    """The roles' topics as FastStream declarations, for the AsyncAPI document of a process."""
     broker = Declared()
-    for topic in role.sends:
+    for topic in dict.fromkeys(topic for role in roles for topic in role.sends):
         broker.publisher(prefix + topic.name, title=topic.name, description=_about(topic), schema=topic.value or bytes)
-    received: Any = role.receives.value or bytes
+    for role in roles:
+        received: Any = role.receives.value or bytes
 
-    async def lane(message: received) -> None:  # never called: the lanes read this topic themselves
-        raise NotImplementedError
+        async def lane(message: received) -> None:  # never called: the lanes read this topic themselves
+            raise NotImplementedError
 
-    broker.subscriber(
-        prefix + role.receives.name, group_id=role.group, title=role.receives.name, description=_about(role.receives)
-    )(lane)
+        about = _about(role.receives)
+        broker.subscriber(
+            prefix + role.receives.name, group_id=role.group, title=role.receives.name, description=about
+        )(lane)
     return broker
 
 
@@ -104,16 +106,21 @@ def _about(topic: Topic) -> str:
     return f"{topic.carries}. Key: {topic.key}. Kept {topic.retention_ms // 86_400_000} days."
 
 
-def application(role: Role, build: Build, settings: Callable[[], Settings] | None = None) -> FastStream:
-    """The role as a FastStream application. `faststream run` starts it; a fault that no lane can mend ends it."""
+def application(
+    role: Role, build: Build, settings: Callable[[], Settings] | None = None, *, beside: Sequence[Role] = ()
+) -> FastStream:
+    """The role as a FastStream application. `faststream run` starts it; a fault that no lane can mend ends it.
+
+    `beside`: other roles that `build` has in the same process.
+    """
     stop = asyncio.Event()
     running: list[asyncio.Task[None]] = []
-    broker = declared(role)
+    broker = declared(role, *beside)
     about = AsyncAPI(
         broker,
         title=role.title,
         version="1",
-        description=f"Consumer group {role.group}.",
+        description="; ".join(f"Consumer group {one.group}" for one in (role, *beside)) + ".",
         license={"name": "Apache-2.0"},
     )
     app = FastStream(broker, specification=about)
@@ -182,12 +189,15 @@ def _name(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error)[:300]}"
 
 
-def run(role: Role, build: Build, settings: Settings) -> int:
-    """Run the role until SIGTERM or SIGINT, as `novix router` and `novix worker` do. Returns the exit code."""
+def run(role: Role, build: Build, settings: Settings, *, beside: Sequence[Role] = ()) -> int:
+    """Run the role, and those `beside` it, until SIGTERM or SIGINT, as `novix router` and `novix worker` do.
+
+    Returns the exit code.
+    """
     import uvloop
 
     try:
-        uvloop.run(application(role, build, lambda: settings).run())
+        uvloop.run(application(role, build, lambda: settings, beside=beside).run())
     except KeyboardInterrupt:
         return 130
     except Exception:

@@ -56,6 +56,10 @@ WAITED_MS = "novix.waited_ms"
 ATTEMPT = "novix.attempt"
 COMPLEXITY = "novix.complexity"
 POLICY = "novix.policy"
+HF_API = "novix.hf_api_version"
+"""Of every span's resource."""
+HF_API_VERSION = "2.4"
+"""The wire contract's name in the brief, the only one that settings take (`HF_API_VERSION`)."""
 
 _OF_ONE_JOB = frozenset({OFFSET, JOB_ID, DECISION_ID})
 """Attributes whose values do not come again."""
@@ -205,7 +209,8 @@ def _sampled(trace_id: int) -> bool:
 
 @functools.cache
 def _resource(service: str) -> bytes:
-    merged = Resource.create({"service.name": service, "service.namespace": "novix"})
+    own = {"service.name": service, "service.namespace": "novix", HF_API: HF_API_VERSION}
+    merged = Resource.create(own)
     attributes = [KeyValue(key=key, value=_any(value)) for key, value in merged.attributes.items()]
     return bytes(ResourceProto(attributes=attributes).SerializeToString())
 

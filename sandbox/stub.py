@@ -1,17 +1,21 @@
 """A provider that answers at once, or as slowly as it is told: for benchmarks and fault tests.
 
-Speaks `POST /v1/chat/completions` (plain and streamed) and hf-inference's text generation, keeps a log of the calls
-that reached it, and is told how to behave by environment or `POST /admin/behave`, for every model or for one. HTTP/1.1
-with keep-alive and Content-Length, nothing more: it has to cost less than what is measured.
+Speaks `POST /v1/chat/completions` (plain and streamed), hf-inference's text generation, tasks that are answered with a
+file, and fal's two ways: at once with an address, or a queue to be asked. Keeps a log of the calls that reached it, and
+is told how to behave by environment or `POST /admin/behave`, for every model or for one. HTTP/1.1 with keep-alive and
+Content-Length, nothing more: it has to cost less than what is measured.
 """
 
 import asyncio
 import json
 import os
+import re
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, cast
+
+from sandbox.stub_files import addresses, made, type_of
 
 HOST = "127.0.0.1"
 
@@ -36,6 +40,36 @@ class Behaviour:
     """Take the call and never answer."""
     echo: bool = False
     """A refusal quotes the request's body and token, as some providers do."""
+    answer: Any = None
+    """This JSON answers every call, whatever was asked."""
+    file: str = ""
+    """`image/png`, `audio/wav` or `video/mp4`: each of hf-inference's tasks is answered with such a file, no two alike;
+    fal's have its address in their answer, at this server."""
+    file_bytes: int = 0
+    """At least so large."""
+    polls: int = 1
+    """How often a queued request is asked for its state before it is completed."""
+    ends: str = "COMPLETED"
+    """The state that a queued request ends in."""
+
+
+@dataclass
+class Queued:
+    """A request in the queue."""
+
+    how: Behaviour
+    looks: int = 0
+    cancelled: bool = False
+
+    @property
+    def state(self) -> str:
+        """As fal names it."""
+        return self.how.ends if self.looks > self.how.polls else "IN_PROGRESS"
+
+
+ASIDE = re.compile(r"/(?:files/|[^?]*/requests/)(?P<number>\d+)(?P<what>/status|/cancel|\.[a-z0-9]+)?(?:\?|$)")
+"""Paths of what belongs to a call that was made before: a file, or a request in the queue."""
+MODEL = re.compile(r"^/(?:hf-inference/models|fal-ai)/(?P<model>[^?]+?)(?:/pipeline/[^/?]+)?(?:\?|$)")
 
 
 class Stub(asyncio.Protocol):
@@ -53,6 +87,10 @@ class Stub(asyncio.Protocol):
     bill: list[tuple[str, str, int, int]] = []  # noqa: RUF012
     """(trace header or empty, model, prompt tokens, completion tokens) of each chat completion that is charged for:
     whoever asked for it pays, whether or not they wait for the answer."""
+    queue: dict[int, Queued] = {}  # noqa: RUF012
+    """Calls that a queue or an address answered, by their number."""
+    aside: Counter[str] = Counter()  # noqa: RUF012
+    """Requests for what earlier calls made: `status`, `result`, `cancel`, `file`. They are no calls."""
     in_flight = 0
     most_in_flight = 0
 
@@ -89,13 +127,17 @@ class Stub(asyncio.Protocol):
     def _request(self, method: str, path: str, fields: dict[str, str], body: bytes) -> None:
         if path.startswith("/admin/") or path == "/healthz":
             self._answer(200, self._admin(method, path, body))
-            return
-        if method == "HEAD":  # somebody looks whether anybody is here: no call
+        elif method == "HEAD":  # somebody looks whether anybody is here: no call
             self._write(_head(200, "text/plain", 0, {}))
-            return
+        elif found := ASIDE.match(path):
+            self._aside(int(found["number"]), found["what"] or "")
+        else:
+            self._call(path, fields, body)
+
+    def _call(self, path: str, fields: dict[str, str], body: bytes) -> None:
         cls, how, before = type(self), self.behaviour, len(self.calls)
         if cls.of_model:
-            model = json.loads(body or b"{}").get("model", "").partition(":")[0]
+            model = _model(path, body)
             how, told_at = cls.of_model.get(model, (how, 0))
             before = cls.asked[model] - told_at if model in cls.of_model else before
             cls.asked[model] += 1
@@ -118,18 +160,57 @@ class Stub(asyncio.Protocol):
             quoted = f" {token} {body.decode(errors='replace')}" if how.echo else ""
             answer: Any = {"error": f"scripted {status}{quoted}"}
         else:
-            answer = _completion(body, how.words)
-            if isinstance(answer, dict):
+            answer = self._worked(path, body, how, fields.get("host", HOST))
+            if isinstance(answer, dict) and "usage" in answer:
                 used = answer["usage"]
                 prompt, completion = used["prompt_tokens"], used["completion_tokens"]
                 cls.bill.append((fields.get("x-amzn-trace-id", ""), answer["model"], prompt, completion))
-            if isinstance(answer, dict) and b'"stream":true' in body.replace(b" ", b""):
-                self._stream(headers, answer, how.words, how.delay_ms / 1000)
-                return
+                if b'"stream":true' in body.replace(b" ", b""):
+                    self._stream(headers, answer, how.words, how.delay_ms / 1000)
+                    return
         if how.delay_ms and not too_many:
             asyncio.get_running_loop().call_later(how.delay_ms / 1000, self._finish, status, headers, answer)
         else:
             self._finish(status, headers, answer)
+
+    def _worked(self, path: str, body: bytes, how: Behaviour, host: str) -> Any:
+        """What a call is answered with: JSON, or the bytes of a file."""
+        if how.answer is not None:
+            return how.answer
+        cls, number = type(self), len(self.calls)
+        if path.startswith("/fal-ai/"):
+            cls.queue[number] = Queued(how)
+            if not path.endswith("_subdomain=queue"):
+                return addresses(how.file, f"http://{host}", number)
+            asked = f"https://queue.fal.run{path.removeprefix('/fal-ai').partition('?')[0]}/requests/{number}"
+            told = {"status_url": f"{asked}/status", "cancel_url": f"{asked}/cancel", "queue_position": 0}
+            return {"status": "IN_QUEUE", "request_id": str(number), "response_url": asked} | told
+        if how.file and path.startswith("/hf-inference/") and "/v1/" not in path:
+            return made(how.file, how.file_bytes, number)
+        return _completion(body, how.words)
+
+    def _aside(self, number: int, what: str) -> None:
+        """Ask after, take or cancel what an earlier call made. The address of a result is at the host it came from."""
+        cls, queued = type(self), self.queue.get(number)
+        name = {"/status": "status", "/cancel": "cancel", "": "result"}.get(what, "file")
+        cls.aside[name] += 1
+        if queued is None or (name == "result" and queued.state != "COMPLETED"):
+            self._answer(404, {"detail": "no such request, or it is not completed"})
+        elif name == "file":
+            self._answer(200, made(queued.how.file or "image/png", queued.how.file_bytes, number))
+        elif name == "cancel":
+            queued.cancelled = True
+            self._answer(200, {"status": "CANCELLATION_REQUESTED"})
+        elif name == "status":
+            queued.looks += 1
+            self._answer(200, {"status": queued.state, "request_id": str(number)})
+        else:
+            self._answer(200, addresses(queued.how.file, self._origin(), number))
+
+    def _origin(self) -> str:
+        """This server as its clients see it."""
+        host, port = self._transport.get_extra_info("sockname")[:2] if self._transport else (HOST, 0)
+        return f"http://{host}:{port}"
 
     def _finish(self, status: int, headers: dict[str, str], answer: Any) -> None:
         type(self).in_flight -= 1
@@ -165,6 +246,7 @@ class Stub(asyncio.Protocol):
         elif path == "/admin/reset" and method == "POST":
             cls.calls.clear()
             cls.bill.clear()
+            cls.aside.clear()
             cls.most_in_flight = cls.in_flight
         elif path == "/admin/calls":
             return cls.calls
@@ -172,11 +254,15 @@ class Stub(asyncio.Protocol):
             return cls.bill
         elif path == "/admin/tokens":
             return cls.tokens
+        elif path == "/admin/aside":
+            return {"cancelled": sum(queued.cancelled for queued in cls.queue.values()), **cls.aside}
         return {"calls": len(cls.calls), "in_flight": cls.in_flight, "most_in_flight": cls.most_in_flight}
 
     def _answer(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
-        body = json.dumps(value).encode()
-        self._write(_head(status, "application/json", len(body), headers or {}) + body)
+        """JSON, or a file."""
+        is_file = isinstance(value, bytes)
+        body = value if is_file else json.dumps(value).encode()
+        self._write(_head(status, type_of(body) if is_file else "application/json", len(body), headers or {}) + body)
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
@@ -186,6 +272,14 @@ class Stub(asyncio.Protocol):
 def _head(status: int, media_type: str, length: int, headers: dict[str, str]) -> bytes:
     extra = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
     return f"HTTP/1.1 {status} X\r\ncontent-type: {media_type}\r\n{extra}content-length: {length}\r\n\r\n".encode()
+
+
+def _model(path: str, body: bytes) -> str:
+    """The model that a call names, in its path or else in its body, without suffix; empty if it names none."""
+    if found := MODEL.match(path):
+        return found["model"].removesuffix("/v1/chat/completions")
+    named: str = json.loads(body or b"{}").get("model", "")
+    return named.partition(":")[0]
 
 
 def _completion(body: bytes, words: int) -> Any:

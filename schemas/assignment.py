@@ -58,6 +58,9 @@ class Candidate(Contract):
     """The provider that is asked for; `auto` leaves the choice to Hugging Face's router."""
     provider_model: ModelName
     """The model's name on the wire; empty: as Hugging Face's mapping has it for this provider (`workers.mapping`)."""
+    adapter_weights_path: str = Field(default="", max_length=1_024)
+    """The weights' file in the model's repository, where the model is an adapter (LoRA) to one that the provider has;
+    as the mapping has it."""
     dialect: str = Field(max_length=64)
     """Which request map speaks to it: a key of `workers.providers.PROVIDERS`."""
     base_url: str = Field(max_length=2_048)

@@ -17,6 +17,7 @@ from schemas.base import SCHEMA_VERSION, UtcInstant
 from schemas.breakers import BreakerState
 from schemas.control import ControlEvent
 from schemas.decision import DecisionBatch
+from schemas.delta import Delta
 from schemas.job import InferenceJob
 from schemas.media import BlobRef
 from schemas.result import JobResult
@@ -25,7 +26,7 @@ DIALECT = GenerateJsonSchema.schema_dialect
 BASE = "https://novix.dev/schemas"
 
 MESSAGES: tuple[type[BaseModel], ...] = (
-    InferenceJob, BlobRef, AssignedJob, JobResult, DecisionBatch, AuditBatch, ControlEvent, BreakerState,
+    InferenceJob, BlobRef, AssignedJob, JobResult, Delta, DecisionBatch, AuditBatch, ControlEvent, BreakerState,
 )  # fmt: skip
 """What is exported: the message of each topic that has one, and the reference that may stand in a job's input."""
 

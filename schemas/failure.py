@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 
 class FailureKind(StrEnum):
@@ -50,6 +51,11 @@ class FailureKind(StrEnum):
     INTERNAL = "internal"
 
 
+Fault = Literal["producer", "account", "provider", "network", "novix"]
+"""Whose fault a failure is: who published the job; whose token, rights or money it is; who runs the model; the way
+there; this installation."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What one kind means for the worker, the breaker and the person who reads the result."""
@@ -62,73 +68,142 @@ class Failure:
     """The provider may have done the work: the attempt counts with its full ceiling until a bill says otherwise."""
     replay: bool
     """Worth replaying later: a copy goes to the dead letters, beside the result."""
+    fault: Fault
+    """Who can mend it."""
     meaning: str
-    """One sentence for the person who reads the result: what it is, and what to do."""
+    """One sentence for the person who reads the result: what it is."""
+    advice: str
+    """What that person should do, in one sentence."""
+
+
+def _failure(flags: str, fault: Fault, meaning: str, advice: str) -> Failure:
+    """A row; `flags` has a letter for each that is set: (r)etryable, (b)reaker, (c)harged, re(p)lay."""
+    return Failure("r" in flags, "b" in flags, "c" in flags, "p" in flags, fault, meaning, advice)
 
 
 _K = FailureKind
 FAILURES: dict[FailureKind, Failure] = {
-    _K.UNDECODABLE: Failure(False, False, False, True, "The record is no job; mend the producer and publish again."),
-    _K.INVALID_JOB: Failure(False, False, False, False, "A field of the job is wrong; the message names it."),
-    _K.UNKNOWN_SCHEMA: Failure(False, False, False, False, "The job names a contract version that is not spoken here."),
-    _K.TOO_LARGE: Failure(False, False, False, False, "The job is larger than the limit that the message names."),
-    _K.UNKNOWN_TASK: Failure(False, False, False, False, "No Hugging Face task has this name."),
-    _K.INVALID_INPUT: Failure(False, False, False, False, "The task's published input schema refuses the input."),
-    _K.INVALID_MEDIA: Failure(
-        False, False, False, False, "A payload is not what the task needs, or passes a limit; the message names it."
-    ),
-    _K.PAYLOAD_MISSING: Failure(False, False, False, True, "The blob store has no blob of that sha256."),
-    _K.PAYLOAD_UNREACHABLE: Failure(
-        True, False, False, True, "The address of a payload, or the blob store, did not give it."
-    ),
-    _K.CONFLICT: Failure(False, False, False, True, "The id was used before with other content; take a new id."),
-    _K.UNKNOWN_MODEL: Failure(False, False, False, False, "The catalogue has no such model."),
-    _K.UNKNOWN_PROVIDER: Failure(False, False, False, False, "No provider of that name; the message lists them."),
-    _K.NO_CANDIDATE: Failure(
-        False, False, False, False, "No model and provider may do this job; each is excluded with a reason."
-    ),
-    _K.UNKNOWN_PRICE: Failure(False, False, False, False, "The model has no known price, and unknown is never zero."),
-    _K.CONTEXT_EXCEEDED: Failure(False, False, False, False, "The input does not fit the model's context."),
-    _K.PRICE_CEILING: Failure(False, False, False, False, "The job's max_cost_nanousd is below what it would cost."),
-    _K.DEADLINE_PASSED: Failure(False, False, False, False, "The deadline passed before the work could end."),
-    _K.CANCELLED: Failure(False, False, False, False, "Somebody cancelled the job."),
-    _K.RATE_LIMITED: Failure(
-        True, False, False, True, "The provider refuses the rate; it was retried until attempts or deadline ran out."
-    ),
-    _K.MODEL_LOADING: Failure(True, True, False, True, "The provider is still loading the model."),
-    _K.OVERLOADED: Failure(True, True, False, True, "The provider is overloaded."),
-    _K.PROVIDER_ERROR: Failure(True, True, False, True, "The provider failed on its side."),
-    _K.TIMEOUT: Failure(True, True, True, True, "The provider did not answer in time; it may have done the work."),
-    _K.CONNECT_FAILED: Failure(True, True, False, True, "No connection to the provider."),
-    _K.CONNECTION_LOST: Failure(True, True, True, True, "The connection broke before the answer was whole."),
-    _K.STREAM_CUT: Failure(True, True, True, True, "The stream ended without its end mark; its tokens have been paid."),
-    _K.BREAKER_OPEN: Failure(False, False, False, True, "The provider's breaker stayed open until the deadline."),
-    _K.UNAUTHORIZED: Failure(False, False, False, True, "The token is missing, wrong or revoked."),
-    _K.PAYMENT_REQUIRED: Failure(False, False, False, True, "The account's credits are used up."),
-    _K.FORBIDDEN: Failure(
-        False, False, False, True, "The token may not do this; a gated model wants its licence accepted."
-    ),
-    _K.NOT_FOUND: Failure(False, False, False, False, "The provider does not serve this model."),
-    _K.GONE: Failure(False, False, False, False, "The model or the address has been retired."),
-    _K.REQUEST_REFUSED: Failure(False, False, False, True, "The provider refuses the request; its message says why."),
-    _K.EGRESS_REFUSED: Failure(False, False, False, False, "The address is not one that calls may go to."),
-    _K.INVALID_OUTPUT: Failure(
-        True, True, True, True, "The provider answered with something that is no answer to this task."
-    ),
-    _K.RESPONSE_TOO_LARGE: Failure(False, False, True, False, "The provider's answer is larger than the limit."),
-    _K.OUTPUT_TOO_LARGE: Failure(
-        False, False, True, False, "The output does not fit into one record of the results topic."
-    ),
-    _K.STORE_FAILED: Failure(
-        True, False, True, True, "The output is too large for a record, and the blob store did not take it."
-    ),
-    _K.INTERRUPTED: Failure(
-        True, False, True, True, "The process ended while the call was out; the provider may have done the work."
-    ),
-    _K.CRASHED: Failure(
-        False, False, True, True, "The process died three times while it worked on this job; it is not tried again."
-    ),
-    _K.INTERNAL: Failure(
-        False, False, True, True, "A fault of Novix itself; the dead letter keeps the job for replay."
-    ),
+    _K.UNDECODABLE: _failure("p", "producer",
+        "The record is no job.",
+        "Mend the producer and publish the job again."),
+    _K.INVALID_JOB: _failure("", "producer",
+        "A field of the job is wrong; the message names it.",
+        "Mend that field and publish the job under a new id."),
+    _K.UNKNOWN_SCHEMA: _failure("", "producer",
+        "The job names a contract version that is not spoken here.",
+        "Write the version that the message names, or bring Novix up to date."),
+    _K.TOO_LARGE: _failure("", "producer",
+        "The job or a payload is larger than the limit that the message names; at the provider it is a 413.",
+        "Make it smaller, or give the payload by reference or by an https address."),
+    _K.UNKNOWN_TASK: _failure("", "producer",
+        "No Hugging Face task has this name.",
+        "Take a name from docs/tasks.md."),
+    _K.INVALID_INPUT: _failure("", "producer",
+        "The task's published input schema refuses the input.",
+        "Mend the field that the message names; `novix schema` and docs/tasks.md have the form."),
+    _K.INVALID_MEDIA: _failure("", "producer",
+        "A payload is not what the task needs, or passes a limit; the message names it.",
+        "Send a payload of the kind and size that the message asks for."),
+    _K.PAYLOAD_MISSING: _failure("p", "producer",
+        "The blob store has no blob of that sha256.",
+        "Put the blob (`novix blob put`), then drive the dead letter again."),
+    _K.PAYLOAD_UNREACHABLE: _failure("rp", "network",
+        "The address of a payload, or the blob store, did not give it.",
+        "See that the address answers to anybody without a password, then drive the dead letter again."),
+    _K.CONFLICT: _failure("p", "producer",
+        "The id was used before with other content.",
+        "Take a new id."),
+    _K.UNKNOWN_MODEL: _failure("", "producer",
+        "The catalogue has no such model.",
+        "Name a model of the catalogue, or add a row for this one."),
+    _K.UNKNOWN_PROVIDER: _failure("", "producer",
+        "There is no provider of that name.",
+        "Name one that the message lists, or `auto`."),
+    _K.NO_CANDIDATE: _failure("", "producer",
+        "No model and provider may do this job; each is excluded with a reason.",
+        "Read the reasons (`novix why`) and loosen what excludes them."),
+    _K.UNKNOWN_PRICE: _failure("", "novix",
+        "The model has no known price, and unknown is never zero.",
+        "Give the price in the catalogue."),
+    _K.CONTEXT_EXCEEDED: _failure("", "producer",
+        "The input does not fit the model's context.",
+        "Shorten the input, ask for fewer tokens, or name a model with a longer context."),
+    _K.PRICE_CEILING: _failure("", "producer",
+        "The job's max_cost_nanousd is below what it would cost.",
+        "Raise it to what the message names, or ask for less."),
+    _K.DEADLINE_PASSED: _failure("", "producer",
+        "The deadline passed before the work could end.",
+        "Publish the job again with more time."),
+    _K.CANCELLED: _failure("", "producer",
+        "Somebody cancelled the job.",
+        "Publish it again if it is wanted after all."),
+    _K.RATE_LIMITED: _failure("rp", "account",
+        "The provider refuses the rate; it was retried until attempts or deadline ran out.",
+        "Wait as long as the message says, then drive the dead letter again; send fewer jobs at once."),
+    _K.MODEL_LOADING: _failure("rbp", "provider",
+        "The provider is still loading the model.",
+        "Drive the dead letter again after the time that the message estimates."),
+    _K.OVERLOADED: _failure("rbp", "provider",
+        "The provider is overloaded.",
+        "Drive the dead letter again later, or allow another provider."),
+    _K.PROVIDER_ERROR: _failure("rbp", "provider",
+        "The provider failed on its side.",
+        "Drive the dead letter again later, or allow another provider; its support knows the request id."),
+    _K.TIMEOUT: _failure("rbcp", "provider",
+        "The provider did not answer in time; it may have done the work.",
+        "Give the job more time, or ask for less."),
+    _K.CONNECT_FAILED: _failure("rbp", "network",
+        "No connection to the provider.",
+        "See that this machine reaches the address (`novix doctor`)."),
+    _K.CONNECTION_LOST: _failure("rbcp", "network",
+        "The connection broke before the answer was whole.",
+        "Drive the dead letter again; if it happens often, look at proxies on the way."),
+    _K.STREAM_CUT: _failure("rbcp", "provider",
+        "The stream ended without its end mark; its tokens have been paid.",
+        "Drive the dead letter again, or ask for fewer tokens."),
+    _K.BREAKER_OPEN: _failure("p", "provider",
+        "The provider's breaker stayed open until the deadline.",
+        "See `novix breakers`; drive the dead letter again when it is closed, or allow another provider."),
+    _K.UNAUTHORIZED: _failure("p", "account",
+        "The token is missing, wrong or revoked.",
+        "Give a valid token (HF_TOKEN, or the provider's own key), then drive the dead letter again."),
+    _K.PAYMENT_REQUIRED: _failure("p", "account",
+        "The account's credits are used up.",
+        "Add credits at https://huggingface.co/settings/billing (with a key of your own: at the provider)."),
+    _K.FORBIDDEN: _failure("p", "account",
+        "The token may not do this; a gated model wants its licence accepted.",
+        "Accept the licence on the model's page, or give the token the right to call Inference Providers."),
+    _K.NOT_FOUND: _failure("", "producer",
+        "The provider does not serve this model.",
+        "Name another provider or `auto`; the message names those that serve it, where they are known."),
+    _K.GONE: _failure("", "producer",
+        "The model or the address has been retired.",
+        "Name another model."),
+    _K.REQUEST_REFUSED: _failure("p", "producer",
+        "The provider refuses the request; its message says why.",
+        "Mend the field that the message names, or leave out the parameter that this provider does not know."),
+    _K.EGRESS_REFUSED: _failure("", "novix",
+        "The address is not one that calls may go to.",
+        "Add its host to NOVIX_EGRESS_HOSTS if it is trusted."),
+    _K.INVALID_OUTPUT: _failure("rbcp", "provider",
+        "The provider answered with something that is no answer to this task.",
+        "Allow another provider or model; the message names what is wrong with it."),
+    _K.RESPONSE_TOO_LARGE: _failure("c", "provider",
+        "The provider's answer is larger than the limit.",
+        "Ask for less, or raise NOVIX_MAX_RESPONSE_BYTES."),
+    _K.OUTPUT_TOO_LARGE: _failure("c", "producer",
+        "The output does not fit into one record of the results topic.",
+        "Ask for less in one job."),
+    _K.STORE_FAILED: _failure("rcp", "novix",
+        "The output is too large for a record, and the blob store did not take it.",
+        "See that the blob store answers and has room, then drive the dead letter again."),
+    _K.INTERRUPTED: _failure("rcp", "novix",
+        "The process ended while the call was out; the provider may have done the work.",
+        "Drive the dead letter again if the answer is still wanted."),
+    _K.CRASHED: _failure("cp", "novix",
+        "The process died three times while it worked on this job; it is not tried again.",
+        "Report it with the dead letter: the job ends processes."),
+    _K.INTERNAL: _failure("cp", "novix",
+        "A fault of Novix itself; the dead letter keeps the job for replay.",
+        "Report it with the message, and drive the dead letter again after an update."),
 }  # fmt: skip

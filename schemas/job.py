@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas import codec, headers
+from schemas import cloudevents, codec, headers
 from schemas.base import (
     MAX_ID_CHARS,
     MAX_TENANT_CHARS,
@@ -114,6 +114,7 @@ class ReadableJob:
 
     job: InferenceJob
     raw: bytes
+    """As written; where a CloudEvent told the id, with that put before them."""
     digest: str
     """sha256 of the job's content (canonical JSON), hex: two records with the same digest ask for the same."""
 
@@ -151,12 +152,17 @@ Reading = ReadableJob | RefusedJob | Unreadable
 
 
 def read_job(value: bytes | None, record_headers: Headers) -> Reading:
-    """Read one record of `inference.jobs.v1`. Total: any bytes give one of the three readings, none raises."""
+    """Read one record of `inference.jobs.v1`. Total: any bytes give one of the three readings, none raises.
+
+    A CloudEvent's `ce_id` stands for a missing id (see `schemas.cloudevents`)."""
     if value is None:
         return Unreadable(FailureKind.UNDECODABLE, "the record has no value")
     document = _document(value)
     if isinstance(document, Unreadable):
         return document
+    if cloudevents.is_envelope(record_headers):
+        return _enveloped(document)
+    document, value = cloudevents.completed(document, value, record_headers)
     named = _identity(document)
     if isinstance(named, Unreadable):
         return named
@@ -177,6 +183,13 @@ def read_job(value: bytes | None, record_headers: Headers) -> Reading:
         model=_short(document.get("model")) or "auto",
         provider=_short(document.get("provider")) or "auto",
     )
+
+
+def _enveloped(event: dict[str, Any]) -> RefusedJob | Unreadable:
+    named = _identity(cloudevents.names_within(event))
+    if isinstance(named, Unreadable):
+        return Unreadable(FailureKind.INVALID_JOB, cloudevents.REFUSED)
+    return RefusedJob(*named, FailureKind.INVALID_JOB, cloudevents.REFUSED)
 
 
 def _document(value: bytes) -> dict[str, Any] | Unreadable:
@@ -209,22 +222,27 @@ def _identity(document: dict[str, Any]) -> tuple[str, str] | Unreadable:
 
 
 def _refusal(document: dict[str, Any], value: bytes, record_headers: Headers) -> tuple[FailureKind, str] | None:
-    if len(record_headers) > headers.MAX_HEADERS:
-        return (
-            FailureKind.TOO_LARGE,
-            f"headers: {len(record_headers)} of them; a job may have {headers.MAX_HEADERS}",
-        )
-    size = headers.size_of(record_headers)
-    if size > headers.MAX_HEADERS_BYTES:
-        return FailureKind.TOO_LARGE, f"headers: {size} bytes; a job may have {headers.MAX_HEADERS_BYTES}"
-    if len(value) > MAX_JOB_BYTES:
-        return FailureKind.TOO_LARGE, f"job is {len(value)} bytes; inline it may have {MAX_JOB_BYTES}"
+    if told := _excess(value, record_headers):
+        return FailureKind.TOO_LARGE, told
     for version in (headers.first(record_headers, headers.SCHEMA), document.get("schema", SCHEMA_VERSION)):
         if version is not None and str(version) != str(SCHEMA_VERSION):
             return FailureKind.UNKNOWN_SCHEMA, f"schema: {_version(version)} is unknown; {SCHEMA_VERSION} is spoken"
+    if told := cloudevents.fault(str(document["id"]), record_headers):
+        return FailureKind.INVALID_JOB, told
     if codec.excess_depth(value, document):
         depth, field = max((codec.depth_of(item) + 1, name) for name, item in document.items())
         return FailureKind.INVALID_JOB, f"{_clean(field)}: nested {depth} levels deep; {codec.MAX_DEPTH} are allowed"
+    return None
+
+
+def _excess(value: bytes, record_headers: Headers) -> str | None:
+    if len(record_headers) > headers.MAX_HEADERS:
+        return f"headers: {len(record_headers)} of them; a job may have {headers.MAX_HEADERS}"
+    size = headers.size_of(record_headers)
+    if size > headers.MAX_HEADERS_BYTES:
+        return f"headers: {size} bytes; a job may have {headers.MAX_HEADERS_BYTES}"
+    if len(value) > MAX_JOB_BYTES:
+        return f"job is {len(value)} bytes; inline it may have {MAX_JOB_BYTES}"
     return None
 
 

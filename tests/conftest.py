@@ -6,19 +6,21 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
 import hypothesis
 import pytest
+from s3_server import S3Server, s3_server
 
+from sandbox.fetch import FetchError
 from sandbox.kafka.broker import LocalBroker
 from sandbox.kafka.container import ContainerBroker, NoEngineError, engine
 
 CHOICE = "NOVIX_TEST_BROKER"
 NOT_RUN = pytest.StashKey[dict[str, str]]()
-"""Rung of the ladder of brokers -> why it could not run."""
+"""Rung of the ladder of brokers, or `s3` -> why it could not run."""
 
 
 class Broker(Protocol):
@@ -73,6 +75,19 @@ def container_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     container = started_container(request.config)
     yield container
     container.stop()
+
+
+@pytest.fixture(scope="session")
+def s3(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server for the session; skips, and tells, where it cannot be had. Shared: use a bucket of your own."""
+    lifetime = ExitStack()
+    try:
+        server = lifetime.enter_context(s3_server(tmp_path_factory.mktemp("s3"), teller(request.config)))
+    except FetchError as error:
+        request.config.stash[NOT_RUN]["s3"] = str(error)
+        pytest.skip(f"rung s3: {error}")
+    with lifetime:
+        yield server
 
 
 @pytest.fixture

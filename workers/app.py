@@ -1,46 +1,75 @@
-"""A worker as a process: `novix worker text`, or `faststream run workers.app:app`."""
+"""Workers as a process: `novix worker`, or `faststream run workers.app:app` (all modalities; `:text`, ... for one)."""
 
 import os
 import random
 import socket
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from runtime.blobs.stores import open_store
 from runtime.board import Board
 from runtime.breaker import BreakerKey, Breakers
 from runtime.cancels import Cancels
 from runtime.clock import SystemClock
-from runtime.credentials import Credentials, parse_key
+from runtime.credentials import CredentialError, Credentials, parse_key
 from runtime.follow import Follower
-from runtime.http import Egress, HttpLimits, HttpTransport
+from runtime.http import Egress, Fetcher, HttpLimits, HttpTransport
 from runtime.intents import IntentFile
 from runtime.limits import Limits
 from runtime.probe import Probes
-from runtime.service import LaneService
+from runtime.service import LaneService, Services
 from runtime.settings import Settings
-from runtime.shell import Role, application
+from runtime.shell import Role, Service, application
 from runtime.shell import run as run_role
-from schemas.topics import AUDIT, BREAKERS, CONTROL, DLQ, RESULTS, RETRY_TIERS, SPANS, TEXT, worker_group
-from workers.worker import WAITING_SHARE, WorkerApplication, window_of
+from schemas.providers import PROVIDERS
+from schemas.topics import (
+    AUDIT,
+    BREAKERS,
+    CONTROL,
+    DELTAS,
+    DLQ,
+    MODALITY_TOPICS,
+    RESULTS,
+    RETRY_TIERS,
+    SPANS,
+    worker_group,
+)
+from workers.deltas import Deltas, OnKafka
+from workers.keys import Keys
+from workers.mapping import Mappings
+from workers.media import media_limits
+from workers.payloads import Payloads, payload_room
+from workers.providers.ways import own_hosts
+from workers.worker import WAITING_SHARE, WorkerApplication, Workshop, window_of
 
-ROLES = {
-    "text": Role(
-        name="worker-text",
-        title="Novix text worker",
-        group=worker_group("text"),
-        receives=TEXT,
-        sends=(RESULTS, *(tier for _, tier in RETRY_TIERS), DLQ, AUDIT, SPANS, BREAKERS),
+
+def _role(modality: str) -> Role:
+    return Role(
+        name=f"worker-{modality}",
+        title=f"Novix {modality} worker",
+        group=worker_group(modality),
+        receives=MODALITY_TOPICS[modality],
+        sends=(RESULTS, DELTAS, *(tier for _, tier in RETRY_TIERS), DLQ, AUDIT, SPANS, BREAKERS),
         follows=(CONTROL, BREAKERS),
     )
-}
+
+
+ROLES = {modality: _role(modality) for modality in MODALITY_TOPICS}
+MODALITIES = tuple(ROLES)
+"""text, image, audio, multimodal."""
 
 
 def egress(settings: Settings) -> Egress:
-    """Where calls may go: the router, the sandbox, and what the operator lists."""
+    """Where calls may go: the router, the Hub, the sandbox, what the operator lists, and with keys of one's own their
+    providers' own hosts."""
     listed = [host.strip() for host in settings.egress_hosts.split(",") if host.strip()]
-    origins = [settings.hf_router_url, settings.sandbox_url, *(_origin(host) for host in listed)]
+    own = [settings.hf_router_url, settings.hf_hub_url, settings.sandbox_url]
+    direct = own_hosts(PROVIDERS) if settings.provider_keys_file else ()
+    origins = [*own, *(_origin(host) for host in listed), *direct]
     return Egress([origin for origin in origins if origin])
 
 
@@ -64,9 +93,9 @@ def credentials(settings: Settings) -> Credentials:
     )
 
 
-def build(settings: Settings) -> LaneService:
-    """The text worker on these settings."""
-    transport = HttpTransport(
+def transport(settings: Settings) -> HttpTransport:
+    """What carries the calls."""
+    return HttpTransport(
         egress(settings),
         limits=HttpLimits(
             connect_s=settings.connect_timeout_s,
@@ -76,6 +105,15 @@ def build(settings: Settings) -> LaneService:
             max_in_flight_per_host=settings.max_in_flight,
         ),
     )
+
+
+def build(settings: Settings, modalities: Sequence[str] = MODALITIES) -> Service:
+    """The workers of these modalities on these settings, in one process.
+
+    What bounds the process (calls, breakers, memory of payloads and answers) and its one file of intents is shared;
+    each modality has its own consumer group, and its own window of records in hand.
+    """
+    http, fetcher, store, clock = transport(settings), Fetcher.of(settings), open_store(settings), SystemClock()
     breakers = Breakers(
         fail_max=settings.breaker_fail_max,
         reset_timeout=timedelta(seconds=settings.breaker_reset_s),
@@ -92,32 +130,66 @@ def build(settings: Settings) -> LaneService:
         learn=settings.learn_limits,
     )
     intents, cancels = IntentFile(intents_path(settings)), Cancels(timedelta(hours=settings.dedup_hours))
-    app = WorkerApplication(
-        settings, transport, credentials(settings), limits, breakers, SystemClock(), random.SystemRandom().random,
-        intents=intents, cancels=cancels,
+    tokens, publisher = credentials(settings), OnKafka(settings)
+    deltas = Deltas(publisher)
+    mappings = Mappings(http, settings.hf_hub_url, clock, max_age_s=settings.mapping_s, token=partial(_token, tokens))
+    shop = Workshop(
+        settings, http, tokens, limits, breakers, clock, random.SystemRandom().random, intents=intents,
+        cancels=cancels, keys=keys(settings), mappings=mappings, fetching=fetcher, deltas=deltas,
+        payloads=Payloads(store, fetcher, media_limits(settings), payload_room(settings)),
     )  # fmt: skip
-    app.probes = probes = Probes(transport, providers(settings), settings.probe_s)
+    shop.probes = probes = Probes(http, providers(settings), settings.probe_s)
 
     def resources() -> list[AbstractAsyncContextManager[Any]]:
         """Opened before the lanes, in this order."""
-        told_by = f"{app.group}/{settings.instance_id or socket.gethostname()}.{os.getpid()}"
-        board = Board(settings, breakers, limits, told_by)
-        return [transport, intents, Follower(settings, CONTROL, cancels.fold), board, probes]
+        group = worker_group("+".join(modalities))
+        board = Board(
+            settings, breakers, limits, f"{group}/{settings.instance_id or socket.gethostname()}.{os.getpid()}"
+        )
+        control = Follower(settings, CONTROL, cancels.fold)
+        return [http, fetcher, store, intents, mappings, control, publisher, deltas, shop, board, probes]
 
-    return LaneService(
-        settings, app, window=window_of(settings), resources=resources, also_ready=lambda: probes.all_reachable
-    )
+    window, ready = window_of(settings), lambda: probes.all_reachable
+    apps = {modality: WorkerApplication(shop, modality) for modality in modalities}
+    if len(apps) == 1:
+        (app,) = apps.values()
+        return LaneService(settings, app, window=window, resources=resources, also_ready=ready)
+    lanes = {
+        ROLES[name].name: LaneService(settings, app, window=window, also_ready=ready) for name, app in apps.items()
+    }
+    return Services(lanes, resources=resources)
+
+
+def _token(tokens: Credentials) -> str | None:
+    """The token for the Hub, where there is one: what it tells of public models it tells without."""
+    try:
+        token = tokens.current()
+    except CredentialError:
+        return None
+    return token.get_secret_value() if token is not None else None
+
+
+def keys(settings: Settings) -> Keys:
+    """Own keys at providers, if a file names any."""
+    return Keys(Path(os.path.expanduser(settings.provider_keys_file)) if settings.provider_keys_file else None)
 
 
 def intents_path(settings: Settings) -> Path:
-    """The file in which the workers of this machine note their calls."""
-    name = settings.named(worker_group("text"))  # a prefix is made of what a file name may have
+    """The file in which the workers of this machine note their calls, whatever their modalities."""
+    name = settings.named("novix-worker")  # a prefix is made of what a file name may have
     return settings.home / "intents" / f"{name}.sqlite"
 
 
-app = application(ROLES["text"], build)
+def _one(modality: str) -> Any:
+    return application(ROLES[modality], partial(build, modalities=(modality,)))
 
 
-def run(settings: Settings, modality: str = "text") -> int:
-    """Run the worker of a modality until SIGTERM; returns the exit code."""
-    return run_role(ROLES[modality], build, settings)
+text, image, audio, multimodal = (_one(modality) for modality in MODALITIES)
+app = application(ROLES["text"], build, beside=[ROLES[modality] for modality in MODALITIES if modality != "text"])
+
+
+def run(settings: Settings, modalities: Iterable[str] = ()) -> int:
+    """Run the workers of these modalities (none: all) in one process until SIGTERM; returns the exit code."""
+    wanted = tuple(dict.fromkeys(modalities)) or MODALITIES
+    first, *others = (ROLES[modality] for modality in wanted)
+    return run_role(first, partial(build, modalities=wanted), settings, beside=others)

@@ -8,12 +8,15 @@ from pydantic import ValidationError
 
 from runtime.ports import Record
 from runtime.telemetry import TraceContext, span_id, trace_of
-from schemas import codec
+from schemas import codec, media
 from schemas.assignment import AssignedJob, Assignment, Candidate
 from schemas.base import SCHEMA_VERSION
 from schemas.job import MAX_READ_BYTES, InferenceJob, describe
 from workers.retry import Terms
 from workers.wording import texts_of
+
+MAX_ADDRESS_CHARS = 8_192
+"""Of a text where a payload stands: a longer one is no address."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,14 @@ class Assigned:
 
     @cached_property
     def texts(self) -> list[str]:
-        """Everything that the producer wrote into the input: what no message may repeat."""
-        return texts_of(self.job.input)
+        """Everything that the producer wrote into the input: what no message may repeat. Without payloads, of which
+        nobody quotes a piece and which take long to look through."""
+        places = media.INPUTS.get(self.job.task, ())
+        return texts_of(media.replaced(places, self.job.input, lambda _, one: "" if _is_long(one) else one))
+
+
+def _is_long(value: object) -> bool:
+    return isinstance(value, str) and len(value) > MAX_ADDRESS_CHARS
 
 
 def read_assigned(record: Record) -> Assigned | str:

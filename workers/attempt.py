@@ -1,17 +1,19 @@
 """One call's place in a job's progress: what it took, what it cost, what it says about the provider. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from runtime.breaker import Permit
-from schemas.assignment import Candidate
+from schemas.assignment import Candidate, Price
 from schemas.failure import FAILURES, FailureKind
 from schemas.result import Attempt
 from schemas.units import COMPUTE_MS
 from workers.call import Called
-from workers.cost import Charge, charge
+from workers.cost import Charge, charge, priced
 from workers.ending import milliseconds
 from workers.errors import ProviderError
+from workers.exchange import Answer
 from workers.progress import Progress
 from workers.retry import counted
 
@@ -32,7 +34,7 @@ def tell_health(permit: Permit, kind: FailureKind, took_s: float) -> None:
 
 def is_ambiguous(error: ProviderError) -> bool:
     """Whether the provider may have charged for a call that gave no answer."""
-    return error.emitted or (FAILURES[error.kind].maybe_charged and not error.nothing_sent)
+    return error.emitted or error.accepted or (FAILURES[error.kind].maybe_charged and not error.nothing_sent)
 
 
 def failed_attempt(
@@ -79,10 +81,15 @@ def answered_attempt(
         progress,
         attempts=(*progress.attempts, made),
         charges=(*progress.charges, cost),
-        usage=dict(answer.usage) or dict(answer.estimate),
+        usage=_told(answer, candidate.price, estimate) or dict(answer.estimate),
         upstream_status=called.status,
         first_token=first,
     )
+
+
+def _told(answer: Answer, price: Price, estimate: Mapping[str, int]) -> dict[str, int]:
+    """What the provider reported, and of what the price counts beside that: what we measured."""
+    return {**{name: estimate[name] for name, _ in priced(price) if name in estimate}, **answer.usage}
 
 
 def _attempt(

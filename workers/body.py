@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
-from typing import cast
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, cast
 
 from runtime.http import AsyncByteStream, HTTPError, Response
 from runtime.ports import Clock
@@ -12,7 +12,8 @@ from schemas import codec
 from schemas.failure import FailureKind
 from workers import errors
 from workers.errors import ProviderError
-from workers.modalities.chat_stream import ChatStream
+from workers.modalities.streams import lines_of
+from workers.modalities.task import Assembler
 from workers.room import FREE_BYTES, Share
 
 MAX_VALUES = 524_288
@@ -21,18 +22,23 @@ MAX_VALUES = 524_288
 Lists and objects are counted like the codec's, and while they come: 30 MB of `[],` take 690 MB and 2.1 s to decode."""
 MAX_EVENT_BYTES = 4_194_304
 """Of one server-sent event: it is decoded at once."""
+_JSON_BEGINS = (b"{", b"[", b'"')
+"""Lists and objects, where values are many. No picture, sound or video begins so."""
 _SLICE_BYTES = 16_384
 """Of a stream, what is parsed before others get their turn."""
 
 
 class Reading:
-    """Reads one body. `stream` and `first_at` tell how far a streamed one came, `size` its bytes so far.
+    """Reads one body. `emitted` and `first_at` tell how far a streamed one came, `size` its bytes so far.
 
     Raises `ProviderError` for whatever is wrong with it.
     """
 
-    def __init__(self, clock: Clock, share: Share, *, max_bytes: int, left_s: float) -> None:
-        self.stream = ChatStream()
+    def __init__(
+        self, clock: Clock, share: Share, *, max_bytes: int, left_s: float, told: Callable[[str], None] | None = None
+    ) -> None:
+        """`told` is given each piece of a streamed answer's text as it comes."""
+        self.emitted = False
         self.first_at: float | None = None
         self.size = 0
         self._clock = clock
@@ -41,6 +47,8 @@ class Reading:
         self._ends = clock.monotonic() + left_s
         self._values = 0
         self._containers = 0
+        self._is_json: bool | None = None
+        self._told = told
 
     async def prefix(self, response: Response, size: int) -> bytes:
         """The first `size` bytes. The status has said the most: a body that breaks off is read as far as it goes."""
@@ -60,7 +68,7 @@ class Reading:
             async with contextlib.aclosing(raw(response)) as chunks:
                 async for chunk in chunks:
                     self._grown(chunk)
-                    if self.size > FREE_BYTES:
+                    if self.size > FREE_BYTES and self._looks_like_json(body or chunk):
                         self._count(chunk)
                     await self._hold(self.size)
                     body += chunk
@@ -70,18 +78,18 @@ class Reading:
             raise failure  # outside the handler: the original holds the request with its credential
         return body
 
-    async def events(self, response: Response) -> ChatStream:
-        """A body that is a stream of events, read until it is `whole`."""
+    async def events(self, response: Response, stream: Assembler) -> Any:
+        """A body that is a stream of events, read until `stream` is `whole`: the object that it was put together to."""
         parser = SseParser(max_event_bytes=min(self._max_bytes, MAX_EVENT_BYTES))
-        stream, failure = self.stream, None
+        failure = None
         try:
             async with contextlib.aclosing(self._chunks(response)) as chunks:
                 async for chunk in chunks:
-                    await self._feed(parser, chunk)
+                    await self._feed(stream, parser, chunk)
                     await self._hold(stream.kept_bytes + parser.held_bytes)
                     if stream.done:
                         break
-            self._take([event.data for event in parser.end()])
+            self._take(stream, [event.data for event in parser.end()])
         except SseLimitError as error:
             failure = ProviderError(FailureKind.RESPONSE_TOO_LARGE, str(error), emitted=stream.emitted)
         except HTTPError as error:
@@ -89,21 +97,28 @@ class Reading:
             if failure.kind is FailureKind.CONNECTION_LOST and stream.emitted:
                 failure.kind = FailureKind.STREAM_CUT
         if stream.whole:  # cut after its end: nothing of the answer is missing
-            return stream
+            return stream.completion()
         raise failure or ProviderError(FailureKind.STREAM_CUT, "the stream ended without its end mark")
 
-    async def _feed(self, parser: SseParser, chunk: bytes) -> None:
+    async def _feed(self, stream: Assembler, parser: SseParser, chunk: bytes) -> None:
         for start in range(0, len(chunk), _SLICE_BYTES):
             if start:
                 await asyncio.sleep(0)
-            self._take([event.data for event in parser.feed(chunk[start : start + _SLICE_BYTES])])
+            self._take(stream, [event.data for event in parser.feed(chunk[start : start + _SLICE_BYTES])])
 
-    def _take(self, events: list[bytes]) -> None:
-        for data in events:
-            if not self.stream.done:
-                self.stream.feed(data)
-        if self.first_at is None and self.stream.emitted:
-            self.first_at = self._clock.monotonic()
+    def _take(self, stream: Assembler, events: list[bytes]) -> None:
+        """Put the events in. What they add to the text is told once for all of them."""
+        try:
+            for data in events:
+                for one in lines_of(data):
+                    if not stream.done:
+                        stream.feed(one)
+        finally:
+            self.emitted = stream.emitted
+            if self.first_at is None and self.emitted:
+                self.first_at = self._clock.monotonic()
+            if self._told is not None and (pieces := stream.pieces()):
+                self._told("".join(pieces))
 
     async def _chunks(self, response: Response) -> AsyncGenerator[bytes, None]:
         """The body as it comes, never more than its limit, whatever the transport allows."""
@@ -116,6 +131,13 @@ class Reading:
         self.size += len(chunk)
         if self.size > self._max_bytes:
             raise _too_large(f"more than {self._max_bytes} bytes, which is the limit")
+
+    def _looks_like_json(self, start: bytes | bytearray) -> bool:
+        """Whether the body is a list, an object or a text, whatever it is declared to be: a picture is not counted."""
+        if self._is_json is None:
+            first = start.lstrip()[:1]
+            self._is_json = first in _JSON_BEGINS if first else None
+        return self._is_json is not False
 
     def _count(self, chunk: bytes) -> None:
         self._values += chunk.count(b",")

@@ -1,37 +1,26 @@
-"""One call to a provider: send, read, put together. All I/O of this room is here."""
+"""One call to a provider, however many requests it takes: sent, followed, read, put together."""
 
 import asyncio
-import functools
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Any
 
-from runtime.http import (
-    DEADLINE,
-    MAX_BYTES,
-    URL,
-    AsyncBaseTransport,
-    ByteStream,
-    HTTPError,
-    InvalidURL,
-    Request,
-    Response,
-    fields_of,
-)
+from runtime.http import AsyncBaseTransport, HTTPError, InvalidURL, Response
 from runtime.ports import Clock
 from schemas import codec
-from schemas.assignment import Candidate
-from schemas.topics import RESULTS
 from schemas.values import frozen
 from workers import errors
+from workers.access import Access
 from workers.body import Reading
 from workers.errors import ProviderError
 from workers.exchange import FIRST, Answer, Ask, Call, Got, Next
-from workers.modalities import answered
-from workers.providers import Dialect
+from workers.fetching import Fetching, fetched
+from workers.modalities import TASKS, answered
+from workers.patience import Patience, Wait, after_a_fault, before_the_next
 from workers.providers.common import parsed
-from workers.room import AnswerRoom
+from workers.room import AnswerRoom, Share
+from workers.sending import Bounds, fields_by_name, is_in_events, request_of, same_origin
 
 MAX_PROVIDER_CHARS = 64
 """Of a provider's name in `x-inference-provider`; as many as a job may have in its field."""
@@ -40,18 +29,10 @@ ROOM_BYTES = 67_108_864
 HEAVY_BYTES = 1_048_576
 """Answers above this are decoded and held against their schema in a thread, one at a time: 30 MB of text take 30 ms to
 decode and as much again to check, and the loop gets its turns between these."""
-
-
-@frozen
-class Bounds:
-    """Bounds of one call: spans in seconds, size in bytes."""
-
-    connect_s: float
-    read_s: float
-    """The longest silence."""
-    total_s: float
-    """What is left until the job's deadline."""
-    max_bytes: int
+FAREWELL_S = 2.0
+"""For telling a provider that nobody waits any longer."""
+MOST_FAREWELLS = 64
+"""At once: beyond that the provider finds out by itself."""
 
 
 @frozen
@@ -67,8 +48,8 @@ class Called:
     """What the request left out of the input, in the form of a result's `adapted`."""
     first_token_s: float | None
     """From sending to the first piece of output; None if the answer came in one piece."""
-    too_large_bytes: int = 0
-    """Of an output that no record can hold, and that was dropped; 0: it is there."""
+    size: int = 0
+    """Bytes of the answer as it came."""
 
     def redacted(self, redact: Callable[[str], str]) -> "Called":
         """Without credentials in what the provider says about itself."""
@@ -78,118 +59,195 @@ class Called:
         return replace(self, request_id=said, provider=redact(self.provider or "") or None)
 
 
-class Caller:
-    """Makes calls over `http`. Never retries; raises `ProviderError` for every fault of provider and network.
+@frozen
+class Errand:
+    """What one call is about."""
 
-    Whatever else it raises is a fault of ours.
+    call: Call
+    ask: Ask
+    access: Access
+    """Its credential is shown to the origin of `call` alone."""
+    bounds: Bounds
+    told: Callable[[str], None] | None = None
+    """Given each piece of a streamed answer's text."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of every request to the provider: who pays, whose session it is. `call` has them already."""
+
+
+@frozen
+class _Heard:
+    """The last answer of an errand, and what all of them told."""
+
+    got: Got
+    size: int = 0
+    first_at: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Caller:
+    """Makes calls over `http`. Never calls a second time what is charged; raises `ProviderError` for every fault of
+    provider and network.
+
+    Whatever else it raises is a fault of ours. `fetching` gets the addresses that answers name; without it they are
+    refused. `room` bounds all answers in memory together.
     """
 
-    def __init__(self, http: AsyncBaseTransport, clock: Clock, room: AnswerRoom | None = None) -> None:
+    def __init__(
+        self, http: AsyncBaseTransport, clock: Clock, room: AnswerRoom | None = None, *,
+        fetching: Fetching | None = None, patience: Patience | None = None,
+    ) -> None:  # fmt: skip
         self._http = http
         self._clock = clock
-        self._room = room or AnswerRoom(ROOM_BYTES, ROOM_BYTES)
+        self.room = room or AnswerRoom(ROOM_BYTES, ROOM_BYTES)
+        self._fetching = fetching
+        self._patience = patience or Patience()
         self._heavy = asyncio.Semaphore(1)
+        self._farewells: set[asyncio.Task[None]] = set()
 
-    async def __call__(
-        self, call: Call, ask: Ask, candidate: Candidate, dialect: Dialect, token: str | None, bounds: Bounds
-    ) -> Called:
-        """Send `call` and read its answer as an answer to `ask`. Cancelling it closes the connection."""
+    async def __call__(self, errand: Errand, share: Share) -> Called:
+        """Run the errand to its answer. `share` holds what is in memory of it.
+
+        A provider that queues its work is asked again until it is done, at most until the deadline. Cancelling closes
+        the connection; a provider whose work is then given up is told so, if it has a way to be told.
+        """
         began = self._clock.monotonic()
-        response = await self._send(call, token, bounds)
-        headers = _fields(response)
-        with self._room.share() as share:
-            left_s = began + bounds.total_s - self._clock.monotonic()
-            reading = Reading(self._clock, share, max_bytes=bounds.max_bytes, left_s=left_s)
+        heard = await self._first(errand, share, began)
+        first = heard
+        step = await self._understood(errand, heard)
+        stage, waited = FIRST, 0.0
+        while isinstance(step, Next):
             try:
-                answer, too_large = await self._answer(response, call.url, reading, ask, candidate, dialect)
-            except ProviderError as error:
-                error.upstream_status = response.status_code
-                error.request_id = error.request_id or errors.request_id(headers)
-                error.emitted = error.emitted or reading.stream.emitted
+                left_s = began + errand.bounds.total_s - self._clock.monotonic()
+                wait = before_the_next(step, stage, waited, left_s, self._patience)
+                await self._clock.sleep(wait.seconds)
+                waited, stage = waited + wait.seconds, step.stage
+                heard = await self._followed(errand, step, share, began)
+            except BaseException:
+                self._farewell(errand, step)
                 raise
-            finally:
-                await response.aclose()
-        first = None if reading.first_at is None else reading.first_at - began
-        served_by = headers.get("x-inference-provider", "")
-        provider = served_by if served_by.isprintable() and 0 < len(served_by) <= MAX_PROVIDER_CHARS else None
-        request_id = errors.request_id(headers)
-        return Called(answer, response.status_code, request_id, provider, ask.adapted, first, too_large)
+            step = await self._understood(errand, heard)
+        served_by = first.headers.get("x-inference-provider", "")
+        return Called(
+            step,
+            heard.got.status,
+            errors.request_id(first.headers),
+            served_by if served_by.isprintable() and 0 < len(served_by) <= MAX_PROVIDER_CHARS else None,
+            errand.ask.adapted,
+            None if heard.first_at is None else heard.first_at - began,
+            heard.size,
+        )
 
-    async def _answer(
-        self, response: Response, url: str, reading: Reading, ask: Ask, candidate: Candidate, dialect: Dialect
-    ) -> tuple[Answer, int]:
-        """The answer, and the bytes of its output if that had to be dropped."""
-        headers = _fields(response)
-        if not 200 <= response.status_code < 300:
-            body = await reading.prefix(response, errors.MAX_BODY_BYTES)
-            raise errors.read_error(response.status_code, headers, body, now=self._clock.now())
-        if _in_events(headers, ask):
-            streamed = (await reading.events(response)).completion()
-            got = Got(FIRST, url, response.status_code, headers, streamed=streamed)
-        else:
-            got = Got(FIRST, url, response.status_code, headers, await reading.whole(response))
-        understand = partial(_understood, got, ask, candidate, dialect, self._clock)
-        if reading.size <= HEAVY_BYTES:
-            return understand(), 0
-        async with self._heavy:
-            return await asyncio.to_thread(_deliverable, understand)
+    async def settled(self) -> None:
+        """Wait until every provider that had to be told to stop has been, as far as that can be."""
+        while self._farewells:
+            await asyncio.wait(self._farewells)
 
-    async def _send(self, call: Call, token: str | None, bounds: Bounds) -> Response:
+    async def _first(self, errand: Errand, share: Share, began: float) -> _Heard:
+        return await self._exchanged(errand, Next(errand.call, FIRST), share, began)
+
+    async def _followed(self, errand: Errand, step: Next, share: Share, began: float) -> _Heard:
+        """The answer to a further call of work that is under way. A fault of the way there is no fault of the work: it
+        is asked again, some times. What is given up then may be charged."""
+        faults = 0
+        while True:
+            try:
+                return await self._exchanged(errand, step, share, began)
+            except ProviderError as error:
+                faults += 1
+                error.accepted, error.nothing_sent = True, False
+                left_s = began + errand.bounds.total_s - self._clock.monotonic()
+                wait: Wait | None = after_a_fault(error, faults, left_s, self._patience)
+                if wait is None:
+                    raise
+            await self._clock.sleep(wait.seconds)
+
+    async def _exchanged(self, errand: Errand, step: Next, share: Share, began: float) -> _Heard:
+        """One request and the whole of its answer; a stream comes put together."""
+        call, bounds = step.call, errand.bounds
+        left_s = began + bounds.total_s - self._clock.monotonic()
+        if call.public:
+            found = await fetched(self._fetching, call.url, share, max_bytes=bounds.max_bytes, left_s=left_s)
+            headers = {"content-type": found.media_type}
+            got = Got(step.stage, call.url, 200, headers, found.data, memo=step.memo)
+            return _Heard(got, len(found.data), headers=headers)
+        response = await self._send(*_as_sent(errand, call), replace(bounds, total_s=left_s))
+        headers = fields_by_name(response)
+        reading = Reading(self._clock, share, max_bytes=bounds.max_bytes, left_s=left_s, told=errand.told)
         try:
-            return await self._http.handle_async_request(_request(call, token, bounds))
+            if not 200 <= response.status_code < 300:
+                body = await reading.prefix(response, errors.MAX_BODY_BYTES)
+                raise errors.read_error(response.status_code, headers, body, now=self._clock.now())
+            assembler, status = TASKS[errand.ask.task].assembler, response.status_code
+            if step.stage == FIRST and assembler is not None and is_in_events(headers, errand.ask.stream):
+                streamed = await reading.events(response, assembler())
+                got = Got(step.stage, call.url, status, headers, streamed=streamed, memo=step.memo)
+            else:
+                whole = await reading.whole(response)
+                got = Got(step.stage, call.url, status, headers, whole, memo=step.memo)
+        except ProviderError as error:
+            error.upstream_status = response.status_code
+            error.request_id = error.request_id or errors.request_id(headers)
+            error.emitted = error.emitted or reading.emitted
+            raise
+        finally:
+            await response.aclose()
+        return _Heard(got, reading.size, reading.first_at, headers)
+
+    async def _understood(self, errand: Errand, heard: _Heard) -> Answer | Next:
+        """What an answer means. Raises `ProviderError`."""
+        understand = partial(_understood, heard.got, errand, self._clock)
+        try:
+            if heard.size <= HEAVY_BYTES:
+                return understand()
+            async with self._heavy:
+                return await asyncio.to_thread(understand)
+        except ProviderError as error:
+            error.upstream_status = error.upstream_status or heard.got.status
+            error.request_id = error.request_id or errors.request_id(heard.headers)
+            error.emitted = error.emitted or heard.first_at is not None
+            raise
+
+    async def _send(self, call: Call, authorization: str | None, bounds: Bounds) -> Response:
+        try:
+            return await self._http.handle_async_request(request_of(call, authorization, bounds))
         except (HTTPError, InvalidURL) as error:
             failure = errors.of_exception(error)
         raise failure  # outside the handler: the original holds the request with its credential
 
+    def _farewell(self, errand: Errand, step: Next) -> None:
+        """Have the provider told that nobody waits for its work any more. Nobody waits for that either."""
+        if step.cancel is None or len(self._farewells) >= MOST_FAREWELLS:
+            return
+        task = asyncio.get_running_loop().create_task(self._say(errand, step.cancel))
+        self._farewells.add(task)
+        task.add_done_callback(self._farewells.discard)
 
-def _understood(got: Got, ask: Ask, candidate: Candidate, dialect: Dialect, clock: Clock) -> Answer:
-    """The answer to `ask` in what came. Raises `ProviderError`."""
+    async def _say(self, errand: Errand, call: Call) -> None:
+        bounds = replace(errand.bounds, total_s=FAREWELL_S, read_s=min(errand.bounds.read_s, FAREWELL_S))
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                response = await self._send(*_as_sent(errand, call), bounds)
+                await response.aclose()
+        except (ProviderError, TimeoutError):
+            pass  # it was worth a try
+
+
+def _as_sent(errand: Errand, call: Call) -> tuple[Call, str | None]:
+    """One of the errand's calls with what every request has, and its credential. Where an answer leads to another
+    origin, both are left out: it is told nothing of whose call it is."""
+    if call is errand.call:
+        return call, errand.access.authorization
+    if not same_origin(call.url, errand.call.url):
+        return call, None
+    own = {name for name, _ in call.headers} | {"content-type"}
+    headers = (*call.headers, *(field for field in errand.headers if field[0] not in own))
+    return replace(call, headers=headers), errand.access.authorization
+
+
+def _understood(got: Got, errand: Errand, clock: Clock) -> Answer | Next:
     if got.streamed is not None or got.body.lstrip()[:1] == b"{":
         found = parsed(got)
         if isinstance(found, dict) and found.get("error"):
             raise errors.read_error(200, got.headers, codec.encode(found), now=clock.now())
-    step = dialect.read(ask, candidate, got)
-    if isinstance(step, Next):
-        raise NotImplementedError(step.stage)
-    return answered(ask, step)
-
-
-def _deliverable(understand: Callable[[], Answer]) -> tuple[Answer, int]:
-    """The answer without an output that no record of the results topic can hold: it is not carried any further."""
-    answer = understand()
-    size = len(codec.encode(answer.output))
-    return (answer, 0) if size <= RESULTS.limit_bytes else (replace(answer, output=None), size)
-
-
-def _request(call: Call, token: str | None, bounds: Bounds) -> Request:
-    headers = (*call.headers, ("authorization", f"Bearer {token}")) if token else call.headers
-    timeout = {"connect": bounds.connect_s, "read": bounds.read_s, "write": bounds.read_s, "pool": bounds.total_s}
-    return Request(
-        call.method,
-        _url(call.url),
-        headers=fields_of([(name.encode(), text.encode()) for name, text in headers]),
-        stream=ByteStream(
-            call.body if isinstance(call.body, bytes) else b"".join(call.body)
-        ),  # not `content=`: httpx would add a Host and a length that the transport writes
-        extensions={"timeout": timeout, DEADLINE: bounds.total_s, MAX_BYTES: bounds.max_bytes},
-    )
-
-
-_url = functools.lru_cache(maxsize=1_024)(URL)
-"""An address taken apart once: a worker calls few of them, each of them often."""
-
-
-def _fields(response: Response) -> dict[str, str]:
-    """The headers by lower-case name; those that come several times joined by commas, as httpx does it."""
-    encoding = response.headers.encoding
-    fields: dict[str, str] = {}
-    for raw_name, raw_value in response.headers.raw:
-        name, value = raw_name.lower().decode(encoding), raw_value.decode(encoding)
-        fields[name] = f"{fields[name]}, {value}" if name in fields else value
-    return fields
-
-
-def _in_events(headers: Mapping[str, str], ask: Ask) -> bool:
-    """Whether the body is a stream of events. Some stream without saying so, some answer whole all the same."""
-    declared = headers.get("content-type", "").lower()
-    return "text/event-stream" in declared or (ask.stream and "json" not in declared)
+    step = errand.access.dialect.read(errand.ask, errand.access.candidate, got)
+    return step if isinstance(step, Next) else answered(errand.ask, step)

@@ -1,12 +1,15 @@
-"""One call of one job, from its note before to the job's progress after. Returns the answer; raises what else came."""
+"""One call of one job, from its note before to the job's progress after. Returns the answer; raises what else came.
+
+A call may take several requests (a queue that is polled, a result that is fetched): one note, one attempt.
+"""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runtime.breaker import BreakerKey
 from runtime.cancels import Cancels
-from runtime.credentials import Credentials
 from runtime.failpoints import hit
 from runtime.intents import Intents
 from runtime.outcome import Abandoned
@@ -15,14 +18,16 @@ from runtime.settings import Settings
 from schemas import codec
 from schemas.failure import FailureKind
 from schemas.result import Attempt
+from workers.advice import advised
 from workers.attempt import aborted_attempt, answered_attempt, failed_attempt
-from workers.call import Bounds, Called, Caller
+from workers.call import Called, Caller, Errand
+from workers.deltas import Deltas
 from workers.errors import ProviderError
 from workers.leave import Leave
-from workers.modalities import TASKS
-from workers.providers import PROVIDERS
-from workers.providers.common import call_headers
+from workers.ready import Ready
 from workers.recall import CallEnd
+from workers.room import Share
+from workers.sending import Bounds
 from workers.turn import Turn
 from workers.wording import told
 
@@ -33,7 +38,7 @@ class NoTimeLeft(Exception):
     """The deadline passed before the call could begin."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class CallFailed(Exception):
     """A call was made and gave no answer; the turn's progress has it."""
 
@@ -46,24 +51,25 @@ class Calls:
     """Makes calls of one process, each noted in `intents` before it is made."""
 
     def __init__(
-        self, settings: Settings, caller: Caller, credentials: Credentials, intents: Intents, cancels: Cancels,
-        clock: Clock,
+        self, settings: Settings, caller: Caller, redact: Callable[[str], str], intents: Intents, cancels: Cancels,
+        clock: Clock, deltas: Deltas | None = None,
     ) -> None:  # fmt: skip
+        """`redact` takes credentials out of a text. `deltas` is told pieces of answers as they come."""
         self._settings = settings
         self._call = caller
-        self._credentials = credentials
+        self._redact = redact
+        self._deltas = deltas
         self._intents = intents
         self._cancels = cancels
         self._clock = clock
 
-    async def one(self, turn: Turn, leave: Leave, lane: str, *, alone: bool) -> Called:
+    async def one(self, turn: Turn, ready: Ready, leave: Leave, lane: str, share: Share, *, alone: bool) -> Called:
         """Make the call that `leave` was given for; the turn's progress has it afterwards, however it ended.
 
-        Raises `CallFailed`; and before anything was sent `NoTimeLeft`, `CredentialError`, `IntentsUnavailable`, or
-        `Abandoned` where the partition is no longer held. If it is cancelled because the job was, the attempt counts;
-        if for another reason its note says that it was cut, for whoever takes the record up.
+        `share` holds the memory of its answer. Raises `CallFailed`; and before anything was sent `NoTimeLeft`,
+        `IntentsUnavailable`, or `Abandoned` where the partition is no longer held. If it is cancelled because the job
+        was, the attempt counts; if for another reason its note says that it was cut, for whoever takes the record up.
         """
-        token = self._credentials.current()
         place = (lane, turn.job.record.offset, len(turn.progress.attempts) + 1)
         if not turn.delivery.lease.held:
             raise Abandoned
@@ -75,7 +81,7 @@ class Calls:
             self._intents.withdraw(*place)
             raise NoTimeLeft if turn.delivery.lease.held else Abandoned
         try:
-            called = await self._made(turn, leave, token.get_secret_value() if token is not None else None, started_at)
+            called = await self._made(turn, ready, leave, share, started_at)
         except CallFailed as failed:
             self._intents.end(*place, _end(turn, emitted=failed.error.emitted))
             raise
@@ -85,16 +91,17 @@ class Calls:
         self._intents.end(*place, _end(turn))
         return called
 
-    async def _made(self, turn: Turn, leave: Leave, token: str | None, started_at: datetime) -> Called:
+    async def _made(self, turn: Turn, ready: Ready, leave: Leave, share: Share, started_at: datetime) -> Called:
         candidate, job, began = turn.candidate, turn.job, self._clock.monotonic()
-        dialect = PROVIDERS[candidate.dialect]
         error_type = ""
+        told_to = None
+        if job.job.stream and self._deltas is not None:
+            told_to = self._deltas.of(job, candidate, len(turn.progress.attempts) + 1)
+        bounds = self._bounds(turn, started_at)
+        errand = Errand(ready.call, ready.ask, ready.access, bounds, told_to, ready.headers)
         hit("before_call")
         try:
-            ask = TASKS[job.job.task].ask(job.job.input, job.assignment.parameters, candidate)
-            headers = call_headers(job.job.tenant, job.job.id, self._settings.hf_bill_to)
-            call = dialect.request(ask, candidate, headers)
-            called = await self._call(call, ask, candidate, dialect, token, self._bounds(turn, started_at))
+            called = await self._call(errand, share)
         except ProviderError as error:
             failure = error.with_traceback(None)  # it holds this frame, and the frame the call: a circle
         except asyncio.CancelledError:
@@ -108,13 +115,15 @@ class Calls:
         else:
             hit("after_call")
             leave.answered(self._since(began))
-            called = called.redacted(self._credentials.redact)
+            called = called.redacted(self._redact)
             turn.progress = answered_attempt(turn.progress, candidate, called, started_at, self._since(began))
             return called
         hit("after_call")
         took = self._since(began)
-        failure.message = told(failure.message, job.texts, self._credentials.redact)
-        failure.request_id = self._credentials.redact(failure.request_id or "") or None
+        said = told(failure.message, job.texts, self._redact)
+        others = [one.provider for one in job.assignment.candidates if one.model == candidate.model]
+        failure.message = advised(failure, said, model=candidate.model, provider=candidate.provider, others=others)
+        failure.request_id = self._redact(failure.request_id or "") or None
         leave.failed(failure.kind, took)
         turn.progress = failed_attempt(turn.progress, candidate, failure, started_at, took)
         raise CallFailed(failure, error_type)

@@ -1,8 +1,6 @@
 """What a call costs: units times prices, in integer nano-dollars. Pure."""
 
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
-from math import ceil
 
 from schemas.assignment import Price
 from schemas.base import MAX_NANOUSD
@@ -12,6 +10,10 @@ from schemas.values import frozen
 
 LEAST_CERTAIN: tuple[CostSource, ...] = ("estimated", "computed", "provider", "none")
 """Of several charges together, the source that is told is the first of these that any of them has."""
+
+_WHOLE = 1_000_000
+"""A multiple of every unit's `per`."""
+_ROWS = tuple((unit.name, unit.price, _WHOLE // unit.per) for unit in UNITS)
 
 
 @frozen
@@ -38,17 +40,21 @@ def charge(
     """
     if told_nanousd is not None:
         return Charge(_bounded(told_nanousd), "provider")
-    if not price.is_known:
-        return Charge()
     guessed, missing = estimate or {}, False
-    cost = Fraction(0)
-    for unit in UNITS:
-        each = getattr(price, unit.price)
-        if each:
-            reported = usage.get(unit.name)
-            missing |= reported is None
-            cost += Fraction(each * (guessed.get(unit.name, 0) if reported is None else reported), unit.per)
-    return Charge(_bounded(ceil(cost)), "estimated" if missing else "computed")
+    cost, units = 0, priced(price)
+    for name, each in units:
+        reported = usage.get(name)
+        missing |= reported is None
+        cost += each * (guessed.get(name, 0) if reported is None else reported)
+    if not units:
+        return Charge()
+    return Charge(_bounded(-(-cost // _WHOLE)), "estimated" if missing else "computed")
+
+
+def priced(price: Price) -> list[tuple[str, int]]:
+    """The units that have a price, and what one of each costs, in nano-dollars times `_WHOLE`: exact, without parts."""
+    fields = price.__dict__
+    return [(name, fields[field] * scale) for name, field, scale in _ROWS if fields[field]]
 
 
 def together(charges: Iterable[Charge]) -> Charge:

@@ -7,6 +7,7 @@ from typing import Any
 
 from runtime.outcome import Done, GiveUp, Publish
 from runtime.ports import Outgoing
+from runtime.telemetry import HF_API_VERSION
 from schemas import headers
 from schemas.audit import AuditEntry
 from schemas.failure import FAILURES, FailureKind
@@ -209,6 +210,7 @@ def _audit(job: Assigned, result: JobResult, result_bytes: int, by: str) -> Audi
         "attempts": len(result.attempts),
         "assigned_bytes": len(job.record.value or b""),
         "result_bytes": result_bytes,
+        "hf_api_version": HF_API_VERSION,
     }
     if by:
         detail["by"] = by

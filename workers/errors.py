@@ -46,6 +46,10 @@ class ProviderError(Exception):
     """Output had begun: its tokens have been paid."""
     nothing_sent: bool = False
     """The provider has seen nothing of the call."""
+    accepted: bool = False
+    """The provider had taken the work up before: it may be done, and charged."""
+    gated: bool = False
+    """The model's licence has to be accepted on its page first."""
 
     def __post_init__(self) -> None:
         # Exception prints its `args`: two of them, and no more than two.
@@ -84,6 +88,8 @@ STATUSES: dict[int, FailureKind] = {
     403: K.FORBIDDEN,
     404: K.NOT_FOUND,
     410: K.GONE,
+    413: K.TOO_LARGE,
+    421: K.NOT_FOUND,  # RFC 9110 15.5.20, misdirected: that host has no such door
     429: K.RATE_LIMITED,
     501: K.REQUEST_REFUSED,
     503: K.OVERLOADED,
@@ -92,37 +98,58 @@ STATUSES: dict[int, FailureKind] = {
 }
 """The kind of a status where the body says nothing better. Other 4xx: request_refused; other 5xx: provider_error."""
 
+CODES: dict[str, FailureKind] = {
+    "GatedRepo": K.FORBIDDEN,
+    "RepoNotFound": K.NOT_FOUND,
+    "RevisionNotFound": K.NOT_FOUND,
+    "EntryNotFound": K.NOT_FOUND,
+}
+"""Hugging Face's `X-Error-Code` on a 4xx. It says more than its status: what is not shown to you is a 401 too."""
+
 
 def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-_NOT_SERVED = _words(r"model_not_supported|not supported (by|for)|does not exist|no such model")
+_NOT_SERVED = _words(
+    r"model_not_(supported|available|found)|\bmodel\b.{0,200}\bnot supported|not supported (by any|for now)"
+    r"|does not exist|no such model|unable to access model"
+)
 _CONTEXT = _words(
     r"tokens \+ `max_new_tokens`|context[ _](length|window)|maximum context|must have less than \d+ tokens"
 )
-_MONEY = _words(r"quota|credits|billing|payment|insufficient (funds|balance)")
+_MONEY = _words(r"quota|\bcredits?\b|billing|payment|insufficient[ _](funds|balance)|exhausted balance|top up your")
+_NO_QUOTA = _words(r"insufficient_quota|exceeded your current quota|depleted your|monthly included credits")
 _LOADING = _words(r"\bloading\b|estimated_time")
 _RATE = _words(r"rate.?limit|too many requests")
 _OVERLOAD = _words(r"overloaded|capacity|unavailable")
-_CREDENTIALS = _words(r"unauthori[sz]ed|(invalid|incorrect|missing|wrong)\W+(api.?key|credentials|token)")
-_VALIDATION = _words(r"validation|invalid_request|bad_request")
+_CREDENTIALS = _words(
+    r"unauthori[sz]ed|not authenticated|(invalid|incorrect|missing|wrong)\W+(authentication|api.?key|credentials|token)"
+)
+_GATED = _words(r"\bgated\b|access to model .{0,200} is restricted")
+_VALIDATION = _words(r"validation|invalid[ _](request|input|argument|parameter|value)|bad_request|template.?error")
+_POLICY = _words(r"nsfw|safety (checker|filter|system)|content.?policy|moderation|flagged as")
 
 BETTER: dict[int, tuple[tuple[FailureKind, re.Pattern[str]], ...]] = {
-    400: ((K.CONTEXT_EXCEEDED, _CONTEXT), (K.NOT_FOUND, _NOT_SERVED)),
+    400: ((K.CONTEXT_EXCEEDED, _CONTEXT), (K.NOT_FOUND, _NOT_SERVED), (K.PAYMENT_REQUIRED, _NO_QUOTA)),
+    401: ((K.FORBIDDEN, _GATED),),
+    403: ((K.FORBIDDEN, _GATED), (K.UNAUTHORIZED, _CREDENTIALS), (K.PAYMENT_REQUIRED, _MONEY)),
     413: ((K.CONTEXT_EXCEEDED, _CONTEXT),),
-    422: ((K.CONTEXT_EXCEEDED, _CONTEXT),),
-    429: ((K.RATE_LIMITED, _RATE), (K.PAYMENT_REQUIRED, _MONEY)),
+    422: ((K.CONTEXT_EXCEEDED, _CONTEXT), (K.NOT_FOUND, _NOT_SERVED)),
+    429: ((K.PAYMENT_REQUIRED, _NO_QUOTA), (K.RATE_LIMITED, _RATE), (K.PAYMENT_REQUIRED, _MONEY)),
     503: ((K.MODEL_LOADING, _LOADING),),
 }
 """Where a body tells more than its status: the first pattern that is found says the kind."""
 
 INSIDE_SUCCESS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
     (K.MODEL_LOADING, _LOADING),
+    (K.PAYMENT_REQUIRED, _NO_QUOTA),
     (K.RATE_LIMITED, _RATE),
     (K.UNAUTHORIZED, _CREDENTIALS),
+    (K.FORBIDDEN, _GATED),
     (K.CONTEXT_EXCEEDED, _CONTEXT),
     (K.NOT_FOUND, _NOT_SERVED),
+    (K.REQUEST_REFUSED, _POLICY),
     (K.REQUEST_REFUSED, _VALIDATION),
     (K.OVERLOADED, _OVERLOAD),
     (K.PAYMENT_REQUIRED, _MONEY),
@@ -138,16 +165,18 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes, *, now: dat
     """
     text = body[:MAX_BODY_BYTES].decode("utf-8", "replace")
     document = _document(text)
-    kind = _kind(status, text, document)
+    coded = CODES.get(headers.get("x-error-code", "")) if 400 <= status < 500 else None
+    kind = coded or _kind(status, text, document)
     wait = retry_after(headers, now) if status in (429, 503) else None
     if kind is K.MODEL_LOADING and wait is None:
         wait = _estimated_time(document)
     return ProviderError(
         kind,
-        message_of(headers, document, text) or f"status {status} with {len(body)} bytes that say nothing",
+        message_of(status, headers, document, text) or f"status {status} with {len(body)} bytes that say nothing",
         upstream_status=status,
         retry_after=wait,
         request_id=request_id(headers),
+        gated=kind is K.FORBIDDEN and (headers.get("x-error-code") == "GatedRepo" or _GATED.search(text) is not None),
     )
 
 

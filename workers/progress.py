@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import field, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from schemas.result import Attempt
 from schemas.values import frozen
 from workers.cost import Charge
 from workers.retry import Tried
 
-WaitName = Literal["slot", "breaker", "retry", "budget", "suspect", "intent"]
+WaitName = Literal["slot", "breaker", "retry", "budget", "suspect", "intent", "ready"]
 MOST_WAITS = 100
 """Waits that are told one by one: a job that waits for hours, five seconds at a time, must not grow with every one."""
 
@@ -18,7 +18,7 @@ MOST_WAITS = 100
 @frozen
 class Wait:
     """A time in which nothing was called: for a free slot, a breaker, the next attempt, the retry budget, for other
-    suspects, or until a call can be noted."""
+    suspects, until a call can be noted, or until what it needs is had (payloads, the model's name)."""
 
     name: str
     """A `WaitName`, or one of a newer worker's."""
@@ -48,6 +48,10 @@ class Progress:
     """Calls of processes that have ended which are among `attempts` already."""
     upstream_status: int | None = None
     """The provider's last status."""
+    unready: int = 0
+    """How often in a row what a call needs was not had."""
+    gathered: Mapping[str, Any] | None = None
+    """The input with references where it named addresses, once those were fetched; stays with this process."""
     first_token: timedelta | None = None
     """From the start of the last call to its first output, if it came in pieces."""
 

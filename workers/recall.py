@@ -61,8 +61,9 @@ def recalled(progress: Progress, job: Assigned, left: Sequence[Left]) -> tuple[P
 
     A call that failed counts as it did then. One that was interrupted counts with its ceiling against the money, not
     against the retries; its process has died of it unless that lives, and only lost the lane, or broke it off itself
-    at the end of a drain. One that was answered, its answer lost, counts with what it cost. Notes of another job (the
-    topic was made anew) or of a form that is not known are passed over.
+    at the end of a drain; one that was answered, its answer lost, counts with what it cost. Where pieces of its answer
+    may have been published, nobody else is asked after either. Notes of another job (the topic was made anew) or of a
+    form that is not known are passed over.
     """
     alone = False
     for note in sorted(left, key=lambda one: one.order):
@@ -83,14 +84,16 @@ def recalled(progress: Progress, job: Assigned, left: Sequence[Left]) -> tuple[P
         )
         died = end is None and not note.alive
         alone = died and intent.alone
-        if end is None:
-            progress = replace(_interrupted(progress, intent), deaths=progress.deaths + died)
-        elif end.attempt.kind is FailureKind.INTERRUPTED:
+        if end is None or end.attempt.kind is FailureKind.INTERRUPTED:
             progress = _interrupted(progress, intent)
+            progress = replace(progress, deaths=progress.deaths + died)
         elif end.attempt.kind is None:
             progress = _lost(progress, end)
         else:
             progress = _failed(progress, end.attempt, end)
+        if job.job.stream and (end is None or end.attempt.kind in (None, FailureKind.INTERRUPTED)):
+            # Pieces may have been published: nobody else may say how they go on.
+            progress = replace(progress, tried=replace(progress.tried, pinned=True))
     return progress, alone
 
 

@@ -155,7 +155,8 @@ def after_failure(
     """What a failed call leads to; `tried` has it `counted`.
 
     A kind that says "not here" goes to the next candidate at once; one that says "not now" waits and asks the same
-    again; any other ends the job. Nothing is retried past the deadline: a late answer is worth as little as none.
+    again, until the candidate has had its share of the attempts, and then goes on to the next; any other ends the job.
+    Nothing is retried past the deadline: a late answer is worth as little as none.
     """
     which_call = f"call {tried.calls} of {policy.attempts}"
     if tried.calls >= policy.attempts or now >= terms.deadline:
@@ -167,12 +168,20 @@ def after_failure(
         return Again(indices[0], now) if indices else Stop(error.kind, error.message)
     if not indices:
         return _unaffordable(tried, terms, after=error.kind)
+    below = [at for at in indices if at > tried.candidate]
+    had_its_share = bool(below) and tried.calls >= share_of(tried.candidate, len(terms.candidates), policy)
     wait = wait_after(error, tried.calls, jitter, policy)
-    if indices[0] == tried.candidate and wait is not None and now + wait < terms.deadline:
+    stays = indices[0] == tried.candidate and not had_its_share
+    if stays and wait is not None and now + wait < terms.deadline:
         return Again(tried.candidate, now + wait)
-    others = [at for at in indices if at != tried.candidate]
+    others = below if had_its_share else [at for at in indices if at != tried.candidate]
     left = f"{_ms(terms.deadline - now)} ms are left to the deadline"
     return Again(others[0], now) if others else Stop(error.kind, f"{error.message} ({which_call}; {left})")
+
+
+def share_of(candidate: int, candidates: int, policy: RetryPolicy) -> int:
+    """Calls in all after which the next candidate is asked: of six attempts with two candidates each has three."""
+    return -(-policy.attempts * (candidate + 1) // candidates)
 
 
 def wait_after(error: ProviderError, calls: int, jitter: float, policy: RetryPolicy) -> timedelta | None:

@@ -17,7 +17,7 @@ LEAST_WAIT = timedelta(milliseconds=1)
 
 
 def spans_of(job: Assigned, progress: Progress, result: JobResult) -> tuple[SpanDraft, ...]:
-    """`process inference.text.v1`, in it the waits and the logical call, in that one `POST` an attempt."""
+    """`process inference.{modality}.v1`, in it the waits and the logical call, in that one `POST` an attempt."""
     drafts = [_process(job, result, progress.arrived_at), *_waits(job, progress)]
     if progress.attempts:
         call_span = span_id(job.trace, "call", *job.place)
@@ -43,7 +43,7 @@ def _process(job: Assigned, result: JobResult, arrived_at: datetime) -> SpanDraf
             names.DESTINATION: record.topic,
             names.PARTITION: str(record.partition),
             names.OFFSET: record.offset,
-            names.GROUP: worker_group("text"),
+            names.GROUP: worker_group(record.topic.split(".")[1]),
             names.JOB_ID: result.job_id,
             names.TENANT: result.tenant,
             names.SUBMISSION: result.submission,

@@ -12,7 +12,8 @@ from runtime.limits import Limits
 from runtime.outcome import Done, Outcome, RetryAt
 from runtime.ports import Clock, Dice
 from runtime.waiting import REFUSED_PER_S, Ration
-from schemas.failure import FailureKind
+from schemas.assignment import Candidate
+from schemas.failure import FAILURES, FailureKind
 from schemas.result import Who
 from workers.call import Called
 from workers.calling import CallFailed, Calls, NoTimeLeft
@@ -21,16 +22,23 @@ from workers.errors import ProviderError
 from workers.leave import Crowded, Gate, Leave
 from workers.postpone import STAY_WAIT, is_ordered
 from workers.progress import WaitName
+from workers.ready import NotReady, Readiness
 from workers.recall import has_crashed, is_suspect
-from workers.retry import Again, Refused, RetryPolicy, Stop, after_failure, before_call, possible
+from workers.retry import Again, Refused, RetryPolicy, Stop, after_failure, backoff, before_call, possible
+from workers.room import AnswerRoom
 from workers.thrift import Thrift
 from workers.turn import Turn
+from workers.wording import told
 
 K = FailureKind
+RENAMED = frozenset({K.NOT_FOUND, K.GONE})
+"""After one of these the model may have another name at its provider."""
 CROWDED_WAIT = timedelta(seconds=5)
 """For a job whose model has its share of the places in which jobs wait."""
 UNNOTED_WAIT = timedelta(seconds=1)
 """While calls cannot be noted."""
+UNREADY_WAIT = timedelta(seconds=5)
+"""Before a candidate is looked at again for whose call something was not had that may come."""
 BUDGET_WAIT = timedelta(seconds=60)
 """For a retry without budget, at most; half of it at least, so that not all come back at once."""
 
@@ -39,11 +47,13 @@ class Steps:
     """Takes the turns of one process's jobs. `limits` and `breakers` run on `clock.monotonic`."""
 
     def __init__(
-        self, calls: Calls, limits: Limits[BreakerKey], breakers: Breakers, thrift: Thrift, cancels: Cancels,
-        policy: RetryPolicy, clock: Clock, dice: Dice, *, longest_rest: timedelta,
+        self, calls: Calls, readiness: Readiness, room: AnswerRoom, limits: Limits[BreakerKey], breakers: Breakers,
+        thrift: Thrift, cancels: Cancels, policy: RetryPolicy, clock: Clock, dice: Dice, *, longest_rest: timedelta,
     ) -> None:  # fmt: skip
-        """`longest_rest`: a longer wait passes in a retry topic."""
+        """`room` bounds all answers in memory together. `longest_rest`: a longer wait passes in a retry topic."""
         self._calls = calls
+        self._readiness = readiness
+        self._room = room
         self._gate = Gate(limits, breakers, clock)
         self._thrift = thrift
         self._cancels = cancels
@@ -73,7 +83,7 @@ class Steps:
                 if (before := self._after(turn, error)) is not None:
                     return before
             if not is_suspect(turn.progress):
-                return await self._until_called(turn, lane, alone=False)
+                return await self._gathered(turn, lane, alone=False)
             return await self._alone(turn, lane)
         except asyncio.CancelledError:
             outcome = self._cut_short(turn)
@@ -96,9 +106,17 @@ class Steps:
         finally:
             turn.progress = turn.progress.waited("suspect", since, self._clock.now())
         try:
-            return await self._until_called(turn, lane, alone=True)
+            return await self._gathered(turn, lane, alone=True)
         finally:
             self._suspects.release()
+
+    async def _gathered(self, turn: Turn, lane: str, *, alone: bool) -> Outcome:
+        """Have at hand what the input names, then call: no slot is held while a stranger's server is slow."""
+        try:
+            await self._readiness.gathered(turn)
+        except NotReady as missing:
+            return self._unready(turn, missing.error)
+        return await self._until_called(turn, lane, alone=alone)
 
     async def _until_called(self, turn: Turn, lane: str, *, alone: bool) -> Outcome:
         """Find somebody who may be called now, and call."""
@@ -126,14 +144,25 @@ class Steps:
             try:
                 if is_retry and not self._thrift.may_retry(turn.key):  # others came before it while it waited
                     return self._without_budget(turn)
-                return await self._call(turn, leave, lane, alone)
+                outcome = await self._call(turn, leave, lane, alone)
             finally:
                 leave.release()
+            if not isinstance(outcome, Refused):
+                return outcome
+            refused[step.candidate] = outcome
 
-    async def _call(self, turn: Turn, leave: Leave, lane: str, alone: bool) -> Outcome:
-        """Call once, and say what it leads to."""
+    async def _call(self, turn: Turn, leave: Leave, lane: str, alone: bool) -> Outcome | Refused:
+        """Call once, and say what it leads to. `Refused`: this candidate cannot be called, and was not."""
+        asked = turn.candidate
         try:
-            called = await self._calls.one(turn, leave, lane, alone=alone)
+            with self._room.share() as share:
+                async with self._readiness.call(turn) as ready:
+                    asked = ready.access.candidate
+                    called = await self._calls.one(turn, ready, leave, lane, share, alone=alone)
+                self._thrift.succeeded(turn.key)
+                return await self._answered(turn, called)
+        except NotReady as missing:
+            return self._not_ready(turn, missing)
         except NoTimeLeft:
             return turn.stopped(Stop(K.DEADLINE_PASSED, "no time was left to call"), self._clock.now())
         except CredentialError as error:
@@ -141,19 +170,50 @@ class Steps:
         except IntentsUnavailable as error:
             return self._unnoted(turn, error)
         except CallFailed as failed:
-            return self._failed(turn, failed)
-        self._thrift.succeeded(turn.key)
-        return turn.ended(_ending(turn, called), self._clock.now())
+            return await self._failed(turn, asked, failed)
 
-    def _failed(self, turn: Turn, failed: CallFailed) -> Outcome:
+    async def _answered(self, turn: Turn, called: Called) -> Done:
+        """The end of a job whose call was answered: its output is stored where a record cannot hold it."""
+        try:
+            output = await self._readiness.stored(turn, called.answer, called.size)
+        except ProviderError as error:
+            return turn.ended(Ending(error.kind, error.message, adapted=called.adapted), self._clock.now())
+        served = Who.made(model=turn.candidate.model, provider=called.provider or turn.candidate.provider)
+        return turn.ended(Ending(output=output, served=served, adapted=called.adapted), self._clock.now())
+
+    def _not_ready(self, turn: Turn, missing: NotReady) -> Outcome | Refused:
+        """No call was made. What is wrong with the job ends it or is waited for; else the others may still do it."""
+        error, now = missing.error, self._clock.now()
+        if missing.of_the_job:
+            return self._unready(turn, error)
+        passes = FAILURES[error.kind].retryable
+        until = min(now + UNREADY_WAIT, turn.deadline) if passes else turn.deadline
+        return Refused(error.kind, until, told(error.message, turn.job.texts, self._readiness.redact))
+
+    def _unready(self, turn: Turn, error: ProviderError) -> Outcome:
+        """What the job itself brings cannot be had or used: wait for what may come, else end. No attempt either way."""
+        now, unready = self._clock.now(), turn.progress.unready + 1
+        message = told(error.message, turn.job.texts, self._readiness.redact)
+        wait = min(backoff(unready, self._dice(), self._policy), self._longest_rest)
+        if not FAILURES[error.kind].retryable or unready >= self._policy.attempts or now + wait >= turn.deadline:
+            return turn.stopped(Stop(error.kind, message), now)
+        turn.progress = replace(turn.progress, unready=unready)
+        return RetryAt(now + wait, error.kind, turn.rest("ready", now))
+
+    async def _failed(self, turn: Turn, asked: Candidate, failed: CallFailed) -> Outcome:
         """Wait and ask again, ask elsewhere, or stop."""
-        error, now = failed.error, self._clock.now()
+        error = failed.error
         if error.retry_after is not None:
             longest = timedelta(seconds=self._policy.max_s)
             self._gate.hold(turn.key, min(error.retry_after, longest))
+        tried = turn.progress.tried
+        renamed = error.kind in RENAMED and not error.accepted and tried.calls < self._policy.attempts
+        if renamed and await self._readiness.has_moved(turn, asked):
+            turn.progress = replace(turn.progress, tried=replace(tried, unfit=tried.unfit - {tried.candidate}))
+            return self._rest(turn, Again(tried.candidate, self._clock.now()), error.kind, "retry")
         step = self._next(turn, error)
         if isinstance(step, Stop):
-            return turn.stopped(step, now, failed.error_type)
+            return turn.stopped(step, self._clock.now(), failed.error_type)
         return self._rest(turn, step, error.kind, "retry")
 
     def _after(self, turn: Turn, error: ProviderError) -> Outcome | None:
@@ -178,7 +238,7 @@ class Steps:
     def _left_alone(self, turn: Turn, step: Again, kind: FailureKind) -> RetryAt:
         """Until a breaker lets somebody try. Of those who would wait elsewhere a few a second may go there; the others
         stay and ask again: the window fills, and the partition is paused."""
-        now, rest = self._clock.now(), self._rest(turn, step, kind, "breaker")
+        now, rest = self._clock.now(), self._rest(turn, step, kind, "breaker" if kind is K.BREAKER_OPEN else "ready")
         leaves = not is_ordered(turn.job.record) and rest.when - now > self._longest_rest
         if not leaves or self._leaving.take(self._clock.monotonic()):
             return rest
@@ -217,12 +277,3 @@ class Steps:
             kind = turn.progress.attempts[-1].kind or K.INTERRUPTED
             return RetryAt(now, kind, turn.rest("slot", now), in_memory=False)
         return None
-
-
-def _ending(turn: Turn, called: Called) -> Ending:
-    """How a job ends whose call was answered."""
-    if called.too_large_bytes:
-        message = f"the output has {called.too_large_bytes} bytes and does not fit into one record"
-        return Ending(K.OUTPUT_TOO_LARGE, message, adapted=called.adapted)
-    served = Who.made(model=turn.candidate.model, provider=called.provider or turn.candidate.provider)
-    return Ending(output=called.answer.output, served=served, adapted=called.adapted)

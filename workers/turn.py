@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from runtime.breaker import BreakerKey
 from runtime.outcome import Abandoned, Done
@@ -38,6 +39,11 @@ class Turn:
     def key(self) -> Key:
         """What limits, breakers and budget know the candidate by."""
         return Key(self.candidate.provider, self.candidate.model)
+
+    @property
+    def input(self) -> Mapping[str, Any]:
+        """The job's, with references where it named addresses that have been fetched."""
+        return self.progress.gathered if self.progress.gathered is not None else self.job.job.input
 
     @property
     def deadline(self) -> datetime:

@@ -17,12 +17,14 @@ _QUOTES_INPUT = re.compile(
     re.IGNORECASE,
 )
 _INVISIBLE = re.compile(r"<(script|style|head)\b.*?(</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_PAGE = re.compile(r"\s*<(!doctype|html|head|body)\b", re.IGNORECASE)
+_QUERY = re.compile(r"(https?://[^\s?#'\"<>]+)[?#][^\s'\"<>]*", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*(>|\Z)")
 _FIRST_TEXT = re.compile(r'"(?:error|message|detail|msg)"\s*:\s*"((?:[^"\\]|\\.)*)"')
 
 
-def message_of(headers: Mapping[str, str], document: Any, text: str) -> str:
+def message_of(status: int, headers: Mapping[str, str], document: Any, text: str) -> str:
     """The message of a refusal, read in the official client's order; `document` is its body as JSON, or None.
 
     `X-Error-Message`, `error` (text, list or object), `error_description`, `errors[].message`, then `message`, `detail`
@@ -31,12 +33,19 @@ def message_of(headers: Mapping[str, str], document: Any, text: str) -> str:
     told = headers.get("x-error-message", "") or _of_document(document)
     if not told and document is None:
         told = _of_text(text)
+    elif _PAGE.match(told):
+        told = _of_text(told)
+    if not told and 300 <= status < 400 and "location" in headers:
+        told = f"status {status}: it is now at {headers['location']}"
     return tidy(told)
 
 
 def tidy(text: str) -> str:
-    """One line of at most `MAX_CHARS` printable characters, ending before anything that quotes an input."""
-    text = " ".join(text.split())
+    """One line of at most `MAX_CHARS` printable characters, ending before anything that quotes an input.
+
+    Addresses lose their query: signed ones carry a credential in it.
+    """
+    text = _QUERY.sub(r"\1", " ".join(text.split()))
     quote = _QUOTES_INPUT.search(text)
     if quote is not None and quote.start() > 0:
         text = text[: quote.start()]

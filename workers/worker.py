@@ -1,4 +1,4 @@
-"""The text worker as the lane engine sees it: assigned jobs in, results out. `steps.py` tells what happens between."""
+"""A worker as the lane engine sees it: assigned jobs in, results out. `steps.py` tells what happens between."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict
@@ -17,15 +17,22 @@ from runtime.probe import Probes
 from runtime.settings import Settings
 from runtime.tally import Tally
 from schemas.failure import FailureKind
-from schemas.topics import TEXT, worker_group
+from schemas.topics import MODALITY_TOPICS, worker_group
+from workers.access import Doors
 from workers.assigned import Assigned, read_assigned
 from workers.call import Caller
 from workers.calling import Calls
 from workers.carried import taken_up
+from workers.deltas import Deltas
 from workers.ending import Fact, undecodable
+from workers.fetching import Fetching
 from workers.inheritance import Inheritance
+from workers.keys import Keys
+from workers.mapping import Mappings
+from workers.patience import Patience
 from workers.postpone import is_ordered, postponed, stays
 from workers.progress import Progress
+from workers.ready import STORE_S, Payloads, Readiness
 from workers.retry import RetryPolicy, Stop
 from workers.room import AnswerRoom
 from workers.steps import Steps
@@ -44,33 +51,39 @@ def window_of(settings: Settings) -> int:
     return settings.max_in_flight * (1 + WAITING_SHARE)
 
 
-class WorkerApplication:
-    """Serves the text tasks. One `handle` makes at most one call to a provider.
+class Workshop:
+    """What the workers of one process share, whatever their modalities. `async with` ends what still runs.
 
-    Limits, breakers, credentials, notes and cancels are the process's own and shared by its lanes; `limits` and
-    `breakers` are keyed by (provider, model) and run on `clock.monotonic`.
+    `limits` and `breakers` are keyed by (provider, model) and run on `clock.monotonic`. Without `payloads` nothing
+    travels by reference; without `fetching` no answer's address is fetched; without `deltas` no piece is published.
     """
-
-    group = worker_group("text")
-    topic = TEXT.name
-    inline = False
 
     def __init__(
         self, settings: Settings, http: AsyncBaseTransport, credentials: Credentials, limits: Limits[Key],
         breakers: Breakers, clock: Clock, dice: Dice, *, intents: Intents | None = None, cancels: Cancels | None = None,
+        keys: Keys | None = None, payloads: Payloads | None = None, fetching: Fetching | None = None,
+        deltas: Deltas | None = None, mappings: Mappings | None = None, store_s: float = STORE_S,
     ) -> None:  # fmt: skip
+        self.settings = settings
         self.limits = limits
         self.breakers = breakers
         self.clock = clock
         self.intents = intents or NoIntents()
         self.cancels = cancels or Cancels()
-        self.tally = Tally()
+        self.deltas = deltas
         self.probes: Probes | None = None
         """Who looks whether the providers answer; the process's to open."""
-        self.inherited = Inheritance(self.intents, window=window_of(settings))
-        caller = Caller(http, clock, AnswerRoom(settings.max_in_flight_bytes, settings.max_response_bytes))
+        self._caller = Caller(
+            http, clock, AnswerRoom(settings.max_in_flight_bytes, settings.max_response_bytes), fetching=fetching,
+            patience=Patience(poll_s=settings.poll_s),
+        )  # fmt: skip
+        mappings = mappings or Mappings(http, settings.hf_hub_url, clock, max_age_s=settings.mapping_s)
+        doors = Doors(settings, credentials, keys or Keys())
+        readiness = Readiness(settings, doors, mappings, payloads, clock, store_s=store_s)
         self.steps = Steps(
-            Calls(settings, caller, credentials, self.intents, self.cancels, clock),
+            Calls(settings, self._caller, readiness.redact, self.intents, self.cancels, clock, deltas),
+            readiness,
+            self._caller.room,
             limits,
             breakers,
             Thrift(settings.retry_budget, settings.retry_budget_least, clock),
@@ -81,21 +94,49 @@ class WorkerApplication:
             longest_rest=timedelta(seconds=settings.retry_in_memory_s),
         )
 
+    async def __aenter__(self) -> "Workshop":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._caller.settled()
+
+    def describe(self) -> dict[str, Any]:
+        """Limits, breakers, notes and deltas, as /healthz shows them."""
+        now = self.clock.monotonic()
+        return {
+            "limits": _shown(self.limits.view(), now),
+            "breakers": _shown(self.breakers.views(), now),
+            "intents": self.intents.describe(),
+            **({"deltas": self.deltas.describe()} if self.deltas is not None else {}),
+            **({"providers": self.probes.view()} if self.probes is not None else {}),
+        }
+
+
+class WorkerApplication:
+    """Serves the tasks of one modality. One `handle` makes at most one call to a provider."""
+
+    inline = False
+
+    def __init__(self, workshop: Workshop, modality: str = "text") -> None:
+        """Raises KeyError for a modality that there is not."""
+        self.group = worker_group(modality)
+        self.topic = MODALITY_TOPICS[modality].name
+        self.workshop = workshop
+        self.clock = workshop.clock
+        self.intents = workshop.intents
+        self.cancels = workshop.cancels
+        self.steps = workshop.steps
+        self.tally = Tally()
+        self.inherited = Inheritance(self.intents, window=window_of(workshop.settings))
+
     @property
     def custody(self) -> str:
         """The journal in which calls are noted."""
         return self.intents.custody
 
     def describe(self) -> dict[str, Any]:
-        """Limits, breakers, notes, and what was counted, as /healthz shows them."""
-        now = self.clock.monotonic()
-        return {
-            "limits": _shown(self.limits.view(), now),
-            "breakers": _shown(self.breakers.views(), now),
-            "intents": self.intents.describe(),
-            **self.tally.describe(),
-            **({"providers": self.probes.view()} if self.probes is not None else {}),
-        }
+        """What the process's workers share, and what was counted here, as /healthz shows it."""
+        return {**self.workshop.describe(), **self.tally.describe()}
 
     def order_of(self, record: Record) -> Hashable | None:
         """The key of a record whose job has an ordering key."""

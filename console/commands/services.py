@@ -1,11 +1,21 @@
 """`novix router`, `novix worker`, `novix console`: one process each, in the foreground, until SIGTERM."""
 
-from typing import Annotated, Literal
+from enum import StrEnum
+from typing import Annotated
 
 import typer
 
 from console.exits import Exit
 from console.shell import command, settings
+
+
+class Modality(StrEnum):
+    """Of a worker, as the command line names it: typer knows no list of literals."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    AUDIO = "audio"
+    MULTIMODAL = "multimodal"
 
 
 @command
@@ -17,11 +27,15 @@ def router() -> Exit:
 
 
 @command
-def worker(modality: Annotated[Literal["text"], typer.Argument(help="Which jobs it does.")]) -> Exit:
+def worker(
+    modalities: Annotated[
+        list[Modality] | None, typer.Argument(help="Which jobs it does, in one process; none named: all.")
+    ] = None,
+) -> Exit:
     """Run a worker: it calls Hugging Face for assigned jobs and writes their results."""
     from workers.app import run
 
-    return Exit(run(settings().settings, modality))
+    return Exit(run(settings().settings, [one.value for one in modalities or ()]))
 
 
 @command

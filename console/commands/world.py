@@ -38,10 +38,13 @@ def up(
     broker: Annotated[
         Literal["local", "container"], typer.Option(help="Which Kafka, unless NOVIX_KAFKA_BOOTSTRAP names one.")
     ] = "local",
+    workers: Annotated[
+        Literal["one", "each"], typer.Option(help="One worker process for all modalities, or one for each.")
+    ] = "one",
     timeout: Annotated[float, typer.Option(help="Seconds to wait, downloads included.", min=1)] = 900,
     as_json: AsJson = False,
 ) -> Exit:
-    """Start everything here, in the background: Kafka, a local Hugging Face, router, text worker, pages."""
+    """Start everything here, in the background: Kafka, a local Hugging Face, router, workers, pages."""
     from console.world import plan, read_world
 
     loaded, screen = settings(), Screen(as_json=as_json)
@@ -54,7 +57,7 @@ def up(
     log = home / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     seen = log.stat().st_size if log.exists() else 0
-    child = _supervise(home, log, hf, broker) if standing is None else None
+    child = _supervise(home, log, hf, broker, workers) if standing is None else None
     until = time.monotonic() + timeout
     while True:
         seen = _retell(log, seen, screen)
@@ -161,11 +164,11 @@ def _living(home: Path) -> "World | None":
     return world if world is not None and is_ours(world.supervisor, world.mark) else None
 
 
-def _supervise(home: Path, log: Path, hf: str, broker: str) -> "subprocess.Popen[bytes]":
+def _supervise(home: Path, log: Path, *choices: str) -> "subprocess.Popen[bytes]":
     from console.world import mark_of, remove_world
 
     remove_world(home)
-    arguments = [sys.executable, "-X", mark_of(home, "supervisor"), "-m", "console.supervisor", hf, broker]
+    arguments = [sys.executable, "-X", mark_of(home, "supervisor"), "-m", "console.supervisor", *choices]
     with log.open("ab") as sink:
         return subprocess.Popen(
             arguments, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, env=dict(os.environ)
@@ -188,9 +191,9 @@ def _retell(log: Path, seen: int, screen: Screen) -> int:
 
 
 def _addresses(world: "World") -> list[str]:
-    lines = [f"{process.name:13} {process.address}" for process in world.processes]
+    lines = [f"{process.name:17} {process.address}" for process in world.processes]
     page = world.process("console")
-    return [*lines, f"watch it:     {page.address}"] if page is not None else lines
+    return [*lines, f"{'watch it:':17} {page.address}"] if page is not None else lines
 
 
 def _described(world: "World") -> dict[str, Any]:

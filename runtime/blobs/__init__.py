@@ -34,6 +34,7 @@ class BlobInfo:
     sha256: str
     bytes: int
     media_type: str
+    """Empty where a listing does not tell it."""
     touched_at: datetime
     """When it was put last: putting the same bytes again makes it young again."""
 

@@ -29,6 +29,7 @@ from runtime.http.errors import (
     ResponseTooLargeError,
 )
 from runtime.http.exchange import fields_of
+from runtime.http.fetch import Fetched, Fetcher, FetchError, FetchRefused, FetchStatus, FetchTooLarge, FetchUnreachable
 from runtime.http.transport import DEADLINE, MAX_BYTES, HttpLimits, HttpTransport
 
 NOTHING_WAS_SENT = (
@@ -57,6 +58,13 @@ __all__ = [
     "Egress",
     "EgressRefusedError",
     "EncodingRefusedError",
+    "FetchError",
+    "FetchRefused",
+    "FetchStatus",
+    "FetchTooLarge",
+    "FetchUnreachable",
+    "Fetched",
+    "Fetcher",
     "HTTPError",
     "HttpLimits",
     "HttpTransport",

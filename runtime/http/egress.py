@@ -17,6 +17,8 @@ DEFAULT_PORTS = {"https": 443, "http": 80}
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 """The well-known prefix of RFC 6052: its last 32 bits are an IPv4 address that a gateway connects to."""
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""What of IPv6 is given out as global unicast; outside of it are local NAT64, site-local and old forms of IPv4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Egress:
     `origins` (`https://router.huggingface.co`, `https://*.endpoints.huggingface.cloud`,
     `http://127.0.0.1:8901`; a path is ignored) may be called and may be shown credentials; scheme, host and port
     must match, so a token never travels in clear unless someone wrote `http://` here. With `elsewhere` any
-    https host may be called too, but without credentials.
+    https host may be called too, at port 443, but without credentials.
 
     Addresses outside the public internet are refused, but for the hosts in `origins`: each may be in one of the
     networks in `private`, and one that is written as an address, or is `localhost`, may be there.
@@ -65,7 +67,7 @@ class Egress:
         if origin.scheme not in DEFAULT_PORTS:
             return f"the scheme is {origin.scheme!r}; it may be http or https"
         listed = self._lists(origin)
-        if not listed and not (self._elsewhere and origin.scheme == "https"):
+        if not listed and not (self._elsewhere and origin.scheme == "https" and origin.port == DEFAULT_PORTS["https"]):
             return "the host is not on the list of hosts that may be called"
         if not listed and credentials:
             return "the request carries a credential and the host may not be shown one"
@@ -78,7 +80,7 @@ class Egress:
         if parsed is None:
             return "the lookup gave something that is no address"
         reached = _reached_by(parsed)
-        if reached.is_global and not reached.is_multicast:
+        if reached.is_global and not reached.is_multicast and (reached.version == 4 or reached in _UNICAST):
             return None
         for origin, networks in self._private.items():
             if _same_host(origin.host, host) and any(reached in network for network in networks):

@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -108,8 +109,10 @@ class HttpTransport(httpx.AsyncBaseTransport):
         limits: HttpLimits | None = None,
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
+        lookup: AbstractResolver | None = None,
     ) -> None:
         self._egress = egress
+        self._lookup = lookup
         self._limits = limits or HttpLimits()
         self._tls = tls
         self._clock = clock
@@ -247,7 +250,7 @@ class HttpTransport(httpx.AsyncBaseTransport):
     def _connector(self) -> aiohttp.BaseConnector:
         return aiohttp.TCPConnector(
             limit=0,  # our slots are the limit; aiohttp reports a full pool as a slow connection
-            resolver=GuardedResolver(self._egress),
+            resolver=GuardedResolver(self._egress, self._lookup),
             ssl=self._tls if self._tls is not None else True,
             keepalive_timeout=self._limits.keepalive_s,
             timeout_ceil_threshold=NEVER_CEILED,

@@ -20,6 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, default=None, help="the chat model's GGUF, instead of fetching it")
     parser.add_argument("--preload", action="store_true", help="load every model before the first call")
     given = parser.parse_args(arguments)
+    # Before any of them is loaded: threads that wait for each other on busy cores cost more than they bring.
+    for library in ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+        os.environ.setdefault(library, "1")
     options = Options(
         state=given.state,
         cache=given.cache,

@@ -20,10 +20,11 @@ from sandbox.hf.admin import Admin
 from sandbox.hf.bill import Bill, open_book
 from sandbox.hf.calls import CallLog
 from sandbox.hf.doors import Doors
-from sandbox.hf.engines import Engines, fetched, llama
+from sandbox.hf.engines import Engines, llama
 from sandbox.hf.faults import Faults
 from sandbox.hf.gate import Gate
 from sandbox.hf.hub import Hub, answer
+from sandbox.hf.weights import Weights
 
 CLOSING_S = 2.0
 """How long the end of cancelled calls is waited for; a book left open loses nothing."""
@@ -58,9 +59,9 @@ def create_app(
     models = catalogue.load()
     book = open_book(options.state / "hf.sqlite3")
     bill, log, armed = Bill(book), CallLog(book), Faults()
+    weights = Weights.of(models, options.cache or default_cache(), options.say)
     given = options.weights
-    weights = (lambda: given) if given else fetched(models, options.cache or default_cache(), options.say)
-    own = engines or Engines(llama(weights))
+    own = engines or Engines(llama((lambda: given) if given else weights.llama), weights)
     doors = Doors(models=models, engines=own, bill=bill, token=options.token, clock=clock)
     hub = Hub(models)
 
@@ -76,7 +77,13 @@ def create_app(
             book.close()
 
     async def healthz(_: Request) -> Response:
-        return answer({"status": "ok", "models": [model.id for model in models]})
+        told = {
+            "status": "ok",
+            "models": [model.id for model in models],
+            "not_available_offline": catalogue.unavailable(models),
+            "text_to_speech_by": own.espeak.by,
+        }
+        return answer(told)
 
     return Starlette(
         routes=[

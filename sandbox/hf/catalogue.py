@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import resources, util
 from typing import Any
 
-from schemas import codec
+from schemas import codec, tasks
 
 SUFFIXES = ("fastest", "cheapest", "preferred")
 """Routing policies of `org/name:policy`. There is one provider here, so each of them chooses it."""
@@ -35,7 +35,7 @@ class Model:
 
     id: str
     engine: str
-    """`llama`, `e5` or `language`."""
+    """Its name in `Engines`: `llama`, `e5`, `whisper`, ..."""
     tasks: tuple[str, ...]
     """Published task names, the default one first."""
     price: TokenPrice | ComputePrice
@@ -47,14 +47,14 @@ class Model:
     created: int
     """When it was put on this list, in seconds since 1970."""
     package: str
-    sha256: str
-    """Of the weights file that is loaded."""
+    sha256: str | None
+    """Of the weights file that is loaded; None where there are no weights."""
     about: str
 
     @property
-    def revision(self) -> str:
+    def revision(self) -> str | None:
         """What `x-sha` says: the first 40 hex digits of the weights' sha256, as long as a git commit."""
-        return self.sha256[:40]
+        return self.sha256 and self.sha256[:40]
 
 
 class Catalogue:
@@ -89,7 +89,13 @@ def catalogue() -> list[dict[str, Any]]:
 
 def load(installed: Callable[[str], bool] = lambda package: util.find_spec(package) is not None) -> Catalogue:
     """The models whose packages are here; the others are not offered, rather than failing when they are called."""
-    return Catalogue(tuple(_model(row) for row in catalogue() if installed(row["package"])))
+    here = (row for row in catalogue() if all(map(installed, [row["package"], *row.get("needs", ())])))
+    return Catalogue(tuple(_model(row) for row in here))
+
+
+def unavailable(models: Catalogue) -> list[str]:
+    """The published tasks that no model on offer does: "not available offline"."""
+    return sorted(set(tasks.MODALITIES) - {task for model in models for task in model.tasks})
 
 
 def hub_id(model: Model) -> str:
@@ -110,7 +116,7 @@ def _model(row: dict[str, Any]) -> Model:
         parameters=row["parameters"],
         created=row["created"],
         package=row["package"],
-        sha256=row["weights"]["sha256"],
+        sha256=row["weights"] and row["weights"]["sha256"],
         about=row["about"],
     )
 

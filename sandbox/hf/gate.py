@@ -14,7 +14,8 @@ from sandbox.hf import faults, wire
 from sandbox.hf.calls import Call, CallLog
 from schemas import codec
 
-MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_BODY_BYTES = 48 * 1024 * 1024
+"""A file of 32 MiB in base64, and some JSON around it."""
 
 OWN_PATHS = ("/admin", "/healthz")
 """Paths of the sandbox itself: neither logged nor spoilt."""

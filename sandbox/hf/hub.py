@@ -77,6 +77,8 @@ def hub_row(model: Model) -> dict[str, Any]:
         # The official client takes a model for a second task of embeddings only if that task is among its tags.
         "tags": [*dict.fromkeys([tag, *model.tasks]), f"license:{model.licence}", "novix-sandbox"],
     }
+    if model.revision is None:
+        del row["sha"]
     if model.parameters is not None:
         row["safetensors"] = {"parameters": {"Q4": model.parameters}, "total": model.parameters}
     return row
@@ -88,7 +90,7 @@ def hub_answer(model: Model, expand: Iterable[str]) -> dict[str, Any]:
     Raises 400 for a property that this server does not know, by its name.
     """
     row, wanted = hub_row(model), list(expand)
-    unknown = [name for name in wanted if name not in row and name != "safetensors"]
+    unknown = [name for name in wanted if name not in row and name not in ("safetensors", "sha")]
     if unknown:
         raise wire.Refusal(400, {"error": f'Invalid option in "expand": {unknown[0][:100]}'})
     head = {"_id": hub_id(model), "id": model.id}

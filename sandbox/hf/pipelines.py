@@ -1,13 +1,15 @@
 """The hf-inference tasks that answer in one step: how each runs on its engine. Blocking; run on the seat's thread."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.hf import embedding, wire
+from sandbox.hf import audio_tasks, embedding, image_tasks, wire
 from sandbox.hf.catalogue import Model
 from sandbox.hf.e5 import E5, fit
 from sandbox.hf.engines import Engines
+from schemas import codec
 
 DEFAULT_TOP_K = 5
 """Labels of a text classification when `top_k` is not given: what hf-inference returns."""
@@ -17,10 +19,13 @@ LANGUAGES = 176
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """One task: how it runs, and how many characters of work a request is."""
+    """One task: how it runs, and how many characters of work a request is. Answers JSON, or a `Product`."""
 
     run: Callable[[Engines, Model, dict[str, Any]], Any]
+    """The first step, on the seat of the model's engine."""
     characters: Callable[[dict[str, Any]], int]
+    then: tuple[str, Callable[[Engines, Model, dict[str, Any], Any], Any]] | None = None
+    """A second step on another engine's seat: its name, and what it makes of the first step's answer."""
 
 
 def feature_extraction(engines: Engines, model: Model, body: dict[str, Any]) -> Any:
@@ -80,15 +85,28 @@ def text_classification(engines: Engines, model: Model, body: dict[str, Any]) ->
     return [embedding.sentiment(text, engines.e5.sentiment_centroids())[:wanted]]
 
 
-def default_task(model: Model, body: Any) -> str:
+def token_classification(engines: Engines, model: Model, body: dict[str, Any]) -> Any:
+    """`[{entity_group, score, word, start, end}]`, or word by word if `aggregation_strategy` is `none`."""
+    given = body.get("parameters") or {}
+    unwanted = given.get("ignore_labels") or ()
+    found = engines.spacy.find(body["inputs"], grouped=given.get("aggregation_strategy") != "none")
+    return [row for row in found if row.get("entity_group", row.get("entity")) not in unwanted]
+
+
+def default_task(model: Model, content: bytes) -> str:
     """The task of a call whose path names none: the one its body has the shape of, else the model's first."""
-    if isinstance(body, dict):
+    first = [task for task in model.tasks if task != "chat-completion"]
+    if len(first) == 1:
+        return first[0]
+    with suppress(codec.Undecodable):
+        body = codec.decode(content)
+        if not isinstance(body, dict):
+            return first[0]
         inputs, given = body.get("inputs"), body.get("parameters")
         if isinstance(inputs, dict) and "source_sentence" in inputs and "sentence-similarity" in model.tasks:
             return "sentence-similarity"
         if isinstance(given, dict) and "candidate_labels" in given and "zero-shot-classification" in model.tasks:
             return "zero-shot-classification"
-    first = [task for task in model.tasks if task != "chat-completion"]
     return first[0]
 
 
@@ -111,9 +129,28 @@ def _length_of_sentences(body: dict[str, Any]) -> int:
     return len(inputs["source_sentence"]) + sum(map(len, inputs["sentences"]))
 
 
+def _no_text(_: dict[str, Any]) -> int:
+    """What hf-inference tells of a file."""
+    return -1
+
+
 PIPELINES = {
     "feature-extraction": Pipeline(feature_extraction, _length_of_inputs),
     "sentence-similarity": Pipeline(sentence_similarity, _length_of_sentences),
     "zero-shot-classification": Pipeline(zero_shot_classification, _length_of_inputs),
     "text-classification": Pipeline(text_classification, _length_of_inputs),
+    "token-classification": Pipeline(token_classification, _length_of_inputs),
+    "automatic-speech-recognition": Pipeline(audio_tasks.automatic_speech_recognition, _no_text),
+    "audio-classification": Pipeline(audio_tasks.audio_classification, _no_text),
+    "audio-to-audio": Pipeline(audio_tasks.audio_to_audio, _no_text),
+    "text-to-speech": Pipeline(audio_tasks.text_to_speech, _length_of_inputs),
+    "image-to-text": Pipeline(image_tasks.image_to_text, _no_text),
+    "image-classification": Pipeline(image_tasks.image_classification, _no_text),
+    "document-question-answering": Pipeline(
+        image_tasks.document_lines,
+        lambda body: len(body["inputs"]["question"]),
+        then=("e5", image_tasks.nearest_lines),
+    ),
+    "text-to-image": Pipeline(image_tasks.text_to_image, _length_of_inputs),
 }
+"""Every task but those of the chat model."""

@@ -27,6 +27,10 @@ class Timing:
     queued_ms: int = 0
     compute_ms: int = 0
 
+    def __add__(self, other: "Timing") -> "Timing":
+        """Of two steps, one after the other."""
+        return Timing(self.queued_ms + other.queued_ms, self.compute_ms + other.compute_ms)
+
 
 class Seat:
     """Runs one piece of work at a time, first come first served."""

@@ -112,6 +112,11 @@ def unsupported(parameter: str, within: str) -> Refusal:
     return Refusal(400, {"error": [f"Error in `{within}`: `{parameter}` is not supported for this model"]})
 
 
+def unreadable(where: str, why: str) -> Refusal:
+    """400 in the form recorded from hf-inference: a file that is none of its kind, a text that cannot be worked on."""
+    return Refusal(400, {"error": [f"Error in `{where}`: {why}"]})
+
+
 def too_large(size: int, limit: int) -> Refusal:
     """413 for a body over our limit; the real limits and bodies are not known."""
     return Refusal(413, {"error": f"Payload too large: {size} bytes; {limit} are accepted"})
@@ -124,14 +129,14 @@ def engine_failed(kind: str) -> Refusal:
 
 def answered(model: Model, inference_id: str, characters: int) -> dict[str, str]:
     """Headers of every call that a model answered."""
-    return {
+    headers = {
         "x-inference-provider": "hf-inference",
         "inference-id": inference_id,
         "x-inference-id": inference_id,
         "x-compute-type": "cpu",
         "x-compute-characters": str(characters),
-        "x-sha": model.revision,
     }
+    return headers | ({"x-sha": model.revision} if model.revision else {})
 
 
 def computed(work: Work, queued_ms: int) -> dict[str, str]:

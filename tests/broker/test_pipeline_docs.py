@@ -49,7 +49,7 @@ def run(command: list[str], novix: Stranger, folder: Path) -> str:
 
 def test_the_page_has_all_the_clients():
     assert set(PYTHON) == {"aiokafka", "confluent-kafka", "The Python client"}
-    assert set(SHELL) == {"kcat"}
+    assert set(SHELL) == {"kcat", "CloudEvents"}
     assert set(JAVA) == {"Java"}
     assert PAGE.count("read_committed") >= 7
 
@@ -61,14 +61,15 @@ def test_the_python_programs_get_their_result(novix: Stranger, tmp_path: Path, t
     assert run([sys.executable, "program.py"], novix, tmp_path).startswith("succeeded ")
 
 
-def test_the_kcat_lines_get_their_result(novix: Stranger, tmp_path: Path):
+@pytest.mark.parametrize(("title", "job_id"), [("kcat", "kcat-1"), ("CloudEvents", "kcat-event")])
+def test_the_kcat_lines_get_their_result(novix: Stranger, tmp_path: Path, title: str, job_id: str):
     if shutil.which("kcat") is None:
         pytest.skip("kcat is not on PATH: the kcat lines of docs/integration.md were not run")
-    (tmp_path / "lines.sh").write_text("set -eu\n" + here(SHELL["kcat"], novix))
+    (tmp_path / "lines.sh").write_text("set -eu\n" + here(SHELL[title], novix))
 
     told = run(["bash", "lines.sh"], novix, tmp_path)
 
-    assert re.search(r'^default/kcat-1 .*"status":"succeeded"', told, re.MULTILINE)
+    assert re.search(rf'^default/{job_id} .*"status":"succeeded"', told, re.MULTILINE)
 
 
 def test_the_java_program_gets_its_result(novix: Stranger, tmp_path: Path):

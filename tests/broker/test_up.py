@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from stranger import novix
 from system import MODEL, chat, stub
 
-from schemas.topics import RETRY_TIERS, retry_group
+from schemas.topics import MODALITY_TOPICS, RETRY_TIERS, retry_group, worker_group
 
 pytestmark = pytest.mark.broker
 
@@ -86,10 +86,11 @@ def test_status_tells_what_runs_where_and_how_it_is(run: Run):
     told = status(run)
 
     assert told["up"] is True
-    assert {process["name"] for process in told["processes"]} == {"broker", "router", "worker-text", "console"}
+    assert {process["name"] for process in told["processes"]} == {"broker", "router", "worker", "console"}
     assert all(process["running"] and process["phase"] == "healthy" for process in told["processes"])
     retries = {f"{PREFIX}{retry_group(tier)}" for _, tier in RETRY_TIERS}
-    assert set(told["lag"]) == {f"{PREFIX}novix-router", f"{PREFIX}novix-worker-text", *retries}
+    workers = {f"{PREFIX}{worker_group(modality)}" for modality in MODALITY_TOPICS}
+    assert set(told["lag"]) == {f"{PREFIX}novix-router", *workers, *retries}
 
 
 def test_run_prints_the_answer_and_in_json_the_result(run: Run):
@@ -152,7 +153,7 @@ def test_killed_router_and_worker_come_back_and_lose_nothing(run: Run):
     before = processes(run)
     jobs = [json.dumps(chat(f"kill-{number}", f"killed-{number % 2}")) for number in range(200)]
     run("publish", "-", stdin="\n".join(jobs[:100]))
-    os.kill(before["worker-text"]["pid"], signal.SIGKILL)
+    os.kill(before["worker"]["pid"], signal.SIGKILL)
     os.kill(before["router"]["pid"], signal.SIGKILL)
     run("publish", "-", stdin="\n".join(jobs[100:]))
 
@@ -167,7 +168,7 @@ def test_killed_router_and_worker_come_back_and_lose_nothing(run: Run):
         assert time.monotonic() < until, processes(run)
         time.sleep(0.2)
     assert {name: process["restarts"] for name, process in processes(run).items()} == {
-        "broker": 0, "router": 1, "worker-text": 1, "console": 0,
+        "broker": 0, "router": 1, "worker": 1, "console": 0,
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.topics import JOBS, RETRY_TIERS, TEXT
+from schemas.topics import JOBS, MODALITY_TOPICS, RETRY_TIERS
 
 pytestmark = pytest.mark.broker
 
@@ -61,11 +61,11 @@ def test_a_world_stands_heals_and_leaves_nothing_behind(novix, tmp_path):
     up = novix("up", "--json", "--timeout", str(WITHIN_S))
     assert up.returncode == 0, up.stderr
     first = processes(novix)
-    assert set(first) == {"router", "worker-text", "console"}  # broker and provider are somebody else's
+    assert set(first) == {"router", "worker", "console"}  # broker and provider are somebody else's
     assert all(process["healthz"]["ok"] for process in first.values())
     told = json.loads(novix("status", "--json").stdout)
     assert {entry["topic"] for entry in told["lag"].values()} == {
-        JOBS.name, TEXT.name, *(tier.name for _, tier in RETRY_TIERS),
+        JOBS.name, *(topic.name for topic in MODALITY_TOPICS.values()), *(tier.name for _, tier in RETRY_TIERS),
     }  # fmt: skip
     assert {entry["total"] for entry in told["lag"].values()} == {0}
     assert sorted(entry["partition"] for entry in told["dedup"]) == list(range(6))

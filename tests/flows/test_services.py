@@ -127,5 +127,50 @@ async def test_a_process_that_is_told_to_stop_while_it_starts_does_not_wait_for_
     assert closed == ["the one that was open", "reader"]
 
 
+async def test_what_services_share_is_opened_before_the_first_and_closed_after_the_last() -> None:
+    story: list[str] = []
+
+    class Told(Part):
+        async def run(self, stop: asyncio.Event) -> None:
+            story.append("begins")
+            await super().run(stop)
+            story.append("has drained")
+
+    @contextlib.asynccontextmanager
+    async def shared(name: str) -> AsyncIterator[None]:
+        story.append(f"{name} opens")
+        yield
+        story.append(f"{name} closes")
+
+    services = Services({"a": Told(), "b": Told()}, resources=lambda: [shared("http"), shared("store")])
+    stop = asyncio.Event()
+    running = asyncio.create_task(services.run(stop))
+    while story.count("begins") < 2:
+        await asyncio.sleep(0)
+    stop.set()
+    await running
+
+    assert story[:4] == ["http opens", "store opens", "begins", "begins"]
+    assert story[4:] == ["has drained", "has drained", "store closes", "http closes"]
+
+
+async def test_a_process_that_is_told_to_stop_while_it_opens_what_it_shares_begins_nothing() -> None:
+    opening, part = asyncio.Event(), Part()
+
+    @contextlib.asynccontextmanager
+    async def never() -> AsyncIterator[None]:
+        opening.set()
+        await asyncio.Event().wait()
+        yield
+
+    stop = asyncio.Event()
+    running = asyncio.create_task(Services({"a": part}, resources=lambda: [never()]).run(stop))
+    await opening.wait()
+    stop.set()
+    await running
+
+    assert not part.drained
+
+
 async def unasked(delivery: Delivery) -> Outcome:
     raise NotImplementedError

@@ -22,6 +22,7 @@ from worker_world import (
 
 from runtime.http import DEADLINE, DeadlineExceededError, ResponseTooLargeError
 from runtime.outcome import GiveUp, Publish
+from schemas.assignment import Price
 from schemas.failure import FAILURES, FailureKind
 
 K = FailureKind
@@ -120,6 +121,30 @@ async def test_an_unfit_candidate_is_left_for_the_next_and_the_result_says_who_s
     assert [attempt.model for attempt in result.attempts] == ["acme/chat", "acme/other"]
     assert result.attempts[0].kind == K.NOT_FOUND
     assert it.clock.passed == timedelta()
+
+
+async def test_a_primary_that_is_overloaded_falls_back_and_the_result_says_who_served_at_whose_price() -> None:
+    """Requirement B225: `served` is not `asked`, and the cost is that of who served."""
+    dear = Price(
+        input_nanousd_per_million_tokens=3_000_000, output_nanousd_per_million_tokens=5_000_000, source="test",
+        as_of="2026-11-22",
+    )  # fmt: skip
+    second = candidate(model="acme/other", provider_model="acme/other", price=dear)
+    it = world(failing(503), failing(503), failing(503), answer())
+    result = result_of(await it.run(assigned(candidate(), second, job={"model": "acme/chat"})))
+
+    assert (result.asked.model, result.served.model) == ("acme/chat", "acme/other")
+    assert [attempt.model for attempt in result.attempts] == ["acme/chat"] * 3 + ["acme/other"]
+    assert result.cost_nanousd == 20 * 3 + 5 * 5
+
+
+async def test_a_fallback_that_the_budget_does_not_allow_is_not_made() -> None:
+    dear = candidate(model="acme/other", provider_model="acme/other", ceiling_nanousd=5_000)
+    it = world(failing(503))
+    result = result_of(await it.run(assigned(candidate(), dear, max_cost_nanousd=4_999)))
+
+    assert result.error.kind == K.OVERLOADED
+    assert {attempt.model for attempt in result.attempts} == {"acme/chat"}
 
 
 async def test_a_provider_that_the_producer_named_is_never_replaced() -> None:

@@ -26,7 +26,7 @@ from sandbox.hf.server import serving
 from schemas.assignment import Candidate, Price
 from schemas.failure import FailureKind
 from schemas.result import JobResult
-from workers.worker import WorkerApplication, WorkerLane
+from workers.worker import WorkerApplication, WorkerLane, Workshop
 
 SMALL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 PRICE = Price(
@@ -77,10 +77,10 @@ async def wired(tmp_path: Path, token: str = TOKEN) -> AsyncIterator[Wire]:
         HttpTransport(Egress([url])) as transport,
         httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=30) as admin,
     ):
-        worker = WorkerApplication(
+        shop = Workshop(
             settings, transport, Credentials(value=settings.hf_token), limits, Breakers(), SystemClock(), lambda: 0.5
         )
-        yield Wire(WorkerLane(worker), admin)
+        yield Wire(WorkerLane(WorkerApplication(shop)), admin)
 
 
 def chat(**more: Any) -> dict[str, Any]:

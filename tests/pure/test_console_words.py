@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.answers import line, text_of
-from console.commands.jobs import LINE_LIMIT_BYTES, Lines, outgoing_of
+from console.lines import LINE_LIMIT_BYTES, Lines, outgoing_of
 from console.words import count, instant, moment_ms, money, shown, span
 
 

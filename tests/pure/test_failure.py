@@ -1,8 +1,10 @@
 """The closed list of failures: every kind has a row, and the rows do not contradict each other."""
 
+from typing import get_args
+
 import pytest
 
-from schemas.failure import FAILURES, FailureKind
+from schemas.failure import FAILURES, FailureKind, Fault
 
 
 def test_each_kind_has_exactly_one_row_in_the_order_of_the_list():
@@ -49,4 +51,36 @@ def test_a_call_whose_answer_is_missing_may_have_been_charged_and_a_refused_one_
         FailureKind.RATE_LIMITED,
         FailureKind.BREAKER_OPEN,
         FailureKind.PRICE_CEILING,
+    }
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+def test_each_kind_says_whose_fault_it_is_and_what_to_do(kind: FailureKind):
+    failure = FAILURES[kind]
+
+    assert failure.fault in get_args(Fault)
+    assert failure.advice[0].isupper()
+    assert failure.advice.endswith(".")
+    assert failure.advice != failure.meaning
+    assert len(failure.advice) <= 200
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if FAILURES[kind].counts_for_breaker])
+def test_a_breaker_counts_what_provider_or_network_do_and_nothing_of_ours_or_the_producers(kind: FailureKind):
+    assert FAILURES[kind].fault in ("provider", "network")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if FAILURES[kind].fault == "producer"])
+def test_what_the_producer_has_to_mend_is_not_tried_again_as_it_is(kind: FailureKind):
+    assert not FAILURES[kind].retryable
+
+
+def test_money_rights_and_token_are_the_accounts():
+    kinds = {kind for kind in FailureKind if FAILURES[kind].fault == "account"}
+
+    assert kinds == {
+        FailureKind.UNAUTHORIZED,
+        FailureKind.PAYMENT_REQUIRED,
+        FailureKind.FORBIDDEN,
+        FailureKind.RATE_LIMITED,
     }

@@ -56,12 +56,14 @@ def test_elsewhere_is_reached_by_https_and_never_with_a_token():
     assert OPEN.why_not(picture, credentials=False) is None
     assert OPEN.why_not(picture, credentials=True) is not None
     assert OPEN.why_not(URL("http://images.example/cat.png"), credentials=False) is not None
+    assert OPEN.why_not(URL("https://images.example:8443/cat.png"), credentials=False) is not None
 
 
 @pytest.mark.parametrize(
     "host",
     ["127.0.0.1", "10.1.2.3", "169.254.169.254", "192.168.0.1", "100.64.0.1", "0.0.0.0", "224.0.0.1", "[::1]",
-     "[::]", "[fe80::1]", "[fd00::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[ff02::1]"],
+     "[::]", "[fe80::1]", "[fd00::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[ff02::1]",
+     "[::127.0.0.1]", "[64:ff9b:1::7f00:1]", "[fec0::1]", "[5f00::1]", "[4000::1]"],
 )  # fmt: skip
 def test_an_address_off_the_public_internet_is_refused_even_elsewhere(host: str):
     assert OPEN.why_not(URL(f"https://{host}/"), credentials=False) is not None

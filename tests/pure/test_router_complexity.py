@@ -105,3 +105,12 @@ def test_chunks_of_a_message_are_read() -> None:
     chunks = [{"type": "text", "text": LARGE[0]}]
     asked = {"messages": [{"role": "user", "content": chunks}]}
     assert score("chat-completion", asked) == score("chat-completion", chat(LARGE[0]))
+
+
+def test_an_image_is_no_text_however_it_is_given() -> None:
+    page = {"image": "QUJD" * 30_000, "question": "Why? Prove it."}
+    scores = {
+        score("visual-question-answering", {"inputs": {**page, "image": image}})
+        for image in (page["image"], "https://example.org/why.png", {"$ref": {"uri": "blob://" + "0" * 64}}, "")
+    }
+    assert len(scores) == 1

@@ -1,32 +1,23 @@
 """The decision: total, deterministic, and the job's own word first."""
 
 import json
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rulings import HARD, HOSTED, IMAGE, LARGE, LLAMA, NOW, SMALL, VIEWS, chat, job, ruled, view
 
-from router.catalogue import BadCatalogue, Catalogue, load, merge, parse
-from router.decide import MOST_CANDIDATES, Ruling, decide
-from router.view import View, view_of
-from runtime.settings import BadSettings, Settings
+from router.catalogue import BadCatalogue, load, merge, parse
+from router.decide import MOST_CANDIDATES
+from router.view import view_of
+from runtime.settings import BadSettings
 from schemas import codec
 from schemas.failure import FailureKind
 from schemas.job import InferenceJob
 from schemas.tasks import MODALITIES
 
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-HOSTED = Settings(home=Path("/nonexistent"))
-SANDBOX = Settings(home=Path("/nonexistent"), sandbox_url="http://127.0.0.1:9", hf_router_url="http://127.0.0.1:9")
-LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
-SMALL, LARGE = "HuggingFaceTB/SmolLM2-135M-Instruct", "novix-sandbox/SmolLM2-135M-Instruct-large"
-IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
-HARD = "Prove and explain why this holds, compare it with the converse, derive both, then evaluate the trade-offs."
-
-VIEWS = {"hosted": view_of(HOSTED, load(HOSTED)), "sandbox": view_of(SANDBOX, load(SANDBOX))}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**64) | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec="utf-8"), max_size=40),
@@ -34,24 +25,6 @@ JSON = st.recursive(
     max_leaves=20,
 )  # fmt: skip
 NUMBERS = st.none() | st.integers(0, 10**12) | st.floats(0, 1e30)
-
-
-def job(task: str = "chat-completion", task_input: Any = None, **more: Any) -> InferenceJob:
-    asked = {"messages": [{"role": "user", "content": "Hi"}]} if task_input is None else task_input
-    return InferenceJob.model_validate({"id": "a1", "task": task, "input": asked, **more})
-
-
-def ruled(asked: InferenceJob, view: str | View = "hosted", *, now: datetime = NOW) -> Ruling:
-    return decide(asked, VIEWS[view] if isinstance(view, str) else view, published=NOW, now=now)
-
-
-def chat(**more: Any) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": more.pop("text", "Hi")}], **more}
-
-
-def view(catalogue: Catalogue | None = None, **limits: Any) -> View:
-    chosen = Settings(home=Path("/nonexistent"), **limits)
-    return view_of(chosen, catalogue or load(chosen))
 
 
 @settings(max_examples=300, deadline=None)
@@ -246,16 +219,18 @@ def test_a_job_that_names_its_provider_is_never_given_another() -> None:
     [
         (job("text-to-nothing"), FailureKind.UNKNOWN_TASK, "text-to-nothing"),
         (job(task_input={}), FailureKind.INVALID_INPUT, "input."),
-        (job("text-to-image", {"inputs": "x"}), FailureKind.NO_CANDIDATE, "image"),
-        (job("translation", {"inputs": "x"}), FailureKind.NO_CANDIDATE, "translation"),
+        (job("depth-estimation", {"inputs": "AAAA"}), FailureKind.NO_CANDIDATE, "depth-estimation"),
+        (job("image-to-text", {"inputs": "http://example.org/a.png"}), FailureKind.INVALID_MEDIA, "https:// is needed"),
+        (job("image-to-text", {"inputs": {"$ref": {"uri": "blob://x"}}}), FailureKind.INVALID_MEDIA, "inputs: "),
+        (job("image-to-text", {"inputs": "no base64!"}), FailureKind.INVALID_MEDIA, "inputs: "),
         (job(model="no/such"), FailureKind.UNKNOWN_MODEL, "no/such"),
         (job(provider="nobody"), FailureKind.UNKNOWN_PROVIDER, "groq"),
         (job(model=SMALL), FailureKind.NO_CANDIDATE, "not served by this installation"),
         (job(model="deepseek-ai/DeepSeek-V4-Flash-0731"), FailureKind.UNKNOWN_PRICE, "unknown is never zero"),
         (job(task_input=chat(text="word " * 120_000), model=LLAMA), FailureKind.CONTEXT_EXCEEDED, "131072"),
         (
-            job(task_input={"messages": [{"role": "user", "content": [IMAGE]}]}), FailureKind.NO_CANDIDATE,
-            "has an image",
+            job(task_input={"messages": [{"role": "user", "content": [IMAGE]}]}, model=LLAMA),
+            FailureKind.NO_CANDIDATE, "has an image",
         ),
     ],
 )  # fmt: skip

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from runtime import telemetry
+from runtime.settings import Settings
 from runtime.telemetry import CLIENT, SpanDraft, TraceContext, encode_spans, span_id, trace_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -203,6 +204,14 @@ def test_traces_of_our_own_follow_the_standard_variables(
 
     assert abs(kept - sampled) <= (40 if argument else 0)
     assert trace_of(headers(traceparent=VALID), "acme").sampled, "a producer's own decision is kept"
+
+
+def test_every_span_says_which_wire_contract_it_was_made_under():
+    """Requirement A22: HF_API_VERSION, of which settings take no other value."""
+    resource = decoded(encode_spans("s", [draft(TraceContext(TRACE, None, True))])).resource
+    told = {one.key: one.value.string_value for one in resource.attributes}
+
+    assert told["novix.hf_api_version"] == telemetry.HF_API_VERSION == Settings().hf_api_version
 
 
 def test_every_event_is_told_in_the_past_tense_and_explained():

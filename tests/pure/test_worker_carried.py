@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -127,8 +128,8 @@ def test_a_wait_that_goes_on_is_one_wait_and_an_attempt_parts_two() -> None:
 # After a crash
 
 
-def job() -> Assigned:
-    read = read_assigned(assigned(candidate(), candidate(model="acme/other", ceiling_nanousd=70)))
+def job(**more: Any) -> Assigned:
+    read = read_assigned(assigned(candidate(), candidate(model="acme/other", ceiling_nanousd=70), job=more))
     assert isinstance(read, Assigned)
     return read
 
@@ -170,6 +171,21 @@ def test_output_that_had_begun_before_the_crash_still_pins_the_candidate() -> No
     progress, _ = recalled(Progress(START), job(), [note("p1", end=over(K.STREAM_CUT, 5, emitted=True), candidate=1)])
     assert progress.tried.pinned
     assert progress.tried.candidate == 1
+
+
+@pytest.mark.parametrize("end", [None, over(K.INTERRUPTED, 5), over(None, 30)])
+def test_a_call_whose_pieces_may_have_been_published_pins_its_candidate(end: CallEnd | None) -> None:
+    """What readers of the deltas have seen begin is not gone on with by another model."""
+    streamed, _ = recalled(Progress(START), job(stream=True), [note("p1", end=end, candidate=1)])
+    plain, _ = recalled(Progress(START), job(), [note("p1", end=end, candidate=1)])
+
+    assert (streamed.tried.pinned, streamed.tried.candidate) == (True, 1)
+    assert not plain.tried.pinned
+
+
+def test_a_call_that_failed_before_its_first_piece_pins_nobody() -> None:
+    progress, _ = recalled(Progress(START), job(stream=True), [note("p1", end=over(K.OVERLOADED))])
+    assert not progress.tried.pinned
 
 
 def test_an_answer_that_was_lost_counts_with_what_it_cost() -> None:

@@ -13,7 +13,8 @@ from worker_world import delta
 from runtime.sse import SseParser
 from schemas.failure import FailureKind
 from workers.errors import ProviderError
-from workers.modalities.chat_stream import MAX_CHOICES, MAX_TOOL_CALLS, ChatStream
+from workers.modalities.streams import lines_of
+from workers.modalities.text.chat_stream import MAX_CHOICES, MAX_TOOL_CALLS, ChatStream
 
 RECORDED = Path(__file__).parents[1] / "contracts" / "data" / "hf" / "recorded.jsonl"
 STREAMS = [
@@ -73,6 +74,14 @@ def test_the_text_is_that_of_the_pieces_and_the_newest_usage_counts() -> None:
     assert done["choices"][0]["finish_reason"] == "length"
     assert done["usage"]["completion_tokens"] == 2
     assert done["object"] == "chat.completion"
+
+
+def test_pieces_are_the_content_added_since_the_last_call_and_nothing_else() -> None:
+    stream = fed(delta("Hel", role="assistant"), delta("lo"), delta(None, reasoning="hm"))
+    assert stream.pieces() == ["Hel", "lo"]
+    assert stream.pieces() == []
+    stream.feed(json.dumps(delta(" you", "stop")).encode())
+    assert stream.pieces() == [" you"]
 
 
 def test_reasoning_is_kept_apart_and_counts_as_output() -> None:
@@ -141,9 +150,24 @@ def test_what_is_no_chunk_is_a_failure_that_says_whether_output_had_begun(data: 
         assert caught.value.emitted == stream.emitted
 
 
+def test_an_index_that_counts_tokens_is_no_other_choice() -> None:
+    """As text-generation-inference 1.4 sent it, which we ask for one choice alone."""
+    pieces = [{"choices": [{"index": at, "delta": {"content": text}}]} for at, text in enumerate("abc", 1)]
+    stream = fed(*pieces, {"choices": [{"index": 4, "delta": {}, "finish_reason": "eos_token"}]})
+
+    [choice] = stream.completion()["choices"]
+    assert (choice["message"]["content"], choice["index"]) == ("abc", 0)
+
+
+def test_lines_that_are_objects_each_are_events_each() -> None:
+    assert lines_of(b'{"a": 1}\n{"b": 2} ') == [b'{"a": 1}', b'{"b": 2} ']
+    assert lines_of(b'{"a":\n 1}') == [b'{"a":\n 1}']
+    assert lines_of(b'{"a": 1}') == [b'{"a": 1}']
+
+
 def test_a_stream_cannot_grow_without_bound() -> None:
     with pytest.raises(ProviderError, match="choices"):
-        fed(*({"choices": [{"index": index, "delta": {"content": "x"}}]} for index in range(MAX_CHOICES + 1)))
+        fed({"choices": [{"delta": {"content": "x"}}] * (MAX_CHOICES + 1)})
     with pytest.raises(ProviderError, match="tool calls"):
         fed(*(delta(None, tool_calls=[{"index": index}]) for index in range(MAX_TOOL_CALLS + 1)))
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.assignment import Price
 from schemas.base import MAX_NANOUSD
+from schemas.units import UNITS
 from workers.cost import Charge, charge, together
 from workers.exchange import count, measured, milliseconds, text_bytes, tokens_in
 
@@ -92,3 +93,11 @@ def test_headers_tell_units() -> None:
 def test_four_bytes_are_a_token() -> None:
     assert [tokens_in(size) for size in (0, 1, 4, 5)] == [0, 1, 1, 2]
     assert text_bytes({"a": ["é", {"b": "xy"}], "c": 3}) == 4
+
+
+def test_every_units_price_is_counted_exactly() -> None:
+    """One of what a price is for costs that price, whatever the price is for: a call or a million tokens."""
+    for unit in UNITS:
+        price = Price(**{unit.price: 7}, source="test", as_of="2026-11-22")
+        assert charge({unit.name: unit.per}, price).nanousd == 7
+        assert charge({unit.name: 1}, price).nanousd == -(-7 // unit.per)

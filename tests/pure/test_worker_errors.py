@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import runtime.http
 from schemas.failure import FAILURES, FailureKind
-from workers.errors import MAX_BODY_BYTES, of_exception, read_error
+from workers.errors import MAX_BODY_BYTES, STATUSES, of_exception, read_error
 from workers.retry_after import LONGEST, retry_after
 from workers.wording import ECHO_CHARS, MAX_CHARS, told, without_echo
 
@@ -65,7 +65,7 @@ def test_the_statuses_worth_another_attempt_are_those_of_the_brief_and_unnamed_5
         ("inf-0653", K.UNAUTHORIZED, "Could not validate credentials"),
         ("inf-0660", K.UNAUTHORIZED, "Invalid API key provided"),
         ("inf-0680", K.UNAUTHORIZED, "Unauthorized: Invalid API key!"),
-        ("inf-0695", K.FORBIDDEN, "Not authenticated"),
+        ("inf-0695", K.UNAUTHORIZED, "Not authenticated"),
         ("inf-0717", K.UNAUTHORIZED, "failed to authentiacte API-Key"),
         ("inf-0843", K.NOT_FOUND, "Model this-model/does-not-exist-123 does not exist"),
         ("inf-0851", K.REQUEST_REFUSED, "- Additional property model is not allowed"),
@@ -85,6 +85,84 @@ def test_recorded_refusals_are_understood(id: str, kind: FailureKind, message: s
     assert "<html" not in error.message.lower()
     assert "award winning" not in error.message
     assert error.upstream_status == record["status"]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "kind"),
+    [
+        (307, {"location": "/api/models/org/new"}, "", K.NOT_FOUND),
+        (400, {}, {"error": "bad"}, K.REQUEST_REFUSED),
+        (400, {}, {"error": ["Error in `stream`: `stream` is not supported for this model"]}, K.REQUEST_REFUSED),
+        (400, {}, {"error": {"message": "The requested model 'X' is not supported by any provider you have enabled."}},
+         K.NOT_FOUND),
+        (400, {}, {"error": {"message": "Unable to access model X.", "code": "model_not_available"}}, K.NOT_FOUND),
+        (401, {}, "<!doctype html><html><head><title>401</title></head></html>", K.UNAUTHORIZED),
+        (401, {"x-error-code": "GatedRepo"}, {"error": "Access to model X is restricted."}, K.FORBIDDEN),
+        (401, {"x-error-code": "RepoNotFound"}, {"error": "Repository not found"}, K.NOT_FOUND),
+        (402, {}, {"error": "You have depleted your monthly included credits."}, K.PAYMENT_REQUIRED),
+        (402, {}, {"title": "Billing required", "detail": "You need to set up billing."}, K.PAYMENT_REQUIRED),
+        (403, {}, {"error": "This authentication method does not have sufficient permissions to call"},
+         K.FORBIDDEN),
+        (403, {"x-error-code": "GatedRepo"}, "", K.FORBIDDEN),
+        (403, {}, {"detail": "Not authenticated - Invalid Authentication"}, K.UNAUTHORIZED),
+        (403, {}, {"detail": "User is locked. Reason: Exhausted balance. Top up your balance."}, K.PAYMENT_REQUIRED),
+        (404, {}, {"error": "Model X does not exist"}, K.NOT_FOUND),
+        (410, {}, {"error": "https://api-inference.huggingface.co is no longer supported."}, K.GONE),
+        (413, {}, "<html>413 Request Entity Too Large</html>", K.TOO_LARGE),
+        (413, {}, {"error": "`inputs` must have less than 512 tokens."}, K.CONTEXT_EXCEEDED),
+        (421, {}, {"message": "Welcome to the OpenAI API!"}, K.NOT_FOUND),
+        (422, {}, {"detail": [{"loc": ["body", "prompt"], "msg": "field required"}]}, K.REQUEST_REFUSED),
+        (424, {}, {"error": "Request failed during generation", "error_type": "generation"}, K.REQUEST_REFUSED),
+        (429, {}, {"error": "Rate limit reached. Please log in or use a HF access token"}, K.RATE_LIMITED),
+        (429, {}, {"error": {"message": "Rate limit: you exceeded your current quota", "code": "insufficient_quota"}},
+         K.PAYMENT_REQUIRED),
+        (500, {}, {"error": "unknown error", "warnings": ["CUDA"]}, K.PROVIDER_ERROR),
+        (503, {}, {"error": "Model X is currently loading", "estimated_time": 20.0}, K.MODEL_LOADING),
+        (503, {}, {"error": "overloaded"}, K.OVERLOADED),
+        (504, {}, "<html><head><title>504 Gateway Time-out</title></head></html>", K.PROVIDER_ERROR),
+        (200, {}, {"error": "Input validation error", "error_type": "validation"}, K.REQUEST_REFUSED),
+        (200, {}, {"status": "failed", "error": {"code": 401, "message": "no"}}, K.UNAUTHORIZED),
+    ],
+)  # fmt: skip
+def test_each_status_and_body_has_one_kind(status: int, headers: dict[str, str], body: Any, kind: FailureKind) -> None:
+    raw = body if isinstance(body, str) else json.dumps(body)
+    error = read_error(status, headers, raw.encode(), now=NOW)
+
+    assert error.kind == kind
+    assert 0 < len(error.message) <= MAX_CHARS
+    assert "<" not in error.message
+
+
+@pytest.mark.parametrize("status", sorted(STATUSES))
+def test_the_table_of_statuses_is_what_a_body_that_says_nothing_means(status: int) -> None:
+    assert read(status, "").kind == STATUSES[status]
+
+
+def test_the_field_of_a_validation_error_is_named_and_its_value_is_not() -> None:
+    body = {"detail": [{"loc": ["body", "height"], "msg": "should be at least 128", "input": "the secret", "ctx": {}}]}
+    assert read(422, body).message == "body.height: should be at least 128"
+
+
+def test_a_signed_address_is_told_without_its_signature() -> None:
+    said = read(
+        400, {"error": "400 for url: https://s3.test/x.bin?X-Amz-Signature=abcdef&X-Amz-Date=1 (retry)"}
+    ).message
+    assert said == "400 for url: https://s3.test/x.bin (retry)"
+
+
+def test_a_page_inside_json_is_told_without_markup() -> None:
+    assert read(502, {"error": "<!DOCTYPE html><html><title>Bad gateway</title><p>x"}).message == "Bad gateway"
+
+
+def test_where_a_redirect_leads_is_told() -> None:
+    assert read(307, "", location="/api/models/org/new").message == "status 307: it is now at /api/models/org/new"
+
+
+def test_only_a_model_whose_licence_is_missing_is_gated() -> None:
+    assert read(403, "", x_error_code="GatedRepo").gated
+    assert read(401, {"error": "Access to model org/x is restricted. You must be authenticated"}).gated
+    assert not read(403, {"error": "This authentication method does not have sufficient permissions"}).gated
+    assert not read(404, {"error": "gated"}).gated
 
 
 def test_a_model_that_no_provider_serves_is_not_found_rather_than_a_bad_request() -> None:
@@ -176,6 +254,9 @@ def test_an_error_object_inside_a_success_is_known_by_its_status_or_its_words() 
     assert read(200, {"error": "Input validation error", "error_type": "validation"}).kind == K.REQUEST_REFUSED
     assert read(200, {"error": "Model is overloaded", "error_type": "overloaded"}).kind == K.OVERLOADED
     assert read(200, {"error": "Invalid API key"}).kind == K.UNAUTHORIZED
+    assert read(200, {"error": "NSFW content detected. Try another prompt."}).kind == K.REQUEST_REFUSED
+    assert read(200, {"error": "Invalid input: seed"}).kind == K.REQUEST_REFUSED
+    assert read(200, {"error": "CUDA out of memory"}).kind == K.PROVIDER_ERROR
     assert read(200, {"error": "who knows"}).kind == K.PROVIDER_ERROR
 
 

@@ -125,6 +125,34 @@ def test_not_now_stays_with_the_same_candidate() -> None:
     assert after(K.OVERLOADED, Tried(), terms(1, 1)) == Again(0, NOW + timedelta(seconds=0.25))
 
 
+@pytest.mark.parametrize(
+    ("candidates", "asked"), [(1, [0] * 6), (2, [0] * 3 + [1] * 3), (3, [0, 0, 1, 1, 2, 2]), (4, [0, 0, 1, 2, 2, 3])]
+)
+def test_who_always_says_not_now_has_its_share_of_the_attempts_and_then_the_next_is_asked(
+    candidates: int, asked: list[int]
+) -> None:
+    tried, to, found = Tried(), terms(*[1] * candidates), []
+    error = ProviderError(K.OVERLOADED, "not now")
+    while True:
+        found.append(tried.candidate)
+        tried = counted(tried, error, 0)
+        step = after_failure(error, tried, to, now=NOW, jitter=0.5, policy=POLICY)
+        if isinstance(step, Stop):
+            break
+        tried = replace(tried, candidate=step.candidate)
+
+    assert found == asked
+
+
+def test_once_output_has_begun_a_share_that_is_used_up_changes_nothing() -> None:
+    error = ProviderError(K.STREAM_CUT, "cut", emitted=True)
+    tried = counted(Tried(calls=4), error, 0)
+    step = after_failure(error, tried, terms(1, 1), now=NOW, jitter=0.5, policy=POLICY)
+
+    assert isinstance(step, Again)
+    assert step.candidate == 0
+
+
 def test_a_retry_after_that_is_too_long_goes_elsewhere_or_ends() -> None:
     long = timedelta(seconds=61)
     assert after(K.RATE_LIMITED, Tried(), terms(1, 1), retry_after=long) == Again(1, NOW)

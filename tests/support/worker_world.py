@@ -21,8 +21,8 @@ from runtime.settings import Settings
 from schemas.assignment import AssignedJob, Assignment, Candidate, Price
 from schemas.control import ControlEvent
 from schemas.result import JobResult, Received
-from schemas.topics import CONTROL, JOBS, TEXT
-from workers.worker import WorkerApplication, WorkerLane
+from schemas.topics import CONTROL, JOBS, TEXT, Topic
+from workers.worker import WorkerApplication, WorkerLane, Workshop
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TOKEN = "hf_canaryTokenThatMustNotShow"
@@ -158,8 +158,10 @@ def chat_input(**more: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": PROMPT}], **more}
 
 
-def assigned(*candidates: Candidate, job: dict[str, Any] | None = None, offset: int = 7, **change: Any) -> Record:
-    """A record of the text topic: published at START, routed 20 ms later, its deadline ten minutes on."""
+def assigned(
+    *candidates: Candidate, job: dict[str, Any] | None = None, offset: int = 7, topic: Topic = TEXT, **change: Any
+) -> Record:
+    """A record of a worker's topic: published at START, routed 20 ms later, its deadline ten minutes on."""
     whole = {"id": "a1", "task": "chat-completion", "input": chat_input(), "tenant": "acme", **(job or {})}
     assignment = Assignment(
         **{
@@ -180,7 +182,7 @@ def assigned(*candidates: Candidate, job: dict[str, Any] | None = None, offset: 
         routed_at=START - timedelta(milliseconds=30),
     )
     headers = (("traceparent", TRACEPARENT.encode()), ("baggage", b"secret=1"))
-    return Record(TEXT.name, 2, offset, b"acme/a1", envelope.encode(), headers, received.timestamp_ms + 20)
+    return Record(topic.name, 2, offset, b"acme/a1", envelope.encode(), headers, received.timestamp_ms + 20)
 
 
 @dataclass
@@ -198,6 +200,9 @@ class World:
     left: list[Publish] = field(default_factory=list)
     """The outcomes that went to a retry topic."""
     waits: list[RetryAt] = field(default_factory=list)
+    modality: str = "text"
+    shared: dict[str, Any] = field(default_factory=dict)
+    """What the workshop was given beside: payloads, deltas, fetching."""
 
     async def run(self, record: Record) -> Done:
         """Handle `record` as the lane does: each RetryAt is waited for on the hand clock."""
@@ -238,11 +243,16 @@ class World:
         """The lane in another process, on the same provider, clock and control topic."""
         made = self.settings
         limits = limits or Limits(made.max_in_flight, clock=self.clock.monotonic)
-        app = WorkerApplication(
+        shop = Workshop(
             made, httpx.MockTransport(self.script), Credentials(value=SecretStr(TOKEN)), limits, self.breakers,
-            self.clock, lambda: 0.5, intents=intents, cancels=self.cancels,
+            self.clock, lambda: 0.5, intents=intents, cancels=self.cancels, **self.shared,
         )  # fmt: skip
-        return WorkerLane(app, LANE)
+        return WorkerLane(WorkerApplication(shop, self.modality), LANE)
+
+    async def settled(self) -> None:
+        """Until every provider that had to be told to stop has been told."""
+        async with self.app.workshop:
+            pass
 
     def cancel(self, by: str = "mira", **change: Any) -> None:
         """Somebody wants the job `a1` of `acme` to end; every process hears of it at once."""
@@ -262,9 +272,10 @@ def returned(left: Publish, before: Record) -> Record:
 
 
 def world(
-    *steps: Step, dice: float = 0.5, breaker: bool = False, intents: Intents | None = None, **settings: Any
-) -> World:
-    """A worker whose provider follows `steps`; breakers are off unless asked for."""
+    *steps: Step, dice: float = 0.5, breaker: bool = False, intents: Intents | None = None, modality: str = "text",
+    shared: dict[str, Any] | None = None, **settings: Any,
+) -> World:  # fmt: skip
+    """A worker whose provider follows `steps`; breakers are off unless asked for. `shared` goes to its `Workshop`."""
     clock, script = HandClock(), Script(list(steps) or [answer()])
     values = {"breaker": breaker, "hf_token": SecretStr(TOKEN), **settings}
     made = Settings(**values)
@@ -275,7 +286,7 @@ def world(
         enabled=made.breaker,
         clock=clock.monotonic,
     )
-    app = WorkerApplication(
+    shop = Workshop(
         made,
         httpx.MockTransport(script),
         Credentials(value=made.hf_token if made.hf_token.get_secret_value() else None),
@@ -285,8 +296,11 @@ def world(
         lambda: dice,
         intents=intents,
         cancels=(cancels := Cancels()),
+        **(shared or {}),
     )
-    return World(clock, script, app, breakers, limits, WorkerLane(app, LANE), made, cancels)
+    app = WorkerApplication(shop, modality)
+    lane = WorkerLane(app, LANE)
+    return World(clock, script, app, breakers, limits, lane, made, cancels, modality=modality, shared=shared or {})
 
 
 def result_of(done: Done) -> JobResult:

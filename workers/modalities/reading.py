@@ -1,11 +1,16 @@
-"""What the tasks share in reading a reply, and in making their input ready."""
+"""What the tasks share in reading a reply."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from schemas.failure import FailureKind
+from schemas.units import INPUT_TOKENS, OUTPUT_TOKENS
 from workers.errors import ProviderError
+from workers.exchange import Answer, Ask, Reply, text_bytes, tokens_in
+
+ROUNDING = 1e-3
+"""How far a probability may lie outside of 0 to 1: models count in 16 bits."""
 
 
 def bad(message: str) -> ProviderError:
@@ -33,9 +38,53 @@ def number(value: Any, place: str) -> float | int:
     return value
 
 
+def probability(value: Any, place: str) -> float | int:
+    """`value` if it is a number from 0 to 1, but for `ROUNDING`."""
+    chance = number(value, place)
+    if not -ROUNDING <= chance <= 1 + ROUNDING:
+        raise bad(f"{place}: is {chance:.6g}; a probability is from 0 to 1")
+    return chance
+
+
+def whole(value: Any, least: int, most: int, place: str) -> int:
+    """`value` if it is a whole number from `least` to `most`."""
+    if type(value) is not int:
+        raise bad(f"{place}: is {kind_of(value)}; a whole number is needed")
+    if not least <= value <= most:
+        raise bad(f"{place}: is {value}; from {least} to {most} is possible")
+    return value
+
+
+def words(value: Any, place: str) -> str:
+    """`value` if it is a text, which may be empty."""
+    if not isinstance(value, str):
+        raise bad(f"{place}: is {kind_of(value)}; a text is needed")
+    return value
+
+
 def single(value: Any) -> Any:
     """The one element of a list of one; anything else as it is. Some models answer one input as a batch of one."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def rows(document: Any, what: str, *, most: Any = None, least: int = 1) -> list[dict[str, Any]]:
+    """A list of objects: flat, in a batch of one, or one object alone. `what` names them for messages.
+
+    Raises `invalid_output` for fewer than `least` of them, or more than `most`.
+    """
+    inner = document
+    if isinstance(document, list) and len(document) == 1 and isinstance(document[0], list):
+        inner = document[0]
+    elif isinstance(document, dict):
+        inner = [document]
+    if not isinstance(inner, list) or len(inner) < least:
+        raise bad(f"(whole): is {kind_of(document)}; {what} are needed")
+    for at, item in enumerate(inner):
+        if not isinstance(item, dict):
+            raise bad(f"{at}: is {kind_of(item)}; {what} are objects")
+    if type(most) is int and len(inner) > most:
+        raise bad(f"{len(inner)} {what}; {most} were asked for")
+    return inner
 
 
 def labelled(value: Any, place: str) -> list[dict[str, Any]]:
@@ -47,3 +96,52 @@ def labelled(value: Any, place: str) -> list[dict[str, Any]]:
             raise bad(f"{place}.{at}: has no label")
         number(item.get("score"), f"{place}.{at}.score")
     return value
+
+
+def classes(document: Any, parameters: Mapping[str, Any], *, chances: bool) -> list[dict[str, Any]]:
+    """The model's own labels, nested once or not, no more than `top_k` of them.
+
+    `chances`: the scores are probabilities unless `function_to_apply` is `none`; else only if one was asked for.
+    """
+    if isinstance(document, list) and len(document) == 1 and isinstance(document[0], list):
+        document = document[0]
+    found = labelled(document, "(whole)")
+    top_k, function = parameters.get("top_k"), parameters.get("function_to_apply")
+    if type(top_k) is int and len(found) > top_k:
+        raise bad(f"{len(found)} labels; {top_k} were asked for")
+    if function != "none" and (chances or function is not None):
+        for at, item in enumerate(found):
+            probability(item["score"], f"{at}.score")
+    if function == "softmax":
+        add_up(found)
+    return found
+
+
+def chosen(document: Any, labels: Collection[str], *, shared: bool) -> list[dict[str, Any]]:
+    """Exactly the candidate `labels`, each with a probability; `shared`: together they are one at most."""
+    found = labelled(document, "(whole)")
+    if len(found) != len(labels) or {item["label"] for item in found} != set(labels):
+        raise bad(f"{len(found)} labels, not the {len(labels)} that were asked for")
+    for at, item in enumerate(found):
+        probability(item["score"], f"{at}.score")
+    if shared:
+        add_up(found)
+    return found
+
+
+def add_up(found: list[dict[str, Any]]) -> None:
+    """Refuse scores that share one probability and come to more."""
+    total = sum(item["score"] for item in found)
+    if total > 1 + 10 * ROUNDING:
+        raise bad(f"{len(found)} scores come to {total:.6g}; of one probability they are at most 1")
+
+
+def answer_of(ask: Ask, reply: Reply, output: Any, **measured: int) -> Answer:
+    """`output`, with what was known before the call and what was measured of it where the provider tells nothing."""
+    return Answer(output, reply.usage, {**ask.units, **measured})
+
+
+def answer_in_tokens(ask: Ask, reply: Reply, output: Any, read: Any, written: Any = "") -> Answer:
+    """The same for a task that is charged by tokens: of what was `read`, and of what was `written`."""
+    tokens = {INPUT_TOKENS: tokens_in(text_bytes(read)), OUTPUT_TOKENS: tokens_in(text_bytes(written))}
+    return Answer(output, reply.usage, {**ask.units, **tokens})

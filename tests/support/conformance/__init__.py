@@ -1,0 +1,1 @@
+"""What real servers said, said again to this program: `make conformance`."""

@@ -1,0 +1,24 @@
+"""image-to-video: an image that begins to move."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.assignment import Candidate
+from workers.exchange import Answer, Ask, Reply
+from workers.modalities import asking, made
+from workers.modalities.reading import answer_of
+
+
+def ask(job_input: Mapping[str, Any], parameters: Mapping[str, Any], candidate: Candidate) -> Ask:
+    """The input; one video."""
+    image = asking.payload(job_input.get("inputs"), "image")
+    given = asking.parameters_of(job_input)
+    adapted = asking.one_output(given)
+    asking.prompts(given)
+    return asking.asked("image-to-video", image, given, units=asking.of_filming(given), adapted=adapted)
+
+
+def answer(ask: Ask, reply: Reply) -> Answer:
+    """`{video}`: bytes that are a video."""
+    output = made.alone(reply.document, "video", "video")
+    return answer_of(ask, reply, output, **asking.of_video(output["video"]))

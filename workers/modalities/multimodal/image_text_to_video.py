@@ -1,0 +1,25 @@
+"""image-text-to-video: an image, words about it, or both; a video."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.assignment import Candidate
+from workers.exchange import Answer, Ask, Reply
+from workers.modalities import asking, made
+from workers.modalities.reading import answer_of
+
+
+def ask(job_input: Mapping[str, Any], parameters: Mapping[str, Any], candidate: Candidate) -> Ask:
+    """The input, which has an image, a prompt, or both."""
+    given = asking.parameters_of(job_input)
+    adapted = asking.one_output(given)
+    image = asking.payload(job_input["inputs"], "image") if job_input.get("inputs") is not None else None
+    if not asking.prompts(given) and image is None:
+        raise asking.refused("has neither inputs nor parameters.prompt; one of them is needed")
+    return asking.asked("image-text-to-video", image, given, units=asking.of_filming(given), adapted=adapted)
+
+
+def answer(ask: Ask, reply: Reply) -> Answer:
+    """`{video}`: bytes that are a video."""
+    output = made.alone(reply.document, "video", "video")
+    return answer_of(ask, reply, output, **asking.of_video(output["video"]))
