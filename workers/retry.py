@@ -17,6 +17,8 @@ UNFIT = frozenset(
     }
 )  # fmt: skip
 """Kinds that say "not here" rather than "not now" or "not this": the next candidate may do it."""
+NOT_IN_TIME = frozenset({K.BREAKER_OPEN, K.RATE_LIMITED, K.DEADLINE_PASSED})
+"""Refusals before a call that more time would mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,9 @@ def before_call(tried: Tried, terms: Terms, refused: Mapping[int, Refused], *, n
         return Again(free[0], now)
     first = min(indices, key=lambda at: refused[at].until)
     if refused[first].until >= terms.deadline:
-        left = f"{_ms(terms.deadline - now)} ms are left to the deadline"
-        return Stop(refused[first].kind, f"{refused[first].message}; {left}")
+        kind, message = refused[first].kind, refused[first].message
+        left = f"; {_ms(terms.deadline - now)} ms are left to the deadline" if kind in NOT_IN_TIME else ""
+        return Stop(kind, message + left)
     return Again(first, max(now, refused[first].until))
 
 

@@ -119,6 +119,8 @@ class Hub:
         self.models: dict[str, Any] = {"acme/chat": GROQ}
         self.asked: list[tuple[str, str | None, str | None]] = []
         self.status = 200
+        self.told: dict[str, Any] = {}
+        """Of an answer that is no mapping: its document, if it has one, and its headers."""
         self.gate = asyncio.Event()
         self.gate.set()
         self.arrived = asyncio.Event()
@@ -130,7 +132,7 @@ class Hub:
         self.arrived.set()
         await self.gate.wait()
         if self.status != 200:
-            return web.Response(status=self.status, text="<html>no</html>")
+            return web.Response(status=self.status, **{"text": "<html>no</html>", **self.told})
         found = self.models.get(model)
         if isinstance(found, str):
             return web.Response(status=307, headers={"location": found})
@@ -196,12 +198,30 @@ async def test_many_who_ask_at_once_make_one_request_and_who_leaves_does_not_end
         await first
 
 
-async def test_what_was_forgotten_is_asked_anew(hub: Hub, mappings: Mappings) -> None:
+async def test_what_was_forgotten_is_asked_anew_but_not_what_was_asked_just_now(
+    hub: Hub, mappings: Mappings, clock: HandClock
+) -> None:
+    """A provider that has left a model says so to each of its jobs: the Hub must not be asked by all of them."""
     await mappings.of("acme/chat")
     hub.models["acme/chat"] = TOGETHER
     mappings.forget("acme/chat")
     mappings.forget("never/asked")
+    assert list(await mappings.of("acme/chat")) == ["groq"]
+    clock.turn(FRESH_S)
+    mappings.forget("acme/chat")
     assert list(await mappings.of("acme/chat")) == ["together"]
+    assert len(hub.asked) == 2
+
+
+async def test_what_was_forgotten_is_still_used_while_the_hub_is_away(
+    hub: Hub, mappings: Mappings, clock: HandClock
+) -> None:
+    """One provider's 404 says nothing of the others, who are called by the same mapping."""
+    await mappings.of("acme/chat")
+    clock.turn(FRESH_S)
+    mappings.forget("acme/chat")
+    hub.status = 503
+    assert "groq" in await mappings.of("acme/chat")
 
 
 async def test_an_old_mapping_is_used_while_the_hub_is_away_and_the_hub_is_left_alone_for_a_while(
@@ -216,7 +236,51 @@ async def test_an_old_mapping_is_used_while_the_hub_is_away_and_the_hub_is_left_
     clock.turn(FAILED_S)
     hub.status = 200
     hub.models["acme/chat"] = TOGETHER
-    assert "together" in await mappings.of("acme/chat")
+    hub.gate.clear()
+    hub.arrived.clear()
+    assert "groq" in await mappings.of("acme/chat")  # nobody waits for a Hub that was away: it may hang
+    await hub.arrived.wait()
+    hub.gate.set()
+    while "together" not in await mappings.of("acme/chat"):
+        await asyncio.sleep(0.01)
+    assert len(hub.asked) == 3
+
+
+async def test_a_hub_that_asks_for_patience_is_left_alone_as_long_as_it_says(
+    hub: Hub, mappings: Mappings, clock: HandClock
+) -> None:
+    hub.status, hub.told = 429, {"headers": {"retry-after": "100"}}
+    for turned in (0.0, FAILED_S, 94.0):
+        clock.turn(turned)
+        with pytest.raises(ProviderError):
+            await mappings.of("acme/chat")
+    assert len(hub.asked) == 1
+    clock.turn(1.0)
+    hub.status = 200
+    assert "groq" in await mappings.of("acme/chat")
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        (401, "Invalid credentials in Authorization header", K.UNAUTHORIZED),
+        (401, "Invalid username or password.", K.NOT_FOUND),
+        (403, "Your organization's token policy denies this token", K.FORBIDDEN),
+    ],
+)
+async def test_a_token_that_the_hub_refuses_is_no_model_that_is_not_there(
+    hub: Hub, mappings: Mappings, clock: HandClock, status: int, error: str, kind: K
+) -> None:
+    """A `not_found` ends the job for good; a token can be renewed. The words are the official client's rule."""
+    hub.status, hub.told = status, {"text": codec.encode({"error": error}).decode()}
+    with pytest.raises(ProviderError) as raised:
+        await mappings.of("acme/chat")
+    assert (raised.value.kind, raised.value.nothing_sent) == (kind, True)
+    assert "hf_x" not in repr(raised.value)
+    hub.status = 200
+    clock.turn(FAILED_S)
+    if kind is not K.NOT_FOUND:
+        assert "groq" in await mappings.of("acme/chat")
 
 
 async def test_a_hub_that_is_away_is_told_as_it_is_and_not_for_long(
@@ -257,8 +321,17 @@ async def test_a_renamed_model_is_followed_on_the_hub_and_nowhere_else(hub: Hub,
     assert "groq" in await mappings.of("old/name")
     assert "groq" in await mappings.of("older/name")
     for name, message in (("bad/name", "another host"), ("round/name", "more than 3 times")):
-        with pytest.raises(ProviderError, match=message):
+        with pytest.raises(ProviderError, match=message) as error:
             await mappings.of(name)
+        assert error.value.kind is K.INVALID_OUTPUT, "a gate on the way says nothing about the model"
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "https://hub.test:99999x/", "https://\u2100.test/", "", "//", "?"])
+async def test_a_redirect_to_no_address_is_an_answer_that_is_none(hub: Hub, mappings: Mappings, location: str) -> None:
+    hub.models["bad/name"] = location
+    with pytest.raises(ProviderError) as error:
+        await mappings.of("bad/name")
+    assert (error.value.kind, error.value.nothing_sent) == (K.INVALID_OUTPUT, True)
 
 
 async def test_only_so_many_models_are_kept(hub: Hub, mappings: Mappings) -> None:

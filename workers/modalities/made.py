@@ -12,8 +12,9 @@ from workers.modalities.reading import bad, kind_of, number
 LIMITS = MediaLimits(max_bytes=2**31, max_pixels=2**28, max_audio_s=86_400, max_video_s=86_400)
 """Of what was made, wider than of what is given: it is paid for and nobody here decodes it. Its bytes are bounded while
 they come."""
-SLACK_PERCENT = 1
-"""Of a side: how far a box may reach beyond it, at least one pixel. Regression heads overshoot by a rounding."""
+SLACK_PERCENT = 10
+"""Of a side: how far a box may reach beyond it, at least one pixel. Detectors place the whole of an object that the
+edge cuts; who runs them cuts their boxes, or does not."""
 MAX_SIDE = 1_000_000
 """Of an image whose size is not known."""
 _HEAD_BYTES = 65_536
@@ -71,7 +72,7 @@ def sizes(image: Media) -> list[tuple[int, int]]:
 def boxed(value: Any, seen: list[tuple[int, int]], place: str) -> dict[str, Any]:
     """`{xmin, ymin, xmax, ymax}` in whole pixels, within the image (`seen`: its possible sizes).
 
-    What reaches over the edge by a rounding is cut; what lies further out, or is turned inside out, is refused.
+    What reaches over the edge a little (`SLACK_PERCENT`) is cut; what lies further out, or is turned inside out, is refused.
     """
     if not isinstance(value, dict):
         raise bad(f"{place}: is {kind_of(value)}; a box is needed")

@@ -38,16 +38,18 @@ def number(value: Any, place: str) -> float | int:
     return value
 
 
-def probability(value: Any, place: str) -> float | int:
-    """`value` if it is a number from 0 to 1, but for `ROUNDING`."""
+def probability(value: Any, place: str, *, most: int = 1) -> float | int:
+    """`value` if it is a number from 0 to `most`, but for `ROUNDING`; above 1 it is a sum of several."""
     chance = number(value, place)
-    if not -ROUNDING <= chance <= 1 + ROUNDING:
-        raise bad(f"{place}: is {chance:.6g}; a probability is from 0 to 1")
+    if not -ROUNDING <= chance <= most + ROUNDING:
+        raise bad(f"{place}: is {chance:.6g}; a probability is from 0 to {most}")
     return chance
 
 
 def whole(value: Any, least: int, most: int, place: str) -> int:
-    """`value` if it is a whole number from `least` to `most`."""
+    """`value` if it is a whole number from `least` to `most`. 25.0 is one, as JSON Schema has it; 25 comes back."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
     if type(value) is not int:
         raise bad(f"{place}: is {kind_of(value)}; a whole number is needed")
     if not least <= value <= most:
@@ -62,15 +64,26 @@ def words(value: Any, place: str) -> str:
     return value
 
 
+def span(item: Mapping[str, Any], most: int, place: str) -> dict[str, int]:
+    """`start` and `end` of `item`: whole numbers from 0 to `most`, in that order."""
+    start = whole(item.get("start"), 0, most, f"{place}.start")
+    return {"start": start, "end": whole(item.get("end"), start, most, f"{place}.end")}
+
+
+def name(value: Any, place: str) -> str:
+    """A model's own label. Who trained it may have named its classes by numbers: they are texts here."""
+    return str(value) if type(value) is int else words(value, place)
+
+
 def single(value: Any) -> Any:
     """The one element of a list of one; anything else as it is. Some models answer one input as a batch of one."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def rows(document: Any, what: str, *, most: Any = None, least: int = 1) -> list[dict[str, Any]]:
-    """A list of objects: flat, in a batch of one, or one object alone. `what` names them for messages.
+    """A list of objects without their nulls: flat, in a batch of one, or one object alone. `what` names them.
 
-    Raises `invalid_output` for fewer than `least` of them, or more than `most`.
+    A null says that nothing is told. Raises `invalid_output` for fewer than `least` of them, or more than `most`.
     """
     inner = document
     if isinstance(document, list) and len(document) == 1 and isinstance(document[0], list):
@@ -84,31 +97,25 @@ def rows(document: Any, what: str, *, most: Any = None, least: int = 1) -> list[
             raise bad(f"{at}: is {kind_of(item)}; {what} are objects")
     if type(most) is int and len(inner) > most:
         raise bad(f"{len(inner)} {what}; {most} were asked for")
-    return inner
+    return [given(item) for item in inner]
 
 
-def labelled(value: Any, place: str) -> list[dict[str, Any]]:
+def labelled(document: Any, *, most: Any = None) -> list[dict[str, Any]]:
     """`[{label, score}]` with finite scores, further members kept; raises `invalid_output` else."""
-    if not isinstance(value, list) or not value:
-        raise bad(f"{place}: is {kind_of(value)}; a list of labels with scores is needed")
-    for at, item in enumerate(value):
-        if not isinstance(item, dict) or not isinstance(item.get("label"), str):
-            raise bad(f"{place}.{at}: has no label")
-        number(item.get("score"), f"{place}.{at}.score")
-    return value
+    found = rows(document, "labels", most=most)
+    for at, item in enumerate(found):
+        item["label"] = name(item.get("label"), f"{at}.label")
+        number(item.get("score"), f"{at}.score")
+    return found
 
 
 def classes(document: Any, parameters: Mapping[str, Any], *, chances: bool) -> list[dict[str, Any]]:
-    """The model's own labels, nested once or not, no more than `top_k` of them.
+    """The model's own labels, no more than `top_k` of them.
 
     `chances`: the scores are probabilities unless `function_to_apply` is `none`; else only if one was asked for.
     """
-    if isinstance(document, list) and len(document) == 1 and isinstance(document[0], list):
-        document = document[0]
-    found = labelled(document, "(whole)")
-    top_k, function = parameters.get("top_k"), parameters.get("function_to_apply")
-    if type(top_k) is int and len(found) > top_k:
-        raise bad(f"{len(found)} labels; {top_k} were asked for")
+    function = parameters.get("function_to_apply")
+    found = labelled(document, most=parameters.get("top_k"))
     if function != "none" and (chances or function is not None):
         for at, item in enumerate(found):
             probability(item["score"], f"{at}.score")
@@ -119,7 +126,7 @@ def classes(document: Any, parameters: Mapping[str, Any], *, chances: bool) -> l
 
 def chosen(document: Any, labels: Collection[str], *, shared: bool) -> list[dict[str, Any]]:
     """Exactly the candidate `labels`, each with a probability; `shared`: together they are one at most."""
-    found = labelled(document, "(whole)")
+    found = labelled(document)
     if len(found) != len(labels) or {item["label"] for item in found} != set(labels):
         raise bad(f"{len(found)} labels, not the {len(labels)} that were asked for")
     for at, item in enumerate(found):

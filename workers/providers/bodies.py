@@ -165,7 +165,7 @@ def pipeline(ask: Ask, candidate: Candidate) -> Document:
         return inputs
     document: dict[str, Any] = {"parameters": told}
     if inputs is not None:
-        document = {"inputs": embedded(inputs, as_base64), **document}
+        document = {"inputs": pruned(inputs), **document}
     return {**document, "stream": True} if ask.stream else document
 
 

@@ -25,7 +25,7 @@ def found(document: Any, seen: list[tuple[int, int]]) -> list[dict[str, Any]]:
     objects = reading.rows(document, "objects", least=0)
     output = []
     for at, item in enumerate(objects):
-        reading.words(item.get("label"), f"{at}.label")
+        label = reading.name(item.get("label"), f"{at}.label")
         reading.probability(item.get("score"), f"{at}.score")
-        output.append({**item, "box": made.boxed(item.get("box"), seen, f"{at}.box")})
+        output.append({**item, "label": label, "box": made.boxed(item.get("box"), seen, f"{at}.box")})
     return output

@@ -22,11 +22,10 @@ def answer(ask: Ask, reply: Reply) -> Answer:
 
 
 def _segment(item: dict[str, Any], at: int, seen: list[tuple[int, int]]) -> dict[str, Any]:
-    reading.words(item.get("label"), f"{at}.label")
-    segment = reading.given(item)
-    if "score" in segment:
-        reading.probability(segment["score"], f"{at}.score")
+    label = reading.name(item.get("label"), f"{at}.label")
+    if "score" in item:
+        reading.probability(item["score"], f"{at}.score")
     mask = made.made(item.get("mask"), "image", f"{at}.mask")
     if seen and (mask.width, mask.height) not in seen:
         raise reading.bad(f"{at}.mask: {mask.width} x {mask.height} pixels; the image has {seen[0][0]} x {seen[0][1]}")
-    return {**segment, "mask": mask}
+    return {**item, "label": label, "mask": mask}

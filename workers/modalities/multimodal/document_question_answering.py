@@ -18,12 +18,14 @@ def ask(job_input: Mapping[str, Any], parameters: Mapping[str, Any], candidate: 
 
 
 def answer(ask: Ask, reply: Reply) -> Answer:
-    """`[{answer, score, start, end}]`, best first; `start` and `end` count words of the page.
+    """`[{answer, score, start, end}]`, best first; `start` and `end` count words of the page. A page without words has
+    no answer.
 
     A model that writes its answer (Donut) knows no words, and tells the answer alone.
     """
     wanted = ask.body.get("parameters", {}).get("top_k")
-    output = [_answer(item, at) for at, item in enumerate(reading.rows(reply.document, "answers", most=wanted))]
+    answers = reading.rows(reply.document, "answers", most=wanted, least=0)
+    output = [_answer(item, at) for at, item in enumerate(answers)]
     return reading.answer_of(ask, reply, output)
 
 
@@ -33,10 +35,8 @@ def shown(output: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _answer(item: dict[str, Any], at: int) -> dict[str, Any]:
-    told = reading.given(item)
-    reading.words(told.get("answer"), f"{at}.answer")
-    if told.keys() & {"score", "start", "end"}:
-        reading.probability(told.get("score"), f"{at}.score")
-        start = reading.whole(told.get("start"), 0, 10**6, f"{at}.start")
-        reading.whole(told.get("end"), start, 10**6, f"{at}.end")
-    return told
+    reading.words(item.get("answer"), f"{at}.answer")
+    if not item.keys() & {"score", "start", "end"}:
+        return item
+    reading.probability(item.get("score"), f"{at}.score")
+    return {**item, **reading.span(item, 10**6, str(at))}

@@ -18,9 +18,15 @@ def ask(job_input: Mapping[str, Any], parameters: Mapping[str, Any], candidate: 
 
 
 def answer(ask: Ask, reply: Reply) -> Answer:
-    """`[{answer, score}]`, best first."""
+    """`[{answer, score}]`, best first. A model that writes its answer (BLIP, GIT) tells that one, without a score."""
     output = reading.rows(reply.document, "answers", most=ask.body.get("parameters", {}).get("top_k"))
     for at, item in enumerate(output):
-        reading.words(item.get("answer"), f"{at}.answer")
-        reading.probability(item.get("score"), f"{at}.score")
+        item["answer"] = reading.name(item.get("answer"), f"{at}.answer")
+        if len(output) > 1 or "score" in item:
+            reading.probability(item.get("score"), f"{at}.score")
     return reading.answer_of(ask, reply, output)
+
+
+def shown(output: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With the score that the published schema asks for, and a model that writes does not know."""
+    return [{"score": 0, **item} for item in output]

@@ -7,7 +7,7 @@ from typing import Any
 from schemas.assignment import Candidate
 from workers.exchange import Answer, Ask, Reply
 from workers.modalities import asking
-from workers.modalities.reading import answer_in_tokens, bad, given, kind_of, number
+from workers.modalities.reading import answer_in_tokens, bad, given, kind_of, number, single
 
 Vector = list[float]
 ROOT = ("normalize", "prompt_name", "truncate", "truncation_direction", "dimensions")
@@ -31,11 +31,13 @@ def answer(ask: Ask, reply: Reply) -> Answer:
     """Vectors, one an input, in the published 2-D form.
 
     A single vector (1-D) is that of the one input. Vectors of tokens (3-D, or 2-D with another number of rows for one
-    input) are averaged over the tokens, which is what sentence-transformers do by default.
+    input) are averaged over the tokens, which is what sentence-transformers do by default. Transformers answers each
+    of several inputs by a batch of one (4-D); Hugging Face's inference toolkit names the whole `embeddings`.
     """
     inputs = ask.body["inputs"]
     wanted = 1 if isinstance(inputs, str) else len(inputs)
-    vectors = _vectors(reply.document, wanted)
+    document = reply.document
+    vectors = _vectors(document.get("embeddings") if isinstance(document, dict) else document, wanted)
     if len(vectors) != wanted:
         raise bad(f"{len(vectors)} vectors for {wanted} inputs")
     if len({len(vector) for vector in vectors}) > 1:
@@ -52,10 +54,16 @@ def _vectors(document: Any, wanted: int) -> list[Vector]:
     if rank == 2:
         return [_vector(row, str(at)) for at, row in enumerate(document)]
     if rank == 3:
-        return [
-            _mean([_vector(row, f"{at}.{token}") for token, row in enumerate(rows)]) for at, rows in enumerate(document)
-        ]
-    raise bad(f"is {kind_of(document)} of rank {rank}; vectors of rank 1 to 3 are needed")
+        return [_pooled(tokens, str(at)) for at, tokens in enumerate(document)]
+    if rank == 4:
+        return [_pooled(single(batch), str(at)) for at, batch in enumerate(document)]
+    raise bad(f"is {kind_of(document)} of rank {rank}; vectors of rank 1 to 4 are needed")
+
+
+def _pooled(tokens: Any, place: str) -> Vector:
+    if not isinstance(tokens, list):
+        raise bad(f"{place}: is {kind_of(tokens)}; vectors of tokens are needed")
+    return _mean([_vector(row, f"{place}.{at}") for at, row in enumerate(tokens)])
 
 
 def _rank(value: Any) -> int:

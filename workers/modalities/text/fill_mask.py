@@ -39,5 +39,5 @@ def answer(ask: Ask, reply: Reply) -> Answer:
 def _filled(item: dict[str, Any], place: str) -> dict[str, Any]:
     reading.words(item.get("sequence"), f"{place}.sequence")
     reading.probability(item.get("score"), f"{place}.score")
-    reading.whole(item.get("token"), 0, 2**31, f"{place}.token")
-    return {**item, "tokenStr": reading.words(item.get("token_str"), f"{place}.token_str")}
+    token = reading.whole(item.get("token"), 0, 2**31, f"{place}.token")
+    return {**item, "token": token, "tokenStr": reading.words(item.get("token_str"), f"{place}.token_str")}

@@ -7,7 +7,7 @@ from schemas.assignment import Candidate
 from schemas.units import CALLS, INPUT_TOKENS, OUTPUT_TOKENS
 from workers.exchange import Answer, Ask, Reply, count, text_bytes, tokens_in
 from workers.modalities import asking
-from workers.modalities.reading import bad, given, kind_of, single
+from workers.modalities.reading import given, rows, words
 
 NAMES = {"max_tokens": "max_new_tokens", "temperature": "temperature", "top_p": "top_p"}
 """The assignment's parameters under this task's names."""
@@ -42,9 +42,8 @@ def answer(ask: Ask, reply: Reply) -> Answer:
 
     Details that nobody asked for, or that a stream did not tell whole, are read for their tokens and left out.
     """
-    output = single(reply.document)
-    if not isinstance(output, dict) or not isinstance(output.get("generated_text"), str):
-        raise bad(f"is {kind_of(reply.document)}; an object with generated_text is needed")
+    (output,) = rows(reply.document, "texts", most=1)
+    words(output.get("generated_text"), "generated_text")
     usage = dict(reply.usage)
     details = given(output.get("details"))
     for unit, name in ((OUTPUT_TOKENS, "generated_tokens"), (INPUT_TOKENS, "input_length")):

@@ -17,8 +17,10 @@ def ask(job_input: Mapping[str, Any], parameters: Mapping[str, Any], candidate: 
 
 
 def answer(ask: Ask, reply: Reply) -> Answer:
-    """As many finite scores as sentences, in their order."""
+    """As many finite scores as sentences, in their order. Hugging Face's inference toolkit names them."""
     scores, wanted = reply.document, len(ask.body["inputs"]["sentences"])
+    if isinstance(scores, dict):
+        scores = scores.get("similarities")
     if not isinstance(scores, list) or len(scores) != wanted:
         raise reading.bad(f"is {reading.kind_of(scores)}; {wanted} scores are needed")
     output = [reading.number(score, str(at)) for at, score in enumerate(scores)]

@@ -49,10 +49,11 @@ def _answer(item: dict[str, Any], at: int, width: int, depth: int) -> dict[str, 
     cells, places = item.get("cells") or [], item.get("coordinates") or []
     if not isinstance(cells, list) or not isinstance(places, list) or len(cells) != len(places):
         raise reading.bad(f"{at}: cells are {reading.kind_of(cells)}, coordinates {reading.kind_of(places)}")
+    coordinates = []
     for number, (cell, place) in enumerate(zip(cells, places, strict=True)):
         reading.words(cell, f"{at}.cells.{number}")
         if not isinstance(place, list) or len(place) != 2:
             raise reading.bad(f"{at}.coordinates.{number}: is {reading.kind_of(place)}; row and column are needed")
-        reading.whole(place[0], 0, depth - 1, f"{at}.coordinates.{number}.0")
-        reading.whole(place[1], 0, width - 1, f"{at}.coordinates.{number}.1")
-    return {**item, "cells": cells, "coordinates": places}
+        row = reading.whole(place[0], 0, depth - 1, f"{at}.coordinates.{number}.0")
+        coordinates.append([row, reading.whole(place[1], 0, width - 1, f"{at}.coordinates.{number}.1")])
+    return {**item, "cells": cells, "coordinates": coordinates}

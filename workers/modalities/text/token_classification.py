@@ -17,14 +17,23 @@ def ask(job_input: Mapping[str, Any], parameters: Mapping[str, Any], candidate: 
 def answer(ask: Ask, reply: Reply) -> Answer:
     """`[{entity_group or entity, score, word, start, end}]`, which may be none; each lies within the text.
 
-    Without aggregation the wire says `entity`, with it `entity_group`.
+    Without aggregation the wire says `entity`, with it `entity_group`. Transformers' tokenizers in Python (those of
+    Japanese) do not know where a word stands: both places are left out then.
     """
-    output = reading.rows(reply.document, "entities", least=0)
     size = len(ask.body["inputs"])
-    for at, item in enumerate(output):
-        reading.words(item.get("entity_group", item.get("entity")), f"{at}.entity_group")
-        reading.words(item.get("word"), f"{at}.word")
-        reading.probability(item.get("score"), f"{at}.score")
-        start = reading.whole(item.get("start"), 0, size, f"{at}.start")
-        reading.whole(item.get("end"), start, size, f"{at}.end")
+    entities = reading.rows(reply.document, "entities", least=0)
+    output = [_entity(item, size, str(at)) for at, item in enumerate(entities)]
     return reading.answer_in_tokens(ask, reply, output, ask.body["inputs"])
+
+
+def shown(output: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With the places that the published schema asks of every entity, and not every tokenizer knows."""
+    return [{"start": 0, "end": 0, **item} for item in output]
+
+
+def _entity(item: dict[str, Any], size: int, place: str) -> dict[str, Any]:
+    kind = "entity_group" if "entity_group" in item else "entity"
+    label = reading.name(item.get(kind), f"{place}.{kind}")
+    reading.words(item.get("word"), f"{place}.word")
+    reading.probability(item.get("score"), f"{place}.score")
+    return {**item, kind: label, **(reading.span(item, size, place) if item.keys() & {"start", "end"} else {})}

@@ -34,4 +34,4 @@ def _published(document: Any) -> Any:
         if not isinstance(names, list) or not isinstance(scores, list) or len(names) != len(scores):
             raise reading.bad(f"labels are {reading.kind_of(names)}, scores {reading.kind_of(scores)}")
         return [{"label": name, "score": score} for name, score in zip(names, scores, strict=True)]
-    return inner if isinstance(inner, list) else document
+    return document
