@@ -56,6 +56,12 @@ async def result_beginnings(log: Log) -> dict[int, int]:
     return {partition: (await reader.bounds(RESULTS.name, partition))[0] for partition in await result_ends(log)}
 
 
+def is_of(result: dict[str, Any], published: tuple[int, int]) -> bool:
+    """Whether this is the result of the job that lies there, by partition and offset, and not of an earlier one."""
+    received = result.get("received") or {}
+    return (received.get("partition"), received.get("offset")) == published
+
+
 def document(record: Record) -> dict[str, Any]:
     """A record's JSON object; what is none becomes `{"undecodable": size}` so that a reader of results sees it."""
     try:

@@ -1,16 +1,15 @@
-"""What the demonstration makes beside text: jobs on what other jobs made, files that a person can open, costs."""
+"""What the demonstration makes beside text: jobs on what other jobs made, and files that a person can open."""
 
 import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from console.demo_report import told_of
 from console.exits import CommandError, Exit
 from console.payload_files import new_file, write_out
-from console.words import count, money
 from runtime.settings import Settings
-from schemas.media import DATA_SCHEME, INPUTS, found
-from schemas.tasks import modality_of
+from schemas.media import DATA_SCHEME, INPUTS, REF, BlobRef, found
 
 Results = Mapping[str, Mapping[str, Any]]
 
@@ -34,6 +33,19 @@ def on_what_was_made(results: Results, tenant: str) -> list[dict[str, Any]]:
     return jobs
 
 
+def told_of_input(job: Mapping[str, Any]) -> str:
+    """The payload that such a job refers to, in words."""
+    return told_of(BlobRef.model_validate(job["input"]["inputs"][REF]))
+
+
+def new_folder(folder: Path) -> None:
+    """Make the folder of one run, before anything is started. Raises `CommandError`."""
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise CommandError(f"{folder}: {error.strerror}", Exit.USAGE) from None
+
+
 def succeeded(result: Mapping[str, Any]) -> Any:
     """The output of a result. Raises `CommandError` for a failure."""
     if result["status"] != "succeeded":
@@ -43,18 +55,19 @@ def succeeded(result: Mapping[str, Any]) -> Any:
 
 
 async def written(settings: Settings, folder: Path, jobs: list[dict[str, Any]], results: Results) -> list[Path]:
-    """Write the picture, the sound, what was heard and what was read, and the page that it was read from."""
+    """Write the picture, the sound, what was heard and what was read, and the page that it was read from: what there
+    is of them. Raises `CommandError`."""
     files = [path for name in ("image", "speech") for path in await write_out(settings, folder, dict(results[name]))]
-    heard, read = succeeded(results["transcript"])["text"], succeeded(results["page"])["generated_text"]
-    texts = {"transcript.txt": heard.strip(), "page.txt": read.strip()}
-    page = next(job for job in jobs if job["id"] == "page")
+    texts = {"page.png": next(_inline(job) for job in jobs if job["id"] == "page")}
+    for name, member in (("transcript", "text"), ("page", "generated_text")):
+        if results[name]["status"] == "succeeded":
+            texts[f"{name}.txt"] = f"{results[name]['output'][member].strip()}\n".encode()
     try:
-        for name, data in {"page.png": _inline(page), **{k: f"{v}\n".encode() for k, v in texts.items()}}.items():
+        for name, data in texts.items():
             new_file(folder / name, data)
-            files.append(folder / name)
     except OSError as error:
         raise CommandError(f"{folder}: {error.strerror}", Exit.USAGE) from None
-    return files
+    return [*files, *(folder / name for name in texts)]
 
 
 def _inline(job: Mapping[str, Any]) -> bytes:
@@ -63,16 +76,3 @@ def _inline(job: Mapping[str, Any]) -> bytes:
     if not uri.startswith(DATA_SCHEME):
         raise CommandError(f"the payload of {job['id']} is no data: URI")
     return base64.b64decode(uri.partition(",")[2])
-
-
-def by_modality(jobs: list[dict[str, Any]], results: Results) -> list[list[str]]:
-    """Modality, its tasks, how many jobs, what they cost; one row each, in the order in which they come."""
-    rows: dict[str, tuple[set[str], int, int]] = {}
-    for job in jobs:
-        modality = modality_of(job["task"], job["input"])
-        tasks, number, paid = rows.get(modality, (set(), 0, 0))
-        rows[modality] = (tasks | {job["task"]}, number + 1, paid + results[job["id"]]["cost_nanousd"])
-    return [
-        [modality, ", ".join(sorted(tasks)), count(number, "job"), money(paid)]
-        for modality, (tasks, number, paid) in rows.items()
-    ]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,8 @@ Place = tuple[int, int]
 """Partition and offset on the jobs topic of the record that a producer wrote."""
 Ends = dict[str, dict[int, int]]
 """Per topic and partition: where a reading stopped."""
+BLOCK = 4_096
+"""Offsets whose results are told by one number."""
 AT_ONCE = 50_000
 """Blobs that are looked into together: each reading of the topics costs time, each digest 200 bytes."""
 ASSIGNED = (*(topic.name for topic in MODALITY_TOPICS.values()), *(tier.name for _, tier in RETRY_TIERS))
@@ -52,38 +54,52 @@ def _named(document: Any) -> Iterator[str]:
             todo.extend(node.values())
 
 
-@dataclass(slots=True)
+class Ended:
+    """Which jobs have a result, by where their producers' records lie: a bit for each, so a million are some 200 kB."""
+
+    def __init__(self) -> None:
+        self._bits: dict[Place, int] = {}
+        """Partition and block of offsets -> a bit for each offset in it."""
+
+    def add(self, at: Place) -> None:
+        block, bit = divmod(at[1], BLOCK)
+        self._bits[at[0], block] = self._bits.get((at[0], block), 0) | 1 << bit
+
+    def __contains__(self, at: Place) -> bool:
+        block, bit = divmod(at[1], BLOCK)
+        return bool(self._bits.get((at[0], block), 0) >> bit & 1)
+
+
 class Needs:
-    """Which of some old blobs are needed, learnt record by record: results after the records that they answer.
+    """Which of some old blobs are needed, learnt record by record: all results before what they may answer.
 
     A job is known by where its producer's record lies, which its result tells too: a duplicate that never had a result
-    of its own keeps its payloads until its record has left the topic, at most a week.
+    of its own keeps its payloads until its record has left the topic, at most a week. Holds digests and a bit for each
+    result, however many jobs name the same blob.
     """
 
-    candidates: frozenset[str]
-    unfinished: dict[Place, set[str]] = field(default_factory=dict)
-    letters: set[str] = field(default_factory=set)
+    def __init__(self, candidates: frozenset[str]) -> None:
+        self._candidates = candidates
+        self._ended = Ended()
+        self.needed: set[str] = set()
+        """Candidates that an unfinished job or a dead letter names."""
 
     def take(self, record: Record) -> None:
-        """Learn from one record of the topics in `NAMING`, or of the results."""
+        """Learn from one record of the results, or of the topics in `NAMING`."""
         if record.topic == RESULTS.name:
-            if self.unfinished and (done := _received(record.value)):
-                self.unfinished.pop(done, None)
+            if (done := _received(record.value)) is not None:
+                self._ended.add(done)
             return
-        digests = digests_in(record.value) & self.candidates
-        if not digests:
-            return
-        if record.topic == DLQ.name:  # may be driven again
-            self.letters |= digests
-            return
+        digests = (digests_in(record.value) & self._candidates) - self.needed
+        if digests and not self._has_ended(record):
+            self.needed |= digests
+
+    def _has_ended(self, record: Record) -> bool:
+        if record.topic == DLQ.name:
+            return False  # may be driven again
         at = _origin(record) if record.topic == JOBS.name else _received(record.value)
         # An assigned job that cannot be read ends as a dead letter, which keeps it.
-        self.unfinished.setdefault(at or (-1, -1), set()).update(digests)
-
-    @property
-    def needed(self) -> set[str]:
-        """Candidates that an unfinished job or a dead letter names."""
-        return self.letters.union(*self.unfinished.values())
+        return at is not None and at in self._ended
 
 
 def _origin(record: Record) -> Place:
@@ -97,7 +113,8 @@ def _origin(record: Record) -> Place:
 def _received(value: bytes | None) -> Place | None:
     try:
         received = codec.parse(value or b"")["received"]
-        return int(received["partition"]), int(received["offset"])
+        partition, offset = int(received["partition"]), int(received["offset"])
+        return (partition, offset) if offset >= 0 else None
     except (codec.Undecodable, KeyError, TypeError, ValueError):
         return None
 
@@ -122,17 +139,17 @@ async def sweep(log: Log, store: BlobStore, untouched_since: datetime, *, dry_ru
     swept = Swept()
     async for batch in _old(store, untouched_since, swept):
         needs = Needs(frozenset(info.sha256 for info in batch))
-        seen = await _read(log, needs, (*NAMING, RESULTS.name), {})
-        # A result may have come with a dead letter, in one transaction: of what was read, all letters are seen here.
-        await _read(log, needs, NAMING, seen)
-        needed = needs.needed
+        # Results first: what ends meanwhile is kept until the next time, and a dead letter that came with its result,
+        # in one transaction, is read after it.
+        seen = await _read(log, needs, (RESULTS.name, *NAMING), {})
+        await _read(log, needs, NAMING, seen)  # jobs that were published meanwhile
         for info in batch:
-            if info.sha256 in needed:
+            if info.sha256 in needs.needed:
                 swept.needed += 1
             elif dry_run or await store.remove(info.sha256, untouched_since=untouched_since):
                 swept.removed += 1
                 swept.bytes += info.bytes
-            else:
+            elif await store.info(info.sha256) is not None:  # else another sweep had it
                 swept.young += 1  # put again while the topics were read
     return swept
 

@@ -3,12 +3,13 @@
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
-from console.payload_files import bytes_of
-from runtime.blobs import BlobError, BlobStore
+from console.exits import CommandError
+from console.payload_files import bytes_inside
+from runtime.blobs import BlobError, BlobStore, BlobUnavailable
 from runtime.blobs.stores import open_store
 from runtime.settings import Settings
 from schemas import codec
-from schemas.media import REF, BlobRef, is_ref
+from schemas.media import DATA_SCHEME, REF, BlobRef, is_ref
 from schemas.openai_answers import line_of, reference_of
 
 
@@ -36,11 +37,17 @@ class OpenAiLines:
         return line_of(result, await self._read(reference) if reference is not None else None)
 
     async def _read(self, reference: Any) -> bytes | None:
-        """What a reference of a result names; None if it cannot be had any more."""
+        """What a reference of a result names; None if it cannot be had any more. Raises `CommandError` where the store
+        is away: a line that says so would be taken for the job's end."""
         ref = BlobRef.model_validate(reference)
         try:
+            if ref.uri.startswith(DATA_SCHEME):
+                return bytes_inside(ref)
             if self._store is None:
                 self._store = await self._lifetime.enter_async_context(open_store(self._settings))
-            return await bytes_of(self._store, ref, max(ref.bytes, self._settings.max_response_bytes))
+            most = max(ref.bytes, self._settings.max_response_bytes)
+            return (await self._store.get(ref.sha256, max_bytes=most)).data
+        except BlobUnavailable as error:
+            raise CommandError(str(error)) from None
         except BlobError:
             return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from console.exits import CommandError, Exit
-from runtime.blobs import BlobError, BlobMissing, BlobStore
+from runtime.blobs import BlobDamaged, BlobError, BlobStore
 from runtime.blobs.stores import open_store
 from runtime.settings import Settings
 from schemas.media import BLOB_SCHEME, DATA_SCHEME, INPUTS, OUTPUTS, REF, BlobRef, Kind, found, is_ref, replaced
@@ -135,12 +135,16 @@ async def kept(store: BlobStore, file: Looked) -> str:
 async def bytes_of(store: BlobStore, ref: BlobRef, limit: int) -> bytes:
     """What a reference names, its sha256 checked. Raises `BlobError`."""
     if ref.uri.startswith(DATA_SCHEME):
-        _, _, text = ref.uri.partition(";base64,")
-        data = base64.b64decode(text)
-        if hashlib.sha256(data).hexdigest() != ref.sha256:
-            raise BlobMissing(f"the reference's own {len(data)} bytes have another sha256")
-        return data
+        return bytes_inside(ref)
     return (await store.get(ref.sha256, max_bytes=limit)).data
+
+
+def bytes_inside(ref: BlobRef) -> bytes:
+    """What a `data:` reference holds, its sha256 checked. Raises `BlobDamaged`."""
+    data = base64.b64decode(ref.uri.partition(";base64,")[2])
+    if hashlib.sha256(data).hexdigest() != ref.sha256:
+        raise BlobDamaged(f"the reference's own {len(data)} bytes have another sha256")
+    return data
 
 
 def references_in(task: str, output: Any) -> list[BlobRef]:
@@ -175,7 +179,8 @@ def suffix_of(media_type: str) -> str:
 
 
 def new_file(path: Path, data: bytes) -> None:
-    """Write a file that is not there yet, whole or not at all. Raises `CommandError` if it is, and OSError."""
+    """Write a file that is not there yet; what cannot be written whole is taken away. Raises `CommandError` if it is
+    there, and OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         sink = path.open("xb")
@@ -184,6 +189,6 @@ def new_file(path: Path, data: bytes) -> None:
     try:
         with sink:
             sink.write(data)
-    except OSError:
+    except BaseException:
         path.unlink(missing_ok=True)
         raise

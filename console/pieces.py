@@ -1,7 +1,7 @@
 """Answers as they come: the deltas of jobs that stream, shown until the result, which alone is the truth."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -12,6 +12,10 @@ from schemas import codec
 from schemas.topics import DELTAS
 
 CATCH_UP_S = 2.0
+Place = tuple[int, int]
+"""Partition and offset of a job that was published."""
+Take = Callable[[dict[str, Any]], None]
+"""Shows one delta to a person."""
 
 
 class Shown:
@@ -54,24 +58,25 @@ def delta_of(value: bytes | None) -> dict[str, Any]:
 
 
 class Following:
-    """The deltas topic as it is followed for one job."""
+    """The deltas topic as it is followed for some jobs."""
 
-    def __init__(self, log: Log, key: bytes, screen: Screen, since: dict[int, int]) -> None:
-        self.shown = Shown(screen)
+    def __init__(
+        self, log: Log, keys: Container[bytes | None], screen: Screen, since: dict[int, int], take: Take
+    ) -> None:
         self._log = log
-        self._key = key
+        self._keys = keys
         self._screen = screen
         self._reached = dict(since)
+        self._take = take
         self._moved = asyncio.Event()
 
     async def run(self) -> None:
         """Show what comes, without end; with `--json` each piece as its record is."""
         async for record in self._log.follow(DELTAS.name, dict(self._reached)):
-            if record.key == self._key:
-                if self._screen.as_json:
-                    self._screen.raw(record.value or b"null")
-                else:
-                    self.shown.take(delta_of(record.value))
+            if record.key in self._keys:
+                self._screen.raw(record.value or b"null") if self._screen.as_json else self._take(
+                    delta_of(record.value)
+                )
             self._reached[record.partition] = record.offset + 1
             self._moved.set()
 
@@ -86,9 +91,11 @@ class Following:
 
 
 @asynccontextmanager
-async def following(log: Log, key: bytes, screen: Screen) -> AsyncIterator[Following]:
-    """Show the pieces of one job from now on, for the length of the block."""
-    follower = Following(log, key, screen, await ends(log, DELTAS.name))
+async def following(
+    log: Log, keys: Container[bytes | None], screen: Screen, take: Take, since: dict[int, int] | None = None
+) -> AsyncIterator[Following]:
+    """Show the pieces of the jobs of these keys, from `since`, else from now on, for the length of the block."""
+    follower = Following(log, keys, screen, await ends(log, DELTAS.name) if since is None else since, take)
     task = asyncio.create_task(follower.run())
     try:
         yield follower
@@ -98,33 +105,31 @@ async def following(log: Log, key: bytes, screen: Screen) -> AsyncIterator[Follo
             await task
 
 
-async def until_all(log: Log, keys: set[bytes], deltas: dict[int, int], results: dict[int, int], screen: Screen) -> int:
+async def until_all(
+    log: Log, jobs: dict[bytes, Place], deltas: dict[int, int], results: dict[int, int], screen: Screen
+) -> int:
     """Show deltas and results of these jobs as they come, each on a line, until each has a result; how many failed.
 
-    `deltas` and `results` are where the topics ended before the jobs were published."""
+    `jobs` are keys and where the jobs lie, `deltas` and `results` where to read from: an id that was used before is not
+    run again, and its result is there already, unless it was rejected."""
     from console import answers
 
-    async def follow() -> None:
-        async for record in log.follow(DELTAS.name, deltas):
-            if record.key in keys:
-                delta = delta_of(record.value)
-                text = codec.encode(delta.get("text")).decode()
-                line = (
-                    f"{'piece':9}\t{delta.get('tenant')}/{delta.get('job_id')}\tattempt {delta.get('attempt')}\t{text}"
-                )
-                screen.raw(record.value or b"null") if screen.as_json else screen.line(shown(line))
+    def take(delta: dict[str, Any]) -> None:
+        text = codec.encode(delta.get("text")).decode()
+        told = f"{'piece':9}\t{delta.get('tenant')}/{delta.get('job_id')}\tattempt {delta.get('attempt')}\t{text}"
+        screen.line(shown(told))
 
-    task, left, failed = asyncio.create_task(follow()), set(keys), 0
-    try:
+    left, failed = set(jobs), 0
+    async with following(log, jobs, screen, take, deltas) as pieces:
         async for record in answers.results_after(log, results, lambda record: record.key in left):
-            left.discard(record.key or b"")
-            result = answers.document(record)
+            key, result = record.key or b"", answers.document(record)
+            if result.get("status") == "rejected" and not answers.is_of(result, jobs[key]):
+                continue
+            left.discard(key)
             failed += result.get("status") != "succeeded"
+            if not left:
+                await pieces.caught_up()
             screen.raw(record.value or b"null") if screen.as_json else screen.line(answers.line(result))
             if not left:
                 break
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
     return failed

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from console.exits import CommandError, Exit
 from runtime.settings import Loaded, state_file
+from sandbox.kafka.process import is_ours
 from schemas.topics import MODALITY_TOPICS
 
 Phase = Literal["starting", "healthy", "restarting", "stopping"]
@@ -73,6 +74,12 @@ def read_world(home: Path) -> World | None:
         return World.model_validate_json(state_file(home).read_bytes())
     except (OSError, ValueError):
         return None
+
+
+def living_world(home: Path) -> World | None:
+    """The world of this home if its supervisor lives; a file that a killed one left behind counts for nothing."""
+    world = read_world(home)
+    return world if world is not None and is_ours(world.supervisor, world.mark) else None
 
 
 def write_world(home: Path, world: World) -> None:

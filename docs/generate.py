@@ -158,7 +158,11 @@ def _providers() -> str:
             "chat; the provider as a suffix of the model (`org/name:groq`), or Hugging Face's choice",
         ],
         ["`hf-inference`", f"chat and {len(HOSTED)} tasks; a model is called by its own name"],
-        ["`endpoint`", "a dedicated Inference Endpoint: the address is called as it stands; every task"],
+        [
+            "`endpoint`",
+            "a dedicated Inference Endpoint: the address is called as it stands; every task; one that is "
+            "scaled to zero is waited for (`X-Scale-Up-Timeout`, at most 600 s, within the deadline)",
+        ],
         ["`openai-compatible`", f"{openai}; any address, with or without `/v1`"],
         *([f"`{name}`", ", ".join(f"`{task}`" for task in sorted(PROVIDERS[name].tasks))] for name in ("tgi", "tei")),
     ]

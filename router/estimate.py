@@ -72,10 +72,11 @@ def least_ceiling(charged: Rates, load: Load, output_tokens: int) -> int:
 def most_cost(charged: Rates, load: Load, output_tokens: int, *, ceiling: int, read_timeout_ms: int) -> int:
     """The most that one attempt is taken to cost; never above `ceiling`, and that where a charged unit has no bound.
 
-    Compute time is bounded by the read timeout: nobody waits longer.
+    Compute time is bounded by the read timeout, the longest silence that is waited for. An answer that comes token by
+    token is never silent and may take until the deadline: its compute time has no bound.
     """
     for unit, _ in charged:
-        if unit != COMPUTE_MS and unit not in load.most:
+        if unit not in load.most if unit != COMPUTE_MS else output_tokens:
             return ceiling
     return min(-(-_micro(charged, load.most, output_tokens, read_timeout_ms) // MICRO), ceiling)
 

@@ -35,6 +35,8 @@ from schemas.units import (
 from schemas.values import frozen
 
 TEMPLATE_TOKENS = 128
+MARKS_PER_TEXT = 4
+"""Tokens that a model has around each text of a list: its beginning and its end, and room for as many again."""
 TOOLS_FACTOR = 3
 BYTES_PER_TOKEN = 4
 CONTEXT_MARGIN_PERCENT = 25
@@ -83,6 +85,15 @@ MAKES_TEXT = frozenset(
     }
 )  # fmt: skip
 """Other tasks that answer in words, of a length that nobody bounds."""
+READ_ONCE = frozenset(
+    {
+        "feature-extraction", "fill-mask", "sentence-similarity", "summarization", "text-classification",
+        "text-generation", "text-to-audio", "text-to-image", "text-to-speech", "text-to-video", "token-classification",
+        "translation",
+    }
+)  # fmt: skip
+"""Tasks in which a model reads each text once and nothing but texts, so that bytes bound the tokens of the input.
+Others read it once for each label or each window of a long text, or see images and hear sounds: tokens too."""
 MAKES_IMAGES = frozenset({"text-to-image", "image-to-image", "image-text-to-image"})
 MAKES_VIDEOS = frozenset({"text-to-video", "image-to-video", "image-text-to-video"})
 MAKES_SOUND = frozenset({"text-to-speech", "text-to-audio"})
@@ -115,14 +126,19 @@ def load_of(task: str, task_input: dict[str, Any]) -> Load:
         return _chat(task_input)
     count = _Count()
     count.exactly(CALLS, 1)
-    size, characters = _words(task, task_input)
-    count.up_to(INPUT_TOKENS, -(-size // BYTES_PER_TOKEN), size + TEMPLATE_TOKENS)
+    size, characters, several = _words(task, task_input)
+    tokens = -(-size // BYTES_PER_TOKEN)
+    if task in READ_ONCE:
+        count.up_to(INPUT_TOKENS, tokens, size + MARKS_PER_TEXT * several + TEMPLATE_TOKENS)
+    else:
+        payloads = sum(1 for _ in media.found(media.INPUTS.get(task, ()), task_input))
+        count.unbounded(INPUT_TOKENS, tokens + EXPECTED_IMAGE_TOKENS * payloads)
     count.up_to(CHARACTERS, characters, size)
-    if task in MAKES_TEXT:
+    if task in MAKES_TEXT | MAKES_IMAGES | MAKES_VIDEOS | MAKES_SOUND:
         count.unbounded(OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS)
     else:
         count.exactly(OUTPUT_TOKENS, 0)
-    compute = COMPUTE_MS_PER_CALL + COMPUTE_MS_PER_INPUT_TOKEN * count.expected[INPUT_TOKENS]
+    compute = COMPUTE_MS_PER_CALL + COMPUTE_MS_PER_INPUT_TOKEN * tokens
     compute += _payloads(task, task_input, characters, count)
     return count.load(compute)
 
@@ -167,11 +183,11 @@ def _chat(task_input: dict[str, Any]) -> Load:
     return Load({**bounds, INPUT_TOKENS: expected}, bounds, bounds, compute, images)
 
 
-def _words(task: str, task_input: dict[str, Any]) -> tuple[int, int]:
-    """UTF-8 bytes of every text of an input but its payloads; and characters of what is asked itself."""
+def _words(task: str, task_input: dict[str, Any]) -> tuple[int, int, int]:
+    """UTF-8 bytes of every text of an input but its payloads; characters of what is asked itself; how many texts."""
     shown = texts.without_payloads(task, task_input)
-    size = sum(len(text.encode()) for text in texts.strings(shown))
-    return size, sum(map(len, texts.strings(shown.get("inputs"))))
+    sizes = [len(text.encode()) for text in texts.strings(shown)]
+    return sum(sizes), sum(map(len, texts.strings(shown.get("inputs")))), len(sizes)
 
 
 def _payloads(task: str, task_input: dict[str, Any], characters: int, count: _Count) -> int:

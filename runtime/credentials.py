@@ -15,9 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
+
+log = structlog.get_logger("novix.process")
 
 SEALED_PREFIX = "novix-sealed-v1:"
 KEY_BYTES = 32
@@ -47,8 +50,8 @@ class Credentials:
     """Gives the token as it is now. One of `value`, `file`, `sealed_file`; with none there is no token.
 
     A file is looked at on every call and read when it has changed. A change that cannot be used keeps the last
-    good token, so that a file half written costs no job; `problem` says so until it is mended. `wall_clock_ns`
-    is compared with the file's modification time.
+    good token, so that a file half written costs no job; it is logged, and `problem` says so until it is mended.
+    `wall_clock_ns` is compared with the file's modification time.
     """
 
     def __init__(
@@ -86,6 +89,8 @@ class Credentials:
             try:
                 self._refresh(self._file)
             except CredentialError as error:
+                if self.problem != str(error):
+                    log.warning("credential.unusable", problem=str(error))
                 self.problem = str(error)
                 self._stamp = None  # look again next time, whatever its modification time says
                 if self._token is None:

@@ -99,6 +99,7 @@ EVENTS = {
     "intents.replaced": "the file of noted calls is damaged, or locked for ever: another takes its place",
     "job.postponed": "a job went to a retry topic: what it waits for and until when",
     "job.returned": "a job went back from a retry topic to its workers",
+    "credential.unusable": "a file of a token or of keys has changed to what cannot be used; the last good one is kept",
     "record.dead_lettered": "a record was set aside with its bytes and a reason",
 }
 """Every event that is logged or audited, past tense."""

@@ -101,7 +101,8 @@ def _completion(body: dict[str, Any]) -> dict[str, Any]:
         body["stop"] = [body["stop"]]
     _all_known(body, _COMPLETION)
     parameters = {_COMPLETION[name]: value for name, value in body.items()}
-    return {"inputs": prompt, "parameters": parameters} if parameters else {"inputs": prompt}
+    # Without `echo` OpenAI's text goes on from the prompt; what Hugging Face's has differs from server to server.
+    return {"inputs": prompt, "parameters": {"return_full_text": False, **parameters}}
 
 
 def _embeddings(body: dict[str, Any]) -> dict[str, Any]:

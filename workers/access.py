@@ -9,7 +9,7 @@ from schemas.providers import OWN_DIALECTS
 from schemas.values import frozen
 from workers.keys import Keys
 from workers.providers import PROVIDERS, Dialect
-from workers.providers.ways import direct, takes_own_key
+from workers.providers.ways import direct, is_at_home, takes_own_key
 
 HF_DOMAINS = ("huggingface.co", "huggingface.cloud")
 """Hosts of Hugging Face's, dedicated endpoints among them: they know what to do with its token."""
@@ -36,17 +36,19 @@ class Doors:
         self._keys = keys
 
     def of(self, candidate: Candidate, task: str) -> Access:
-        """A key of one's own goes to its provider's own host, in place of the router; everybody else sees the token,
-        but for servers of the operator's own (`OWN_DIALECTS`) that are not Hugging Face's. Where the catalogue has set
-        another base address than the router's, the call goes there.
+        """A key of one's own goes to its provider's own host, in place of the router, and nothing else does; everybody
+        else sees the token, but for servers of the operator's own (`OWN_DIALECTS`) that are not Hugging Face's. Where
+        the catalogue has set another base address than the router's, the call goes there.
 
         Raises `CredentialError`, and `ProviderError` (`request_refused`).
         """
-        if takes_own_key(candidate) and candidate.base_url == self._router:
+        at_home = is_at_home(candidate)
+        if at_home or (takes_own_key(candidate) and candidate.base_url == self._router):
             key = self._keys.of(candidate.dialect)
-            if key is not None:
+            if key is not None or at_home:
                 way = direct(candidate, task)
-                return Access(way.candidate, way.dialect, way.authorization(key.get_secret_value()))
+                shown = None if key is None else way.authorization(key.get_secret_value())
+                return Access(way.candidate, way.dialect, shown)
         dialect = PROVIDERS[candidate.dialect]
         token = self._token.current() if self._may_see_the_token(candidate) else None
         return Access(candidate, dialect, f"Bearer {token.get_secret_value()}" if token is not None else None)

@@ -6,7 +6,7 @@
 from collections.abc import Iterable
 
 from schemas.failure import FailureKind
-from workers.errors import ProviderError
+from workers.errors import PAUSED, ProviderError
 from workers.wording import MAX_CHARS
 
 K = FailureKind
@@ -32,6 +32,8 @@ def _advice(error: ProviderError, model: str, provider: str, others: list[str]) 
     advice = ""
     if error.gated:
         advice = f"accept the licence at https://huggingface.co/{model}"
+    elif error.kind is K.NOT_FOUND and PAUSED.search(error.message):
+        advice = "the endpoint is paused: resume it, and publish the job again"
     elif error.kind in (K.NOT_FOUND, K.GONE):
         who = "any provider" if provider == ANY_PROVIDER else provider
         gone = "has been retired" if error.kind is K.GONE else f"is not served by {who}"

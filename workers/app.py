@@ -111,7 +111,7 @@ def build(settings: Settings, modalities: Sequence[str] = MODALITIES) -> Service
     """The workers of these modalities on these settings, in one process.
 
     What bounds the process (calls, breakers, memory of payloads and answers) and its one file of intents is shared;
-    each modality has its own consumer group, and its own window of records in hand.
+    each modality has its own consumer group, its own window of records in hand, and an equal part of their bytes.
     """
     http, fetcher, store, clock = transport(settings), Fetcher.of(settings), open_store(settings), SystemClock()
     breakers = Breakers(
@@ -154,9 +154,8 @@ def build(settings: Settings, modalities: Sequence[str] = MODALITIES) -> Service
     if len(apps) == 1:
         (app,) = apps.values()
         return LaneService(settings, app, window=window, resources=resources, also_ready=ready)
-    lanes = {
-        ROLES[name].name: LaneService(settings, app, window=window, also_ready=ready) for name, app in apps.items()
-    }
+    part = settings.model_copy(update={"max_in_flight_bytes": settings.max_in_flight_bytes // len(apps)})
+    lanes = {ROLES[name].name: LaneService(part, app, window=window, also_ready=ready) for name, app in apps.items()}
     return Services(lanes, resources=resources)
 
 

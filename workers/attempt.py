@@ -72,7 +72,10 @@ def answered_attempt(
     """`progress` with the call that gave the answer, and what it cost."""
     answer = called.answer
     estimate = {**answer.estimate, COMPUTE_MS: milliseconds(took)}
-    cost = charge(answer.usage, candidate.price, told_nanousd=answer.told_nanousd, estimate=estimate)
+    cost = charge(
+        answer.usage, candidate.price, told_nanousd=answer.told_nanousd, estimate=estimate,
+        expected_nanousd=candidate.estimate_nanousd,
+    )  # fmt: skip
     made = _attempt(
         progress, candidate, started_at, took, cost, upstream_status=called.status, request_id=called.request_id
     )

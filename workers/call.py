@@ -9,6 +9,7 @@ from typing import Any
 from runtime.http import AsyncBaseTransport, HTTPError, InvalidURL, Response
 from runtime.ports import Clock
 from schemas import codec
+from schemas.failure import FailureKind
 from schemas.values import frozen
 from workers import errors
 from workers.access import Access
@@ -53,10 +54,11 @@ class Called:
 
     def redacted(self, redact: Callable[[str], str]) -> "Called":
         """Without credentials in what the provider says about itself."""
-        if not self.request_id and not self.provider:
+        said = redact(self.request_id) if self.request_id else None
+        who = redact(self.provider) if self.provider else None
+        if (said, who) == (self.request_id, self.provider):
             return self
-        said = redact(self.request_id or "") or None
-        return replace(self, request_id=said, provider=redact(self.provider or "") or None)
+        return replace(self, request_id=said, provider=who)
 
 
 @frozen
@@ -111,21 +113,22 @@ class Caller:
         the connection; a provider whose work is then given up is told so, if it has a way to be told.
         """
         began = self._clock.monotonic()
-        heard = await self._first(errand, share, began)
-        first = heard
+        first = heard = await self._exchanged(errand, Next(errand.call, FIRST), share, began)
         step = await self._understood(errand, heard)
         stage, waited = FIRST, 0.0
         while isinstance(step, Next):
+            under_way = step
             try:
                 left_s = began + errand.bounds.total_s - self._clock.monotonic()
-                wait = before_the_next(step, stage, waited, left_s, self._patience)
+                wait = before_the_next(under_way, stage, waited, left_s, self._patience)
                 await self._clock.sleep(wait.seconds)
-                waited, stage = waited + wait.seconds, step.stage
-                heard = await self._followed(errand, step, share, began)
-            except BaseException:
-                self._farewell(errand, step)
+                waited, stage = waited + wait.seconds, under_way.stage
+                heard = await self._followed(errand, under_way, share, began)
+                step = await self._understood(errand, heard)
+            except BaseException as error:
+                if not _has_ended(error):
+                    self._farewell(errand, under_way)
                 raise
-            step = await self._understood(errand, heard)
         served_by = first.headers.get("x-inference-provider", "")
         return Called(
             step,
@@ -141,9 +144,6 @@ class Caller:
         """Wait until every provider that had to be told to stop has been, as far as that can be."""
         while self._farewells:
             await asyncio.wait(self._farewells)
-
-    async def _first(self, errand: Errand, share: Share, began: float) -> _Heard:
-        return await self._exchanged(errand, Next(errand.call, FIRST), share, began)
 
     async def _followed(self, errand: Errand, step: Next, share: Share, began: float) -> _Heard:
         """The answer to a further call of work that is under way. A fault of the way there is no fault of the work: it
@@ -170,7 +170,8 @@ class Caller:
             headers = {"content-type": found.media_type}
             got = Got(step.stage, call.url, 200, headers, found.data, memo=step.memo)
             return _Heard(got, len(found.data), headers=headers)
-        response = await self._send(*_as_sent(errand, call), replace(bounds, total_s=left_s))
+        left = Bounds(bounds.connect_s, bounds.read_s, left_s, bounds.max_bytes)
+        response = await self._send(*_as_sent(errand, call), left)
         headers = fields_by_name(response)
         reading = Reading(self._clock, share, max_bytes=bounds.max_bytes, left_s=left_s, told=errand.told)
         try:
@@ -218,15 +219,16 @@ class Caller:
         """Have the provider told that nobody waits for its work any more. Nobody waits for that either."""
         if step.cancel is None or len(self._farewells) >= MOST_FAREWELLS:
             return
-        task = asyncio.get_running_loop().create_task(self._say(errand, step.cancel))
+        bounds = replace(errand.bounds, total_s=FAREWELL_S, read_s=min(errand.bounds.read_s, FAREWELL_S))
+        saying = self._say(*_as_sent(errand, step.cancel), bounds)  # the errand and its payloads are let go of now
+        task = asyncio.get_running_loop().create_task(saying)
         self._farewells.add(task)
         task.add_done_callback(self._farewells.discard)
 
-    async def _say(self, errand: Errand, call: Call) -> None:
-        bounds = replace(errand.bounds, total_s=FAREWELL_S, read_s=min(errand.bounds.read_s, FAREWELL_S))
+    async def _say(self, call: Call, authorization: str | None, bounds: Bounds) -> None:
         try:
             async with asyncio.timeout(FAREWELL_S):
-                response = await self._send(*_as_sent(errand, call), bounds)
+                response = await self._send(call, authorization, bounds)
                 await response.aclose()
         except (ProviderError, TimeoutError):
             pass  # it was worth a try
@@ -242,6 +244,11 @@ def _as_sent(errand: Errand, call: Call) -> tuple[Call, str | None]:
     own = {name for name, _ in call.headers} | {"content-type"}
     headers = (*call.headers, *(field for field in errand.headers if field[0] not in own))
     return replace(call, headers=headers), errand.access.authorization
+
+
+def _has_ended(error: BaseException) -> bool:
+    """Whether the provider itself says that its work has come to nothing: there is nothing to stop."""
+    return isinstance(error, ProviderError) and not error.accepted and error.kind is not FailureKind.INVALID_OUTPUT
 
 
 def _understood(got: Got, errand: Errand, clock: Clock) -> Answer | Next:

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Mapping
 from schemas.assignment import Price
 from schemas.base import MAX_NANOUSD
 from schemas.result import CostSource
-from schemas.units import UNITS
+from schemas.units import CALLS, CHARACTERS, UNITS
 from schemas.values import frozen
 
 LEAST_CERTAIN: tuple[CostSource, ...] = ("estimated", "computed", "provider", "none")
 """Of several charges together, the source that is told is the first of these that any of them has."""
 
+FACTS = frozenset({CALLS, CHARACTERS})
+"""Units that are known exactly before the call: no estimates, though the provider does not repeat them."""
 _WHOLE = 1_000_000
 """A multiple of every unit's `per`."""
 _ROWS = tuple((unit.name, unit.price, _WHOLE // unit.per) for unit in UNITS)
@@ -30,25 +32,32 @@ def charge(
     *,
     told_nanousd: int | None = None,
     estimate: Mapping[str, int] | None = None,
+    expected_nanousd: int = 0,
 ) -> Charge:
     """The cost of an answered call.
 
     `ceil(sum(units * price / per))` over `schemas.units.UNITS`: token prices are for a million, a megapixel's for a
     million pixels, a second's for a thousand milliseconds. A unit that has a price and was not reported is taken from
-    `estimate`, and the source says so. What the provider itself tells wins. Without a known price the cost is not
-    known: source `none`.
+    `estimate`, and the source says so unless it is one of `FACTS`; where it is in neither, the call counts as
+    `expected_nanousd` at least, which is what it was assigned for. What the provider itself tells wins. Without a known
+    price the cost is not known: source `none`.
     """
     if told_nanousd is not None:
         return Charge(_bounded(told_nanousd), "provider")
-    guessed, missing = estimate or {}, False
+    guessed, missing, unknown = estimate or {}, False, False
     cost, units = 0, priced(price)
     for name, each in units:
         reported = usage.get(name)
-        missing |= reported is None
-        cost += each * (guessed.get(name, 0) if reported is None else reported)
+        if reported is None:
+            missing |= name not in FACTS or name not in guessed
+            unknown |= name not in guessed
+            reported = guessed.get(name, 0)
+        cost += each * reported
     if not units:
         return Charge()
-    return Charge(_bounded(-(-cost // _WHOLE)), "estimated" if missing else "computed")
+    known = -(-cost // _WHOLE)
+    least = max(known, expected_nanousd) if unknown else known
+    return Charge(_bounded(least), "estimated" if missing else "computed")
 
 
 def priced(price: Price) -> list[tuple[str, int]]:

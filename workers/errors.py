@@ -115,6 +115,8 @@ _NOT_SERVED = _words(
     r"model_not_(supported|available|found)|\bmodel\b.{0,200}\bnot supported|not supported (by any|for now)"
     r"|does not exist|no such model|unable to access model"
 )
+PAUSED = _words(r"bad request: invalid state\b|\bendpoint is paused\b")
+"""What the proxy of a dedicated endpoint says, with a 400, until somebody resumes it (elastic/elasticsearch#112033)."""
 _CONTEXT = _words(
     r"tokens \+ `max_new_tokens`|context[ _](length|window)|maximum context|must have less than \d+ tokens"
 )
@@ -131,7 +133,12 @@ _VALIDATION = _words(r"validation|invalid[ _](request|input|argument|parameter|v
 _POLICY = _words(r"nsfw|safety (checker|filter|system)|content.?policy|moderation|flagged as")
 
 BETTER: dict[int, tuple[tuple[FailureKind, re.Pattern[str]], ...]] = {
-    400: ((K.CONTEXT_EXCEEDED, _CONTEXT), (K.NOT_FOUND, _NOT_SERVED), (K.PAYMENT_REQUIRED, _NO_QUOTA)),
+    400: (
+        (K.CONTEXT_EXCEEDED, _CONTEXT),
+        (K.NOT_FOUND, _NOT_SERVED),
+        (K.NOT_FOUND, PAUSED),
+        (K.PAYMENT_REQUIRED, _NO_QUOTA),
+    ),
     401: ((K.FORBIDDEN, _GATED),),
     403: ((K.FORBIDDEN, _GATED), (K.UNAUTHORIZED, _CREDENTIALS), (K.PAYMENT_REQUIRED, _MONEY)),
     413: ((K.CONTEXT_EXCEEDED, _CONTEXT),),

@@ -188,6 +188,8 @@ def count(value: Any) -> int | None:
     """A number of tokens as JSON or a header tells it; None for anything that is no whole number from 0 to 10^12."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 13:
         value = int(value)
+    if type(value) is float and value.is_integer():  # 12.0: JSON has one kind of number
+        value = int(value)
     if type(value) is not int or not 0 <= value <= 10**12:  # a bool is none
         return None
     return value

@@ -4,10 +4,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
 from pydantic import SecretStr
 
 from runtime.credentials import REDACTED, CredentialError
 from schemas import codec, providers
+
+log = structlog.get_logger("novix.worker")
 
 MAX_FILE_BYTES = 65_536
 MAX_KEY_CHARS = 4_096
@@ -20,8 +23,8 @@ class Keys:
     """Gives a provider's key as it is now, from a JSON file `{"groq": "...", "fal-ai": "..."}`. Without a file: none.
 
     The file is looked at on every call and read when it has changed. A change that cannot be used keeps the last good
-    keys, so that a file half written costs no job; `problem` says so until it is mended. `wall_clock_ns` is compared
-    with the file's modification time.
+    keys, so that a file half written costs no job; it is logged, and `problem` says so until it is mended.
+    `wall_clock_ns` is compared with the file's modification time.
     """
 
     def __init__(self, file: Path | None = None, *, wall_clock_ns: Callable[[], int] = time.time_ns) -> None:
@@ -38,10 +41,6 @@ class Keys:
         """The key at `provider` as of now. Raises `CredentialError` if the file has never given usable keys."""
         return self._current().get(provider)
 
-    def providers(self) -> frozenset[str]:
-        """Who has a key as of now. Raises `CredentialError` as `of` does."""
-        return frozenset(self._current())
-
     def redact(self, text: str) -> str:
         """`text` without any key of the file, those that it held before included."""
         for key in self._known:
@@ -56,6 +55,8 @@ class Keys:
             try:
                 self._refresh(self._file)
             except CredentialError as error:
+                if self.problem != str(error):
+                    log.warning("credential.unusable", problem=str(error))
                 self.problem = str(error)
                 self._stamp = None  # look again next time, whatever its modification time says
                 if self._keys is None:

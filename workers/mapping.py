@@ -3,6 +3,8 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -24,15 +26,19 @@ NAMED_AS_THEY_ARE = frozenset({"hf-inference", "openai", providers.ROUTER_DIALEC
 GONE_S = 300.0
 """How long it is believed that there is no such model."""
 FAILED_S = 5.0
-"""How long the Hub is left alone after it did not answer."""
+"""How long the Hub is left alone after it did not answer; longer, up to `GONE_S`, if it asks for that."""
+FORGOTTEN_S = 60.0
+"""How often a mapping may be forgotten: a provider that has left a model says 404 to each of its jobs."""
 REQUEST_S = 10.0
 MOST_BYTES = 262_144
 """Of an answer. The longest mappings seen have 1 kB."""
 MOST_MODELS = 4_096
 MOST_REDIRECTS = 3
 MAX_ID_CHARS = 1_024
-_ABSENT = frozenset({FailureKind.NOT_FOUND, FailureKind.GONE, FailureKind.FORBIDDEN, FailureKind.UNAUTHORIZED})
+_ABSENT = frozenset({FailureKind.NOT_FOUND, FailureKind.GONE, FailureKind.UNAUTHORIZED})
 """A private model that the token may not see and one that does not exist both answer 401."""
+_OF_THE_CREDENTIAL = "Invalid credentials"
+"""In a 401 that is about the token itself (huggingface_hub 2.4.0, `hf_raise_for_status`)."""
 
 
 @frozen
@@ -114,14 +120,19 @@ class _Kept:
     until: float
     """By the monotonic clock."""
     found: Mapping[str, ProviderModel] | ProviderError
+    forgotten: float
+    """When it was, the last time, by the monotonic clock."""
+    is_stale: bool = False
+    """The Hub was asked again and did not answer."""
 
 
 class Mappings:
     """The mapping of each model, from the Hub at `hub_url`, believed for `max_age_s`.
 
     Many who ask for one model at once make one request. When the Hub does not answer, what is known is used however old
-    it is. At most `most` models are kept; those asked for longest ago go first. An async context manager: its end
-    cancels what is still being asked. `token` gives the credential as it is now, or None.
+    it is, and nobody waits for the Hub until it has answered again. At most `most` models are kept; those asked for
+    longest ago go first. An async context manager: its end cancels what is still being asked. `token` gives the
+    credential as it is now, or None.
     """
 
     def __init__(
@@ -160,7 +171,9 @@ class Mappings:
         """
         kept = self._kept.get(model)
         if kept is None or kept.until <= self._clock.monotonic():
-            kept = await asyncio.shield(self._asked(model))
+            asked = self._asked(model)
+            if kept is None or not kept.is_stale:
+                kept = await asyncio.shield(asked)
         else:
             self._kept.move_to_end(model)
         if isinstance(kept.found, ProviderError):
@@ -174,8 +187,13 @@ class Mappings:
         return named(candidate, task, await self.of(candidate.model))
 
     def forget(self, model: str) -> None:
-        """Ask anew when the model is needed next: its provider has just said that it does not serve it (404, 410)."""
-        self._kept.pop(model, None)
+        """Ask anew when the model is needed next: its provider has just said that it does not serve it (404, 410).
+
+        At most once in `FORGOTTEN_S`. Until the Hub has answered, what it said before stays of use to other providers.
+        """
+        kept, now = self._kept.get(model), self._clock.monotonic()
+        if kept is not None and now - kept.forgotten >= FORGOTTEN_S:
+            self._kept[model] = replace(kept, until=min(kept.until, now), forgotten=now)
 
     def _asked(self, model: str) -> asyncio.Task[_Kept]:
         task = self._asking.get(model)
@@ -186,17 +204,21 @@ class Mappings:
         return task
 
     async def _ask(self, model: str) -> _Kept:
-        known = self._kept.get(model)
         try:
-            mapping = await self._fetched(model)
+            found: Mapping[str, ProviderModel] | ProviderError = await self._fetched(model)
         except ProviderError as error:
-            now = self._clock.monotonic()
-            if error.kind is FailureKind.NOT_FOUND:
-                kept = _Kept(now + GONE_S, error)
-            else:
-                kept = _Kept(now + FAILED_S, error if known is None else known.found)
+            found = error.with_traceback(None)
+        now, known = self._clock.monotonic(), self._kept.get(model)
+        forgotten = now - FORGOTTEN_S if known is None else known.forgotten
+        if not isinstance(found, ProviderError):
+            kept = _Kept(now + self._max_age_s, found, forgotten)
+        elif found.kind is FailureKind.NOT_FOUND:
+            kept = _Kept(now + GONE_S, found, forgotten)
         else:
-            kept = _Kept(self._clock.monotonic() + self._max_age_s, mapping)
+            pause_s = min(GONE_S, max(FAILED_S, (found.retry_after or timedelta()).total_seconds()))
+            kept = _Kept(now + pause_s, found, forgotten)
+            if known is not None and not isinstance(known.found, ProviderError):
+                kept = replace(known, until=now + pause_s, is_stale=True)
         self._kept[model] = kept
         self._kept.move_to_end(model)
         while len(self._kept) > self._most:
@@ -206,7 +228,7 @@ class Mappings:
     async def _fetched(self, model: str) -> dict[str, ProviderModel]:
         """One question, and those that its redirects lead to. A renamed model answers 307 with its new address."""
         if not model or len(model) > MAX_ID_CHARS or any(part in ("", ".", "..") for part in model.split("/")):
-            raise _refused(f"a model id of {len(model)} characters that is none")
+            raise _absent(f"a model id of {len(model)} characters that is none")
         url = f"{self._hub}/api/models/{quote(model, safe='/')}?expand[]=inferenceProviderMapping"
         for _ in range(MOST_REDIRECTS + 1):
             status, headers, body = await self._answer(url)
@@ -219,23 +241,29 @@ class Mappings:
                 return mapping_in(codec.decode(body))
             except codec.Undecodable as error:
                 message = f"the Hub's answer of {len(body)} bytes is {error}"
-                raise ProviderError(FailureKind.INVALID_OUTPUT, message, nothing_sent=True) from None
-        raise _refused(f"the Hub redirects more than {MOST_REDIRECTS} times")
+                raise _strange(message) from None
+        raise _strange(f"the Hub redirects more than {MOST_REDIRECTS} times")
 
     def _moved(self, url: str, location: str) -> str:
         """Where a redirect leads, on the Hub alone: the request carries its token."""
-        target = str(URL(url).join(location)) if location and len(location) <= 2_048 else ""
-        here, there = urlsplit(self._hub), urlsplit(target)
+        try:
+            target = str(URL(url).join(location)) if location and len(location) <= 2_048 else ""
+            here, there = urlsplit(self._hub), urlsplit(target)
+        except (InvalidURL, ValueError):
+            raise _strange(f"the Hub redirects to {len(location)} characters that are no address") from None
         if (here.scheme, here.netloc) != (there.scheme, there.netloc):
-            raise _refused("the Hub redirects to another host")
+            raise _strange("the Hub redirects to another host")
         return target if there.query else f"{target}?expand[]=inferenceProviderMapping"
 
     def _read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
         error = errors.read_error(status, headers, body, now=self._clock.now())
-        if error.kind in _ABSENT:
-            return _refused("the Hub knows no such model, or does not show it to this token", status)
-        message = f"the Hub did not tell what providers call the model: status {status}"
-        return ProviderError(error.kind, message, upstream_status=status, nothing_sent=True)
+        if error.kind in _ABSENT and _OF_THE_CREDENTIAL not in error.message:
+            return _absent("the Hub knows no such model, or does not show it to this token", status)
+        why = "it refuses the token" if error.kind is FailureKind.UNAUTHORIZED else f"status {status}"
+        message = f"the Hub did not tell what providers call the model: {why}"
+        return ProviderError(
+            error.kind, message, upstream_status=status, retry_after=error.retry_after, nothing_sent=True
+        )
 
     async def _answer(self, url: str) -> tuple[int, dict[str, str], bytes]:
         token = self._token()
@@ -258,8 +286,12 @@ class Mappings:
         raise ProviderError(failure.kind, message, nothing_sent=True)  # outside the handler: the original holds a token
 
 
-def _refused(message: str, status: int | None = None) -> ProviderError:
+def _absent(message: str, status: int | None = None) -> ProviderError:
     return ProviderError(FailureKind.NOT_FOUND, message, upstream_status=status, nothing_sent=True)
+
+
+def _strange(message: str) -> ProviderError:
+    return ProviderError(FailureKind.INVALID_OUTPUT, message, nothing_sent=True)
 
 
 def _again(error: ProviderError) -> ProviderError:

@@ -28,9 +28,12 @@ _DICE = random.SystemRandom().random
 MAX_JSON_BYTES = 786_432
 """Of an output inside a result; the rest of a record (`RECORD_LIMIT_BYTES`) is for what the result says besides."""
 JSON_TYPE = "application/json"
+_TRIAL = b"Novix: whether the store takes as many bytes as this."
 _LIGHT_BYTES = 65_536
 """Payloads up to this are decoded and looked at where they are: that takes less than to ask a thread."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 2.0
+_LOOK_S, _LOOK_AGAIN_S = 2.0, 2.0
+"""For a look whether the store takes what it did not take before, and until the next such look."""
 _LONGEST_FETCH_S = 600.0
 """Of one fetch; what the caller has left for all of them ends it sooner."""
 
@@ -58,18 +61,26 @@ class Payloads:
         self._limits = limits
         self._room = room
         self._dice = dice
+        self._untaken: dict[str, int] = {}
+        """Bytes of the last output that the store did not take, by task, until it has taken as many."""
+        self._looking = asyncio.Lock()
+        self._look_at = 0.0
 
     async def gathered(self, task: str, task_input: Any, *, total_s: float) -> Any:
         """The input without addresses: what lies there is fetched, looked at, and kept in the blob store.
 
-        A chat's address of an image stays.
+        A chat's address of an image stays. While other payloads fill the room `total_s` stands still.
         """
         places = INPUTS.get(task, ())
         values = [value for _, value in found(places, task_input)]
         if not any(_has_address(task, value) for value in values):
             return task_input
         kinds = [place.kind for place, _ in found(places, task_input)]
-        kept = iter(await self._within(total_s, self._gather(task, kinds, values)))
+        try:
+            async with asyncio.timeout(total_s) as bound:
+                kept = iter(await self._gather(task, kinds, values, bound))
+        except TimeoutError:
+            raise _late(total_s) from None
         return replaced(places, task_input, lambda *_: next(kept))
 
     @asynccontextmanager
@@ -106,18 +117,41 @@ class Payloads:
                     return output
                 return _ref(BlobRef(**await self._kept(document, JSON_TYPE), media_type=JSON_TYPE))
         except TimeoutError:
+            self._untaken[task] = max(size, _LIGHT_BYTES)
             message = f"the blob store did not take {size} bytes of payloads within {total_s:g} s"
             raise ProviderError(K.STORE_FAILED, message) from None
 
-    async def _gather(self, task: str, kinds: list[Kind], values: list[Any]) -> list[Any]:
+    async def storable(self, task: str) -> None:
+        """Raise `store_failed` (`nothing_sent`) while an output of `task` would be paid for and lost: the last one was,
+        and the store does not take as many bytes now.
+        """
+        if task not in self._untaken:
+            return
+        async with self._looking:
+            now = asyncio.get_running_loop().time
+            size = self._untaken.get(task)
+            if size is None:
+                return
+            try:
+                if now() >= self._look_at:
+                    async with asyncio.timeout(_LOOK_S):
+                        await self._store.put(_TRIAL.ljust(1 << (size - 1).bit_length()), "text/plain")
+                    del self._untaken[task]
+                    return
+            except (BlobError, TimeoutError):
+                self._look_at = now() + _LOOK_AGAIN_S
+        message = f"the blob store did not take an output of {size} bytes and does not take as many now"
+        raise _before(K.STORE_FAILED, message)
+
+    async def _gather(self, task: str, kinds: list[Kind], values: list[Any], bound: asyncio.Timeout) -> list[Any]:
         return [
-            await self._gathered(kind, value) if _has_address(task, value) else value
+            await self._gathered(kind, value, bound) if _has_address(task, value) else value
             for kind, value in zip(kinds, values, strict=True)
         ]
 
-    async def _gathered(self, kind: Kind, value: Any) -> codec.Json:
+    async def _gathered(self, kind: Kind, value: Any, bound: asyncio.Timeout) -> codec.Json:
         with self._room.share() as share:
-            data = await self._data(_source(value), share, 0)
+            data = await self._data(_source(value), _Unhurried(share, bound), 0)
             media = await _heavy(len(data), partial(self._probed, data, kind))
             del data
             return await self._referred(media, inside=False)
@@ -134,7 +168,7 @@ class Payloads:
             full.append(await _heavy(len(data), partial(self._probed, data, place.kind)))
         return full
 
-    async def _data(self, source: Inline | Address | BlobRef, share: Share, before: int) -> bytes:
+    async def _data(self, source: Inline | Address | BlobRef, share: "Share | _Unhurried", before: int) -> bytes:
         """The bytes of one payload, counted in `share` above the `before` bytes that it holds already."""
         room = self._limits.max_bytes - before
         if isinstance(source, Address):
@@ -172,7 +206,7 @@ class Payloads:
             kind, message = K.PAYLOAD_UNREACHABLE, str(error)
         raise _before(kind, message)
 
-    async def _fetched(self, url: str, share: Share, before: int, most: int | None = None) -> Fetched:
+    async def _fetched(self, url: str, share: "Share | _Unhurried", before: int, most: int | None = None) -> Fetched:
         most = self._limits.max_bytes - before if most is None else most
 
         async def hold(size: int) -> None:
@@ -222,7 +256,28 @@ class Payloads:
             async with asyncio.timeout(total_s):
                 return await work
         except TimeoutError:
-            raise _before(K.PAYLOAD_UNREACHABLE, f"the payloads were not here within {total_s:g} s") from None
+            raise _late(total_s) from None
+
+
+class _Unhurried:
+    """A share whose waits for memory are not counted in `bound`: they are no fault of the address."""
+
+    def __init__(self, share: Share, bound: asyncio.Timeout) -> None:
+        self._share = share
+        self._bound = bound
+
+    async def grow(self, size: int) -> None:
+        """As a share grows."""
+        ends, loop = self._bound.when(), asyncio.get_running_loop()
+        if ends is None or self._share.fits(size):
+            await self._share.grow(size)
+            return
+        left_s = ends - loop.time()
+        self._bound.reschedule(None)
+        try:
+            await self._share.grow(size)
+        finally:
+            self._bound.reschedule(loop.time() + left_s)
 
 
 def _has_address(task: str, value: Any) -> bool:
@@ -237,6 +292,10 @@ def _source(value: Any) -> Inline | Address | BlobRef:
         return source_of(value)
     except PayloadFault as fault:
         raise _before(K.INVALID_MEDIA, str(fault)) from None
+
+
+def _late(total_s: float) -> ProviderError:
+    return _before(K.PAYLOAD_UNREACHABLE, f"the payloads were not here within {total_s:g} s")
 
 
 def _before(kind: FailureKind, message: str) -> ProviderError:

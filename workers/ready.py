@@ -53,6 +53,10 @@ class Payloads(Protocol):
         """The output as it goes into a result: JSON, with references where `Media` stood."""
         ...
 
+    async def storable(self, task: str) -> None:
+        """Raise while an output of `task` would be lost: the last one was, and the store is as it was."""
+        ...
+
 
 @frozen
 class Ready:
@@ -72,7 +76,7 @@ class NotReady(Exception):
     def __init__(self, error: ProviderError) -> None:
         super().__init__(error.message)
         self.error = error
-        self.of_the_job = error.kind in OF_THE_JOB or error.kind is K.PAYLOAD_UNREACHABLE
+        self.of_the_job = error.kind in OF_THE_JOB
 
 
 class Readiness:
@@ -101,8 +105,10 @@ class Readiness:
         since = self._clock.now()
         try:
             with turn.waiting():
-                total_s = min(self._settings.fetch_s, self._left_s(turn))
-                gathered = await self._payloads.gathered(task, turn.input, total_s=total_s)
+                async with asyncio.timeout(self._left_s(turn)):
+                    gathered = await self._payloads.gathered(task, turn.input, total_s=self._settings.fetch_s)
+        except TimeoutError:
+            failure = ProviderError(K.DEADLINE_PASSED, "the payloads were not here before the deadline")
         except ProviderError as error:
             failure = error.with_traceback(None)
         else:
@@ -124,6 +130,8 @@ class Readiness:
         task = turn.job.job.task
         candidate = await self._mappings.named(turn.candidate, task)
         access = self._doors.of(candidate, task)
+        if self._payloads is not None and task in media.OUTPUTS:
+            await self._payloads.storable(task)
         if stack is None:
             return self._worked_out(turn, access, turn.input)
         if self._payloads is None:
@@ -189,7 +197,7 @@ class _Making:
         try:
             return await self._readiness._made(self._turn, self._stack)
         except ProviderError as error:
-            failure = NotReady(error.with_traceback(None))
+            failure = NotReady(_fetched_again(self._turn, error.with_traceback(None)))
         except BaseException:
             await self.__aexit__()
             raise
@@ -199,6 +207,14 @@ class _Making:
     async def __aexit__(self, *_: object) -> None:
         if self._stack is not None:
             await self._stack.aclose()
+
+
+def _fetched_again(turn: Turn, error: ProviderError) -> ProviderError:
+    """A copy of what an address names is no producer's: no topic names it. Where it expired, its turn fetches anew."""
+    if error.kind is not K.PAYLOAD_MISSING or turn.progress.gathered is None:
+        return error
+    turn.progress = replace(turn.progress, gathered=None)
+    return ProviderError(K.PAYLOAD_UNREACHABLE, error.message, nothing_sent=True)
 
 
 def too_dear(ask: Ask, candidate: Candidate) -> str | None:

@@ -14,6 +14,8 @@ SERVER_WAITS_S = 60.0
 """How long a server keeps a request open that asks it to wait (`Prefer: wait`, RFC 7240 4.3) and names no time."""
 ANSWERS_WITHIN_S = 5.0
 """After that time its answer comes: much silence is allowed."""
+SCALE_UP = "x-scale-up-timeout"
+"""Seconds for which a dedicated endpoint's proxy holds a request while a machine starts."""
 
 
 @frozen
@@ -46,7 +48,10 @@ class Pieces(AsyncByteStream):
 
 def request_of(call: Call, authorization: str | None, bounds: Bounds) -> Request:
     """`call` as a request that may take `bounds.total_s`. `authorization` is the whole value of its header."""
-    headers = [(name.encode(), text.encode()) for name, text in call.headers]
+    held_s = scale_up_s(call, bounds)
+    headers = [(name.encode(), text.encode()) for name, text in call.headers if name != SCALE_UP]
+    if held_s:
+        headers.append((SCALE_UP.encode(), b"%d" % held_s))
     if authorization:
         headers.append((b"authorization", authorization.encode()))
     pieces = call.body if isinstance(call.body, tuple) else (call.body,)
@@ -58,7 +63,7 @@ def request_of(call: Call, authorization: str | None, bounds: Bounds) -> Request
     else:
         stream = Pieces(pieces)
         headers.append((b"content-length", b"%d" % size))
-    read_s = min(max(bounds.read_s, silence_s(call)), bounds.total_s)
+    read_s = min(max(bounds.read_s + held_s, silence_s(call)), bounds.total_s)
     timeout = {"connect": bounds.connect_s, "read": read_s, "write": read_s, "pool": bounds.total_s}
     return Request(
         call.method,
@@ -79,6 +84,16 @@ def silence_s(call: Call) -> float:
                     wait = value.strip().strip('"')
                     return (float(wait[:6]) if wait.isdecimal() else SERVER_WAITS_S) + ANSWERS_WITHIN_S
     return 0.0
+
+
+def scale_up_s(call: Call, bounds: Bounds) -> int:
+    """How long its server shall hold `call` while a machine starts: as long as the call wishes at most.
+
+    Of the time that is left, what one silence may take stays for the answer itself, or half: when no machine comes, the
+    proxy's 503, which costs nothing, is to be there before the deadline.
+    """
+    wished = next((text for name, text in call.headers if name == SCALE_UP), "0")
+    return int(min(float(wished), max(bounds.total_s - bounds.read_s, bounds.total_s / 2)))
 
 
 url_of = functools.lru_cache(maxsize=1_024)(URL)

@@ -112,10 +112,11 @@ class Steps:
 
     async def _gathered(self, turn: Turn, lane: str, *, alone: bool) -> Outcome:
         """Have at hand what the input names, then call: no slot is held while a stranger's server is slow."""
-        try:
-            await self._readiness.gathered(turn)
-        except NotReady as missing:
-            return self._unready(turn, missing.error)
+        if self._clock.now() < turn.deadline:
+            try:
+                await self._readiness.gathered(turn)
+            except NotReady as missing:
+                return self._unready(turn, missing.error)
         return await self._until_called(turn, lane, alone=alone)
 
     async def _until_called(self, turn: Turn, lane: str, *, alone: bool) -> Outcome:
@@ -130,7 +131,7 @@ class Steps:
             if turned_away is not None and not turned_away.trial:
                 return self._left_alone(turn, step, turned_away.kind)
             turn.choose(step.candidate)
-            is_retry = turn.progress.tried.calls > 0
+            is_retry = turn.was_called
             if is_retry and not self._thrift.has_budget(turn.key):
                 return self._without_budget(turn)
             nobody_else = set(possible(turn.progress.tried, turn.job.terms)) <= {step.candidate, *refused}
@@ -158,6 +159,8 @@ class Steps:
             with self._room.share() as share:
                 async with self._readiness.call(turn) as ready:
                     asked = ready.access.candidate
+                    if turn.progress.unready:
+                        turn.progress = replace(turn.progress, unready=0)
                     called = await self._calls.one(turn, ready, leave, lane, share, alone=alone)
                 self._thrift.succeeded(turn.key)
                 return await self._answered(turn, called)
@@ -194,6 +197,8 @@ class Steps:
         """What the job itself brings cannot be had or used: wait for what may come, else end. No attempt either way."""
         now, unready = self._clock.now(), turn.progress.unready + 1
         message = told(error.message, turn.job.texts, self._readiness.redact)
+        if FAILURES[error.kind].retryable and now >= turn.deadline:
+            return turn.stopped(Stop(K.DEADLINE_PASSED, message), now)
         wait = min(backoff(unready, self._dice(), self._policy), self._longest_rest)
         if not FAILURES[error.kind].retryable or unready >= self._policy.attempts or now + wait >= turn.deadline:
             return turn.stopped(Stop(error.kind, message), now)

@@ -41,6 +41,15 @@ class Turn:
         return Key(self.candidate.provider, self.candidate.model)
 
     @property
+    def was_called(self) -> bool:
+        """Whether the candidate has had a call of this job: another is a retry. The first call to one that takes its
+        place burdens nobody who is in trouble."""
+        if not self.progress.tried.calls:
+            return False
+        key = self.candidate.provider, self.candidate.model
+        return any((attempt.provider, attempt.model) == key for attempt in self.progress.attempts)
+
+    @property
     def input(self) -> Mapping[str, Any]:
         """The job's, with references where it named addresses that have been fetched."""
         return self.progress.gathered if self.progress.gathered is not None else self.job.job.input

@@ -47,7 +47,7 @@ WAITING_SHARE = 1
 
 
 def window_of(settings: Settings) -> int:
-    """How many records one process has in hand at most."""
+    """How many records of one modality a process has in hand at most."""
     return settings.max_in_flight * (1 + WAITING_SHARE)
 
 

@@ -1,6 +1,7 @@
 """`novix blob`: payloads in the blob store."""
 
 import asyncio
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from console.shell import AsJson, command, settings
 if TYPE_CHECKING:
     from runtime.settings import Loaded
 
+MEDIA_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}", re.ASCII)
 MOST_BYTES = 2**31
 """Of a blob that is read: as many as NOVIX_MAX_PAYLOAD_BYTES may allow."""
 
@@ -48,6 +50,8 @@ async def _put(loaded: "Loaded", screen: Screen, file: str, media_type: str | No
             raise CommandError(f"standard input has more than {limit} bytes (NOVIX_MAX_PAYLOAD_BYTES)", Exit.USAGE)
     else:
         data = read_file(file, limit)
+    if media_type is not None and not MEDIA_TYPE.fullmatch(media_type):
+        raise CommandError("--type must be a media type such as text/plain", Exit.USAGE)
     looked = looked_at(data, loaded.settings, media_type, file)
     try:
         async with open_store(loaded.settings) as store:
@@ -86,8 +90,7 @@ async def _get(loaded: "Loaded", screen: Screen, sha256: str, out: str | None) -
     except BlobError as error:
         raise CommandError(str(error)) from None
     if out == "-":
-        sys.stdout.buffer.write(blob.data)
-        return Exit.OK
+        return _to_stdout(blob.data)
     path = Path(out) if out else Path(sha256[:16] + suffix_of(blob.media_type))
     try:
         new_file(path, blob.data)
@@ -95,6 +98,17 @@ async def _get(loaded: "Loaded", screen: Screen, sha256: str, out: str | None) -
         raise CommandError(f"{path}: {error.strerror}", Exit.USAGE) from None
     told = {"file": str(path), "sha256": sha256, "media_type": blob.media_type, "bytes": len(blob.data)}
     screen.answer(told, [f"{path}: {blob.media_type}, {len(blob.data):,} bytes"])
+    return Exit.OK
+
+
+def _to_stdout(data: bytes) -> Exit:
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CommandError(f"standard output: {error.strerror}") from None
     return Exit.OK
 
 

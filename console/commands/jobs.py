@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import sys
+import time
 import uuid
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,7 +18,7 @@ from console.shell import AsJson, command, settings
 from console.words import count, money, shown, span
 
 if TYPE_CHECKING:
-    from console.pieces import Following
+    from console.pieces import Shown
     from runtime.settings import Loaded
 
 CHUNK_BYTES = 262_144
@@ -96,7 +97,7 @@ async def _run(
     from console import answers
     from console.kafka import connected
     from console.payload_files import with_files
-    from console.pieces import following
+    from console.pieces import Shown, following
     from runtime.ports import Outgoing
     from schemas import codec
     from schemas.topics import JOBS
@@ -111,26 +112,25 @@ async def _run(
             outgoing = Outgoing(JOBS.name, job["tenant"].encode(), value)
             wanted = answers.of_job(job["tenant"], job["id"])
             key = answers.result_key(job["tenant"], job["id"])
-            streaming = following(log, key, screen) if job.get("stream") else nullcontext()
+            on_screen = Shown(screen) if job.get("stream") else None
+            streaming = following(log, (key,), screen, on_screen.take) if on_screen else nullcontext()
             waiting = nullcontext() if job.get("stream") else screen.progress("waiting for the result", None)
             async with streaming as pieces:
-                [(partition, offset)] = await log.publish([outgoing])
+                [place] = await log.publish([outgoing])
                 with waiting:
                     async for record in answers.results_after(log, since, wanted):
                         result = answers.document(record)
-                        received = result.get("received") or {}
-                        ours = (received.get("partition"), received.get("offset")) == (partition, offset)
-                        if ours or result.get("status") != "rejected":
+                        if answers.is_of(result, place) or result.get("status") != "rejected":
                             if pieces is not None:
                                 await pieces.caught_up()
-                            return await _tell(loaded, screen, result, record.value or b"null", out, pieces)
+                            return await _tell(loaded, screen, result, record.value or b"null", out, on_screen)
     except TimeoutError:
         pass
     raise CommandError(f"no result of {asked} within {timeout_s:g} s; look with: novix why {job['id']}", Exit.NOT_MET)
 
 
 async def _tell(
-    loaded: "Loaded", screen: Screen, result: dict[str, Any], value: bytes, out: str | None, pieces: "Following | None"
+    loaded: "Loaded", screen: Screen, result: dict[str, Any], value: bytes, out: str | None, pieces: "Shown | None"
 ) -> Exit:
     from console import answers
     from console.payload_files import write_out
@@ -140,7 +140,7 @@ async def _tell(
         screen.raw(value)
     elif succeeded:
         text = answers.text_of(result)
-        pieces.shown.finish(text) if pieces is not None else screen.line(text)
+        pieces.finish(text) if pieces is not None else screen.line(text)
         served, total = result.get("served") or {}, (result.get("timing_ms") or {}).get("total")
         who = f"{served.get('model')} at {served.get('provider')}"
         screen.note(shown(f"{who}, {money(int(result.get('cost_nanousd') or 0))}, {span(total)}"))
@@ -207,13 +207,16 @@ async def _publish(
     from console.pieces import until_all
     from schemas.topics import DELTAS, JOBS, RESULTS
 
-    published, refused, keys, failed = 0, list[str](), set[bytes](), 0
+    published, refused, jobs, failed = 0, list[str](), dict[bytes, tuple[int, int]](), 0
     splitter = Lines()
     async with connected(loaded) as log:
         await ends(log, JOBS.name)
         streaming = until_s is not None
         deltas = await ends(log, DELTAS.name) if streaming else {}
+        # As long as ids are remembered: the result of one that was used before is there already.
+        since_ms = int((time.time() - loaded.settings.dedup_hours * 3600) * 1000)
         results = await ends(log, RESULTS.name) if streaming else {}
+        results = {partition: await log.find_since(RESULTS.name, partition, since_ms) for partition in results}
         with screen.progress("publishing", total) as bar:
             while not (strict and refused) and not splitter.ended:
                 # What there is now, so that jobs of a slow pipe leave as they come.
@@ -228,17 +231,18 @@ async def _publish(
                     screen.note(f"novix: {refused[-1]}")
                     if strict:
                         break
-                await log.publish(batch)
+                places = await log.publish(batch)
                 published += len(batch)
                 bar.advance(len(batch))
-                keys.update(key for one in batch if streaming and (key := result_key(one)))
-        if keys:
+                if streaming:
+                    jobs.update((key, at) for one, at in zip(batch, places, strict=True) if (key := result_key(one)))
+        if jobs:
             try:
                 async with asyncio.timeout(until_s):
-                    failed = await until_all(log, keys, deltas, results, screen)
+                    failed = await until_all(log, jobs, deltas, results, screen)
             except TimeoutError:
                 raise CommandError(
-                    f"not all of {count(len(keys), 'result')} within {until_s:g} s", Exit.NOT_MET
+                    f"not all of {count(len(jobs), 'result')} within {until_s:g} s", Exit.NOT_MET
                 ) from None
     summary = count(published, "job") + " published"
     screen.answer(

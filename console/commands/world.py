@@ -45,11 +45,11 @@ def up(
     as_json: AsJson = False,
 ) -> Exit:
     """Start everything here, in the background: Kafka, a local Hugging Face, router, workers, pages."""
-    from console.world import plan, read_world
+    from console.world import living_world, plan, read_world
 
     loaded, screen = settings(), Screen(as_json=as_json)
     home = loaded.settings.home
-    standing = _living(home)
+    standing = living_world(home)
     if standing is not None and standing.ready:
         screen.answer(_described(standing), ["it is up already", *_addresses(standing)])
         return Exit.OK
@@ -64,7 +64,7 @@ def up(
         world = read_world(home)
         if world is not None and world.ready:
             break
-        if (child is not None and child.poll() is not None) or (child is None and _living(home) is None):
+        if (child is not None and child.poll() is not None) or (child is None and living_world(home) is None):
             _retell(log, seen, screen)
             raise CommandError(f"it did not come up; the whole story: {log}")
         if time.monotonic() > until:
@@ -83,9 +83,10 @@ def status(as_json: AsJson = False) -> Exit:
     """Tell what runs where and how it is: processes, lag of each group, open breakers, how far back ids are known."""
     from console import report
     from console.words import shown
+    from console.world import living_world
 
     loaded, screen = settings(), Screen(as_json=as_json)
-    world = _living(loaded.settings.home)
+    world = living_world(loaded.settings.home)
     if world is None:
         screen.answer({"up": False, "processes": [], "lag": {}}, ["nothing runs; start it with: novix up"])
         return Exit.NOT_MET
@@ -153,15 +154,6 @@ def down(
         remove_world(home)
     screen.answer({"stopped": [process.name for process in world.processes]}, ["down"])
     return Exit.OK
-
-
-def _living(home: Path) -> "World | None":
-    """The world of this home if its supervisor lives; a file that a killed one left behind counts for nothing."""
-    from console.world import read_world
-    from sandbox.kafka.process import is_ours
-
-    world = read_world(home)
-    return world if world is not None and is_ours(world.supervisor, world.mark) else None
 
 
 def _supervise(home: Path, log: Path, *choices: str) -> "subprocess.Popen[bytes]":

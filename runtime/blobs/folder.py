@@ -101,7 +101,9 @@ class FolderStore:
     def _put(self, data: bytes, media_type: str) -> str:
         sha256 = digest_of(data)
         path = self._path(sha256)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            path.parent.mkdir(mode=0o700)
+            _to_disk(self._folder)
         with self._locked(sha256, fcntl.LOCK_SH):
             if self._touched(path, media_type):
                 return sha256
@@ -164,10 +166,10 @@ class FolderStore:
             try:
                 if path.stat().st_mtime > untouched_since.timestamp():
                     return False
+                _beside(path).unlink(missing_ok=True)  # first: killed in between, the blob is found and removed again
                 path.unlink()
             except FileNotFoundError:
                 return False
-            _beside(path).unlink(missing_ok=True)
         return True
 
     @contextmanager

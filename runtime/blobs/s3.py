@@ -5,7 +5,7 @@ Credentials are those that every AWS client finds: `AWS_ACCESS_KEY_ID` and `AWS_
 """
 
 import functools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -25,6 +25,8 @@ ONE_SECOND = timedelta(seconds=1)
 UNKNOWN_TYPE = "application/octet-stream"
 _LIBRARIES = ("aiobotocore", "botocore", "aiohttp")
 """Whose exceptions are faults of the store: aiobotocore's own, those it passes on, and those of reading a body."""
+_GARBAGE = (OSError, ValueError, LookupError, TypeError)
+"""What reading an answer raises besides, which lacks what S3 promises: a size, a time, a key."""
 _MISSING = ("404", "NoSuchKey", "NotFound")
 
 
@@ -102,7 +104,11 @@ class S3Store:
     async def info(self, sha256: str) -> BlobInfo | None:
         """See `BlobStore`."""
         found = await self._head(named(sha256))
-        return None if found is None else _info(sha256, found)
+        if found is None:
+            return None
+        with _told(sha256):
+            kind = found.get("ContentType") or UNKNOWN_TYPE
+            return BlobInfo(sha256, int(found["ContentLength"]), kind, found["LastModified"])
 
     async def all(self) -> AsyncIterator[BlobInfo]:
         """See `BlobStore`. A listing tells no media types. One page, of 1,000, is in memory at a time."""
@@ -110,23 +116,30 @@ class S3Store:
         while True:
             with _told():
                 page = await self._client().list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, **more)
-            for found in page.get("Contents", ()):
-                name = str(found["Key"]).removeprefix(self._prefix)
-                if is_digest(name):  # else it is none of ours
-                    yield BlobInfo(name, int(found["Size"]), "", found["LastModified"])
-            if not page.get("IsTruncated"):
+                blobs = list(self._listed(page.get("Contents", ())))
+                more = {"ContinuationToken": page["NextContinuationToken"]} if page.get("IsTruncated") else {}
+            for blob in blobs:
+                yield blob
+            if not more:
                 return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _listed(self, page: Iterable[Any]) -> Iterator[BlobInfo]:
+        for found in page:
+            name = str(found["Key"]).removeprefix(self._prefix)
+            if is_digest(name):  # else it is none of ours
+                yield BlobInfo(name, int(found["Size"]), "", found["LastModified"])
 
     async def remove(self, sha256: str, *, untouched_since: datetime) -> bool:
         """See `BlobStore`, and the class for what S3 cannot promise."""
         found = await self._head(named(sha256))
-        # S3 tells whole seconds, cut off: it may have been put almost a second later than it says.
-        if found is None or found["LastModified"] + ONE_SECOND > untouched_since:
+        if found is None:
             return False
-        version = found.get("VersionId")
-        which = {"VersionId": version} if version and version != "null" else {}
         with _told(sha256):
+            # S3 tells whole seconds, cut off: it may have been put almost a second later than it says.
+            if found["LastModified"] + ONE_SECOND > untouched_since:
+                return False
+            version = found.get("VersionId")
+            which = {"VersionId": version} if version and version != "null" else {}
             await self._client().delete_object(**self._at(sha256), **which)
         return True
 
@@ -144,19 +157,13 @@ def _descriptions() -> Any:
     return get_session().get_component("data_loader")
 
 
-def _info(sha256: str, found: dict[str, Any]) -> BlobInfo:
-    return BlobInfo(
-        sha256, int(found["ContentLength"]), found.get("ContentType") or UNKNOWN_TYPE, found["LastModified"]
-    )
-
-
 @contextmanager
 def _told(sha256: str = "") -> Iterator[None]:
     """The library's errors as ours: by their codes and kinds alone, for their texts may name keys and addresses."""
     try:
         yield
     except Exception as error:
-        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _LIBRARIES:
+        if isinstance(error, _GARBAGE) or type(error).__module__.partition(".")[0] in _LIBRARIES:
             raise _as_ours(error, sha256) from None
         raise
 

@@ -49,8 +49,8 @@ class Egress:
     must match, so a token never travels in clear unless someone wrote `http://` here. With `elsewhere` any
     https host may be called too, at port 443, but without credentials.
 
-    Addresses outside the public internet are refused, but for the hosts in `origins`: each may be in one of the
-    networks in `private`, and one that is written as an address, or is `localhost`, may be there.
+    Addresses outside the public internet are refused, but for the hosts in `origins` at their own ports: each may be in
+    one of the networks in `private`, and one that is written as an address, or is `localhost`, may be there.
     """
 
     def __init__(self, origins: Iterable[str], *, private: Iterable[str] = (), elsewhere: bool = False) -> None:
@@ -72,10 +72,10 @@ class Egress:
         if not listed and credentials:
             return "the request carries a credential and the host may not be shown one"
         literal = _address(origin.host) is not None
-        return self.why_not_address(origin.host, origin.host) if literal else None
+        return self.why_not_address(origin.host, origin.port, origin.host) if literal else None
 
-    def why_not_address(self, host: str, address: str) -> str | None:
-        """Why a connection to `host` must not be made to `address` (which a lookup gave), or None if it may."""
+    def why_not_address(self, host: str, port: int, address: str) -> str | None:
+        """Why `host` at `port` must not be reached at `address` (which a lookup gave), or None if it may."""
         parsed = _address(address)
         if parsed is None:
             return "the lookup gave something that is no address"
@@ -83,7 +83,8 @@ class Egress:
         if reached.is_global and not reached.is_multicast and (reached.version == 4 or reached in _UNICAST):
             return None
         for origin, networks in self._private.items():
-            if _same_host(origin.host, host) and any(reached in network for network in networks):
+            there = Origin(origin.scheme, host.lower().rstrip("."), port)
+            if origin.covers(there) and any(reached in network for network in networks):
                 return None
         return "the address is not on the public internet and not listed as a private one"
 
@@ -104,10 +105,6 @@ def _itself(host: str) -> tuple[Network, ...]:
         return tuple(ipaddress.ip_network(one) for one in LOOPBACK)
     address = _address(host)
     return () if address is None else (ipaddress.ip_network(address),)
-
-
-def _same_host(pattern: str, host: str) -> bool:
-    return Origin("", pattern, 0).covers(Origin("", host.lower().rstrip("."), 0))
 
 
 @lru_cache(maxsize=1_024)  # asked three times for each call

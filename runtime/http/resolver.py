@@ -28,7 +28,7 @@ class GuardedResolver(AbstractResolver):
         """Look `host` up. Raises `AddressRefusedError` if any address is forbidden."""
         found = await self._lookup.resolve(host, port, family)
         for one in found:
-            reason = self._egress.why_not_address(host, one["host"])
+            reason = self._egress.why_not_address(host, port, one["host"])
             if reason is not None:
                 raise AddressRefusedError(reason)
         return found

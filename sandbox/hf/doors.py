@@ -1,5 +1,6 @@
 """The inference doors: who may call, which model, is the body right, run it, charge for it."""
 
+import asyncio
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from schemas import codec
 
 CLIENT_CLOSED_REQUEST = 499
 """nginx's number for a call whose client left before there was an answer; nobody reads it but our log."""
+
+
+class _Left(Exception):
+    """The client has left before there was an answer."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ class Doors:
 
     async def _chat(self, call: Call, model: Model, body: Any) -> Response:
         exchange.check("chat-completion", body)
+        body = exchange.whole(body)
         ask, text = chat.ask(body), self.engines.text
         frame = chat.Frame(call.inference_id, int(call.at.timestamp()), model.id, llama.fingerprint())
         usage_too = bool((body.get("stream_options") or {}).get("include_usage"))
@@ -110,12 +116,15 @@ class Doors:
 
     async def _pipeline(self, call: Call, model: Model, task: str, body: Any) -> Response:
         pipeline: Pipeline = PIPELINES[task]
-        value, timing = await self._seated(model.engine, lambda: pipeline.run(self.engines, model, body))
-        if pipeline.then is not None:
-            engine, step = pipeline.then
-            first = value
-            value, second = await self._seated(engine, lambda: step(self.engines, model, body, first))
-            timing = timing + second
+        try:
+            value, timing = await self._seated(call, model.engine, lambda: pipeline.run(self.engines, model, body))
+            if pipeline.then is not None:
+                engine, step = pipeline.then
+                first = value
+                value, second = await self._seated(call, engine, lambda: step(self.engines, model, body, first))
+                timing = timing + second
+        except _Left:
+            return nobody_there()
         call.queued_ms = timing.queued_ms
         work = Work(timing.compute_ms)
         self.charge(call, model, task, work, aborted=False)
@@ -129,8 +138,18 @@ class Doors:
             return Response(value.value, headers=headers, media_type=value.media_type)
         return told(value.value, headers)
 
-    async def _seated(self, engine: str, work: Callable[[], Any]) -> tuple[Any, Timing]:
-        return await self.engines.seats[engine].run(self.engines.load(engine), work)
+    async def _seated(self, call: Call, engine: str, work: Callable[[], Any]) -> tuple[Any, Timing]:
+        """Run `work` in its turn; raises `_Left` once nobody waits for it, and what had not begun never begins."""
+        seated = asyncio.ensure_future(self.engines.seats[engine].run(self.engines.load(engine), work))
+        left = asyncio.create_task(call.stop.wait())
+        try:
+            await asyncio.wait((seated, left), return_when=asyncio.FIRST_COMPLETED)
+            if not seated.done():
+                raise _Left
+            return await seated
+        finally:
+            left.cancel()
+            seated.cancel()
 
     def charge(self, call: Call, model: Model, task: str, work: Work, *, aborted: bool) -> None:
         """Put one answered call on the bill."""

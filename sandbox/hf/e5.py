@@ -7,6 +7,10 @@ import numpy as np
 
 from sandbox.hf import embedding
 
+MOST_TOKENS = 512
+"""Of a text: what the model was trained for, and its card cuts at. The engine itself would read on, a minute a page."""
+MOST_CHARS = 100_000
+"""Of a text that are looked at at all."""
 PREFIXES = ("query: ", "passage: ")
 
 
@@ -27,14 +31,14 @@ class E5:
         self.sentiment_centroids()
 
     def embed(self, texts: Sequence[str], prompt: str = "query") -> embedding.Vectors:
-        """One row of 384 floats a text, each of length one."""
+        """One row of 384 floats a text, each of length one. Of a text the first 512 tokens count."""
         if not texts:
             return np.empty((0, self._loaded().dim), dtype=np.float32)
         return np.stack([self._embed_one(text, prompt) for text in texts])
 
     def tokens(self, text: str) -> int:
-        """Tokens of `text` with its prefix and the two marks around it."""
-        bare, query = _split(text, "query")
+        """Tokens of `text` (of its first 100,000 characters) with its prefix and the two marks around it."""
+        bare, query = _split(text[:MOST_CHARS], "query")
         return int(self._loaded().token_count(bare, query))
 
     def sentiment_centroids(self) -> embedding.Vectors:
@@ -45,7 +49,7 @@ class E5:
         return self._sentiment
 
     def _embed_one(self, text: str, prompt: str) -> embedding.Vectors:
-        bare, query = _split(text, prompt)
+        bare, query = _split(fit(self, text, MOST_TOKENS, keep_end=False), prompt)
         return np.asarray(self._loaded().encode(bare, query), dtype=np.float32)
 
     def _loaded(self) -> Any:
@@ -58,6 +62,7 @@ class E5:
 
 def fit(engine: E5, text: str, limit: int, *, keep_end: bool) -> str:
     """The longest beginning (or end) of `text` that has at most `limit` tokens, to within a character."""
+    text = text[-MOST_CHARS:] if keep_end else text[:MOST_CHARS]
     if engine.tokens(text) <= limit:
         return text
     low, high = 0, len(text)

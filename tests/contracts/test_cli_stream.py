@@ -106,6 +106,20 @@ def test_publish_shows_pieces_and_results_until_all_are_there(novix, log):
     assert done.stdout.endswith("2 jobs published\n")
 
 
+def test_publish_tells_the_result_of_an_id_that_was_used_before_but_not_an_earlier_refusal(novix, log):
+    log.on_publish = streaming(status="rejected")
+    novix("publish", "-", "--stream", stdin='{"id":"a"}')
+    log.on_publish = streaming()
+    novix("publish", "-", "--stream", stdin='{"id":"b"}')
+    again = novix("publish", "-", "--stream", stdin='{"id":"a"}')
+    log.on_publish = None  # a duplicate gives no second result
+    duplicate = novix("publish", "-", "--stream", "--timeout", "5", stdin='{"id":"b"}')
+
+    assert [one.exit_code for one in (again, duplicate)] == [0, 0], duplicate.stderr
+    assert "succeeded" in duplicate.stdout
+    assert "rejected" not in again.stdout
+
+
 def test_publish_that_streams_fails_with_its_jobs_and_does_not_wait_for_ever(novix, log):
     log.on_publish = streaming(status="failed")
     failed = novix("publish", "-", "--stream", stdin='{"id":"a"}')

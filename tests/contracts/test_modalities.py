@@ -233,6 +233,8 @@ def test_usage_is_told_and_where_it_is_not_it_is_estimated_in_the_output_too() -
     ask = ask_of("chat-completion")
     told = answered(ask, Reply(completion()))
     assert told.usage == {"input_tokens": 20, "output_tokens": 5}
+    in_floats = completion() | {"usage": {"prompt_tokens": 20.0, "completion_tokens": 5.0}}
+    assert answered(ask, Reply(in_floats)).usage == told.usage
     guessed = answered(ask, Reply(without(completion("12345678"), "usage")))
     assert guessed.usage == {}
     assert guessed.output["usage"]["completion_tokens"] == guessed.estimate["output_tokens"] == 2
@@ -251,14 +253,14 @@ def test_what_was_made_is_measured_whatever_was_asked_for() -> None:
     assert answered(ask_of("text-to-video"), Reply(Binary(MP4))).estimate["video_ms"] == 1_000
 
 
-def test_a_box_over_the_edge_by_a_rounding_is_cut_and_one_further_out_is_refused() -> None:
+def test_a_box_a_little_over_the_edge_is_cut_and_one_further_out_is_refused() -> None:
     def box_in(width: int, **edges: int) -> Any:
         ask = ask_of("object-detection", {"inputs": Media("image", PNG, "image/png", width=width, height=480)})
         box = {"xmin": 0, "ymin": 0, "xmax": 10, "ymax": 10, **edges}
         return answered(ask, Reply([{"label": "x", "score": 1, "box": box}])).output[0]["box"]
 
-    assert box_in(640, xmax=643, xmin=-2) == {"xmin": 0, "ymin": 0, "xmax": 640, "ymax": 10}
-    for edges in ({"xmax": 660}, {"ymax": 490}, {"xmin": -7}):
+    assert box_in(640, xmax=704, xmin=-33) == {"xmin": 0, "ymin": 0, "xmax": 640, "ymax": 10}
+    for edges in ({"xmax": 705}, {"ymax": 529}, {"xmin": -65}):
         with pytest.raises(ProviderError, match="beyond the image of 640 x 480"):
             box_in(640, **edges)
 
@@ -294,6 +296,25 @@ def test_more_answers_than_were_asked_for_are_no_answer() -> None:
     multi = {"inputs": "x", "parameters": {"candidate_labels": ["x", "y"], "multi_label": True}}
     both = [{"label": "x", "score": 0.9}, {"label": "y", "score": 0.9}]
     assert answered(ask_of("zero-shot-classification", multi), Reply(both)).output == both
+
+
+def test_the_windows_of_a_long_text_add_up_and_a_short_text_has_one() -> None:
+    span = {"answer": "a", "score": 1.4, "start": 0, "end": 1}
+    for context, holds in (("a" * 127, False), ("a " * 300, True)):
+        ask = ask_of("question-answering", {"inputs": {"question": "?!a", "context": context}})
+        if holds:
+            assert answered(ask, Reply(span)).output == [span]
+        else:
+            with pytest.raises(ProviderError, match="a probability is from 0 to 1"):
+                answered(ask, Reply(span))
+
+
+def test_numbers_that_are_whole_come_out_as_such_and_nulls_do_not_come_out() -> None:
+    ask = ask_of("token-classification")
+    word = {"entity": "PER", "entity_group": None, "score": 1, "word": "Ada", "start": 0.0, "end": 3.0}
+    assert answered(ask, Reply([word])).output == [{"entity": "PER", "score": 1, "word": "Ada", "start": 0, "end": 3}]
+    labels = answered(ask_of("text-classification"), Reply([{"label": 3, "score": 1, "note": None}])).output
+    assert labels == [{"label": "3", "score": 1}]
 
 
 def test_each_gap_of_a_text_has_its_own_words() -> None:

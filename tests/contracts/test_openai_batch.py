@@ -281,6 +281,27 @@ def test_results_are_written_as_openais_output_file(novix, log):
     assert "error" in told["b"]["response"]["body"]
 
 
+def test_a_store_that_is_away_ends_the_command_rather_than_telling_lost_images_and_small_ones_need_none(
+    novix, log, tmp_path
+):
+    (tmp_path / "bee.png").write_bytes(PNG)
+    (tmp_path / "file").write_bytes(b"")
+    inside = json.loads(novix("blob", "put", "bee.png", "--json").stdout)
+    stored = {"$ref": dict(inside["$ref"])}
+    inside["$ref"]["uri"] = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
+    for job_id, image in (("a", inside), ("b", stored)):
+        made = result("text-to-image", {"image": image}, job_id=job_id, completed_at=datetime.now(UTC).isoformat())
+        log.append(Outgoing(RESULTS.name, f"default/{job_id}".encode(), json.dumps(made).encode()))
+
+    away = {"NOVIX_BLOB_STORE": str(tmp_path / "file" / "blobs")}
+    small = novix("results", "--format", "openai-batch", "--job", "a", **away)
+    large = novix("results", "--format", "openai-batch", "--job", "b", **away)
+
+    assert (small.exit_code, json.loads(small.stdout)["response"]["status_code"]) == (0, 200)
+    assert (large.exit_code, large.stdout) == (1, "")
+    assert "ENOTDIR" in large.stderr
+
+
 def test_an_image_in_the_blob_store_stands_in_the_line_and_a_lost_one_is_told(novix, log, tmp_path):
     (tmp_path / "bee.png").write_bytes(PNG)
     reference = json.loads(novix("blob", "put", "bee.png", "--json").stdout)

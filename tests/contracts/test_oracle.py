@@ -4,6 +4,8 @@ import base64
 import copy
 import importlib.util
 import itertools
+import mimetypes
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +14,9 @@ from dialects import reply
 from oracle import TASKS, ask_of, call_of, expected, rows, shown
 
 from schemas import providers
+from schemas.media import INPUTS as INPUTS_OF
 from workers.errors import ProviderError
-from workers.exchange import Binary
+from workers.exchange import Ask, Binary, Media
 
 RECORDED = rows()
 
@@ -49,11 +52,18 @@ def test_a_request_is_the_official_clients(row: dict[str, Any]) -> None:
 needs_client = pytest.mark.skipif(
     importlib.util.find_spec("huggingface_hub") is None, reason="huggingface_hub is not installed"
 )
+MEDIA = frozenset(INPUTS_OF) - {"chat-completion", "document-question-answering"}
 PNG, WAV = b"\x89PNG\r\n\x1a\nfakeimg", b"RIFF$\x00\x00\x00WAVEfmt fakeaudio"
 ADAPTERS = ("", "lora/pytorch.safetensors")
 MODELS = ("prov/model-x", "owner/name:abc123", "black-forest-labs/FLUX.1-kontext-dev", "fal-ai/lora")
 SCHEMA = {"name": "p", "schema": {"type": "object", "properties": {"a": {"type": "integer", "default": None}}}}
 SIZED = {"width": 512, "height": 256, "num_inference_steps": 4, "guidance_scale": 3.5, "seed": 7, "scheduler": None}
+TEXTS = ("a cat", "", 'Grüße \U0001f431\u2028"\\', "https://x.test/a.png", "data:text/plain,a")
+"""Of tasks that take a text: what looks like an address is a text all the same."""
+STRANGE = {
+    "é": {"deep": {"null": None, "list": [1, None, {"null": None}]}},
+    "none": None, "empty": {}, "blank": "", "zero": 0, "no": False, "tiny": 1e-7, "much": 2**53,
+}  # fmt: skip
 INPUTS: dict[str, tuple[Any, ...]] = {
     "conversational": (
         [{"role": "user", "content": "Hi"}],
@@ -61,10 +71,11 @@ INPUTS: dict[str, tuple[Any, ...]] = {
             {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "function": {"name": "f"}}]},
             {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}]},
         ],
+        [{"role": "system", "content": "", "name": None}, {"role": "user", "content": [{"type": "text", "text": "é"}]}],
     ),
     "feature-extraction": ("hello", ["a", "b"]),
     "sentence-similarity": ({"source_sentence": "a", "sentences": ["b", "c"]},),
-    "question-answering": ({"question": "who?", "context": "me"},),
+    "question-answering": ({"question": "who?", "context": "me"}, {"question": "", "context": "", "more": None}),
     "table-question-answering": ({"query": "q", "table": {"a": ["1"]}},),
     "document-question-answering": ({"question": "q", "image": "iVBORw0KGgpmYWtlaW1n"},),
     **dict.fromkeys(("audio-classification", "audio-to-audio", "automatic-speech-recognition"), (WAV,)),
@@ -81,12 +92,12 @@ PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
         {"max_tokens": 8, "temperature": 0, "stop": ["x"], "seed": None},
         {"stream": True, "stream_options": {"include_usage": True}, "logit_bias": {"1": None}},
         {"response_format": {"type": "json_schema", "json_schema": SCHEMA}},
-        {"response_format": {"type": "json_object"}},
+        {"response_format": {"type": "json_object"}, **STRANGE},
         {"tools": [{"type": "function", "function": {"name": "f", "parameters": SCHEMA["schema"]}}]},
     ),
     "text-generation": ({"max_new_tokens": 5, "temperature": 0.5, "return_full_text": False, "stop": ["."]},),
     "feature-extraction": ({"normalize": True, "prompt_name": "query", "dimensions": None},),
-    "text-to-image": (SIZED, {"width": 512, "negative_prompt": "dog"}),
+    "text-to-image": (SIZED, {"width": 512, "negative_prompt": "dog"}, {"width": 0, "height": 0, **STRANGE}),
     "image-to-image": ({"prompt": "x", "num_inference_steps": 4, "target_size": {"width": 64, "height": 32}},),
     "image-to-video": ({"prompt": "x", "num_frames": 16, "target_size": {"height": 64}}, {"num_inference_steps": 3}),
     "text-to-video": ({"num_inference_steps": 10, "guidance_scale": 5, "num_frames": 16},),
@@ -163,8 +174,8 @@ def test_every_helper_of_the_client_builds_what_we_build(
     as_it_is = provider in ("hf-inference", "openai")
     compared = 0
     for inputs, parameters, model, adapter, own_key in itertools.product(
-        INPUTS.get(task, ("a cat",)),
-        ({}, *PARAMETERS.get(task, ({"top_k": 1, "empty": None},))),
+        INPUTS.get(task, TEXTS),
+        ({}, *PARAMETERS.get(task, ({"top_k": 1, "none": None}, STRANGE))),
         ("org/model",) if as_it_is else MODELS,
         ADAPTERS,
         (False, True),
@@ -191,6 +202,36 @@ def test_every_helper_of_the_client_builds_what_we_build(
         assert theirs["headers"] == sent["headers"]
         compared += 1
     assert compared
+
+
+FILES = {
+    "image": {"a.png": PNG, "à b.jpg": b"\xff\xd8\xff\xe0", "a.webp": b"RIFF$\x00\x00\x00WEBP", "noname": PNG},
+    "audio": {"a.wav": WAV, "à b.mp3": b"ID3", "a.flac": b"fLaC", "noname": WAV},
+}
+OF_ONE_TYPE = {"wavespeed": "image/jpeg", ("fal-ai", "automatic-speech-recognition"): "audio/mpeg"}
+"""Where the client says one type of all bytes; we say the one that they have."""
+
+
+@needs_client
+@pytest.mark.parametrize(("provider", "task"), [pair for pair in helpers() if TASKS.get(pair[1], pair[1]) in MEDIA])
+def test_a_file_is_sent_as_the_client_sends_it_with_its_type(
+    provider: str, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub.inference._providers import hf_inference
+
+    monkeypatch.setattr(hf_inference, "_check_supported_task", lambda model, task: None)
+    kind = INPUTS_OF[task][0].kind
+    always = OF_ONE_TYPE.get((provider, task), OF_ONE_TYPE.get(provider))
+    model = "org/model" if provider == "hf-inference" else "a/b"
+    for (name, data), parameters in itertools.product(FILES[kind].items(), ({}, {"top_k": 1})):
+        (tmp_path / name).write_bytes(data)
+        made = prepared(provider, task, str(tmp_path / name), dict(parameters), (model, "", False))
+        media = Media(kind, data, always or mimetypes.guess_type(name)[0] or "")
+        asked = Ask(task, {"inputs": media, "parameters": parameters})
+        call, scheme = call_of(
+            provider, task, asked, model="org/model", provider_model=model, own_key=False, bill_to="acme"
+        )
+        assert in_oracles_form(made) == shown(call, scheme)
 
 
 ALLOWED = {(provider, "text-generation"): {"max_tokens"} for provider in ("together", "novita")}

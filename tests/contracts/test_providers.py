@@ -258,6 +258,53 @@ def test_an_endpoint_is_asked_at_its_own_address() -> None:
     assert document(call("endpoint", "chat-completion", base_url=url))["model"] == "org/name"
 
 
+def test_an_endpoint_that_sleeps_is_asked_to_wake_whatever_server_runs_there() -> None:
+    """Without the header its proxy answers 503 for as long as a machine starts."""
+    url = "https://abc.us-east-1.aws.endpoints.huggingface.cloud"
+    for name, task in (("endpoint", "summarization"), ("tgi", "chat-completion"), ("tei", "feature-extraction")):
+        assert dict(call(name, task, base_url=url).headers)["x-scale-up-timeout"] == "600"
+    assert "x-scale-up-timeout" in dict(call("endpoint", "summarization", base_url="https://own.test").headers)
+    for name in ("openai-compatible", "groq", "hf-inference"):
+        assert "x-scale-up-timeout" not in dict(call(name, "chat-completion").headers)
+
+
+THE_INPUT = {
+    "prompt": "text-to-image text-to-video text-generation",
+    **dict.fromkeys(("text", "input"), "text-to-speech text-to-audio feature-extraction"),
+    **dict.fromkeys(
+        (
+            "image",
+            "images",
+            "image_url",
+            "image_urls",
+            "input_image",
+            "input_images",
+            "frame_images",
+            "reference_images",
+        ),
+        "image-to-image image-to-video image-segmentation",
+    ),
+    **dict.fromkeys(("audio", "audio_url", "file"), "automatic-speech-recognition"),
+}
+"""What the tasks' inputs are called by some provider."""
+
+
+@pytest.mark.parametrize(("name", "task"), PAIRS)
+def test_no_parameter_takes_the_place_of_the_input_that_was_looked_at_and_priced(name: str, task: str) -> None:
+    names = [one for one, tasks in THE_INPUT.items() if task in tasks.split()]
+    plain = ASKS[task].body
+    told = {**(plain.get("parameters") or {}), **dict.fromkeys(names, "CANARY")}
+    change = dict.fromkeys(names, "CANARY") if task == "feature-extraction" else {"parameters": told}
+    bare, sent = call(name, task), made(name, ask(task, **change))
+    if b"form-data" in body_of(bare):
+        assert body_of(sent).count(b'name="file"') == 1
+    elif names and "json" in dict(bare.headers)["content-type"]:
+        own, with_names = [one["input"] if name == "replicate" else one for one in (document(bare), document(sent))]
+        assert {key: one for key, one in with_names.items() if key in own and key != "parameters"} == {
+            key: one for key, one in own.items() if key != "parameters"
+        }
+
+
 def test_servers_of_ones_own_are_spoken_to_in_their_words() -> None:
     asked = ask("text-classification", parameters={"function_to_apply": "none", "top_k": 1})
     assert document(made("tei", asked)) == {"inputs": "a cat", "raw_scores": True}
@@ -279,6 +326,8 @@ def test_what_a_provider_cannot_be_asked_is_refused_by_name_before_anything_is_s
         with pytest.raises(ProviderError, match=name) as error:
             call(name, task, provider_model=provider_model)
         assert (error.value.kind, error.value.nothing_sent) == (FailureKind.REQUEST_REFUSED, True)
+    with pytest.raises(ProviderError, match="no address"):
+        call("openai-compatible", "chat-completion", base_url="http://[::1")
 
 
 def test_a_key_of_ones_own_goes_to_the_providers_own_host_in_its_own_form() -> None:

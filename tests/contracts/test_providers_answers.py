@@ -87,7 +87,10 @@ def test_a_transcript_has_its_segments_as_chunks() -> None:
     segments = [{"text": "a", "start": 0.0, "end": 1.5, "id": 1}, "junk"]
     found = reply("deepinfra", "automatic-speech-recognition", {"text": "a", "segments": segments})
     assert found.document == {"text": "a", "chunks": [{"text": "a", "timestamp": [0.0, 1.5]}]}
-    plain = reply("openai-compatible", "automatic-speech-recognition", b"hi", headers={"content-type": "text/plain"})
+    text = {"content-type": "text/plain"}
+    plain = reply("openai-compatible", "automatic-speech-recognition", b"hi", headers=text)
+    lied = reply("deepinfra", "automatic-speech-recognition", b' {"text": "hi"}', headers=text)
+    assert lied.document == {"text": "hi"}
     assert plain.document == {"text": "hi"}
     assert reply("fal-ai", "automatic-speech-recognition", {"text": "a", "x": 1}).document == {"text": "a"}
 

@@ -5,13 +5,18 @@ from typing import Any
 
 import pytest
 from asks import ASKS
-from dialects import after, got, onward, refusal, reply
+from dialects import PAIRS, after, got, onward, refusal, reply
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from worker_world import candidate
 
 from schemas.failure import FailureKind
-from workers.exchange import Binary, Next, Reply
+from workers.errors import ProviderError
+from workers.exchange import FIRST, Binary, Next, Reply
+from workers.providers import PROVIDERS
 from workers.providers.common import call_headers
 from workers.providers.ways import direct
+from workers.sending import same_origin
 
 K = FailureKind
 PNG = b"\x89PNG\r\n\x1a\nrest"
@@ -77,6 +82,13 @@ def test_replicate_is_judged_by_its_output_not_by_its_status() -> None:
     assert refusal("replicate", "text-to-image", {**PREDICTION, "status": "succeeded"}).kind is K.INVALID_OUTPUT
 
 
+@pytest.mark.parametrize(("status", "error"), [("failed", "NSFW content detected"), ("canceled", None)])
+def test_what_a_prediction_had_put_out_when_it_failed_is_no_answer(status: str, error: str | None) -> None:
+    told = {**PREDICTION, "status": status, "error": error}
+    for task, output in (("text-to-image", ["https://x.test/a.png"]), ("automatic-speech-recognition", "half a tex")):
+        assert refusal("replicate", task, {**told, "output": output}).kind in (K.REQUEST_REFUSED, K.PROVIDER_ERROR)
+
+
 def test_replicate_is_polled_and_can_be_cancelled_where_it_was_asked() -> None:
     step = onward("replicate", "text-to-image", PREDICTION)
     assert step.call.url == "http://provider.test/replicate/v1/predictions/p"
@@ -135,7 +147,9 @@ def test_wavespeeds_status_link_is_followed_where_it_was_asked() -> None:
 def test_togethers_videos_are_polled_by_their_id() -> None:
     step = onward("together", "text-to-video", {"id": "v-1"})
     assert (step.call.url, step.after_s) == ("http://provider.test/together/v2/videos/v-1", 2.0)
-    assert after("together", "text-to-video", step, {"id": "other", "status": "in_progress"}) == step
+    assert after("together", "text-to-video", step, {"status": "in_progress"}) == step
+    with pytest.raises(ProviderError, match="another job"):
+        after("together", "text-to-video", step, {"id": "other", "status": "completed"})
     told = {"status": "completed", "outputs": {"video_url": "https://x.test/v.mp4"}}
     done = after("together", "text-to-video", step, told)
     assert isinstance(done, Next)
@@ -213,3 +227,67 @@ def test_calls_that_follow_carry_nothing_of_the_job_by_themselves() -> None:
     step = onward("replicate", "text-to-image", PREDICTION)
     ours = {name for name, _ in call_headers("acme", "a1", "org")} - {"user-agent", "accept-encoding"}
     assert not ours & {name for name, _ in step.call.headers}
+
+
+PLACES = [
+    "provider.test", "evil.test", "provider.test@evil.test", "evil.test\\@provider.test", "provider.test:9", "[::1", "",
+    "evil.test#@queue.fal.run", "queue.fal.run", "api.replicate.com", "api.wavespeed.ai",
+    "api.wavespeed.ai\t.evil.test",
+]  # fmt: skip
+PATHS = [
+    "/p/1",
+    "//evil.test/p",
+    "/../x",
+    "/a/%2e%2e/x",
+    "/p?x=1",
+    "",
+    "/@evil.test",
+    "/p\n/q",
+    "/\\evil.test",
+    "/é",
+    "/...",
+]
+ADDRESS = st.builds(
+    "{}{}{}".format, st.sampled_from(["https://", "http://", "", "//", "ftp://", "https:/"]), st.sampled_from(PLACES),
+    st.sampled_from(PATHS),
+)  # fmt: skip
+ID = st.sampled_from(["ok", "..", "../x", "a/b", "a?b", "@evil.test", "//evil.test", "", 7, None])
+STATUS = st.sampled_from(["IN_QUEUE", "queued", "processing", "created", "PROCESSING", "COMPLETED", "completed", None])
+HOSTILE = st.fixed_dictionaries(
+    {
+        "id": ID, "request_id": ID, "status": STATUS, "task_status": STATUS, "response_url": ADDRESS,
+        "status_url": ADDRESS, "urls": st.fixed_dictionaries({"get": ADDRESS, "cancel": ADDRESS}),
+        "data": st.fixed_dictionaries({"status": STATUS, "urls": st.fixed_dictionaries({"get": ADDRESS})}),
+    },
+    optional={"output": ADDRESS, "images": st.just([{"url": "https://evil.test/a"}])},
+)  # fmt: skip
+QUEUES = [pair for pair in PAIRS if pair[0] in POLLED]
+
+
+@given(pair=st.sampled_from(QUEUES), own_key=st.booleans(), answers=st.lists(HOSTILE, min_size=1, max_size=4))
+@settings(max_examples=300)
+def test_no_step_of_a_hostile_provider_leads_a_credential_away_from_the_origin_that_was_asked(
+    pair: tuple[str, str], own_key: bool, answers: list[Any]
+) -> None:
+    """Of every dialect that polls, through the router and at its own host; calls to stop are steps as well."""
+    name, task = pair
+    asked, dialect = candidate(dialect=name, provider=name, provider_model="org/name"), PROVIDERS[name]
+    root = f"{asked.base_url}/{name}/"
+    if own_key:
+        way = direct(asked, task)
+        asked, dialect, root = way.candidate, way.dialect, f"{way.candidate.base_url}/"
+    first = dialect.request(ASKS[task], asked, call_headers("acme", "a1", "org"))
+    stage, memo = FIRST, {}
+    for answer in answers:
+        try:
+            step = dialect.read(ASKS[task], asked, got(answer, stage=stage, memo=memo))
+        except ProviderError:
+            return
+        if isinstance(step, Reply):
+            return
+        for call in filter(None, (step.call, step.cancel)):
+            assert call.public or (call.url.startswith(root) and same_origin(call.url, first.url))
+            assert not {"authorization", "x-hf-bill-to", "x-hf-session-id"} & {field for field, _ in call.headers}
+        if step.call.public:
+            return
+        stage, memo = step.stage, step.memo

@@ -1,5 +1,7 @@
 """What our worker asks by hf-inference's dialect, the sandbox answers, and what it answers, our worker reads."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -26,6 +28,7 @@ from router.catalogue import load as catalogue_of
 from runtime.settings import Settings
 from schemas.assignment import Candidate
 from schemas.media import OUTPUTS, found
+from schemas.tasks import output_fault
 from workers.exchange import FIRST, Answer, Call, Got, Media, Reply
 from workers.media import probed
 from workers.modalities import TASKS, answered
@@ -83,8 +86,8 @@ def put(value: Any, files: dict[str, Media]) -> Any:
     return files.get(value, value) if isinstance(value, str) else value
 
 
-def done(sandbox: Sandbox, task: str, model: str, task_input: Any) -> Answer:
-    candidate = offered(sandbox, task, model)
+def done(sandbox: Sandbox, task: str, model: str, task_input: Any, by: Candidate | None = None) -> Answer:
+    candidate = by or offered(sandbox, task, model)
     ask = TASKS[task].ask(task_input, {}, candidate)
     dialect = PROVIDERS[candidate.dialect]
     call = dialect.request(ask, candidate, (("x-amzn-trace-id", task + model),))
@@ -105,7 +108,10 @@ def sent(sandbox: Sandbox, call: Call) -> Got:
 
 def offered(sandbox: Sandbox, task: str, model: str) -> Candidate:
     """As the router's catalogue offers it."""
-    settings = Settings(sandbox_url=sandbox.url, hf_router_url=sandbox.url)
+    return offered_by(Settings(sandbox_url=sandbox.url, hf_router_url=sandbox.url), task, model)
+
+
+def offered_by(settings: Settings, task: str, model: str) -> Candidate:
     [offer] = [offer for offer in catalogue_of(settings).by_task[task] if offer.model == model]
     assert offer.price is not None
     return Candidate(
@@ -119,3 +125,38 @@ def offered(sandbox: Sandbox, task: str, model: str) -> Candidate:
         estimate_nanousd=1,
         ceiling_nanousd=1,
     )
+
+
+@pytest.mark.parametrize(
+    ("dialect", "path", "task", "model", "task_input"),
+    [
+        ("openai-compatible", "", "chat-completion", SMOL, {"messages": [{"role": "user", "content": "Hi"}]}),
+        ("openai-compatible", "/v1", "chat-completion", SMOL, {"messages": [{"role": "user", "content": "Hi"}]}),
+        (
+            "tgi",
+            f"/hf-inference/models/{SMOL}",
+            "chat-completion",
+            SMOL,
+            {"messages": [{"role": "user", "content": "Hi"}]},
+        ),
+        ("endpoint", f"/hf-inference/models/{NSFW}", "image-classification", NSFW, {"inputs": "page"}),
+        ("endpoint", f"/hf-inference/models/{WHISPER}", "automatic-speech-recognition", WHISPER, {"inputs": "speech"}),
+        ("endpoint", f"/hf-inference/models/{SPEAKER}", "text-to-speech", SPEAKER, {"inputs": SAID}),
+    ],
+)
+def test_a_server_of_ones_own_in_the_local_network_does_the_work(
+    sandbox: Sandbox, page: bytes, speech: bytes, tmp_path: Path,
+    dialect: str, path: str, task: str, model: str, task_input: Any,
+) -> None:  # fmt: skip
+    """B142, B143: from the operator's catalogue file to the answer; the host is on the operator's list."""
+    offer = {
+        "provider": "mine", "dialect": dialect, "base": sandbox.url + path, "tasks": [task], "max_in_flight": 1,
+        "price": {"nanousd_per_call": 1, "source": "own", "as_of": "2026-11-22"},
+    }  # fmt: skip
+    rows = {"origin": "a test", "models": [{"model": model, "tier": None, "offers": [offer]}]}
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps(rows))
+    files = {"page": probed(page, "image"), "speech": probed(speech, "audio")}
+    settings = Settings(catalogue=str(own), egress_hosts=sandbox.url)
+    answer = done(sandbox, task, model, put(task_input, files), offered_by(settings, task, model))
+    assert output_fault(task, answer.output) is None or task in OUTPUTS

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from router.estimate import most_cost, rates
 from router.load import load_of
 from schemas.assignment import Candidate, Price
-from schemas.units import COMPUTE_MS, UNITS
+from schemas.units import COMPUTE_MS, STEPS, UNITS
 from workers.cost import charge
 from workers.exchange import Media
 from workers.modalities import TASKS
@@ -46,6 +46,12 @@ def shown(media: Media) -> dict[str, Any]:
 def test_an_image_that_is_asked_for(width: int | None, height: int | None, steps: int | None) -> None:
     asked = {"inputs": "a fox", "parameters": {"width": width, "height": height, "num_inference_steps": steps}}
     held("text-to-image", asked, asked)
+
+
+def test_steps_are_counted_by_either_name_that_providers_take() -> None:
+    for parameters, steps in (({"steps": 40}, 40), ({"steps": 40, "num_inference_steps": 4}, 40)):
+        known = TASKS["text-to-image"].ask({"inputs": "a fox", "parameters": parameters}, {}, PROVIDER).units
+        assert known[STEPS] == steps
 
 
 @given(SIDES, SIDES, SIDES, SIDES)

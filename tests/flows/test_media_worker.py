@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,26 @@ async def test_an_address_is_fetched_once_whatever_happens_to_the_call(tmp_path:
     assert result.status == "succeeded"
     assert made.addresses.asked == [PICTURE]
     assert [attempt.kind for attempt in result.attempts] == [K.OVERLOADED, K.OVERLOADED, None]
+
+
+async def test_what_was_fetched_and_has_expired_since_is_fetched_again(tmp_path: Path) -> None:
+    """No topic names the copy of what lies at an address, so `novix blob gc` may take it while its job waits."""
+    labels = document([{"label": "gull", "score": 0.9}])
+    opened: list[Any] = []
+
+    async def expires(_: httpx.Request) -> httpx.Response:
+        [store] = opened
+        [kept] = [info async for info in store.all()]
+        assert await store.remove(kept.sha256, untouched_since=kept.touched_at + timedelta(1))
+        return failing(503)
+
+    async with media_world(tmp_path, expires, labels, there={PICTURE: [good_png()]}) as made:
+        opened.append(made.store)
+        result = result_of(await made.it.run(record("image-classification", {"inputs": PICTURE}, at_hf())))
+
+    assert result.status == "succeeded"
+    assert made.addresses.asked == [PICTURE] * 2
+    assert [attempt.kind for attempt in result.attempts] == [K.OVERLOADED, None]
 
 
 async def test_an_address_that_does_not_answer_is_asked_again_and_is_no_attempt(tmp_path: Path) -> None:

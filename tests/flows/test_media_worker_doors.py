@@ -152,6 +152,21 @@ async def test_a_base_address_that_the_catalogue_has_set_is_called_as_it_is(tmp_
     assert GROQ_KEY not in request.headers["authorization"]
 
 
+async def test_a_provider_whose_own_host_the_catalogue_names_is_shown_its_own_key_or_nothing(tmp_path: Path) -> None:
+    """The Hugging Face token would be read there by somebody whom it is no business of."""
+    keyed = candidate(provider="groq", dialect="groq", provider_model="m", base_url="https://api.groq.com")
+    bare = candidate(provider="cerebras", dialect="cerebras", provider_model="m", base_url="https://api.cerebras.ai")
+    it = world(answer(), shared={"keys": keys_file(tmp_path)})
+    await it.run(assigned(keyed))
+    await it.run(assigned(bare, offset=8))
+    first, second = it.script.requests
+
+    assert str(first.url) == "https://api.groq.com/openai/v1/chat/completions"
+    assert first.headers["authorization"] == f"Bearer {GROQ_KEY}"
+    assert second.url.host == "api.cerebras.ai"
+    assert "authorization" not in second.headers
+
+
 @pytest.mark.parametrize(
     ("dialect", "base_url", "shown"),
     [

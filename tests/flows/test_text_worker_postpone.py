@@ -331,6 +331,16 @@ async def test_a_storm_of_failures_makes_ten_retries_in_ten_seconds_and_not_five
     assert len(it.script.requests) == 20 + 10
 
 
+async def test_a_first_call_to_the_next_candidate_is_no_retry() -> None:
+    """One provider is out of credits: every job goes on to the other at once, however few succeed there."""
+    it = world(failing(402), answer(), retry_budget_least=0, retry_budget=0.0)
+    result = result_of(await it.travel(assigned(candidate(), candidate(model="acme/other"))))
+
+    assert result.status == "succeeded"
+    assert it.left == []
+    assert [attempt.kind for attempt in result.attempts] == [K.PAYMENT_REQUIRED, None]
+
+
 async def test_what_succeeds_pays_for_retries_and_a_first_call_needs_none() -> None:
     it = world(*[answer()] * 10, failing(503), answer(), retry_budget_least=0, retry_budget=0.1)
     for at in range(10):

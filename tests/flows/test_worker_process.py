@@ -44,6 +44,8 @@ async def test_the_workers_of_a_process_share_their_limits_breakers_and_notes(se
     assert len({app.topic for app in apps}) == 4
     assert len({id(app.workshop) for app in apps}) == 1
     assert len({id(app.steps) for app in apps}) == 1
+    parts = [service._settings.max_in_flight_bytes for service in services._services.values()]  # type: ignore[attr-defined]
+    assert sum(parts) == settings.max_in_flight_bytes
 
 
 def test_all_workers_of_a_machine_note_their_calls_in_one_file(settings: Settings) -> None:

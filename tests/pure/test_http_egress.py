@@ -67,31 +67,39 @@ def test_elsewhere_is_reached_by_https_and_never_with_a_token():
 )  # fmt: skip
 def test_an_address_off_the_public_internet_is_refused_even_elsewhere(host: str):
     assert OPEN.why_not(URL(f"https://{host}/"), credentials=False) is not None
-    assert OPEN.why_not_address("images.example", host.strip("[]")) is not None
-    assert EGRESS.why_not_address("router.huggingface.co", host.strip("[]")) is not None or host == "10.1.2.3"
+    assert OPEN.why_not_address("images.example", 443, host.strip("[]")) is not None
+    assert EGRESS.why_not_address("router.huggingface.co", 443, host.strip("[]")) is not None or host == "10.1.2.3"
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "64:ff9b::101:101", "::ffff:1.1.1.1"])
 def test_a_public_address_is_fine(address: str):
-    assert OPEN.why_not_address("images.example", address) is None
+    assert OPEN.why_not_address("images.example", 443, address) is None
 
 
 def test_a_private_network_is_open_to_listed_hosts_only():
-    assert EGRESS.why_not_address("stub", "10.1.2.3") is None
-    assert EGRESS.why_not_address("stub", "192.168.0.1") is not None
-    assert EGRESS.why_not_address("images.example", "10.1.2.3") is not None
+    assert EGRESS.why_not_address("stub", 80, "10.1.2.3") is None
+    assert EGRESS.why_not_address("stub", 80, "192.168.0.1") is not None
+    assert EGRESS.why_not_address("images.example", 443, "10.1.2.3") is not None
 
 
 def test_localhost_on_the_list_means_loopback():
     egress = Egress(["http://localhost:9000"])
 
-    assert egress.why_not_address("localhost", "127.0.0.1") is None
-    assert egress.why_not_address("localhost", "::1") is None
-    assert egress.why_not_address("localhost", "10.0.0.1") is not None
+    assert egress.why_not_address("localhost", 9000, "127.0.0.1") is None
+    assert egress.why_not_address("localhost", 9000, "::1") is None
+    assert egress.why_not_address("localhost", 9000, "10.0.0.1") is not None
+
+
+def test_a_private_host_is_open_at_its_own_port_and_not_at_the_one_that_strangers_may_name():
+    egress = Egress(["http://127.0.0.1:8901", "http://localhost:9000"], elsewhere=True)
+
+    assert egress.why_not(URL("http://127.0.0.1:8901/x"), credentials=False) is None
+    assert egress.why_not(URL("https://127.0.0.1/"), credentials=False) is not None
+    assert egress.why_not_address("localhost", 443, "127.0.0.1") is not None
 
 
 def test_what_a_lookup_gives_must_be_an_address():
-    assert OPEN.why_not_address("images.example", "images.example") is not None
+    assert OPEN.why_not_address("images.example", 443, "images.example") is not None
 
 
 @pytest.mark.parametrize("origin", ["router.huggingface.co", "https://", "ftp://a", "https://u:p@a"])
@@ -102,3 +110,11 @@ def test_an_origin_that_is_none_is_refused_at_the_start(origin: str):
 
 def test_the_headers_that_carry_secrets_are_written_as_they_are_compared():
     assert {name.lower() for name in CREDENTIAL_HEADERS} == CREDENTIAL_HEADERS
+
+
+def test_a_server_in_the_local_network_is_listed_by_its_address():
+    """B143. Its name would lead to a private address, as a rebound one does."""
+    egress = Egress(["http://192.168.1.5:8000", "http://llm.lan:8000"])
+
+    assert egress.why_not(URL("http://192.168.1.5:8000/v1"), credentials=True) is None
+    assert egress.why_not_address("llm.lan", 8000, "192.168.1.5") is not None

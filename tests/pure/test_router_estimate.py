@@ -71,6 +71,9 @@ def test_whatever_is_used_within_the_bounds_is_charged_within_the_most_that_was_
     used = {name: int(bounds[name] * share) for name, share in zip(NAMES, shares, strict=True)}
     most = estimate.most_cost(rates(asked), load, tokens, ceiling=10**30, read_timeout_ms=timeout_ms)
     assert charge(used, asked).nanousd <= most
+    if tokens and asked.nanousd_per_compute_ms:
+        assert most == 10**30  # it streams: nothing bounds how long
+        return
     assert charge(bounds, asked).nanousd == min(most, MAX_NANOUSD)
 
 
@@ -124,6 +127,30 @@ def test_no_byte_level_tokenizer_makes_more_tokens_than_the_bound(texts: list[st
     assert generation.most["input_tokens"] >= len(texts[0].encode()) + 64
 
 
+def test_every_text_of_a_list_has_marks_of_its_own() -> None:
+    """An embedding model puts two tokens around each text: a thousand letters are three thousand tokens."""
+    assert load_of("feature-extraction", {"inputs": ["x"] * 1_000}).most["input_tokens"] >= 3_000
+
+
+@pytest.mark.parametrize(
+    ("task", "task_input", "unit"),
+    [
+        ("image-to-text", {"inputs": "AAAA"}, "input_tokens"),
+        ("image-to-image", {"inputs": "AAAA"}, "output_tokens"),
+        ("text-to-image", {"inputs": "a fox"}, "output_tokens"),
+        ("automatic-speech-recognition", {"inputs": "AAAA"}, "input_tokens"),
+        ("zero-shot-classification", {"inputs": "a", "parameters": {"candidate_labels": ["b"] * 9}}, "input_tokens"),
+        ("table-question-answering", {"inputs": {"table": {"long column": ["1"]}, "question": "?"}}, "input_tokens"),
+    ],
+)
+def test_tokens_that_nobody_can_count_before_the_call_have_no_bound_and_are_not_taken_for_none(
+    task: str, task_input: dict[str, Any], unit: str
+) -> None:
+    load = load_of(task, task_input)
+    assert unit not in load.most
+    assert load.expected[unit] > 0
+
+
 def test_tools_count_more_than_their_bytes() -> None:
     tool = {"type": "function", "function": {"name": "book", "parameters": {"type": "object"}}}
     asked: dict[str, Any] = {"messages": [{"role": "user", "content": "Book a table"}]}
@@ -166,7 +193,7 @@ def test_an_image_in_a_chat_counts_a_stated_bound_of_tokens_and_none_of_its_base
         ("automatic-speech-recognition", {"inputs": {"$ref": 7}}, "audio_ms", 10_000, None),
         ("image-classification", {"inputs": {"$ref": {"width": 20, "height": 10}}}, "pixels", 200, 200),
         ("image-classification", {"inputs": "AAAA"}, "images", 1, 1),
-        ("image-classification", {"inputs": "A" * 9_000}, "input_tokens", 0, 128),
+        ("image-classification", {"inputs": "A" * 9_000}, "input_tokens", 1_024, None),
         ("document-question-answering", {"inputs": {"image": "AAAA", "question": "Who?"}}, "images", 1, 1),
         ("video-classification", {"inputs": "AAAA"}, "video_ms", 5_000, None),
         ("fill-mask", {"inputs": "x"}, "calls", 1, 1),
@@ -192,7 +219,11 @@ def test_what_the_worker_measures_refuses_no_ceiling_before() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)  # a larger one is a float when it has been read
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(

@@ -32,6 +32,12 @@ def test_a_model_that_is_not_served_names_those_who_serve_it() -> None:
     assert told(K.GONE) == "no (org/model has been retired; no other candidate serves it)"
 
 
+def test_an_endpoint_that_is_paused_has_to_be_resumed() -> None:
+    """Nothing wakes it, other than one that is scaled to zero."""
+    said = told(K.NOT_FOUND, "Bad Request: Invalid state")
+    assert said == "Bad Request: Invalid state (the endpoint is paused: resume it, and publish the job again)"
+
+
 def test_a_wait_is_told_in_seconds_where_the_provider_told_one() -> None:
     wait = timedelta(seconds=20.4)
     assert told(K.RATE_LIMITED, retry_after=wait) == "no (groq asks to wait 20 s)"

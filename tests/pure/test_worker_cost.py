@@ -44,6 +44,12 @@ def test_compute_is_paid_by_the_millisecond() -> None:
     assert charge({"compute_ms": 123}, price(ms=120)) == Charge(14_760, "computed")
 
 
+def test_calls_and_characters_are_facts_that_nobody_has_to_report() -> None:
+    spoken = Price(nanousd_per_call=7, nanousd_per_million_characters=2_000_000, source="test", as_of="2026-11-22")
+    assert charge({}, spoken, estimate={"calls": 1, "characters": 5}) == Charge(17, "computed")
+    assert charge({}, spoken, estimate={"calls": 1}).source == "estimated"
+
+
 def test_what_was_not_reported_is_estimated_and_says_so() -> None:
     made = charge({"input_tokens": 10}, price(10**6, 10**6), estimate={"input_tokens": 99, "output_tokens": 5})
     assert made == Charge(15, "estimated")

@@ -92,6 +92,8 @@ def test_recorded_refusals_are_understood(id: str, kind: FailureKind, message: s
     [
         (307, {"location": "/api/models/org/new"}, "", K.NOT_FOUND),
         (400, {}, {"error": "bad"}, K.REQUEST_REFUSED),
+        (400, {}, {"error": "Bad Request: Invalid state"}, K.NOT_FOUND),
+        (400, {}, {"error": "invalid state of the seed"}, K.REQUEST_REFUSED),
         (400, {}, {"error": ["Error in `stream`: `stream` is not supported for this model"]}, K.REQUEST_REFUSED),
         (400, {}, {"error": {"message": "The requested model 'X' is not supported by any provider you have enabled."}},
          K.NOT_FOUND),

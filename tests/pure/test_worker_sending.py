@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 
 from runtime.http import MAX_BYTES
 from workers.exchange import Call
-from workers.sending import PIECE_BYTES, WHOLE_BYTES, Bounds, Pieces, is_in_events, request_of, same_origin, silence_s
+from workers.sending import (
+    PIECE_BYTES,
+    SCALE_UP,
+    WHOLE_BYTES,
+    Bounds,
+    Pieces,
+    is_in_events,
+    request_of,
+    same_origin,
+    silence_s,
+)
 
 BOUNDS = Bounds(3.05, 30.0, 600.0, 1_000)
 URL = "https://router.test/v1/x"
@@ -63,6 +73,20 @@ def test_a_server_that_is_asked_to_wait_may_be_silent_for_that_long(value: str, 
 
     assert silence_s(asked) == seconds
     assert request_of(asked, None, BOUNDS).extensions["timeout"]["read"] == max(30.0, seconds)
+
+
+@pytest.mark.parametrize(
+    ("total_s", "read_s", "held", "silence"),
+    [(3_600.0, 30.0, "600", 630.0), (120.0, 30.0, "90", 120.0), (20.0, 30.0, "10", 20.0), (1.5, 30.0, None, 1.5)],
+)
+def test_an_endpoint_that_sleeps_is_given_the_time_to_wake_and_to_answer(
+    total_s: float, read_s: float, held: str | None, silence: float
+) -> None:
+    """Its proxy gives up before we do: a 503 costs nothing, and of a silence nobody knows what it costs."""
+    made = request_of(call(b"", (SCALE_UP, "600")), None, Bounds(3.05, read_s, total_s, 1_000))
+
+    assert made.headers.get(SCALE_UP) == held
+    assert made.extensions["timeout"]["read"] == silence
 
 
 def test_no_silence_is_longer_than_the_time_that_is_left() -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from schemas.media import INPUTS, replaced
 from schemas.tasks import MODALITIES
 from workers.exchange import Ask, Media
 
@@ -18,35 +19,23 @@ _BODIES: dict[str, dict[str, Any]] = {
     "table-question-answering": {"inputs": _TABLE, "parameters": {}},
     "text-generation": {"inputs": "Once", "parameters": {"max_new_tokens": 8}},
     "document-question-answering": {"inputs": {"question": "q", "image": IMAGE}, "parameters": {"top_k": 1}},
+    "image-text-to-image": {"inputs": IMAGE, "parameters": {"prompt": "blue"}},
+    "image-text-to-video": {"inputs": IMAGE, "parameters": {"prompt": "blue"}},
+    "image-to-image": {"inputs": IMAGE, "parameters": {"prompt": "blue"}},
+    "image-to-video": {"inputs": IMAGE, "parameters": {"prompt": "blue"}},
     "visual-question-answering": {"inputs": {"question": "q", "image": IMAGE}, "parameters": {}},
     "zero-shot-classification": {"inputs": "a", "parameters": {"candidate_labels": ["x", "y"]}},
     "zero-shot-image-classification": {"inputs": IMAGE, "parameters": {"candidate_labels": ["x", "y"]}},
     "zero-shot-object-detection": {"inputs": IMAGE, "parameters": {"candidate_labels": ["x", "y"]}},
-    "video-classification": {"inputs": VIDEO, "parameters": {}},
-    **{
-        task: {"inputs": SOUND, "parameters": {}}
-        for task in ("audio-classification", "audio-to-audio", "automatic-speech-recognition")
-    },
-    **{
-        task: {"inputs": IMAGE, "parameters": {}}
-        for task in (
-            "depth-estimation",
-            "image-classification",
-            "image-segmentation",
-            "image-to-text",
-            "object-detection",
-        )
-    },
-    **{
-        task: {"inputs": IMAGE, "parameters": {"prompt": "blue"}}
-        for task in ("image-to-image", "image-to-video", "image-text-to-image", "image-text-to-video")
-    },
 }
+"""Of tasks that are asked with more than a text or one payload."""
+_MEDIA = {"image": IMAGE, "audio": SOUND, "video": VIDEO}
 
 
 def ask(task: str, **change: Any) -> Ask:
     """The task's ask; `change` are members of its body."""
-    return Ask(task, {**_BODIES.get(task, {"inputs": "a cat", "parameters": {}}), **change})
+    plain = replaced(INPUTS.get(task, ()), {"inputs": "a cat", "parameters": {}}, lambda place, _: _MEDIA[place.kind])
+    return Ask(task, {**_BODIES.get(task, plain), **change})
 
 
 ASKS: dict[str, Ask] = {task: ask(task) for task in MODALITIES}

@@ -18,8 +18,8 @@ ROWS = Path(__file__).parents[1] / "contracts" / "data" / "hf" / "oracle" / "pro
 ROUTER = "https://router.huggingface.co"
 DIALECTS = {"auto": "hf-router", "endpoint-url": "endpoint"}
 TASKS = {"conversational": "chat-completion"}
-OURS = frozenset(dict(call_headers("acme", "a1", ""))) - {"content-type"} | {"accept"}
-"""Headers that every call of ours has besides."""
+OURS = frozenset(dict(call_headers("acme", "a1", ""))) - {"content-type"} | {"accept", "x-scale-up-timeout"}
+"""Headers that calls of ours have besides; the last of them where a dedicated endpoint may be asleep."""
 
 
 def rows() -> list[dict[str, Any]]:

@@ -64,9 +64,24 @@ def wav_truncated() -> bytes:
     return wav(2.0)[:-30_000]
 
 
-def sound(container: str, codec: str, seconds: float, rate: int, channels: int, **options: Any) -> bytes:
-    """A tone in any container and codec that PyAV can write."""
-    held = io.BytesIO()
+class OneWay:
+    """What a recorder writes to that cannot go back: a pipe, a socket."""
+
+    def __init__(self) -> None:
+        self._held = io.BytesIO()
+
+    def write(self, data: bytes) -> int:
+        return self._held.write(data)
+
+    def getvalue(self) -> bytes:
+        return self._held.getvalue()
+
+
+def sound(
+    container: str, codec: str, seconds: float, rate: int, channels: int, *, live: bool = False, **options: Any
+) -> bytes:
+    """A tone in any container and codec that PyAV can write; `live`: by a writer that cannot go back."""
+    held: Any = OneWay() if live else io.BytesIO()
     layout = {1: "mono", 2: "stereo"}[channels]
     with av.open(held, "w", format=container, **options) as out:
         stream = out.add_stream(codec, rate=rate, layout=layout)
@@ -187,8 +202,10 @@ def mp4_truncated() -> bytes:
     return mp4()[:-300]
 
 
-def _video(container: str, codec: str, seconds: float, width: int, height: int, *, sound: bool = False) -> bytes:
-    held = io.BytesIO()
+def video(
+    container: str, codec: str, seconds: float, width: int, height: int, *, sound: bool = False, live: bool = False
+) -> bytes:
+    held: Any = OneWay() if live else io.BytesIO()
     with av.open(held, "w", format=container) as out:
         stream = out.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -211,29 +228,29 @@ def _video(container: str, codec: str, seconds: float, width: int, height: int, 
 
 @functools.cache
 def mp4(seconds: float = 1.0, width: int = 64, height: int = 48) -> bytes:
-    return _video("mp4", "mpeg4", seconds, width, height)
+    return video("mp4", "mpeg4", seconds, width, height)
 
 
 @functools.cache
 def mp4_with_sound(seconds: float = 1.0) -> bytes:
-    return _video("mp4", "mpeg4", seconds, 64, 48, sound=True)
+    return video("mp4", "mpeg4", seconds, 64, 48, sound=True)
 
 
 @functools.cache
 def mov(seconds: float = 1.0) -> bytes:
-    return _video("mov", "mpeg4", seconds, 64, 48)
+    return video("mov", "mpeg4", seconds, 64, 48)
 
 
 @functools.cache
 def webm(seconds: float = 1.0) -> bytes:
-    return _video("webm", "libvpx", seconds, 64, 48)
+    return video("webm", "libvpx", seconds, 64, 48)
 
 
 @functools.cache
 def mkv(seconds: float = 1.0) -> bytes:
-    return _video("matroska", "mpeg4", seconds, 64, 48)
+    return video("matroska", "mpeg4", seconds, 64, 48)
 
 
 @functools.cache
 def avi(seconds: float = 1.0) -> bytes:
-    return _video("avi", "mpeg4", seconds, 64, 48)
+    return video("avi", "mpeg4", seconds, 64, 48)

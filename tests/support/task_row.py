@@ -27,6 +27,8 @@ class Row:
     recorded_input: dict[str, Any] | None = None
     units: dict[str, int] = field(default_factory=dict)
     """What is known of `job_input` before the call, besides that it is one."""
+    texts: tuple[str, ...] = ()
+    """Where `job_input` has the texts that the task cannot do without; none: `inputs`, if that is one."""
 
 
 def without(document: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def without(document: dict[str, Any], *names: str) -> dict[str, Any]:
 LABELS = [{"label": "refund", "score": 0.9}, {"label": "faq", "score": 0.1}]
 NOTHING: list[Any] = [None, {}, "text", 5, True, [None], [[[]]], Binary(b"")]
 """An answer to no task. (An empty list is one where nothing may be found.)"""
-NO_LABELS: list[Any] = [*NOTHING, [], [[]], [{"label": "x"}], [{"score": 1}], [{"label": 1, "score": 1}],
+NO_LABELS: list[Any] = [*NOTHING, [], [[]], [{"label": "x"}], [{"score": 1}], [{"label": 1.5, "score": 1}],
+             [{"label": True, "score": 1}], [{"label": [], "score": 1}],
              [{"label": "x", "score": "1"}], [{"label": "x", "score": float("nan")}],
              [{"label": "x", "score": None}], [{"label": "x", "score": True}]]  # fmt: skip

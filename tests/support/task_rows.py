@@ -15,7 +15,7 @@ from workers.modalities import TASKS
 
 __all__ = [
     "CANDIDATE", "IMAGE", "MP4", "PARAMETERS", "PNG", "RECORDS", "ROWS", "WAV", "Row", "ask_of", "b64", "completion",
-    "published", "without",
+    "published", "without", "written",
 ]  # fmt: skip
 
 DATA = Path(__file__).parents[1] / "contracts" / "data" / "hf"
@@ -40,6 +40,11 @@ def ask_of(task: str, job_input: dict[str, Any] | None = None) -> Ask:
     """What is asked with the row's input, or with another."""
     mine = PARAMETERS if task in ("chat-completion", "text-generation") else {}
     return TASKS[task].ask(ROWS[task].job_input if job_input is None else job_input, mine, CANDIDATE)
+
+
+def written(task: str) -> dict[str, Any]:
+    """The row's input as a producer writes it: payloads in base64."""
+    return replaced(INPUTS.get(task, ()), ROWS[task].job_input, lambda _, media: b64(media.data))  # type: ignore[no-any-return]
 
 
 def published(task: str, part: str, value: Any) -> Any:

@@ -21,7 +21,7 @@ def boxes(**edges: Any) -> list[dict[str, Any]]:
 
 
 NO_BOXES = [*NOTHING, [without(FOUND, "box")], [without(FOUND, "score")], [without(FOUND, "label")],
-            boxes(xmax=66), boxes(ymin=-2), boxes(xmin="1"), boxes(xmin=None), boxes(xmin=60, xmax=3),
+            boxes(xmax=71), boxes(ymin=-5), boxes(xmin="1"), boxes(xmin=None), boxes(xmin=60, xmax=3),
             boxes(ymax=float("nan")), boxes(ymax=10**30), [{**FOUND, "score": 1.5}],
             [{**FOUND, "box": [1, 2, 3, 4]}]]  # fmt: skip
 NO_IMAGE = [*NOTHING, [], Binary(b'{"error": "no"}', "image/png"), Binary(PNG[:20], "image/png"), Binary(WAV),
@@ -63,16 +63,17 @@ MEDIA: dict[str, Row] = {
     "video-classification": in_labels({"inputs": VIDEO, "parameters": {"num_frames": 8}}, {"video_ms": 1_000}, []),
     "zero-shot-image-classification": Row(
         {"inputs": IMAGE, "parameters": {"candidate_labels": ["refund", "faq", "faq"]}},
-        [LABELS, [{"label": "refund", "score": 0.9}, {"label": "faq", "score": 0.9}]],
+        [LABELS, [LABELS], [{"label": "refund", "score": 0.9}, {"label": "faq", "score": 0.9}]],
         LABELS,
         [*NO_LABELS, LABELS[:1], [*LABELS, LABELS[0]], [LABELS[0], {"label": "other", "score": 0}]],
         ["inf-0111"],
         {"inputs": IMAGE, "parameters": {"candidate_labels": ["woman", "cat", "tree"]}},
         {"images": 1, "pixels": 3_072},
+        ("parameters.candidate_labels.0",),
     ),
     "object-detection": Row(
         {"inputs": IMAGE, "parameters": {"threshold": 0.5}},
-        [[FOUND], [], [[FOUND]], boxes(xmin=1.4, ymin=2.0), boxes(xmax=65, xmin=-1)],
+        [[FOUND], [], [[FOUND]], FOUND, boxes(xmin=1.4, ymin=2.0), boxes(xmax=70, xmin=-6), [{**FOUND, "label": 17}]],
         None,
         NO_BOXES,
         ["inf-0122", "inf-0033"],
@@ -85,6 +86,7 @@ MEDIA: dict[str, Row] = {
         None,
         [*NO_BOXES, [{**FOUND, "label": "cow"}]],
         units={"images": 1, "pixels": 3_072},
+        texts=("parameters.candidate_labels.0",),
     ),
     "image-segmentation": Row(
         {"inputs": IMAGE},
@@ -144,7 +146,7 @@ MEDIA: dict[str, Row] = {
     ),
     "image-text-to-video": Row(
         {"parameters": {"prompt": "an astronaut", "num_frames": 24.0}},
-        [Binary(MP4)], {"video": VIDEO}, NO_VIDEO, units={"video_ms": 1_000},
+        [Binary(MP4)], {"video": VIDEO}, NO_VIDEO, units={"video_ms": 1_000}, texts=("parameters.prompt",),
     ),
     "automatic-speech-recognition": Row(
         {"inputs": SOUND, "parameters": {"return_timestamps": True}},
@@ -157,6 +159,7 @@ MEDIA: dict[str, Row] = {
          {"text": "a", "chunks": [{"text": "a", "timestamp": [0]}]},
          {"text": "a", "chunks": [{"text": "a", "timestamp": [None, 1]}]},
          {"text": "a", "chunks": [{"text": "a", "timestamp": [-1, 1]}]},
+         {"text": "a", "chunks": [{"text": "a", "timestamp": [0, 1e9]}]},
          {"text": "a", "chunks": [{"text": "a", "timestamp": [0, float("nan")]}]}],
         ["inf-0260"],
         {"inputs": SOUND},
@@ -185,20 +188,24 @@ MEDIA: dict[str, Row] = {
     ),
     "visual-question-answering": Row(
         {"inputs": {"question": "How many?", "image": IMAGE}, "parameters": {"top_k": 5}},
-        [[{"score": 0.5, "answer": "2"}], {"score": 0.5, "answer": "2"}],
+        [[{"score": 0.5, "answer": "2"}], {"score": 0.5, "answer": "2"}, [{"answer": "two"}],
+         [{"score": 1, "answer": 2}]],
         [{"score": 0.5, "answer": "2"}],
-        [*NOTHING, [], [{"answer": "2"}], [{"score": 0.5}], [{"score": 3, "answer": "2"}],
+        [*NOTHING, [], [{"answer": "2"}] * 2, [{"score": 0.5}], [{"score": 3, "answer": "2"}],
          [{"score": 0.1, "answer": "2"}] * 6],
         ["inf-0061"],
         units={"images": 1, "pixels": 3_072},
+        texts=("inputs.question",),
     ),
     "document-question-answering": Row(
         {"inputs": {"question": "How much?", "image": IMAGE}},
-        [[{"score": 0.5, "answer": "$1", "start": 1, "end": 2}], [{"answer": "$1"}], {"answer": "$1", "score": None}],
+        [[{"score": 0.5, "answer": "$1", "start": 1, "end": 2}], [{"answer": "$1"}], {"answer": "$1", "score": None},
+         [], [[{"score": 0.5, "answer": "$1", "start": 1.0, "end": 2}]]],
         [{"score": 0.5, "answer": "$1", "start": 1, "end": 2}],
-        [*NOTHING, [], [{"score": 0.5}], [{"score": 0.5, "answer": "x"}], [{"answer": None}],
+        [*NOTHING, [{"score": 0.5}], [{"score": 0.5, "answer": "x"}], [{"answer": None}],
          [{"score": 0.5, "answer": "x", "start": 3, "end": 2}], [{"score": 9, "answer": "x", "start": 3, "end": 4}]],
         ["inf-0133"],
         units={"images": 1, "pixels": 3_072},
+        texts=("inputs.question",),
     ),
 }  # fmt: skip

@@ -9,10 +9,10 @@ _MAX_CANDIDATES = 200
 _BLOCK_SIZES = {1: 192, 2: 576, 3: 1152, 4: 2304, 5: 4608, **{code: 256 << (code - 8) for code in range(8, 16)}}
 
 
-def flac(data: bytes) -> Header:
-    """FLAC in its own container."""
-    header, total, block = stream_info(data, 8)
-    at = 4
+def flac(data: bytes, at: int = 0) -> Header:
+    """FLAC in its own container, which begins at `at`."""
+    header, total, block = stream_info(data, at + 8)
+    at += 4
     for _ in range(_MAX_BLOCKS):
         flags, size = number("B", data, at), number(">I", data, at) & 0xFF_FFFF
         at += 4 + size
@@ -38,16 +38,16 @@ def stream_info(data: bytes, at: int) -> tuple[Header, int, int]:
 
 def _end_of_last_frame(data: bytes, start: int, most: int, block: int) -> int | None:
     """Samples up to the end of the last frame whose header is sound; None if there is none."""
-    end = len(data)
+    first = max(start, len(data) - _LOOKED_AT_BYTES)
+    places = {sync: data.rfind(sync, first) for sync in (b"\xff\xf8", b"\xff\xf9")}
     for _ in range(_MAX_CANDIDATES):
-        first = max(start, len(data) - _LOOKED_AT_BYTES)
-        at = max(data.rfind(sync, first, end) for sync in (b"\xff\xf8", b"\xff\xf9"))
+        sync, at = max(places.items(), key=lambda one: one[1])
         if at < 0:
             return None
         samples = _frame_end(data[at : at + 16], block)
         if samples is not None and samples <= most:
             return samples
-        end = at + 1
+        places[sync] = data.rfind(sync, first, at + 1)
     return None
 
 

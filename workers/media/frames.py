@@ -3,17 +3,19 @@
 No header says how long they are, or it may lie: the frames are counted, which takes a microsecond each.
 """
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from workers.media.flac import flac
 from workers.media.header import Broken, Header, number
 
 MAX_FRAMES = 400_000
 """Two hours of the shortest frames of MP3."""
 _LEAST_FRAMES = 2
 """In a row, at the beginning: two bytes may look like a frame by chance."""
-_TRAILING_BYTES = 131_072
-"""What may follow the last frame: tags at the end."""
+_OTHER_BYTES = 131_072
+"""What may stand between and behind the frames: tags, and what came in when they were recorded."""
 
 
 class Frame(NamedTuple):
@@ -25,6 +27,10 @@ class Frame(NamedTuple):
     channels: int
 
 
+_PADDING = re.compile(rb"\0*")
+"""What some writers leave behind their tags."""
+_SYNC = re.compile(rb"\xff[\xe2-\xff][^\xff]", re.DOTALL)
+"""As a frame of MPEG audio or ADTS begins; without the last byte, a run of the first would be all beginnings."""
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 """By version: MPEG 1, 2, 2.5."""
 _KBITS = {
@@ -76,10 +82,11 @@ def _after_tags(data: bytes) -> int:
 
 
 def mpeg(data: bytes) -> Header:
-    """MPEG audio, or AAC in ADTS: which of them, the first frame says."""
+    """MPEG audio, or AAC in ADTS: which of them, the first frame says. Or FLAC behind tags that are not its own."""
     at = _after_tags(data)
-    while at < len(data) and data[at] == 0:  # padding that some writers leave behind their tags
-        at += 1
+    if data[at : at + 4] == b"fLaC":
+        return flac(data, at)
+    at += len(_PADDING.match(data, at)[0])  # type: ignore[index]
     if adts_frame(int.from_bytes(data[at : at + 7], "big")):
         return _counted("audio/aac", data, at, adts_frame, 7)
     first = mpeg_frame(int.from_bytes(data[at : at + 4], "big"))
@@ -109,14 +116,19 @@ def _padding(start: bytes) -> int:
 def _counted(media_type: str, data: bytes, at: int, read: Callable[[int], Frame | None], width: int) -> Header:
     header = Header(media_type, sound=True, seconds=0.0)
     known: dict[bytes, Frame | None] = {}
-    count, seconds, end = 0, 0.0, len(data)
+    count, seconds, end, others = 0, 0.0, len(data), 0
     while at + width <= end:
         head = data[at : at + width]
         frame = known.get(head)
         if frame is None:
             frame = read(int.from_bytes(head, "big"))
             if frame is None:
-                break
+                there = _resumed(data, at, read, width)
+                others += there - at
+                if count < _LEAST_FRAMES or others > _OTHER_BYTES:
+                    raise Broken(f"among or behind {count} frames are {others} bytes that are none")
+                at = there
+                continue
             if len(known) < 4_096:
                 known[head] = frame
             if not count:
@@ -126,10 +138,21 @@ def _counted(media_type: str, data: bytes, at: int, read: Callable[[int], Frame 
             raise Broken(f"it has more than {MAX_FRAMES} frames")
         seconds += frame.seconds
         at += frame.size
-    if (count < _LEAST_FRAMES and at != end) or end - at > _TRAILING_BYTES:
+    if count < _LEAST_FRAMES and at != end:
         raise Broken(f"after {count} frames come {max(0, end - at)} bytes that are none")
     header.seconds = seconds
     return header
+
+
+def _resumed(data: bytes, at: int, read: Callable[[int], Frame | None], width: int) -> int:
+    """Where, from `at` on, two frames follow one another again, as a decoder looks for them; else the end."""
+    last = min(len(data), at + _OTHER_BYTES + 1)
+    while found := _SYNC.search(data, at + 1, last):
+        at = found.start()
+        frame = read(int.from_bytes(data[at : at + width], "big")) if at + width <= len(data) else None
+        if frame is not None and read(int.from_bytes(data[at + frame.size : at + frame.size + width], "big")):
+            return at
+    return len(data)
 
 
 _AMR_BYTES = (13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1)

@@ -30,11 +30,15 @@ class Header:
 
 def unpacked(form: str, data: bytes, at: int = 0) -> tuple[Any, ...]:
     """`struct.unpack_from` that raises `Broken` where the bytes end too early."""
-    if at < 0 or at + struct.calcsize(form) > len(data):
+    if at < 0:  # which would count from the end
         raise Broken("it ends within its header")
-    return struct.unpack_from(form, data, at)
+    try:
+        return struct.unpack_from(form, data, at)
+    except (struct.error, OverflowError):  # the latter where `at` has more than 63 bits
+        raise Broken("it ends within its header") from None
 
 
 def number(form: str, data: bytes, at: int = 0) -> int:
     """One whole number."""
-    return int(unpacked(form, data, at)[0])
+    value: int = unpacked(form, data, at)[0]
+    return value

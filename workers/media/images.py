@@ -4,6 +4,7 @@ Colours of 1 to 16 bits in grey, palette, RGB or CMYK pass: who decodes an image
 are floating point, Lab, and JPEG of 12 bits. Of an animation the first frame counts.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -49,6 +50,8 @@ def png(data: bytes) -> Header:
 
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 """Markers that begin a frame (ITU-T T.81, table B.1)."""
+_FILL = re.compile(rb"\xff*")
+"""Before a marker may be any number of these."""
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without a segment."""
 
@@ -59,9 +62,8 @@ def jpeg(data: bytes) -> Header:
     for _ in range(MAX_PARTS):
         if number("B", data, at) != 0xFF:
             raise Broken("its segments cannot be read")
-        while number("B", data, at) == 0xFF:  # before a marker may be any number of these
-            at += 1
-        marker, at = data[at], at + 1
+        at += len(_FILL.match(data, at)[0])  # type: ignore[index]
+        marker, at = number("B", data, at), at + 1
         if marker in _ALONE:
             continue
         if marker in _FRAMES:
@@ -157,14 +159,14 @@ _WIDTH, _HEIGHT, _BITS, _COLOUR, _FORM = 256, 257, 258, 262, 339
 _PLACES = ((273, 279), (324, 325))
 """Where strips and tiles begin, and how long they are."""
 _ASKED = frozenset({_WIDTH, _HEIGHT, _BITS, _COLOUR, _FORM, *(tag for pair in _PLACES for tag in pair)})
-_WHOLE = {1: "B", 3: "H", 4: "I"}
-"""Types of whole numbers: byte, short, long."""
+_WHOLE = {1: "B", 3: "H", 4: "I", 16: "Q"}
+"""Types of whole numbers: byte, short, long, and the long of 64 bits."""
 _COLOURS = frozenset(range(7))
 """Grey, RGB, palette, mask, CMYK, YCbCr; not Lab."""
 
 
 def tiff(data: bytes) -> Header:
-    """TIFF (revision 6.0); of several pages the first one counts."""
+    """TIFF (revision 6.0), also BigTIFF (8-byte places); of several pages the first one counts."""
     order = "<" if data[:2] == b"II" else ">"
     tags = dict(_tags(data, order))
     width, height = tags.get(_WIDTH, (0,))[0], tags.get(_HEIGHT, (0,))[0]
@@ -185,18 +187,21 @@ def tiff(data: bytes) -> Header:
 
 def _tags(data: bytes, order: str) -> Iterator[tuple[int, tuple[int, ...]]]:
     """The whole numbers of each tag that is asked for."""
-    at = number(order + "I", data, 4)
-    count = number(order + "H", data, at)
+    big = number(order + "H", data, 2) == 43
+    place, counter, width = ("Q", "Q", 8) if big else ("I", "H", 4)
+    at = number(order + place, data, 8 if big else 4)
+    count = number(order + counter, data, at)
     if count > MAX_PARTS:
         raise Broken(f"it has {count} tags; {MAX_PARTS} are allowed")
-    for row in range(at + 2, at + 2 + 12 * count, 12):
-        tag, kind, many = unpacked(order + "HHI", data, row)
+    first, step = at + struct.calcsize(order + counter), 4 + 2 * width
+    for row in range(first, first + step * count, step):
+        tag, kind, many = unpacked(order + "HH" + place, data, row)
         form = _WHOLE.get(kind)
         if tag not in _ASKED or form is None or not 1 <= many <= MAX_BLOCKS:
             continue
-        form = f"{order}{many}{form}"
-        inside = struct.calcsize(form) <= 4
-        yield tag, unpacked(form, data, row + 8 if inside else number(order + "I", data, row + 8))
+        form, value = f"{order}{many}{form}", row + 4 + width
+        inside = struct.calcsize(form) <= width
+        yield tag, unpacked(form, data, value if inside else number(order + place, data, value))
 
 
 def avif(data: bytes) -> Header:

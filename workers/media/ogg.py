@@ -6,19 +6,37 @@ from workers.media.flac import stream_info
 from workers.media.header import Broken, Header, number
 
 MAX_PAGES = 300_000
+_LONGEST_PAGE_S = 20
+"""Of sound; 255 packets of Opus of 60 ms have 15."""
 _PAGE = struct.Struct("<4sBBqIIIB")
 _OPUS_HERTZ = 48_000
 """In which Opus counts, whatever went in."""
 
 
 class _Stream:
-    """One logical stream: how many of its ticks a second has, and the last one told."""
+    """One logical stream: how many of its ticks a second has, and those that its first two and its last page told."""
 
-    __slots__ = ("channels", "hertz", "last", "rate", "skipped")
+    __slots__ = ("channels", "first", "hertz", "last", "rate", "second", "skipped")
 
     def __init__(self, rate: int, channels: int, hertz: int, skipped: int = 0) -> None:
         self.rate, self.channels, self.hertz, self.skipped = rate, channels, hertz, skipped
-        self.last = 0
+        self.first = self.second = self.last = 0
+
+    def ends(self, tick: int) -> None:
+        """A page has come that ends at `tick`."""
+        if tick > self.last:
+            if not self.first:
+                self.first = tick
+            elif not self.second:
+                self.second = tick
+            self.last = tick
+
+    @property
+    def seconds(self) -> float:
+        """From where it begins: at 0, or, in what was recorded of a station, a page before the end of the first one."""
+        late = self.first > _LONGEST_PAGE_S * self.hertz
+        begin = self.first - max(0, self.second - self.first) if late else self.skipped
+        return max(0, self.last - begin) / self.hertz
 
 
 def ogg(data: bytes) -> Header:
@@ -42,13 +60,13 @@ def ogg(data: bytes) -> Header:
                 sounds.append(stream)
         elif serial not in streams:
             raise Broken("a page belongs to no stream that has begun")
-        elif (stream := streams[serial]) is not None and granule > stream.last:
-            stream.last = granule
+        elif (stream := streams[serial]) is not None:
+            stream.ends(granule)
     else:
         raise Broken(f"it has more than {MAX_PAGES} pages")
     if not sounds:
         raise Broken("it has no Vorbis, Opus, FLAC or Speex in it")
-    seconds = sum(max(0, one.last - one.skipped) / one.hertz for one in sounds)
+    seconds = sum(one.seconds for one in sounds)
     return Header(
         "audio/ogg", seconds=seconds, sampling_rate=sounds[0].rate, channels=sounds[0].channels, sound=True
     )  # fmt: skip

@@ -40,6 +40,8 @@ MAX_TOP_K = 10_000
 """Answers of one call."""
 MAX_NEW_TOKENS = 8_192
 """Of a text that a model writes about an image or a sound, as everywhere in Novix."""
+MAX_BEAMS = 64
+"""Of a beam search: each is a run of the model of its own."""
 MAX_TEMPERATURE = 2
 """As OpenAI's API has it."""
 
@@ -92,6 +94,7 @@ def limited(parameters: dict[str, Any]) -> dict[str, Any]:
 RANGES: Mapping[str, tuple[float, float]] = {
     "top_k": (1, MAX_TOP_K),
     "num_inference_steps": (1, MAX_STEPS),
+    "steps": (1, MAX_STEPS),
     "guidance_scale": (0, MAX_GUIDANCE),
     "num_frames": (1, MAX_FRAMES),
     "frame_sampling_rate": (1, MAX_FRAMES),
@@ -148,6 +151,9 @@ def generation(parameters: dict[str, Any], name: str = "generation_parameters") 
     for limit in ("max_new_tokens", "max_length", "min_new_tokens", "min_length"):
         if inner.get(limit) is not None:
             within(inner[limit], 0 if limit.startswith("min") else 1, MAX_NEW_TOKENS, f"parameters.{name}.{limit}")
+    for beams in ("num_beams", "num_beam_groups"):
+        if inner.get(beams) is not None:
+            within(inner[beams], 1, MAX_BEAMS, f"parameters.{name}.{beams}")
     parameters[name] = left = given(inner)
     return one_output(left)
 
@@ -272,8 +278,9 @@ def of_filming(parameters: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _steps(parameters: Mapping[str, Any]) -> dict[str, int]:
-    steps = parameters.get("num_inference_steps")
-    return {} if steps is None else {STEPS: int(steps)}
+    """Providers call them `steps` as well (together), and let that pass."""
+    told = [int(parameters[name]) for name in ("num_inference_steps", "steps") if parameters.get(name) is not None]
+    return {STEPS: max(told)} if told else {}
 
 
 def prompts(parameters: Mapping[str, Any]) -> bool:

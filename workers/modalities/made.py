@@ -72,7 +72,8 @@ def sizes(image: Media) -> list[tuple[int, int]]:
 def boxed(value: Any, seen: list[tuple[int, int]], place: str) -> dict[str, Any]:
     """`{xmin, ymin, xmax, ymax}` in whole pixels, within the image (`seen`: its possible sizes).
 
-    What reaches over the edge a little (`SLACK_PERCENT`) is cut; what lies further out, or is turned inside out, is refused.
+    What reaches over the edge a little (`SLACK_PERCENT`) is cut; what lies further out is refused, and what is turned
+    inside out.
     """
     if not isinstance(value, dict):
         raise bad(f"{place}: is {kind_of(value)}; a box is needed")

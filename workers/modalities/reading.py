@@ -72,7 +72,7 @@ def span(item: Mapping[str, Any], most: int, place: str) -> dict[str, int]:
 
 def name(value: Any, place: str) -> str:
     """A model's own label. Who trained it may have named its classes by numbers: they are texts here."""
-    return str(value) if type(value) is int else words(value, place)
+    return str(value) if type(value) is int and value >= 0 else words(value, place)
 
 
 def single(value: Any) -> Any:

@@ -57,8 +57,9 @@ def image(ask: Any, site: Site, got: Got) -> Reply | Next:
 
 
 def transcript(ask: Any, site: Site, got: Got) -> Reply:
-    """`{text, segments?}`; the segments as the task's chunks. A body that is no JSON is the text itself."""
-    if got.streamed is None and got.media_type == "text/plain":
+    """`{text, segments?}`; the segments as the task's chunks. A body that is said to be text, and looks like no JSON
+    object, is the text itself."""
+    if got.streamed is None and got.media_type == "text/plain" and got.body[:64].lstrip()[:1] != b"{":
         return Reply({"text": bytes(got.body).decode("utf-8", "replace")}, measured(got.headers))
     found = parsed(got)
     if not isinstance(at(found, "text"), str):

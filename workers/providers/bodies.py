@@ -11,7 +11,7 @@ from schemas.assignment import Candidate
 from schemas.values import frozen
 from workers.exchange import Ask, Media
 from workers.providers.common import refused
-from workers.providers.pieces import as_base64, as_uri, embedded, pruned
+from workers.providers.pieces import as_uri, embedded, pruned
 
 Document = Any
 Body = Callable[[Ask, Candidate], Document]
@@ -35,6 +35,12 @@ def parameters_of(ask: Ask) -> dict[str, Any]:
     """The task's parameters without nulls, and without `model`: the candidate names it, and its price is known."""
     told = pruned(ask.body.get("parameters"))
     return {name: item for name, item in told.items() if name != "model"} if isinstance(told, dict) else {}
+
+
+def beside(told: dict[str, Any], **own: Any) -> Document:
+    """`own`, and `told` beside it. A parameter that has the name of our own member does not replace it: the input was
+    looked at and priced, and another one in its place was not."""
+    return {**own, **told, **own}
 
 
 def options_of(ask: Ask) -> dict[str, Any]:
@@ -125,7 +131,7 @@ def plain_completions(ask: Ask, candidate: Candidate) -> Document:
 
 def embeddings(ask: Ask, candidate: Candidate) -> Document:
     """OpenAI's embeddings; the task's options, which stand at its root, go along."""
-    return {"model": candidate.provider_model, "input": ask.body["inputs"], **options_of(ask)}
+    return beside(options_of(ask), model=candidate.provider_model, input=ask.body["inputs"])
 
 
 def plain_embeddings(ask: Ask, candidate: Candidate) -> Document:
@@ -136,12 +142,12 @@ def plain_embeddings(ask: Ask, candidate: Candidate) -> Document:
 
 def speech(ask: Ask, candidate: Candidate) -> Document:
     """OpenAI's speech."""
-    return {"model": candidate.provider_model, "input": ask.body["inputs"], **parameters_of(ask)}
+    return beside(parameters_of(ask), model=candidate.provider_model, input=ask.body["inputs"])
 
 
 def transcription(ask: Ask, candidate: Candidate) -> Form:
     """OpenAI's transcription: a form."""
-    return Form(media_of(ask), {**parameters_of(ask), "model": candidate.provider_model})
+    return _form(ask, candidate, parameters_of(ask))
 
 
 def timed_transcription(ask: Ask, candidate: Candidate) -> Form:
@@ -150,6 +156,11 @@ def timed_transcription(ask: Ask, candidate: Candidate) -> Form:
     if told.pop("return_timestamps", False):
         told.setdefault("response_format", "verbose_json")
     told.pop("generation_parameters", None)
+    return _form(ask, candidate, told)
+
+
+def _form(ask: Ask, candidate: Candidate, told: dict[str, Any]) -> Form:
+    told.pop("file", None)
     return Form(media_of(ask), {**told, "model": candidate.provider_model})
 
 
@@ -171,7 +182,7 @@ def pipeline(ask: Ask, candidate: Candidate) -> Document:
 
 def feature_pipeline(ask: Ask, candidate: Candidate) -> Document:
     """Embeddings: their options stand at the root."""
-    return {"inputs": ask.body["inputs"], **options_of(ask)}
+    return beside(options_of(ask), inputs=ask.body["inputs"])
 
 
 def table_pipeline(ask: Ask, candidate: Candidate) -> Document:

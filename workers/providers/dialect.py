@@ -1,5 +1,6 @@
 """A provider as data: a name, a host of its own, and for each task a path, a body map and an answer's form."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
 from typing import Any
@@ -13,6 +14,11 @@ from workers.providers.common import FETCH, Headers, refused, usage_of, with_con
 from workers.providers.later import Reader, Site, fetched
 from workers.providers.pieces import form_body, json_body
 
+SCALE_UP = (("x-scale-up-timeout", "600"),)
+"""Without it a dedicated endpoint's proxy answers 503 at once while a machine starts, which takes minutes. The caller
+shortens it to the time that it has (`workers.sending`)."""
+ENDPOINTS = ".endpoints.huggingface.cloud"
+"""Where dedicated endpoints are, unless they have a domain of their own."""
 BEARER, KEY = "Bearer", "Key"
 """Forms of the `authorization` header; fal takes a key of one's own as `Key`."""
 Address = Callable[[str, str], str]
@@ -61,6 +67,8 @@ class Spoken:
     """Whether Hugging Face's router reaches it."""
     names_model: bool = True
     """Whether a call cannot do without `candidate.provider_model`."""
+    sleeps: bool = False
+    """Whether it is a dedicated endpoint, wherever: one that is scaled to zero wakes at a request."""
     hosts: frozenset[str] = field(default_factory=frozenset)
     """Its own hosts by name: addresses in answers may name them."""
 
@@ -84,6 +92,8 @@ class Spoken:
         url = route.address(self._root(candidate), candidate.provider_model) + route.query
         accept = "text/event-stream" if ask.stream else route.accept
         headers = (*headers, ("accept", accept), *self.headers, *route.headers)
+        if self.sleeps or host_of(candidate.base_url).endswith(ENDPOINTS):
+            headers += SCALE_UP
         document = route.body(ask, candidate)
         if isinstance(document, Media):
             return Call("POST", url, with_content_type(headers, document.media_type), document.data)
@@ -142,7 +152,10 @@ def below_v1(name: str) -> Address:
     """
 
     def address(root: str, model: str) -> str:
-        parts = urlsplit(root)
+        try:
+            parts = urlsplit(root)
+        except ValueError:
+            raise refused(f"a base address of {len(root)} characters that is no address") from None
         here = parts.path.rstrip("/")
         if here.endswith(f"/{name}"):
             return root
@@ -152,6 +165,10 @@ def below_v1(name: str) -> Address:
     return address
 
 
+@functools.lru_cache(maxsize=1_024)
 def host_of(url: str) -> str:
-    """The host in an address of our own table."""
-    return urlsplit(url).hostname or ""
+    """The host in an address, in lower case; empty if it has none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from schemas.assignment import Candidate
 from schemas.media import OUTPUTS
+from schemas.providers import PROVIDERS
 from schemas.tasks import MODALITIES
 from workers.exchange import Ask, Call, Got, Next, Reply
 from workers.providers import answers, bodies, makers
@@ -16,16 +17,7 @@ PIPELINES = frozenset({"feature-extraction", "sentence-similarity"})
 """Tasks whose route names them: their models serve both, and the path alone would mean the model's own default."""
 WANT_PNG = frozenset({"text-to-image", "image-to-image"})
 """Tasks for which the official client says that it wants a PNG. It gets what there is."""
-HOSTED = frozenset(
-    {
-        "audio-classification", "audio-to-audio", "automatic-speech-recognition", "document-question-answering",
-        "feature-extraction", "fill-mask", "image-classification", "image-segmentation", "image-to-image",
-        "image-to-text", "object-detection", "question-answering", "sentence-similarity", "summarization",
-        "table-question-answering", "text-classification", "text-generation", "text-to-audio", "text-to-image",
-        "text-to-speech", "token-classification", "translation", "visual-question-answering",
-        "zero-shot-classification", "zero-shot-image-classification",
-    }
-)  # fmt: skip
+HOSTED = PROVIDERS["hf-inference"] - {"chat-completion"}
 """What hf-inference does besides chat: the tasks of huggingface_hub 2.4.0 whose schemas are published, and
 text-to-audio, which is text-to-speech by another name."""
 _BODIES = {"feature-extraction": bodies.feature_pipeline, "table-question-answering": bodies.table_pipeline}
@@ -140,6 +132,7 @@ ENDPOINT = Spoken(
         "chat-completion": Route(below_v1("chat/completions"), _endpoint_chat, answers.document),
     },
     names_model=False,
+    sleeps=True,
 )
 """A dedicated Inference Endpoint: its base address is the address, every task in Hugging Face's own form."""
 

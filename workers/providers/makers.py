@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.assignment import Candidate
 from workers.exchange import Ask
-from workers.providers.bodies import Body, Document, media_of, parameters_of
+from workers.providers.bodies import Body, Document, beside, media_of, parameters_of
 from workers.providers.pieces import as_uri
 
 RESOLVED = "https://huggingface.co/{model}/resolve/main/{path}"
@@ -17,7 +17,7 @@ SDXL = "stabilityai/stable-diffusion-xl-base-1.0"
 
 def prompt(name: str = "prompt") -> Body:
     """The text as `name`, the parameters beside it."""
-    return lambda ask, candidate: {name: ask.body["inputs"], **parameters_of(ask)}
+    return lambda ask, candidate: beside(parameters_of(ask), **{name: ask.body["inputs"]})
 
 
 def replicate_input(make: Body) -> Body:
@@ -41,13 +41,12 @@ def replicate_image(ask: Ask, candidate: Candidate) -> Document:
 def replicate_edit(ask: Ask, candidate: Candidate) -> Document:
     """Models expect the image under different names: it goes under all of them."""
     image = as_uri("image/jpeg")(media_of(ask))
-    names = {"image": image, "images": [image], "input_image": image, "input_images": [image]}
-    return {**names, **parameters_of(ask)}
+    return beside(parameters_of(ask), image=image, images=[image], input_image=image, input_images=[image])
 
 
 def replicate_speech(ask: Ask, candidate: Candidate) -> Document:
     """A sound for its transcript."""
-    return {"audio": as_uri("audio/wav")(media_of(ask)), **parameters_of(ask)}
+    return beside(parameters_of(ask), audio=as_uri("audio/wav")(media_of(ask)))
 
 
 def fal_image(ask: Ask, candidate: Candidate) -> Document:
@@ -72,22 +71,22 @@ def fal_edit(ask: Ask, candidate: Candidate) -> Document:
     if "target_size" in told:
         told["image_size"] = told.pop("target_size")
     image = as_uri("image/jpeg")(media_of(ask))
-    return {"image_url": image, "image_urls": [image], **told, **_loras(candidate)}
+    return {**beside(told, image_url=image, image_urls=[image]), **_loras(candidate)}
 
 
 def fal_animation(ask: Ask, candidate: Candidate) -> Document:
     """An image for a video."""
-    return {"image_url": as_uri("image/jpeg")(media_of(ask)), **parameters_of(ask), **_loras(candidate)}
+    return {**beside(parameters_of(ask), image_url=as_uri("image/jpeg")(media_of(ask))), **_loras(candidate)}
 
 
 def fal_segmentation(ask: Ask, candidate: Candidate) -> Document:
     """An image for its mask, which comes inside the answer."""
-    return {"image_url": as_uri("image/png")(media_of(ask)), **parameters_of(ask), "sync_mode": True}
+    return beside(parameters_of(ask), image_url=as_uri("image/png")(media_of(ask)), sync_mode=True)
 
 
 def fal_transcription(ask: Ask, candidate: Candidate) -> Document:
     """A sound for its transcript."""
-    return {"audio_url": as_uri("audio/mpeg")(media_of(ask)), **parameters_of(ask)}
+    return beside(parameters_of(ask), audio_url=as_uri("audio/mpeg")(media_of(ask)))
 
 
 def _loras(candidate: Candidate) -> dict[str, Any]:
@@ -99,17 +98,13 @@ def _loras(candidate: Candidate) -> dict[str, Any]:
 
 def wavespeed_edit(ask: Ask, candidate: Candidate) -> Document:
     """An image for an image or a video."""
-    return {"image": as_uri("image/jpeg")(media_of(ask)), **parameters_of(ask)}
+    return beside(parameters_of(ask), image=as_uri("image/jpeg")(media_of(ask)))
 
 
 def together_image(ask: Ask, candidate: Candidate) -> Document:
     """A text for an image, as base64."""
-    return {
-        "model": candidate.provider_model,
-        "prompt": ask.body["inputs"],
-        "response_format": "base64",
-        **_in_steps(parameters_of(ask)),
-    }
+    told = {"response_format": "base64", **_in_steps(parameters_of(ask))}
+    return beside(told, model=candidate.provider_model, prompt=ask.body["inputs"])
 
 
 def together_edit(ask: Ask, candidate: Candidate) -> Document:
@@ -120,24 +115,19 @@ def together_edit(ask: Ask, candidate: Candidate) -> Document:
     named: dict[str, Any] = (
         {"image_url": image} if "kontext" in model and "flux.1" in model else {"reference_images": [image]}
     )
-    return {
-        "model": candidate.provider_model,
-        "prompt": told.pop("prompt", ""),
-        **named,
-        "response_format": "base64",
-        **told,
-    }
+    told = {"prompt": "", "response_format": "base64", **told}
+    return beside(told, model=candidate.provider_model, **named)
 
 
 def together_video(ask: Ask, candidate: Candidate) -> Document:
     """A text for a video."""
-    return {"model": candidate.provider_model, "prompt": ask.body["inputs"], **_sized(parameters_of(ask))}
+    return beside(_sized(parameters_of(ask)), model=candidate.provider_model, prompt=ask.body["inputs"])
 
 
 def together_animation(ask: Ask, candidate: Candidate) -> Document:
     """An image as a video's first frame."""
     frame = {"input_image": as_uri("image/png")(media_of(ask)), "frame": "first"}
-    return {"model": candidate.provider_model, "frame_images": [frame], **_sized(parameters_of(ask))}
+    return beside(_sized(parameters_of(ask)), model=candidate.provider_model, frame_images=[frame])
 
 
 def _in_steps(told: dict[str, Any]) -> dict[str, Any]:
@@ -159,24 +149,14 @@ def nscale_image(ask: Ask, candidate: Candidate) -> Document:
     told = _one_size(parameters_of(ask))
     for name in ("num_inference_steps", "cfg_scale"):
         told.pop(name, None)
-    return {
-        "model": candidate.provider_model,
-        "prompt": ask.body["inputs"],
-        "response_format": "b64_json",
-        **told,
-    }
+    told = {"response_format": "b64_json", **told}
+    return beside(told, model=candidate.provider_model, prompt=ask.body["inputs"])
 
 
 def openai_image(ask: Ask, candidate: Candidate) -> Document:
     """The same, one image, for a server that we know nothing of."""
-    told = _one_size(parameters_of(ask))
-    return {
-        "model": candidate.provider_model,
-        "prompt": ask.body["inputs"],
-        "n": 1,
-        "response_format": "b64_json",
-        **told,
-    }
+    told = {"response_format": "b64_json", **_one_size(parameters_of(ask))}
+    return beside(told, model=candidate.provider_model, prompt=ask.body["inputs"], n=1)
 
 
 def _one_size(told: dict[str, Any]) -> dict[str, Any]:
@@ -189,5 +169,6 @@ def zai_image(ask: Ask, candidate: Candidate) -> Document:
     """A text for an image, later."""
     told = parameters_of(ask)
     width, height = told.pop("width", None), told.pop("height", None)
-    size = {} if width is None or height is None else {"size": f"{width}x{height}"}
-    return {"model": candidate.provider_model, "prompt": ask.body["inputs"], **size, **told}
+    if width is not None and height is not None:
+        told = {"size": f"{width}x{height}", **told}
+    return beside(told, model=candidate.provider_model, prompt=ask.body["inputs"])

@@ -37,18 +37,19 @@ def fal_queue(dig: Dig) -> Reader:
         if got.stage == RESULT or (is_first(got) and "request_id" not in _members(document)):
             return dig(ask, got, document)
         path = site.path_of(at(document, "response_url"), "response_url") if is_first(got) else _path(got)
+        memo = _memo(got, path, at(document, "request_id"))
         status = text_at(document, "status") or ("IN_QUEUE" if is_first(got) else "")
         if status == "COMPLETED":
-            return Next(site.call(path), RESULT, memo=_memo(got, path))
+            return Next(site.call(path), RESULT, memo=memo)
         _still_working(got, document, status)
         cancel = site.call(f"{path}/cancel", method="PUT")
-        return Next(site.call(f"{path}/status"), POLL, FAL_S, cancel, _memo(got, path))
+        return Next(site.call(f"{path}/status"), POLL, FAL_S, cancel, memo)
 
     return read
 
 
 def replicate(dig: Dig) -> Reader:
-    """A prediction: its `output`, whatever its status says; else `urls.get` until there is one.
+    """A prediction: its `output`, unless it has failed or was cancelled; else `urls.get` until there is one.
 
     24 of 25 recorded answers with an output have the status `processing`.
     """
@@ -56,6 +57,9 @@ def replicate(dig: Dig) -> Reader:
     def read(ask: Any, site: Site, got: Got) -> Reply | Next:
         document = parsed(got)
         output, status = at(document, "output"), text_at(document, "status")
+        _its_own(got, at(document, "id"))
+        if status in ENDED:
+            _ended(got, at(document, "error"), status)
         is_whole = status == "succeeded" and output is not None
         if is_whole or output not in (None, "", [], {}):
             return _timed(dig(ask, got, document), document)
@@ -64,7 +68,7 @@ def replicate(dig: Dig) -> Reader:
         _still_working(got, document, status)
         path = site.path_of(at(document, "urls", "get"), "urls.get") if is_first(got) else _path(got)
         cancel = site.call(f"{path}/cancel", method="POST")
-        return Next(site.call(path), POLL, REPLICATE_S, cancel, _memo(got, path))
+        return Next(site.call(path), POLL, REPLICATE_S, cancel, _memo(got, path, at(document, "id")))
 
     return read
 
@@ -73,6 +77,7 @@ def wavespeed(ask: Any, site: Site, got: Got) -> Reply | Next:
     """`data.urls.get` until `data.status` is `completed`, then `data.outputs[0]`."""
     document = parsed(got)
     status = text_at(document, "data", "status") or ("created" if is_first(got) else "")
+    _its_own(got, at(document, "data", "id"))
     if status == "completed":
         return payload(got, at(document, "data", "outputs", 0), "data.outputs.0")
     if status in ENDED:
@@ -81,20 +86,21 @@ def wavespeed(ask: Any, site: Site, got: Got) -> Reply | Next:
         missing(got, document, "data.urls.get")
     _still_working(got, at(document, "data"), status)
     path = site.path_of(at(document, "data", "urls", "get"), "data.urls.get") if is_first(got) else _path(got)
-    return Next(site.call(path), POLL, WAVESPEED_S, memo=_memo(got, path))
+    return Next(site.call(path), POLL, WAVESPEED_S, memo=_memo(got, path, at(document, "data", "id")))
 
 
 def together_video(ask: Any, site: Site, got: Got) -> Reply | Next:
     """A video job: `/v2/videos/{id}` until `completed`, then `outputs.video_url`. Without a status it works."""
     document = parsed(got)
     status = text_at(document, "status")
+    _its_own(got, at(document, "id"))
     if status == "completed":
         return payload(got, at(document, "outputs", "video_url"), "outputs.video_url")
     if is_first(got) and not at(document, "id"):
         missing(got, document, "id")
     _still_working(got, document, status or "queued")
     path = f"/v2/videos/{id_in(at(document, 'id'), 'id')}" if is_first(got) else _path(got)
-    return Next(site.call(path), POLL, TOGETHER_S, memo=_memo(got, path))
+    return Next(site.call(path), POLL, TOGETHER_S, memo=_memo(got, path, at(document, "id")))
 
 
 def zai_image(ask: Any, site: Site, got: Got) -> Reply | Next:
@@ -180,8 +186,17 @@ def _ended(got: Got, told: Any, status: str) -> None:
     failed(got, told if isinstance(told, dict) and told else {"error": told or f"the job ended as {status}"})
 
 
-def _memo(got: Got, path: str) -> dict[str, Any]:
-    return {"usage": usage_of(got), "path": path}
+def _memo(got: Got, path: str, job: Any = None) -> dict[str, Any]:
+    """For the next answer: what was used, where to look, and which `job` it has to be about, by the provider's id."""
+    _its_own(got, job)
+    return {"usage": usage_of(got), "path": path, "job": got.memo.get("job") or job}
+
+
+def _its_own(got: Got, job: Any) -> None:
+    """Raise `invalid_output` where an answer tells of another `job` than the first: its result is somebody else's."""
+    begun = got.memo.get("job")
+    if isinstance(begun, str) and isinstance(job, str) and job != begun:
+        raise bad("the answer is about another job than the one that was begun")
 
 
 def _path(got: Got) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from schemas.assignment import Candidate
 from schemas.values import frozen
 from workers.providers.common import refused
-from workers.providers.dialect import Spoken
+from workers.providers.dialect import Spoken, host_of
 from workers.providers.table import ROUTED
 
 _BY_NAME = {spoken.name: spoken for spoken in ROUTED}
@@ -32,8 +32,14 @@ def takes_own_key(candidate: Candidate) -> bool:
     return candidate.dialect in _BY_NAME
 
 
+def is_at_home(candidate: Candidate) -> bool:
+    """Whether its calls go to its provider's own host already, without Hugging Face's router."""
+    spoken = _BY_NAME.get(candidate.dialect)
+    return spoken is not None and host_of(candidate.base_url) in spoken.hosts
+
+
 def direct(candidate: Candidate, task: str) -> Way:
-    """The way of a call with a key of one's own: to the provider's own host, in the form that this wants.
+    """The way of a call to the provider's own host, with a key of one's own, in the form that this wants.
 
     Raises `ProviderError` (`request_refused`) for a dialect that is no provider's, and for a task that it does not do.
     """

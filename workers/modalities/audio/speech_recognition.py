@@ -5,7 +5,7 @@ from typing import Any
 
 from schemas.assignment import Candidate
 from workers.exchange import Answer, Ask, Reply, text_bytes, tokens_in
-from workers.modalities import asking, reading
+from workers.modalities import asking, made, reading
 
 
 def ask(job_input: Mapping[str, Any], parameters: Mapping[str, Any], candidate: Candidate) -> Ask:
@@ -41,6 +41,6 @@ def _chunk(chunk: Any, place: str, lasts_s: float) -> dict[str, Any]:
         raise reading.bad(f"{place}.timestamp: is {reading.kind_of(instants)}; start and end are needed")
     start = reading.number(instants[0], f"{place}.timestamp.0")
     end = max(lasts_s, start) if instants[1] is None else reading.number(instants[1], f"{place}.timestamp.1")
-    if start < 0 or end < 0:
-        raise reading.bad(f"{place}.timestamp: lies before the sound's beginning")
+    if not (0 <= start <= made.LIMITS.max_audio_s and 0 <= end <= made.LIMITS.max_audio_s):
+        raise reading.bad(f"{place}.timestamp: lies before the sound's beginning, or a day after it")
     return {**told, "timestamp": [start, end]}

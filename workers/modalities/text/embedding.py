@@ -1,5 +1,6 @@
 """feature-extraction: texts in, one vector each out."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from workers.modalities import asking
 from workers.modalities.reading import answer_in_tokens, bad, given, kind_of, number, single
 
 Vector = list[float]
+_PLAIN = frozenset({float, int})
 ROOT = ("normalize", "prompt_name", "truncate", "truncation_direction", "dimensions")
 """What stands beside the texts, at the root: text-embeddings-inference reads no `parameters`. The published schema
 has all but `dimensions`, which Hugging Face's client sends as well."""
@@ -76,6 +78,8 @@ def _rank(value: Any) -> int:
 def _vector(value: Any, place: str) -> Vector:
     if not isinstance(value, list) or not value:
         raise bad(f"{place}: is {kind_of(value)}; a vector is needed")
+    if _PLAIN.issuperset(map(type, value)) and math.isfinite(sum(value)):  # a million numbers come in one answer
+        return value
     return [number(item, place) for item in value]
 
 

@@ -30,5 +30,5 @@ def answer(ask: Ask, reply: Reply) -> Answer:
     for at, item in enumerate(output):
         reading.words(item.get("answer"), f"{at}.answer")
         reading.probability(item.get("score"), f"{at}.score", most=windows)
-        item |= reading.span(item, len(inputs["context"]), str(at))
+        item.update(reading.span(item, len(inputs["context"]), str(at)))
     return reading.answer_in_tokens(ask, reply, output, inputs)
