@@ -91,6 +91,11 @@ class Calls:
         self._intents.end(*place, _end(turn))
         return called
 
+    async def pieces_told(self) -> None:
+        """What was told of streamed answers so far has been published, unless that takes too long."""
+        if self._deltas is not None:
+            await self._deltas.settled()
+
     async def _made(self, turn: Turn, ready: Ready, leave: Leave, share: Share, started_at: datetime) -> Called:
         candidate, job, began = turn.candidate, turn.job, self._clock.monotonic()
         error_type = ""

@@ -28,9 +28,12 @@ PAUSE_S = 0.02
 """Between two publications: what a fast stream brings meanwhile is one delta."""
 AGAIN_S = 2.0
 PUBLISH_S = 5.0
+SETTLE_S = 1.0
+"""What a result waits for the pieces before it, at most."""
 CLOSE_S = 2.0
 
 Publish = Callable[[list[Outgoing]], Awaitable[Any]]
+"""Publishes records together; none of them: gets ready for the first."""
 
 
 class _Stream:
@@ -83,7 +86,7 @@ class OnKafka:
 class Deltas:
     """Publishes what streamed answers bring, while the block runs. One event loop owns it.
 
-    Whoever tells a piece never waits: it is put into a buffer of its stream, and what is there is published together,
+    Whoever tells a piece does not wait: it is put into a buffer of its stream, and what is there is published together,
     at most every `PAUSE_S`. Where the broker is too slow or away, pieces are dropped and counted, and the numbers of
     their stream have a gap.
     """
@@ -95,6 +98,13 @@ class Deltas:
         """Streams with text that waits, by object."""
         self._chars = 0
         self._to_publish = asyncio.Event()
+        self._ready = False
+        """It has connected."""
+        self._quiet = asyncio.Event()
+        """Nothing waits to be published, or it cannot be published now."""
+        self._quiet.set()
+        self._mute = False
+        """The last publication failed."""
         self._published = 0
         self._dropped = 0
         self._closes = asyncio.Event()
@@ -116,6 +126,8 @@ class Deltas:
     def of(self, job: Assigned, candidate: Candidate, attempt: int) -> Callable[[str], None]:
         """Who is told the pieces of one attempt's answer, in their order."""
         stream = _Stream(job, candidate, attempt)
+        if not self._ready:  # to connect takes longer than a short answer
+            self._to_publish.set()
 
         def told(text: str) -> None:
             self._add(stream, text)
@@ -126,20 +138,32 @@ class Deltas:
         """State for /healthz: deltas that were published, that were dropped, and characters that wait."""
         return {"published": self._published, "dropped": self._dropped, "pending_chars": self._chars}
 
+    async def settled(self) -> None:
+        """What was told so far is on the topic, so that it stands before the result. Waits for `SETTLE_S` at most, and
+        not at all while the broker is away."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                await self._quiet.wait()
+
     async def flush(self) -> None:
         """Publish what waits now. Raises what the publisher raises; the pieces are lost then, and counted."""
         streams = list(self._pending.values())
         self._pending.clear()
         self._chars = 0
         records = [record for stream in streams for record in _records(stream)]
-        if not records:
+        if not records and (self._ready or self._closes.is_set()):
             return
         try:
             async with asyncio.timeout(PUBLISH_S):
                 await self._publish(records)
         except BaseException:
             self._dropped += len(records)
+            self._mute = True
+            self._quiet.set()
             raise
+        self._ready, self._mute = True, False
+        if not self._pending:
+            self._quiet.set()
         self._published += len(records)
 
     def _add(self, stream: _Stream, text: str) -> None:
@@ -153,6 +177,8 @@ class Deltas:
         stream.pieces.append(text)
         self._chars += len(text)
         self._pending[id(stream)] = stream
+        if not self._mute:
+            self._quiet.clear()
         self._to_publish.set()
 
     async def _run(self) -> None:

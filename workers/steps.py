@@ -177,6 +177,8 @@ class Steps:
 
     async def _answered(self, turn: Turn, called: Called) -> Done:
         """The end of a job whose call was answered: its output is stored where a record cannot hold it."""
+        if turn.job.job.stream:
+            await self._calls.pieces_told()
         try:
             output = await self._readiness.stored(turn, called.answer, called.size)
         except ProviderError as error:

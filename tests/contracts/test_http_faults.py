@@ -13,7 +13,6 @@ import aiohttp
 import httpx
 import pytest
 from aiohttp import client_exceptions, http_exceptions
-from own_certificate import certificate
 
 from runtime.http import DEADLINE, DeadlineExceededError, Egress, HttpLimits, HttpTransport, Request
 from runtime.http.errors import CAUGHT, ERRORS, mapped
@@ -399,16 +398,3 @@ async def test_a_storm_of_thousands_of_cancels_leaves_all_64_slots_usable(raw: R
     # Calls of the storm may still arrive, their callers long gone: the last ones are told apart by their method.
     raw.script, raw.scripts = all_at_once, {"PUT": counted}
     assert await asyncio.wait_for(asyncio.gather(*(raw.call("PUT") for _ in range(64))), 30) == [b"ok"] * 64
-
-
-async def test_a_provider_whose_certificate_nobody_vouches_for_is_shown_nothing(raw: Raw):
-    """A3: the handshake fails, so the token never leaves."""
-    own, _ = certificate("localhost")
-    server = await asyncio.start_server(raw.serve, "127.0.0.1", 0, ssl=own)
-    raw.url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
-    raw.transport = HttpTransport(Egress([raw.url]))
-
-    assert isinstance(await raw.fails(), httpx.ConnectError)
-    assert raw.requests == 0
-    await raw.transport.aclose()
-    server.close()

@@ -256,3 +256,31 @@ async def test_a_long_piece_is_several_deltas() -> None:
     await deltas.flush()
 
     assert [(one.number, len(one.text)) for one in topic.deltas] == [(0, LONGEST_CHARS), (1, 1)]
+
+
+async def test_what_was_told_stands_on_the_topic_before_whoever_waits_for_it_goes_on() -> None:
+    gate, written = asyncio.Event(), list[Outgoing]()
+
+    async def publish(records: list[Outgoing]) -> None:
+        await gate.wait()
+        written.extend(records)
+
+    async with Deltas(publish) as deltas:
+        told = deltas.of(a_job(), candidate(), 1)
+        told("Hel")
+        waiting = asyncio.create_task(deltas.settled())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+
+        gate.set()
+        await waiting
+        assert [Delta.model_validate_json(one.value or b"").text for one in written] == ["Hel"]
+
+
+async def test_nobody_waits_for_pieces_that_cannot_be_published() -> None:
+    async def away(records: list[Outgoing]) -> None:
+        raise ConnectionError
+
+    async with Deltas(away) as deltas:
+        deltas.of(a_job(), candidate(), 1)("Hel")
+        await asyncio.wait_for(deltas.settled(), 0.9)

@@ -73,7 +73,12 @@ async def media_world(
     addresses, room = Addresses(there or {}), AnswerRoom(2**27, 2**25)
     async with store or FolderStore(path / "blobs") as opened:
         payloads: Any = Payloads(opened, addresses, MediaLimits(), room, dice=lambda: 0.0)  # type: ignore[arg-type]
-        given = {"payloads": payloads, "fetching": addresses, "store_s": 30.0 if store is None else 0.2, **(shared or {})}
+        given = {
+            "payloads": payloads,
+            "fetching": addresses,
+            "store_s": 30.0 if store is None else 0.2,
+            **(shared or {}),
+        }
         made = world(*steps, modality=modality, shared=given, **more)
         yield MediaWorld(made, opened, addresses, room)
 
