@@ -63,14 +63,21 @@ MODALITIES = tuple(ROLES)
 """text, image, audio, multimodal."""
 
 
+PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+"""RFC 1918, RFC 6598 and RFC 4193."""
+
+
 def egress(settings: Settings) -> Egress:
     """Where calls may go: the router, the Hub, the sandbox, what the operator lists, and with keys of one's own their
-    providers' own hosts."""
+    providers' own hosts.
+
+    The names that are listed may lead into private networks (a server on the LAN, a service of compose); none may lead
+    to link-local addresses, where clouds keep their metadata."""
     listed = [host.strip() for host in settings.egress_hosts.split(",") if host.strip()]
     own = [settings.hf_router_url, settings.hf_hub_url, settings.sandbox_url]
     direct = own_hosts(PROVIDERS) if settings.provider_keys_file else ()
     origins = [*own, *(_origin(host) for host in listed), *direct]
-    return Egress([origin for origin in origins if origin])
+    return Egress([origin for origin in origins if origin], private=PRIVATE_NETWORKS)
 
 
 def providers(settings: Settings) -> list[str]:

@@ -252,9 +252,29 @@ def _has_ended(error: BaseException) -> bool:
 
 
 def _understood(got: Got, errand: Errand, clock: Clock) -> Answer | Next:
-    if got.streamed is not None or got.body.lstrip()[:1] == b"{":
-        found = parsed(got)
-        if isinstance(found, dict) and found.get("error"):
-            raise errors.read_error(200, got.headers, codec.encode(found), now=clock.now())
-    step = errand.access.dialect.read(errand.ask, errand.access.candidate, got)
+    """What the dialect reads in an answer, an error inside a success told as one.
+
+    A look at work under way is first the dialect's, which knows the state of work that has failed. An error without
+    one says nothing of the work: that goes on, and may be charged.
+    """
+    refusal = _refusal(got, clock)
+    if refusal is not None and got.stage == FIRST:
+        raise refusal
+    try:
+        step = errand.access.dialect.read(errand.ask, errand.access.candidate, got)
+    except ProviderError as error:
+        if refusal is None or error.kind is not FailureKind.INVALID_OUTPUT:
+            raise
+        refusal.accepted = True
+        raise refusal from None
     return step if isinstance(step, Next) else answered(errand.ask, step)
+
+
+def _refusal(got: Got, clock: Clock) -> ProviderError | None:
+    """The error object in an answer whose status is that of a success."""
+    if got.streamed is None and got.body.lstrip()[:1] != b"{":
+        return None
+    found = parsed(got)
+    if not isinstance(found, dict) or not found.get("error"):
+        return None
+    return errors.read_error(200, got.headers, codec.encode(found), now=clock.now())

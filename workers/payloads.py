@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from runtime.blobs import BlobDamaged, BlobError, BlobMissing, BlobStore, BlobTooLarge
-from runtime.http import Fetched, Fetcher, FetchError, FetchRefused, FetchTooLarge
+from runtime.http import Fetched, Fetcher, FetchError, FetchRefused, FetchStatus, FetchTooLarge
 from runtime.settings import Settings
 from schemas import codec
 from schemas.failure import FailureKind
@@ -203,7 +203,8 @@ class Payloads:
         except (BlobMissing, BlobDamaged) as error:
             kind, message = K.PAYLOAD_MISSING, str(error)
         except BlobError as error:
-            kind, message = K.PAYLOAD_UNREACHABLE, str(error)
+            gone = isinstance(error, FetchStatus) and error.status in (404, 410)
+            kind, message = K.PAYLOAD_MISSING if gone else K.PAYLOAD_UNREACHABLE, str(error)
         raise _before(kind, message)
 
     async def _fetched(self, url: str, share: "Share | _Unhurried", before: int, most: int | None = None) -> Fetched:
@@ -219,7 +220,8 @@ class Payloads:
         except FetchTooLarge as error:
             kind, message = K.TOO_LARGE, str(error)
         except FetchError as error:
-            kind, message = K.PAYLOAD_UNREACHABLE, str(error)
+            gone = isinstance(error, FetchStatus) and error.status in (404, 410)
+            kind, message = K.PAYLOAD_MISSING if gone else K.PAYLOAD_UNREACHABLE, str(error)
         raise _before(kind, message)
 
     def _probed(self, data: bytes, kind: Kind) -> Media:

@@ -133,7 +133,8 @@ async def test_a_store_that_does_not_give_a_blob_is_told_apart_from_one_that_has
     ("fault", "kind"),
     [
         (FetchRefused("inside"), K.EGRESS_REFUSED), (FetchTooLarge("much"), K.TOO_LARGE),
-        (FetchStatus("404", 404), K.PAYLOAD_UNREACHABLE), (FetchUnreachable("away"), K.PAYLOAD_UNREACHABLE),
+        (FetchStatus("404", 404), K.PAYLOAD_MISSING), (FetchStatus("503", 503), K.PAYLOAD_UNREACHABLE),
+            (FetchUnreachable("away"), K.PAYLOAD_UNREACHABLE),
     ],
 )  # fmt: skip
 async def test_an_address_that_gives_nothing_is_told_by_its_reason(world: World, fault, kind):

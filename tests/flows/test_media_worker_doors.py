@@ -206,3 +206,12 @@ def test_a_base_address_outside_the_list_is_refused_and_one_on_it_is_not() -> No
 
     assert egress(Settings()).why_not(url, credentials=True) is not None
     assert egress(Settings(egress_hosts="llm.lan.test")).why_not(url, credentials=True) is None
+
+
+def test_a_listed_name_may_lead_into_a_private_network_and_never_to_a_clouds_metadata() -> None:
+    listed = egress(Settings(egress_hosts="http://llm.lan.test:8000"))
+    assert listed.why_not_address("llm.lan.test", 8000, "192.168.1.5") is None
+    for address in ("169.254.169.254", "127.0.0.1", "::ffff:169.254.169.254"):
+        assert listed.why_not_address("llm.lan.test", 8000, address) is not None
+    assert listed.why_not_address("llm.lan.test", 443, "192.168.1.5") is not None
+    assert listed.why_not_address("elsewhere.test", 443, "192.168.1.5") is not None

@@ -117,6 +117,15 @@ async def test_what_is_given_up_after_it_was_taken_up_may_be_charged(
     assert result.cost_nanousd == 1_000
 
 
+async def test_a_look_that_answers_with_an_error_and_no_state_leaves_the_work_charged(tmp_path: Path) -> None:
+    steps = [in_queue(), document({"error": "Rate limit exceeded"}), failing(400)]
+    async with media_world(tmp_path, *steps) as made:
+        result = result_of(await made.it.run(job()))
+
+    assert result.attempts[0].kind is K.RATE_LIMITED
+    assert (result.attempts[0].ambiguous, result.attempts[0].cost_nanousd) == (True, 1_000)
+
+
 async def test_work_that_may_be_charged_is_not_begun_elsewhere_beyond_the_jobs_own_ceiling(tmp_path: Path) -> None:
     async with media_world(tmp_path, in_queue(), failing(403)) as made:
         two = record("image-to-image", painted(), queued(), queued(model="acme/other"), max_cost_nanousd=1_500)

@@ -7,7 +7,7 @@ from schemas import codec
 from schemas.failure import FailureKind
 from schemas.units import INPUT_TOKENS, OUTPUT_TOKENS
 from workers.errors import ProviderError, read_error
-from workers.exchange import Binary, Got, Reply, count, measured
+from workers.exchange import FIRST, Binary, Got, Reply, count, measured
 from workers.providers.pieces import decoded
 
 Headers = tuple[tuple[str, str], ...]
@@ -87,9 +87,15 @@ def text_at(value: Any, *path: str | int) -> str:
 
 
 def missing(got: Got, document: Any, wanted: str) -> NoReturn:
-    """Raise what an answer without `wanted` means: the error that it tells instead, else `invalid_output`."""
+    """Raise what an answer without `wanted` means: the error that it tells instead, else `invalid_output`.
+
+    Where the work was taken up by then, that says nothing of the work: it may go on, and be charged."""
     if isinstance(document, dict) and any(document.get(name) for name in ("error", "detail", "errors", "message")):
-        failed(got, document)
+        try:
+            failed(got, document)
+        except ProviderError as error:
+            error.accepted = got.stage != FIRST
+            raise
     raise bad(f"the answer of {len(got.body)} bytes has no {wanted}")
 
 
