@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from importlib import resources, util
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, StrictInt, StrictStr, ValidationError, field_validator, model_validator
 
 from router.estimate import Rates, rates
-from runtime.settings import Settings
+from runtime.settings import Settings, is_plain_address
 from schemas import codec
 from schemas.assignment import Price
 from schemas.base import Contract
@@ -87,12 +86,7 @@ class OfferRow(_Row):
     def _address(cls, value: str) -> str:
         if value in NAMED_BASES:
             return value
-        try:
-            parts = urlsplit(value)
-            whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:
-            whole = False
-        if not whole or "@" in parts.netloc or parts.query or parts.fragment:
+        if not is_plain_address(value):
             raise ValueError("must be huggingface, sandbox, or http(s)://host[:port][/path] without user or query")
         return value.rstrip("/")
 

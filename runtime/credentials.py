@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import structlog
 from cryptography.exceptions import InvalidTag
@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
 log = structlog.get_logger("novix.process")
+
+T = TypeVar("T")
 
 SEALED_PREFIX = "novix-sealed-v1:"
 KEY_BYTES = 32
@@ -46,6 +48,59 @@ class _Stamp(NamedTuple):
     inode: int
 
 
+class SecretFile(Generic[T]):
+    """What stands in a small file of secrets, as it is now: looked at on every call and read when it has changed.
+
+    A change that cannot be used keeps the last good value, so that a file half written costs no job; it is logged, and
+    `problem` says so until it is mended. `read` makes the value of the first `max_bytes` + 1 bytes, or raises
+    `CredentialError`. `wall_clock_ns` is compared with the file's modification time.
+    """
+
+    def __init__(
+        self, path: Path, what: str, read: Callable[[bytes], T], *, max_bytes: int, wall_clock_ns: Callable[[], int]
+    ) -> None:
+        self._path = path
+        self._what = what
+        self._read = read
+        self._max_bytes = max_bytes
+        self._wall_clock_ns = wall_clock_ns
+        self._stamp: _Stamp | None = None
+        self._settled = False
+        self._value: T | None = None
+        self.problem: str | None = None
+        """Why the file as it is now is not used, or None."""
+
+    def current(self) -> T:
+        """The value as of now. Raises `CredentialError` if the file has never given a usable one."""
+        try:
+            self._refresh()
+        except CredentialError as error:
+            if self.problem != str(error):
+                log.warning("credential.unusable", problem=str(error))
+            self.problem = str(error)
+            self._stamp = None  # look again next time, whatever its modification time says
+            if self._value is None:
+                raise
+        if self._value is None:
+            raise CredentialError(f"{self._what} has given nothing")
+        return self._value
+
+    def _refresh(self) -> None:
+        try:
+            found = self._path.stat()
+            stamp = _Stamp(found.st_mtime_ns, found.st_size, found.st_ino)
+            if stamp == self._stamp and self._settled:
+                return
+            self._stamp = stamp
+            self._settled = self._wall_clock_ns() - stamp.modified_ns > _WRITTEN_JUST_NOW_NS
+            with self._path.open("rb") as opened:
+                raw = opened.read(self._max_bytes + 1)
+        except OSError as error:
+            raise CredentialError(f"{self._what} cannot be read: {error.strerror}") from None
+        self._value = self._read(raw)
+        self.problem = None
+
+
 class Credentials:
     """Gives the token as it is now. One of `value`, `file`, `sealed_file`; with none there is no token.
 
@@ -68,17 +123,21 @@ class Credentials:
             raise CredentialError(f"the token is given {len(given)} times ({', '.join(given)}); once is allowed")
         if sealed_file is not None and seal_key is None:
             raise CredentialError("the token file is sealed, and there is neither a seal key nor a key file")
-        self._file = sealed_file or file
         self._seal_key = seal_key if sealed_file is not None else None
-        self._wall_clock_ns = wall_clock_ns
-        self._stamp: _Stamp | None = None
-        self._settled = False
+        self._file: SecretFile[SecretStr] | None = None
+        if path := sealed_file or file:
+            self._file = SecretFile(
+                path, "the token file", self._opened, max_bytes=MAX_FILE_BYTES, wall_clock_ns=wall_clock_ns
+            )
         self._token: SecretStr | None = None
         self._known: deque[str] = deque(maxlen=8)
-        self.problem: str | None = None
-        """Why the file as it is now is not used, or None."""
         if value is not None:
-            self._adopt(value.get_secret_value())
+            self._adopt(SecretStr(_checked(value.get_secret_value())))
+
+    @property
+    def problem(self) -> str | None:
+        """Why the file as it is now is not used, or None."""
+        return None if self._file is None else self._file.problem
 
     def current(self) -> SecretStr | None:
         """The token as of now, or None if none is configured. Reads at most one small file.
@@ -86,15 +145,7 @@ class Credentials:
         Raises `CredentialError` if there is a file and it has never given a usable token.
         """
         if self._file is not None:
-            try:
-                self._refresh(self._file)
-            except CredentialError as error:
-                if self.problem != str(error):
-                    log.warning("credential.unusable", problem=str(error))
-                self.problem = str(error)
-                self._stamp = None  # look again next time, whatever its modification time says
-                if self._token is None:
-                    raise
+            self._adopt(self._file.current())
         return self._token
 
     def redact(self, text: str) -> str:
@@ -107,27 +158,14 @@ class Credentials:
         source = "none" if self._token is None and self._file is None else "file" if self._file else "value"
         return f"Credentials(source={source!r}, sealed={self._seal_key is not None})"
 
-    def _refresh(self, path: Path) -> None:
-        try:
-            found = path.stat()
-            stamp = _Stamp(found.st_mtime_ns, found.st_size, found.st_ino)
-            if stamp == self._stamp and self._settled:
-                return
-            self._stamp = stamp
-            self._settled = self._wall_clock_ns() - stamp.modified_ns > _WRITTEN_JUST_NOW_NS
-            with path.open("rb") as opened:
-                raw = opened.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise CredentialError(f"the token file cannot be read: {error.strerror}") from None
+    def _opened(self, raw: bytes) -> SecretStr:
         text = _text_of(raw, "the token file").strip()
-        self._adopt(text if self._seal_key is None else unseal(text, self._seal_key()).get_secret_value())
-        self.problem = None
+        return SecretStr(_checked(text)) if self._seal_key is None else unseal(text, self._seal_key())
 
-    def _adopt(self, token: str) -> None:
-        checked = _checked(token)
-        if self._token is None or self._token.get_secret_value() != checked:
-            self._token = SecretStr(checked)
-            self._known.append(checked)
+    def _adopt(self, token: SecretStr) -> None:
+        if self._token is None or self._token.get_secret_value() != token.get_secret_value():
+            self._token = token
+            self._known.append(token.get_secret_value())
 
 
 def redact(text: str) -> str:

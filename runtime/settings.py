@@ -30,6 +30,16 @@ class BadSettings(Exception):
     """One or more variables have values that are not allowed. The message names variable, value and what is allowed."""
 
 
+def is_plain_address(text: str) -> bool:
+    """Whether `text` is http(s)://host[:port][/path], without user, query or fragment."""
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return whole and "@" not in parts.netloc and not parts.query and not parts.fragment
+
+
 def _var(default: Any, meaning: str, *also: str, **rule: Any) -> Any:
     """A setting: its default, one sentence for `.env.example`, and other names under which it is accepted."""
     return Field(default=default, description=meaning, json_schema_extra={"also": list(also)}, **rule)
@@ -169,12 +179,7 @@ class Settings(BaseModel):
     def _http(cls, value: str) -> str:
         if not value:
             return value
-        try:
-            parts = urlsplit(value)
-            whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:
-            whole = False
-        if not whole or parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        if not is_plain_address(value):
             raise ValueError("must be http(s)://host[:port][/path] without user or query")
         return value.rstrip("/").removesuffix("/v1")
 

@@ -5,9 +5,10 @@ import binascii
 from typing import Any
 
 from schemas.media import DATA_SCHEME, Kind
-from workers.exchange import Binary, Media
+from workers.exchange import Answer, Ask, Binary, Media, Reply
 from workers.media import MediaFault, MediaLimits, probed
-from workers.modalities.reading import bad, kind_of, number
+from workers.modalities import asking
+from workers.modalities.reading import answer_of, bad, kind_of, number
 
 LIMITS = MediaLimits(max_bytes=2**31, max_pixels=2**28, max_audio_s=86_400, max_video_s=86_400)
 """Of what was made, wider than of what is given: it is paid for and nobody here decodes it. Its bytes are bounded while
@@ -42,6 +43,21 @@ def alone(document: Any, name: str, kind: Kind) -> dict[str, Any]:
     if isinstance(document, dict):
         return {**document, name: made(document.get(name), kind, name)}
     return {name: made(document, kind, "(whole)")}
+
+
+def one(ask: Ask, reply: Reply, kind: Kind) -> Answer:
+    """`{image}`, `{video}` or `{audio, sampling_rate?}`: bytes that are one, whatever was declared, and their measures.
+
+    The rate is in hertz; it is there where the sound's header tells it.
+    """
+    output = alone(reply.document, kind, kind)
+    media: Media = output[kind]
+    if kind == "audio" and media.sampling_rate is not None:
+        output["sampling_rate"] = media.sampling_rate
+    return answer_of(ask, reply, output, **_MEASURED[kind](media))
+
+
+_MEASURED = {"image": asking.of_image, "audio": asking.of_sound, "video": asking.of_video}
 
 
 def _decoded(value: Any, place: str) -> bytes:

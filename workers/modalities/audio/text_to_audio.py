@@ -6,7 +6,6 @@ from typing import Any
 from schemas.assignment import Candidate
 from workers.exchange import Answer, Ask, Reply
 from workers.modalities import asking, made
-from workers.modalities.reading import answer_of
 
 
 def ask(job_input: Mapping[str, Any], parameters: Mapping[str, Any], candidate: Candidate) -> Ask:
@@ -19,10 +18,7 @@ def ask(job_input: Mapping[str, Any], parameters: Mapping[str, Any], candidate: 
 
 def answer(ask: Ask, reply: Reply) -> Answer:
     """`{audio, sampling_rate?}`: bytes that are a sound, and its rate in hertz where its header tells it."""
-    output = made.alone(reply.document, "audio", "audio")
-    if output["audio"].sampling_rate is not None:
-        output["sampling_rate"] = output["audio"].sampling_rate
-    return answer_of(ask, reply, output, **asking.of_sound(output["audio"]))
+    return made.one(ask, reply, "audio")
 
 
 def shown(output: dict[str, Any]) -> dict[str, Any]:

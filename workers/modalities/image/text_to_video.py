@@ -6,7 +6,6 @@ from typing import Any
 from schemas.assignment import Candidate
 from workers.exchange import Answer, Ask, Reply
 from workers.modalities import asking, made
-from workers.modalities.reading import answer_of
 
 
 def ask(job_input: Mapping[str, Any], parameters: Mapping[str, Any], candidate: Candidate) -> Ask:
@@ -20,5 +19,4 @@ def ask(job_input: Mapping[str, Any], parameters: Mapping[str, Any], candidate: 
 
 def answer(ask: Ask, reply: Reply) -> Answer:
     """`{video}`: bytes that are a video."""
-    output = made.alone(reply.document, "video", "video")
-    return answer_of(ask, reply, output, **asking.of_video(output["video"]))
+    return made.one(ask, reply, "video")
