@@ -7,7 +7,7 @@ tried in this order, and the first that refuses decides: task, input, payloads, 
 from collections.abc import Sequence
 from dataclasses import field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from router import complexity, estimate, limits
 from router.catalogue import ANY_PROVIDER
@@ -17,7 +17,7 @@ from router.policies import Option
 from router.view import View, summary
 from schemas import codec
 from schemas.assignment import Candidate
-from schemas.decision import Exclusion, Verdict
+from schemas.decision import Exclusion, Reserve, Verdict
 from schemas.failure import FailureKind
 from schemas.job import InferenceJob
 from schemas.payload import payload_fault
@@ -56,7 +56,8 @@ HAVE_A_DEFAULT = GENERATIVE | {"text-to-image"}
 class Ruling:
     """What was decided, without the identity of the job."""
 
-    verdict: Verdict
+    verdict: Verdict | Literal["waiting"]
+    """`waiting`: over a rate or a budget, and the tenant's jobs wait. Nothing is recorded; it is decided again."""
     deadline: datetime
     max_cost_nanousd: int
     kind: FailureKind | None = None
@@ -69,6 +70,12 @@ class Ruling:
     parameters: dict[str, Any] = field(default_factory=dict)
     adapted: dict[str, Any] | None = None
     bound_by: str | None = None
+    reserve: Reserve | None = None
+    """What is taken out of the budgets until the job ends; None where nothing is called."""
+    held: dict[str, Any] = field(default_factory=dict)
+    """What the ruling was made from and has no version (`Decision.held`)."""
+    until: datetime | None = None
+    """Of a `waiting` one: when to look again at the latest; None: when a reservation ends."""
 
 
 def decide(job: InferenceJob, view: View, *, published: datetime, now: datetime) -> Ruling:

@@ -241,7 +241,7 @@ class RouterLane:
         rest = (answers.audit(), (answers.span(),), (fact,))
         if ruling.verdict == "assigned":
             return Publish((answers.assigned(),), *rest, shrunk=lambda size: self._too_large(case, size))
-        return Publish((answers.refused(ruling.verdict),), *rest)
+        return Publish((answers.refused("rejected" if ruling.verdict == "waiting" else ruling.verdict),), *rest)
 
     def _too_large(self, case: Case, size_bytes: int) -> Done:
         """The broker takes no record of the assigned job's size: the job ends with a result that says so."""

@@ -1,11 +1,14 @@
 """What a decision is made from, beside the job: catalogue, policy and limits, each with its version."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from router.catalogue import Catalogue
 from router.complexity import SCORER
 from router.policies import DEFAULT, POLICIES, Policy
+from router.purse import NO_PURSE, Purse
+from router.terms import FREE, NO_TERMS, Terms, Turn
 from runtime.settings import BadSettings, Settings, variable
 from schemas.decision import Exclusion
 from schemas.failure import FailureKind
@@ -35,9 +38,18 @@ class View:
     """A frozen picture of the world: a decision made twice from the same view is the same decision."""
 
     catalogue: Catalogue
+    """With the prices that hold now."""
     policy: Policy
     limits: Limits
     cheap_below: float = 0.4
+    terms: Terms = NO_TERMS
+    purse: Purse = NO_PURSE
+    turn: Turn = FREE
+    shut: frozenset[tuple[str, str]] = frozenset()
+    """(provider, model) whose breaker is open now."""
+    reserve_attempts: int = 2
+    state: Mapping[str, str] = field(default_factory=dict)
+    """Versions of what changes while the process runs: `prices`, `policies`, `accounts`."""
     versions: dict[str, str] = field(init=False)
     """What the decision record names: versions, and in full what has none."""
     _standing: dict[str, tuple[Exclusion, ...]] = field(init=False, repr=False, default_factory=dict)
@@ -50,6 +62,7 @@ class View:
             "scorer": SCORER,
             "policy": self.policy.name,
             "limits": f"{limits},cheap_below={self.cheap_below}",
+            **self.state,
         }
         object.__setattr__(self, "versions", versions)
 

@@ -66,20 +66,22 @@ class Bus:
         """Make sure that the topics exist; again and again without harm.
 
         A topic with fewer partitions grows, unless its count is fixed (`Topic.home`): that is a `mismatch` and stays.
+        A `Topic.single` one has one, whatever `partitions` says; with more it is a `mismatch`.
         """
         admin = await self._administration()
-        wanted = list(topics)
+        wanted, asked = list(topics), partitions
         present = set(await admin.list_topics())
         outcomes: list[TopicOutcome] = []
         for topic in wanted:
+            partitions = 1 if topic.single else asked
             name = self._settings.named(topic.name)
             if name not in present and await self._create(admin, topic, partitions, replication, min_insync):
                 outcomes.append(TopicOutcome(name, "created", partitions, partitions))
                 continue
             have = await self._reader.partitions(topic.name)
-            if have == partitions or (have > partitions and not topic.home):
+            if have == partitions or (have > partitions and not (topic.home or topic.single)):
                 outcomes.append(TopicOutcome(name, "kept", have, partitions))
-            elif topic.home:
+            elif topic.home or topic.single:
                 outcomes.append(TopicOutcome(name, "mismatch", have, partitions))
             else:
                 await admin.create_partitions({name: NewPartitions(total_count=partitions)})

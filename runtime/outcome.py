@@ -56,6 +56,16 @@ class RetryAt:
     """False: leave through `postpone` however short the wait is."""
 
 
+@frozen
+class Hold:
+    """An inline application's: keep the record, uncommitted, without a place among what is handled now; the handler
+    ends it later by `Delivery.lease.end(done)`.
+
+    The records behind it go on. It is dropped with its lane (a rebuild, a revoked partition, a drain), and read again
+    by the next: the handler forgets it then, as its `close` is called.
+    """
+
+
 class CannotOpen(Exception):
     """Raised by `open_lane` for what no new try mends: the lane stops by the subclass's name, and somebody looks."""
 
@@ -68,7 +78,7 @@ class Abandoned(Exception):
 
 
 Done = Publish | GiveUp
-Outcome = Publish | GiveUp | RetryAt
+Outcome = Publish | GiveUp | RetryAt | Hold
 
 
 class LaneHandler(Protocol):

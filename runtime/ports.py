@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from schemas.headers import Headers
 from schemas.values import frozen
@@ -137,6 +137,9 @@ class Lease:
     catch that (`asyncio.Task.uncancel`) and answer."""
     poke: Callable[[], None] | None = None
     """The engine's: ends the rest, or cancels the handler's task."""
+    end: Callable[[Any], None] = lambda _: None
+    """The engine's, of a record that was held (`outcome.Hold`): settles it with the outcome that it is given. Harmless
+    once the record is not the lane's any more."""
 
     def interrupt(self) -> None:
         """Make the handler look again now: its job was cancelled. Harmless for a delivery that is done."""

@@ -119,6 +119,41 @@ class Settings(BaseModel):
     dedup_max: int = _var(1_000_000, "Job identities that a router lane remembers.", ge=1_000)
     dedup_hours: float = _var(24.0, "How long a router lane remembers a job's identity, at most.", gt=0, le=168)
 
+    policy: str = _var("brief/1", "Routing policy of tenants that have none of their own.")
+    tenants: Literal["open", "closed"] = _var(
+        "open", "open: a tenant without a record has the tier `default`; closed: its jobs are refused."
+    )
+    unknown_price_cap_nanousd: int = _var(
+        0, "Ceiling for a call to an offer of unknown price; 0: such an offer is never taken.", ge=0, le=10**15
+    )
+    reserve_attempts: int = _var(
+        2,
+        "Calls at their full ceiling that a hard budget sets aside for one job, within its own ceiling.",
+        ge=1,
+        le=100,
+    )
+    adaptive: bool = _var(False, "Routing learns from observed latency, errors and price, within guard rails.")
+    prices_poll_s: float = _var(
+        3600.0, "Between two looks at the prices of Hugging Face's router; 0: none.", ge=0, le=604_800
+    )
+    price_drift: float = _var(0.2, "Share by which a price moves until an alert is given.", gt=0, le=100)
+    price_hold_factor: float = _var(
+        10.0, "A price that grows or falls by more than this waits for approval; the old one holds.", gt=1, le=1_000_000
+    )
+    waiting_jobs: int = _var(
+        10_000, "Jobs that wait for their turn, a rate or a budget in one router lane.", ge=1, le=12_000
+    )
+    fair_wait_s: float = _var(
+        1.0, "How long assigned work may stand in a queue before a lane assigns less at a time.", gt=0, le=600
+    )
+    ahead_most: int = _var(
+        100_000, "Most jobs of a lane that are assigned and have not ended, of the last minute.", ge=1, le=10_000_000
+    )
+    snapshot_every: int = _var(20_000, "Decisions after which a lane writes what it knows of money.", ge=100)
+    webhook_url: str = _var("", "Where alerts are sent (http or https); empty: nowhere.")
+    webhook_secret: SecretStr = _var(SecretStr(""), "Key of the signature (HMAC-SHA256) under each alert.")
+    alerts_s: float = _var(5.0, "Between two looks of the alert rules.", ge=0.1, le=3600)
+
     max_in_flight: int = _var(64, "Concurrent provider calls of one worker process.", ge=1, le=10_000)
     max_retries: int = _var(5, "Attempts after the first one.", "HF_MAX_RETRIES", ge=0, le=100)
     backoff_factor_s: float = _var(0.5, "Factor of the exponential backoff.", gt=0, le=60)
@@ -174,7 +209,7 @@ class Settings(BaseModel):
                 raise ValueError("must be host:port, comma-separated")
         return value
 
-    @field_validator("hf_router_url", "hf_hub_url", "sandbox_url", "s3_endpoint")
+    @field_validator("hf_router_url", "hf_hub_url", "sandbox_url", "s3_endpoint", "webhook_url")
     @classmethod
     def _http(cls, value: str) -> str:
         if not value:

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from runtime.outcome import Done, GiveUp, LaneHandler, Outcome, RetryAt
+from runtime.outcome import Done, GiveUp, Hold, LaneHandler, Outcome, RetryAt
 from runtime.ports import Delivery
 from schemas.failure import FailureKind
 
 
-def settled(handler: LaneHandler, delivery: Delivery, outcome: Outcome | Exception) -> Done | RetryAt:
+def settled(handler: LaneHandler, delivery: Delivery, outcome: Outcome | Exception) -> Done | RetryAt | Hold:
     """What a handler's answer, or the exception it raised, amounts to. Total: a fault of ours is an outcome as well.
 
     Exceptions of a handler are told by class name alone: their messages may hold content.

@@ -43,6 +43,8 @@ class Price(Contract):
     """Who says so: `novix-sandbox`, `novix-assumed`, `router /v1/models`, ..."""
     as_of: str
     """The day of the source, ISO 8601."""
+    service_tier: str = "standard"
+    """Of the provider's: `standard`, `batch`, `flex`, `priority`."""
 
     @property
     def is_known(self) -> bool:
@@ -75,6 +77,19 @@ class Candidate(Contract):
     """The most that one attempt can cost within `parameters`."""
 
 
+class Reserved(Contract):
+    """Money that was reserved for the job, for whoever writes its terminal record."""
+
+    home: int = Field(ge=0)
+    """The partition of `inference.ledger.v1` where its end is told."""
+    nanousd: Nanousd
+    quoted_nanousd: Nanousd | None = None
+    price_version: str = ""
+    """Of the price book that priced it."""
+    policy: str = ""
+    """Who priced it: policy and version."""
+
+
 class Assignment(Contract):
     """Who shall do the job, in which order to ask, and within which limits."""
 
@@ -88,6 +103,10 @@ class Assignment(Contract):
     """Ceiling over all attempts together."""
     deadline: UtcInstant
     decision_id: str = Field(max_length=128)
+    reserved: Reserved | None = None
+    """None: assigned before there was a ledger; nothing is told of its end."""
+    bill_to: str = Field(default="", max_length=96)
+    """Organisation that pays at Hugging Face; empty: as the worker's installation says."""
 
 
 class CarriedWait(Contract):

@@ -11,6 +11,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from schemas import tasks
+from schemas.accounts import AccountRecord
+from schemas.alerts import Alert
 from schemas.assignment import AssignedJob
 from schemas.audit import AuditBatch
 from schemas.base import SCHEMA_VERSION, UtcInstant
@@ -19,14 +21,19 @@ from schemas.control import ControlEvent
 from schemas.decision import DecisionBatch
 from schemas.delta import Delta
 from schemas.job import InferenceJob
+from schemas.ledger import LedgerBatch
 from schemas.media import BlobRef
+from schemas.policies import PolicyRecord
+from schemas.prices import PriceEvent
 from schemas.result import JobResult
+from schemas.snapshot import CatalogueSnapshot, Snapshot
 
 DIALECT = GenerateJsonSchema.schema_dialect
 BASE = "https://novix.dev/schemas"
 
 MESSAGES: tuple[type[BaseModel], ...] = (
     InferenceJob, BlobRef, AssignedJob, JobResult, Delta, DecisionBatch, AuditBatch, ControlEvent, BreakerState,
+    LedgerBatch, Snapshot, CatalogueSnapshot, PriceEvent, PolicyRecord, AccountRecord, Alert,
 )  # fmt: skip
 """What is exported: the message of each topic that has one, and the reference that may stand in a job's input."""
 

@@ -24,6 +24,13 @@ class FailureKind(StrEnum):
     UNKNOWN_PRICE = "unknown_price"
     CONTEXT_EXCEEDED = "context_exceeded"
     PRICE_CEILING = "price_ceiling"
+    TENANT_UNKNOWN = "tenant_unknown"
+    OVER_BUDGET = "over_budget"
+    OVER_RATE = "over_rate"
+    LICENCE_REFUSED = "licence_refused"
+    RESIDENCY_REFUSED = "residency_refused"
+    NOT_APPROVED = "not_approved"
+    TOO_SLOW = "too_slow"
     DEADLINE_PASSED = "deadline_passed"
     CANCELLED = "cancelled"
     RATE_LIMITED = "rate_limited"
@@ -131,6 +138,27 @@ FAILURES: dict[FailureKind, Failure] = {
     _K.PRICE_CEILING: _failure("", "producer",
         "The job's max_cost_nanousd is below what it would cost.",
         "Raise it to what the message names, or ask for less."),
+    _K.TENANT_UNKNOWN: _failure("", "producer",
+        "The installation is closed, and this tenant has no record.",
+        "Have an operator add it: novix tenant set."),
+    _K.OVER_BUDGET: _failure("r", "account",
+        "A hard budget has not enough left for the job; the message names the budget and when its next window begins.",
+        "Come back then, or raise the budget (novix budget set); novix budget explain shows what has used it."),
+    _K.OVER_RATE: _failure("r", "producer",
+        "The tenant asks more often than its tier allows; the message says when to come back.",
+        "Come back then, or have the tenant's jobs wait (novix tenant set --over-limit wait)."),
+    _K.LICENCE_REFUSED: _failure("", "producer",
+        "The model's licence is none that the tenant may use, or is not known.",
+        "Name another model, or add the licence to the tenant's record."),
+    _K.RESIDENCY_REFUSED: _failure("", "producer",
+        "Nobody may do the job where the tenant's data may be.",
+        "Allow a region in the tenant's record, or add an offer within it."),
+    _K.NOT_APPROVED: _failure("", "producer",
+        "The model, or the kind of endpoint, is not approved for the tenant.",
+        "Name an approved model, or add it to the tenant's record."),
+    _K.TOO_SLOW: _failure("", "producer",
+        "The job would probably not end before its deadline.",
+        "Give it more time, or allow a faster model."),
     _K.DEADLINE_PASSED: _failure("", "producer",
         "The deadline passed before the work could end.",
         "Publish the job again with more time."),

@@ -55,6 +55,7 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
+TeamId = Annotated[StrictStr, Field(min_length=1, max_length=MAX_TENANT_CHARS), AfterValidator(printable)]
 OrderingKey = Annotated[StrictStr, Field(min_length=1, max_length=MAX_ID_CHARS), AfterValidator(printable)]
 Metadata = Annotated[dict[StrictStr, StrictStr | StrictBool | StrictInt | StrictFloat], AfterValidator(_small)]
 
@@ -92,8 +93,15 @@ class InferenceJob(Contract):
     """Jobs of one tenant with the same key go to the same partition."""
     stream: StrictBool = False
     """Publish the answer's pieces on `inference.deltas.v1` as they come, for tasks that stream; provisional."""
+    team: TeamId | None = None
+    """A part of the tenant, for budgets and sums."""
+    key_id: TeamId | None = None
+    """The name of the application or of the API key that asks, for budgets and sums; never the key itself."""
+    quoted_nanousd: Nanousd | None = None
+    """What a quote said that it would cost, told again in the result."""
     metadata: Metadata = Field(default_factory=dict)
-    """Labels of the producer's own; echoed nowhere but in decisions. At most 32 entries and 4,096 bytes."""
+    """Labels of the producer's own, which budgets and sums may name; echoed nowhere but in decisions. At most 32 entries
+    and 4,096 bytes."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -51,6 +51,18 @@ class Attempt(Contract):
     """The provider may have charged for it although no answer came; counted with its ceiling."""
 
 
+class Money(Contract):
+    """What the job was quoted, what was reserved for it, what it cost, and who priced it."""
+
+    quoted_nanousd: Nanousd | None = None
+    reserved_nanousd: Nanousd
+    paid_nanousd: Nanousd
+    ambiguous_nanousd: Nanousd = 0
+    """Of `paid_nanousd`: for calls that may have been paid without an answer."""
+    priced_by: str = ""
+    """Routing policy and price book, `brief/1 prices@812`."""
+
+
 class Received(Contract):
     """Where the job entered: the record of the jobs topic that its producer wrote."""
 
@@ -88,6 +100,8 @@ class JobResult(Contract):
     """What all attempts together cost."""
     cost_source: CostSource = "none"
     """`provider`: it told the price; `computed`: reported usage times our price; `estimated`: usage not reported."""
+    money: Money | None = None
+    """None for a job for which nothing was reserved."""
     attempts: list[Attempt] = Field(default_factory=list)
     timing_ms: dict[str, int] = Field(default_factory=dict)
     """total (publication to completion), queued (before the router), routed (router to worker), waiting, calling,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from schemas.accounts import AccountRecord
+from schemas.alerts import Alert
 from schemas.assignment import AssignedJob
 from schemas.audit import AuditBatch
 from schemas.breakers import BreakerState
@@ -11,7 +13,11 @@ from schemas.control import ControlEvent
 from schemas.decision import DecisionBatch
 from schemas.delta import Delta
 from schemas.job import InferenceJob
+from schemas.ledger import LedgerBatch
+from schemas.policies import PolicyRecord
+from schemas.prices import PriceEvent
 from schemas.result import JobResult
+from schemas.snapshot import CatalogueSnapshot, Snapshot
 
 DAY_MS = 86_400_000
 RECORD_LIMIT_BYTES = 1_048_588
@@ -35,6 +41,10 @@ class Topic:
     number."""
     limit_bytes: int = RECORD_LIMIT_BYTES
     """Largest record batch."""
+    single: bool = False
+    """One partition, whatever the installation's number is: its order counts, and its offset is a version."""
+    kept: bool = False
+    """Kept for ever, whole: what decisions name must be found again. `retention_ms` holds for nothing."""
     compacted: bool = False
     """State as a fold of events: the newest record of each key is kept for ever, `retention_ms` holds for nothing."""
 
@@ -43,7 +53,7 @@ class Topic:
         """Topic settings for the broker."""
         return {
             "cleanup.policy": "compact" if self.compacted else "delete",
-            "retention.ms": str(self.retention_ms),
+            "retention.ms": "-1" if self.kept else str(self.retention_ms),
             "max.message.bytes": str(self.limit_bytes),
         }
 
@@ -75,7 +85,7 @@ DECISIONS = Topic(
     "partition of the tenant's home",
     DecisionBatch,
     "every decision of a lane",
-    7 * DAY_MS,
+    30 * DAY_MS,
     home=True,
 )
 AUDIT = Topic("inference.audit.v1", "lane", AuditBatch, "who did what and why, hash-chained per lane", 30 * DAY_MS)
@@ -92,6 +102,34 @@ BREAKERS = Topic(
     DAY_MS,
     compacted=True,
 )
+LEDGER = Topic(
+    "inference.ledger.v1",
+    "partition of the tenant's home",
+    LedgerBatch,
+    "how reservations ended: settled or released",
+    30 * DAY_MS,
+    home=True,
+)
+SNAPSHOTS = Topic(
+    "novix.snapshots.v1",
+    "partition/part",
+    Snapshot,
+    "what a home lane knows of money, for its successor",
+    7 * DAY_MS,
+    home=True,
+    compacted=True,
+)
+
+
+def _history(name: str, key: str, value: type[BaseModel], carries: str) -> Topic:
+    return Topic(f"novix.{name}.v1", key, value, carries, 30 * DAY_MS, single=True, kept=True)
+
+
+PRICES = _history("prices", "provider/model/service_tier", PriceEvent, "what units cost, since when, and who says so")
+CATALOG = _history("catalog", "version", CatalogueSnapshot, "the catalogues that decisions were made from")
+POLICIES = _history("policies", "kind/name", PolicyRecord, "routing policies, tiers and alert rules")
+BUDGETS = _history("budgets", "kind/name", AccountRecord, "organisations, tenants, budgets and transfers")
+ALERTS = Topic("novix.alerts.v1", "alert_id", Alert, "crossings of alert rules, each told once", 30 * DAY_MS)
 
 
 def _tier(name: str) -> Topic:
@@ -104,7 +142,7 @@ RETRY_TIERS: tuple[tuple[int, Topic], ...] = ((5_000, _tier("5s")), (60_000, _ti
 
 TOPICS: tuple[Topic, ...] = (
     JOBS, TEXT, IMAGE, AUDIO, MULTIMODAL, *(topic for _, topic in RETRY_TIERS), RESULTS, DELTAS, DLQ, DECISIONS, AUDIT,
-    SPANS, CONTROL, BREAKERS,
+    SPANS, CONTROL, BREAKERS, LEDGER, SNAPSHOTS, PRICES, CATALOG, POLICIES, BUDGETS, ALERTS,
 )  # fmt: skip
 
 MODALITY_TOPICS: dict[str, Topic] = {"text": TEXT, "image": IMAGE, "audio": AUDIO, "multimodal": MULTIMODAL}

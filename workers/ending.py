@@ -17,6 +17,7 @@ from schemas.values import frozen
 from workers.assigned import Assigned
 from workers.cost import together
 from workers.progress import Progress
+from workers.settlement import Settled, money_of, settled
 from workers.spans import spans_of
 
 ACTIONS: dict[Status, str] = {
@@ -57,6 +58,8 @@ class Fact:
     status: Status | None = None
     """How the job ended; None: it waits elsewhere."""
     kind: FailureKind | None = None
+    settled: Settled | None = None
+    """The end of its reservation."""
 
 
 def failures_of(job: Assigned, progress: Progress) -> tuple[FailureKind, ...]:
@@ -87,7 +90,8 @@ def ended(job: Assigned, progress: Progress, ending: Ending, *, now: datetime) -
         ),
     )
     audit = (*told_of(job, progress, now), _audit(job, result, len(value), ending.by))
-    facts = (Fact(job.record.offset, failures_of(job, progress), result.status, ending.kind),)
+    told = settled(job, progress, result)
+    facts = (Fact(job.record.offset, failures_of(job, progress), result.status, ending.kind, told),)
     spans = spans_of(job, progress, result)
 
     def shrunk(size_bytes: int) -> Done:
@@ -135,6 +139,7 @@ def result_of(job: Assigned, progress: Progress, ending: Ending, *, now: datetim
         usage=dict(progress.usage),
         cost_nanousd=cost.nanousd,
         cost_source=cost.source,
+        money=money_of(job, progress, cost.nanousd),
         attempts=list(progress.attempts),
         timing_ms=_timing(job, progress, now),
         received=received,

@@ -35,6 +35,7 @@ from workers.progress import Progress
 from workers.ready import STORE_S, Payloads, Readiness
 from workers.retry import RetryPolicy, Stop
 from workers.room import AnswerRoom
+from workers.settlement import sealed
 from workers.steps import Steps
 from workers.thrift import Thrift
 from workers.turn import Turn
@@ -208,9 +209,9 @@ class WorkerLane:
         self._app.cancels.release(delivery.lease)
         return postponed(job, progress, retry, now)
 
-    def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
-        """A worker's outcomes share no record."""
-        return []
+    def seal(self, facts: list[Fact], limit_bytes: int) -> list[Outgoing]:
+        """How the jobs' reservations ended (`LedgerBatch`), at their homes."""
+        return sealed(self._lane, [fact.settled for fact in facts if fact.settled is not None], limit_bytes)
 
     def committed(self, facts: list[Fact]) -> None:
         """The outcomes are there: they count, and nobody needs to know any more which calls were made for them."""

@@ -1,0 +1,102 @@
+"""How a job's reservation ends: the ledger entry beside its result. Pure."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from runtime.ports import Outgoing
+from schemas import codec
+from schemas.base import contents
+from schemas.ledger import Charge, LedgerEntry
+from schemas.result import JobResult, Money
+from schemas.topics import LEDGER
+from schemas.values import frozen
+from workers.assigned import Assigned
+from workers.progress import Progress
+
+MS = timedelta(milliseconds=1)
+
+
+@frozen
+class Settled:
+    """An entry on its way into the lane's transaction."""
+
+    home: int
+    encoded: bytes
+
+
+def money_of(job: Assigned, progress: Progress, paid_nanousd: int) -> Money | None:
+    """What the result says of money; None for a job for which nothing was reserved."""
+    reserved = job.assignment.reserved
+    if reserved is None:
+        return None
+    return Money.made(
+        quoted_nanousd=reserved.quoted_nanousd,
+        reserved_nanousd=reserved.nanousd,
+        paid_nanousd=paid_nanousd,
+        ambiguous_nanousd=sum(attempt.cost_nanousd for attempt in progress.attempts if attempt.ambiguous),
+        priced_by=f"{reserved.policy} prices@{reserved.price_version}",
+    )
+
+
+def settled(job: Assigned, progress: Progress, result: JobResult) -> Settled | None:
+    """The end of the job's reservation; None if nothing was reserved.
+
+    Every attempt that cost something, or may have, is a charge; their sum is what the result says that the job cost.
+    """
+    reserved = job.assignment.reserved
+    if reserved is None:
+        return None
+    charges = [
+        Charge.made(
+            model=attempt.model, provider=attempt.provider, service_tier=_service_tier(job, attempt.model, attempt.provider),
+            nanousd=attempt.cost_nanousd, source=charge.source, ambiguous=attempt.ambiguous, attempt=attempt.attempt,
+            request_id=attempt.request_id, usage=dict(progress.usage) if attempt.kind is None else {},
+        )
+        for attempt, charge in zip(progress.attempts, progress.charges, strict=True)
+        if attempt.cost_nanousd or attempt.ambiguous
+    ]  # fmt: skip
+    first = progress.attempts[0].started_at if progress.attempts else None
+    waited = max(timedelta(0), first - job.envelope.routed_at) if first else timedelta(0)
+    entry = LedgerEntry.made(
+        kind="settle" if charges else "release",
+        tenant=result.tenant,
+        job_id=result.job_id,
+        submission=result.submission,
+        decision_id=job.assignment.decision_id,
+        reserved_nanousd=reserved.nanousd,
+        cost_nanousd=result.cost_nanousd,
+        cost_source=result.cost_source,
+        charges=charges,
+        task=result.task,
+        status=result.status,
+        waited_ms=waited // MS,
+        called_ms=sum(attempt.duration_ms for attempt in progress.attempts),
+        at=result.completed_at,
+        by="",
+    )
+    return Settled(reserved.home, codec.encode(entry.__dict__, contents))
+
+
+def sealed(lane: str, entries: Sequence[Settled], limit_bytes: int) -> list[Outgoing]:
+    """The entries of one transaction as batches (`LedgerBatch`), each at its home's partition."""
+    head = b'{"lane":"%s","entries":[' % lane.encode()
+    batches: dict[int, list[list[bytes]]] = {}
+    room: dict[int, int] = {}
+    for entry in entries:
+        if len(entry.encoded) + 1 > room.get(entry.home, 0):
+            batches.setdefault(entry.home, []).append([])
+            room[entry.home] = limit_bytes - len(head) - 2
+        batches[entry.home][-1].append(entry.encoded)
+        room[entry.home] -= len(entry.encoded) + 1
+    return [
+        Outgoing(LEDGER.name, str(home).encode(), b"".join((head, b",".join(batch), b"]}")), partition=home)
+        for home, listed in batches.items()
+        for batch in listed
+    ]
+
+
+def _service_tier(job: Assigned, model: str, provider: str) -> str:
+    for one in job.candidates:
+        if (one.model, one.provider) == (model, provider):
+            return one.price.service_tier
+    return "standard"
