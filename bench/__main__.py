@@ -10,7 +10,21 @@ import sys
 import time
 from collections.abc import Callable
 
-from bench import backlog, capacity, cpu, kill, latency, payload, payload_latency, profile, slow, tasks, up, window
+from bench import (
+    backlog,
+    capacity,
+    cpu,
+    kill,
+    latency,
+    payload,
+    payload_latency,
+    profile,
+    quotes,
+    slow,
+    tasks,
+    up,
+    window,
+)
 from bench.figure import Figure, document, table
 from bench.world import World, machine, world
 
@@ -34,6 +48,7 @@ ALONE: dict[str, Callable[..., list[Figure]]] = {
     profile.NAME: profile.measure,
     tasks.NAME: tasks.measure,
     payload.NAME: payload.measure,
+    quotes.NAME: quotes.measure,
 }
 """Those that need no Kafka; only when named, too."""
 
@@ -45,7 +60,7 @@ def main() -> int:
         "names",
         nargs="*",
         choices=[*MEASUREMENTS, *ONLY_WHEN_NAMED, *ALONE, []],
-        help="default: all but profile, tasks, payload, payload_latency and capacity",
+        help="default: all but profile, tasks, payload, quotes, payload_latency and capacity",
     )
     parser.add_argument("--quick", action="store_true", help="fewer jobs and rounds: under two minutes in all")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")

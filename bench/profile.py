@@ -29,7 +29,7 @@ from router.case import Case
 from router.catalogue import load
 from router.decide import Ruling, decide
 from router.facts import fact_of
-from router.lane import RouterApplication
+from router.application import RouterApplication
 from router.view import View, view_of
 from runtime.breaker import Breakers
 from runtime.clock import SystemClock

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from console.commands import (
+    alerts,
     blob,
     breakers,
     cancel,
@@ -13,10 +14,13 @@ from console.commands import (
     dlq,
     doctor,
     jobs,
+    publish,
+    quote,
     request,
     results,
     schema,
     services,
+    slo,
     topics,
     why,
     world,
@@ -48,7 +52,8 @@ app.command("console", rich_help_panel=SYSTEM)(services.console)
 app.command("breakers", rich_help_panel=SYSTEM)(breakers.breakers)
 
 app.command("run", rich_help_panel=WORK)(jobs.run)
-app.command("publish", rich_help_panel=WORK)(jobs.publish)
+app.command("publish", rich_help_panel=WORK)(publish.publish)
+app.command("quote", rich_help_panel=WORK)(quote.quote)
 app.command("request", rich_help_panel=WORK)(request.request)
 app.command("results", rich_help_panel=WORK)(results.results)
 app.command("why", rich_help_panel=WORK)(why.why)
@@ -65,6 +70,15 @@ blob_app.command("put")(blob.put)
 blob_app.command("get")(blob.get)
 blob_app.command("gc")(blob.gc)
 app.add_typer(blob_app, name="blob", rich_help_panel=WORK)
+
+alerts_app = typer.Typer(help="Alerts: rules that are data, each crossing told once.", no_args_is_help=True)
+alerts_app.command("run")(alerts.run)
+alerts_app.command("list")(alerts.show)
+alerts_app.command("rules")(alerts.rules)
+alerts_app.command("set")(alerts.set_rule)
+alerts_app.command("test")(alerts.test)
+app.add_typer(alerts_app, name="alerts", rich_help_panel=SYSTEM)
+app.command("slo", rich_help_panel=SYSTEM)(slo.slo)
 
 topics_app = typer.Typer(help="The topics of the contract.", no_args_is_help=True)
 topics_app.command("create")(topics.create)

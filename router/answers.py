@@ -1,6 +1,5 @@
 """What a router lane writes about one job beside its decision: assigned job or refusal, audit entries, span. Pure."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +7,7 @@ from router.case import Case, deed, told_of
 from router.decide import Ruling
 from router.facts import place
 from router.redrive import Redriven
+from router.view import View
 from runtime import telemetry
 from runtime.ports import Outgoing
 from runtime.telemetry import SpanDraft
@@ -27,10 +27,11 @@ class Answers:
     The assigned job is written without the contract's models, as decisions are (`router/facts.py`).
     """
 
-    def __init__(self, case: Case, ruling: Ruling, versions: Mapping[str, str]) -> None:
+    def __init__(self, case: Case, ruling: Ruling, view: View) -> None:
         self._case = case
         self._ruling = ruling
-        self._versions = versions
+        self._versions = view.versions
+        self._terms = view.terms
         record = case.arrival.record
         self._context = case.context
         self._span_id = telemetry.span_id(self._context, "process", record.topic, record.partition, record.offset)
@@ -39,8 +40,10 @@ class Answers:
             (headers.IDENTITY, f"{case.arrival.identity}/{case.submission}".encode()),
         )
 
-    def assigned(self) -> Outgoing:
-        """The job with its assignment (`AssignedJob`), for its modality's workers; its own bytes stay as they are."""
+    def assigned(self, home: int) -> Outgoing:
+        """The job with its assignment (`AssignedJob`), for its modality's workers; its own bytes stay as they are.
+
+        `home`: the partition where the end of its reservation is told."""
         case, ruling, reading = self._case, self._ruling, self._case.arrival.reading
         if not isinstance(reading, ReadableJob) or ruling.modality is None:
             raise ValueError("only a job that was read whole can be assigned")
@@ -51,6 +54,8 @@ class Answers:
             "max_cost_nanousd": ruling.max_cost_nanousd,
             "deadline": ruling.deadline,
             "decision_id": case.arrival.decision_id,
+            "reserved": self._reserved(home),
+            "bill_to": self._terms.bill_to,
         }
         value = codec.encode(
             {
@@ -66,6 +71,18 @@ class Answers:
         key = f"{reading.tenant}/{order or reading.id}".encode()
         told = (*self._headers, IN_ORDER) if order else self._headers
         return Outgoing(MODALITY_TOPICS[ruling.modality].name, key, value, told)
+
+    def _reserved(self, home: int) -> dict[str, Any] | None:
+        reserve = self._ruling.reserve
+        if reserve is None:
+            return None
+        return {
+            "home": home,
+            "nanousd": reserve.nanousd,
+            "quoted_nanousd": reserve.quoted_nanousd,
+            "price_version": self._versions.get("prices", ""),
+            "policy": self._versions["policy"],
+        }
 
     def refused(self, status: Status) -> Outgoing:
         """The terminal result of a job that nobody will work on."""
@@ -103,6 +120,8 @@ class Answers:
                 "estimate_nanousd": first.estimate_nanousd,
                 "ceiling_nanousd": first.ceiling_nanousd,
             }
+        if ruling.reserve is not None:
+            detail["reserved_nanousd"] = ruling.reserve.nanousd
         if case.cancelled_by is not None:
             detail["by"] = case.cancelled_by
         decided = deed(case, f"job.{ruling.verdict}", detail, self._span_id)

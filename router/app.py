@@ -4,12 +4,14 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 
+from router.application import RouterApplication
 from router.catalogue import load as load_catalogue
-from router.lane import RouterApplication
+from router.state import State
 from runtime import retrying
 from runtime.cancels import Cancels
 from runtime.clock import SystemClock
 from runtime.follow import Follower
+from runtime.reader import KafkaReader
 from runtime.retrying import RetryApplication
 from runtime.service import LaneService, Services
 from runtime.settings import Settings
@@ -17,14 +19,20 @@ from runtime.shell import Role, application
 from runtime.shell import run as run_role
 from schemas.topics import (
     AUDIT,
+    BREAKERS,
+    BUDGETS,
     CONTROL,
     DECISIONS,
     DLQ,
     JOBS,
+    LEDGER,
     MODALITY_TOPICS,
+    POLICIES,
+    PRICES,
     RESULTS,
     RETRY_TIERS,
     ROUTER_GROUP,
+    SNAPSHOTS,
     SPANS,
     Topic,
     retry_group,
@@ -35,12 +43,12 @@ ROLE = Role(
     title="Novix router",
     group=ROUTER_GROUP,
     receives=JOBS,
-    sends=(*MODALITY_TOPICS.values(), RESULTS, DECISIONS, DLQ, AUDIT, SPANS, JOBS),
-    follows=(CONTROL,),
+    sends=(*MODALITY_TOPICS.values(), RESULTS, DECISIONS, SNAPSHOTS, DLQ, AUDIT, SPANS, JOBS),
+    follows=(CONTROL, LEDGER, PRICES, POLICIES, BUDGETS, BREAKERS),
 )
 TIERS = tuple(topic for _, topic in RETRY_TIERS)
 WINDOW = 2_000
-"""Decisions that wait for their transaction: a router's work takes no time, so this is all that it holds."""
+"""Decisions that wait for their transaction, beside the jobs that wait for their turn."""
 
 
 def _retry_role(tier: Topic) -> Role:
@@ -62,11 +70,15 @@ def build(settings: Settings) -> Services:
     """The router and the retry lanes on these settings. Raises `BadSettings` or `BadCatalogue` for what cannot work."""
     clock, cancels = SystemClock(), Cancels(timedelta(hours=settings.dedup_hours))
 
-    def control() -> list[AbstractAsyncContextManager[Any]]:
-        return [Follower(settings, CONTROL, cancels.fold)]
+    catalogue = load_catalogue(settings)
+    state = State(settings, catalogue)
 
-    router = RouterApplication(settings, load_catalogue(settings), clock, cancels)
-    lanes = {"router": LaneService(settings, router, window=WINDOW, resources=control)}
+    def resources() -> list[AbstractAsyncContextManager[Any]]:
+        return [Follower(settings, CONTROL, cancels.fold), *state.followers()]
+
+    router = RouterApplication(settings, catalogue, clock, cancels, state=state, following=KafkaReader(settings))
+    window = WINDOW + settings.waiting_jobs
+    lanes = {"router": LaneService(settings, router, window=window, resources=resources)}
     for tier in TIERS:
         app = RetryApplication(tier, clock, cancels)
         lanes[short_name(tier)] = LaneService(settings, app, window=retrying.WINDOW)

@@ -5,9 +5,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources, util
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, StrictInt, StrictStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from router.estimate import Rates, rates
 from runtime.settings import Settings, is_plain_address
@@ -19,7 +28,8 @@ from schemas.tasks import MODALITIES
 
 Tier = Literal["small", "large"]
 Reads = Literal["text", "image"]
-NAMED_BASES = ("huggingface", "sandbox")
+HOSTED_BASE = "huggingface"
+NAMED_BASES = (HOSTED_BASE, "sandbox")
 SPOKEN_WITH_OUR_NAMES = OWN_DIALECTS | {ROUTER_DIALECT, "hf-inference"}
 """Dialects in which a model has its Hugging Face name on the wire unless a row says otherwise."""
 BUILT_IN = ("huggingface.json", "sandbox.json")
@@ -64,7 +74,15 @@ class OfferRow(_Row):
     licence: StrictStr | None = None
     """The model's licence as its page names it; None: not looked up."""
     price: PriceRow | None = None
-    """None: unknown. An offer of unknown price is never taken."""
+    """None: unknown. Such an offer is taken by tenants alone that state a cap for it."""
+    regions: tuple[Annotated[StrictStr, Field(min_length=1, max_length=64)], ...] = ()
+    """Every region in which its work may be done; empty: nobody has said, so no tenant that asks for a region takes it."""
+    dedicated: StrictBool = False
+    """An endpoint of one's own, for tenants whose tier may use such."""
+    first_token_ms: StrictInt | None = Field(default=None, ge=0, le=3_600_000)
+    """How long it takes to begin its answer, as somebody measured it; None: not known, and excludes it from nothing."""
+    tokens_per_s: float | None = Field(default=None, gt=0, le=1_000_000)
+    """How fast it writes then."""
 
     @field_validator("tasks")
     @classmethod
@@ -142,6 +160,15 @@ class Offer:
     price: Price | None
     rates: Rates = ()
     """Of its price, as sums are made with it."""
+    regions: frozenset[str] = frozenset()
+    """Every region in which its work may be done; empty: not known."""
+    dedicated: bool = False
+    local: bool = False
+    """Its calls go to a server of the operator's own, or to the sandbox."""
+    live: bool = True
+    """False: the provider does not serve it now, as the price book's source says."""
+    first_token_ms: int | None = None
+    tokens_per_s: float | None = None
 
     def never(self, task: str) -> str | None:
         """Why this offer takes no job of a task whatever the job says; None: it may."""
@@ -162,6 +189,8 @@ class Catalogue:
     by_model: Mapping[str, tuple[Offer, ...]] = field(init=False)
     by_task: Mapping[str, tuple[Offer, ...]] = field(init=False)
     """Offers that do a task and are served here."""
+    tables: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """What `router.table` has worked out from these offers, for its own use."""
 
     def __post_init__(self) -> None:
         models: dict[str, list[Offer]] = {}
@@ -281,7 +310,8 @@ def _offer(row: ModelRow, offer: OfferRow, base_url: str | None) -> Offer:
     return Offer(
         row.model, row.tier, offer.provider, offer.provider_model or ours, offer.dialect, base_url,
         frozenset(offer.tasks), frozenset(offer.reads), offer.context_tokens, offer.max_in_flight, offer.licence,
-        offer.price, rates(offer.price) if offer.price else (),
+        offer.price, rates(offer.price) if offer.price else (), frozenset(offer.regions), offer.dedicated,
+        offer.base != HOSTED_BASE, True, offer.first_token_ms, offer.tokens_per_s,
     )  # fmt: skip
 
 

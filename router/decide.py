@@ -1,28 +1,34 @@
 """The decision about one job: who shall do it, at what price, within which limits; or why nobody may.
 
 `decide` is pure and total: a job, a view of the world and an instant give one `Ruling`, always the same. The steps are
-tried in this order, and the first that refuses decides: task, input, payloads, deadline, model, provider, offers.
+tried in this order, and the first that refuses decides: tenant, task, input, payloads, deadline, rate, model, provider,
+offers (`router/table.py`, `router/offers.py`), budgets (`router/funds.py`).
 """
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
 
-from router import complexity, estimate, limits
+from router import complexity, estimate, funds, limits
 from router.catalogue import ANY_PROVIDER
+from router.feedback import reranked
+from router.held import to_held
 from router.load import GENERATIVE
-from router.offers import Fit, Refused, Wish, fitting, quote
-from router.policies import Option
-from router.view import View, summary
+from router.offers import Fit, Judged, Wish, judged, most_of, quote, short
+from router.policies import Field
+from router.ruling import Ruling
+from router.table import Key, Refused, Table, summary, table_of
+from router.view import View
 from schemas import codec
 from schemas.assignment import Candidate
-from schemas.decision import Exclusion, Reserve, Verdict
+from schemas.decision import Exclusion, Verdict
 from schemas.failure import FailureKind
 from schemas.job import InferenceJob
 from schemas.payload import payload_fault
 from schemas.tasks import MODALITIES, input_fault, modality_of
 from schemas.values import frozen
+
+__all__ = ["DEEPEST_INPUT", "HAVE_A_DEFAULT", "INTERCHANGEABLE", "MOST_CANDIDATES", "MOST_EXCLUSIONS", "Ruling", "decide"]
 
 MOST_CANDIDATES = 3
 """Offers that a worker may ask, one after the other."""
@@ -52,36 +58,12 @@ HAVE_A_DEFAULT = GENERATIVE | {"text-to-image"}
 """Tasks for which an installation may name the model of jobs that ask for `auto`."""
 
 
-@frozen
-class Ruling:
-    """What was decided, without the identity of the job."""
-
-    verdict: Verdict | Literal["waiting"]
-    """`waiting`: over a rate or a budget, and the tenant's jobs wait. Nothing is recorded; it is decided again."""
-    deadline: datetime
-    max_cost_nanousd: int
-    kind: FailureKind | None = None
-    """Why it was refused; None: it was not."""
-    message: str | None = None
-    modality: str | None = None
-    complexity: float | None = None
-    candidates: tuple[Candidate, ...] = ()
-    exclusions: tuple[Exclusion, ...] = ()
-    parameters: dict[str, Any] = field(default_factory=dict)
-    adapted: dict[str, Any] | None = None
-    bound_by: str | None = None
-    reserve: Reserve | None = None
-    """What is taken out of the budgets until the job ends; None where nothing is called."""
-    held: dict[str, Any] = field(default_factory=dict)
-    """What the ruling was made from and has no version (`Decision.held`)."""
-    until: datetime | None = None
-    """Of a `waiting` one: when to look again at the latest; None: when a reservation ends."""
-
-
 def decide(job: InferenceJob, view: View, *, published: datetime, now: datetime) -> Ruling:
     """Rule on one job that was published at `published`. Never raises on account of the job's content."""
     ceiling = view.limits.default_max_cost_nanousd if job.max_cost_nanousd is None else job.max_cost_nanousd
-    frame = _Frame(job, view, job.deadline_at(published), ceiling)
+    frame = _Frame(job, view, job.deadline_at(published), ceiling, now)
+    if not view.terms.known:
+        return frame.refuse(FailureKind.TENANT_UNKNOWN, "this installation is closed, and the tenant has no record")
     if job.task not in MODALITIES:
         return frame.refuse(FailureKind.UNKNOWN_TASK, f"task {job.task!r} is none of Hugging Face's")
     fault = input_fault(job.task, job.input)
@@ -102,6 +84,8 @@ def decide(job: InferenceJob, view: View, *, published: datetime, now: datetime)
         return frame.refuse(
             FailureKind.DEADLINE_PASSED, f"the deadline passed {late} ms before the decision", "expired"
         )
+    if not view.turn.allowed:
+        return frame.over_rate()
     return _choose(frame)
 
 
@@ -111,17 +95,38 @@ class _Frame:
     view: View
     deadline: datetime
     ceiling: int
+    now: datetime
+    considered: frozenset[Key] = frozenset()
+    scored: float | None = None
 
     def refuse(
-        self,
-        kind: FailureKind,
-        message: str,
-        verdict: Verdict = "rejected",
-        exclusions: Sequence[Exclusion] = (),
-        scored: float | None = None,
+        self, kind: FailureKind, message: str, verdict: Verdict = "rejected", exclusions: Sequence[Exclusion] = ()
     ) -> Ruling:
-        told, modality = _told(exclusions), self.modality
-        return Ruling(verdict, self.deadline, self.ceiling, kind, message[:1000], modality, scored, exclusions=told)
+        return Ruling(
+            verdict,
+            self.deadline,
+            self.ceiling,
+            kind,
+            message[:1000],
+            self.modality,
+            self.scored,
+            exclusions=_told(exclusions),
+            held=to_held(self.view, self.considered),
+        )
+
+    def wait(
+        self, kind: FailureKind, message: str, until: datetime | None, exclusions: Sequence[Exclusion] = ()
+    ) -> Ruling:
+        return replace(self.refuse(kind, message, exclusions=exclusions), verdict="waiting", until=until)
+
+    def over_rate(self) -> Ruling:
+        """It waits for its turn, if its tenant's jobs wait and the turn comes before the deadline."""
+        turn = self.view.turn
+        comes = turn.at is not None and turn.at < self.deadline
+        if self.view.terms.over_limit == "wait" and comes:
+            return self.wait(FailureKind.OVER_RATE, f"over {turn.limit}", turn.at)
+        when = "" if turn.at is None else f"; the next is allowed at {turn.at.isoformat()}"
+        return self.refuse(FailureKind.OVER_RATE, f"over {turn.limit}{when}")
 
     @property
     def modality(self) -> str | None:
@@ -138,39 +143,110 @@ def _choose(frame: _Frame) -> Ruling:
         known = ", ".join(sorted(catalogue.providers))
         return frame.refuse(FailureKind.UNKNOWN_PROVIDER, f"provider {job.provider!r} is unknown; known are: {known}")
 
-    wish = Wish.of(job, frame.ceiling)
-    offers = catalogue.by_task.get(job.task, ()) if model is None else catalogue.by_model[model]
-    judged = [fitting(offer, wish, view) for offer in offers]
-    fits = [one for one in judged if isinstance(one, Fit)]
-    refused = [one for one in judged if isinstance(one, Refused)]
-    exclusions = [one.exclusion() for one in refused]
-    if model is None:
-        exclusions += view.standing(job.task)
-    scored = complexity.score(job.task, job.input)
-    if not fits:
-        kind, message = _nobody(wish, model, refused)
-        return frame.refuse(kind, message, exclusions=exclusions, scored=scored)
+    wish = Wish.of(job, frame.ceiling, view, frame.deadline, frame.now)
+    table = table_of(catalogue, job.task, model, job.provider, view.terms, images=bool(wish.load.images))
+    frame = replace(frame, considered=table.all_keys, scored=complexity.score(job.task, job.input))
+    result = judged(table, wish, view)
+    answer = _assigned(frame, result, model)
+    if isinstance(answer, Ruling):
+        return answer
+    return _short_of_money(frame, table, wish, model, answer)
 
-    options = [
-        Option(index, one.offer.model, one.provider, one.offer.tier, one.expected) for index, one in enumerate(fits)
-    ]
-    ranked = [fits[option.index] for option in view.policy.rank(options, scored)]
-    first = ranked[0]
-    kept, left = _followers(first, ranked[1:], wish)
+
+@frozen
+class _Short:
+    """The budgets have not enough left for the answer that is wanted."""
+
+    needs: int
+    exclusions: list[Exclusion]
+
+
+def _assigned(frame: _Frame, result: Judged, model: str | None) -> Ruling | _Short:
+    """The assignment to the best of the offers that fit; a refusal where none does."""
+    view, wish, table = frame.view, result.wish, result.table
+    exclusions = [*(one.exclusion() for one in result.refused), *table.exclusions]
+    if not result.places:
+        over = [one.needs for one in result.refused if one.reason == FailureKind.OVER_BUDGET]
+        if over:
+            return _Short(min(over), exclusions)
+        kind, message = _nobody(wish, model, [*table.refused, *result.refused])
+        return frame.refuse(kind, message, exclusions=exclusions)
+    ranked = _ranked(view, result, frame.scored or 0.0)
+    if len(ranked) < len(result.places):
+        left = len(result.places) - len(ranked)
+        exclusions.append(summary(left, FailureKind.NO_CANDIDATE, f"policy {view.policy.name} names others"))
+    if not ranked:
+        told = f"policy {view.policy.name} takes none of the {len(result.places)} offers that fit"
+        return frame.refuse(FailureKind.NO_CANDIDATE, told, exclusions=exclusions)
+
+    first = result.fit(ranked[0])
+    tokens = first.clamped.max_tokens
+    room = funds.spare(view, wish.ceiling, first.own_room)
+    needs = most_of(first.offer, wish.load, tokens, room if wish.squeezed else wish.ceiling, view)
+    if needs > room:
+        return _Short(needs, exclusions)
+    share = funds.Share(view, wish.ceiling, room, needs)
+    kept, left_out = _followers(first, ranked[1:], result, share)
+    candidates = tuple(_candidate(one, wish, tokens, most) for one, most in ((first, needs), *kept))
+    warmth = view.policy.temperature(frame.scored or 0.0) if model is None else None
     # A model that somebody named was not the policy's choice, and its temperature goes with its choice.
-    warmth = view.policy.temperature(scored) if model is None else None
+    reserve = share.reserve(frame.job, candidates)
     return Ruling(
         "assigned",
         frame.deadline,
-        frame.ceiling,
+        reserve.nanousd,
         modality=frame.modality,
-        complexity=scored,
-        candidates=tuple(_candidate(one, wish, first.clamped.max_tokens, view) for one in (first, *kept)),
-        exclusions=_told([*exclusions, *left]),
-        parameters=limits.parameters(job.task, job.input, first.clamped.max_tokens, warmth, view.limits),
+        complexity=frame.scored,
+        candidates=candidates,
+        exclusions=_told([*exclusions, *left_out]),
+        parameters=limits.parameters(frame.job.task, frame.job.input, tokens, warmth, view.limits),
         adapted=limits.adapted(wish.asked, first.clamped, view.limits),
         bound_by=first.clamped.bound_by,
+        reserve=reserve,
+        held=to_held(view, frame.considered),
     )
+
+
+def _short_of_money(frame: _Frame, table: Table, wish: Wish, model: str | None, lacking: _Short) -> Ruling:
+    """What becomes of a job whose budgets have not enough left.
+
+    While reservations are open some of their money may come back, and the job waits for it rather than get less. Then
+    it gets what the rest pays for, if that is of any use; else it waits for the next window, or is refused.
+    """
+    view = frame.view
+    waits = view.terms.over_limit == "wait"
+    lines = funds.binding(view.purse, lacking.needs, table.keys)
+    told = short(lines[0], lacking.needs)
+    if any(line.reserved_nanousd for line in lines):
+        if waits:
+            return frame.wait(FailureKind.OVER_BUDGET, told, funds.resets(lines), lacking.exclusions)
+        return frame.refuse(FailureKind.OVER_BUDGET, told + funds.when(lines), exclusions=lacking.exclusions)
+    answer = _assigned(frame, judged(table, replace(wish, squeezed=True), view), model)
+    if isinstance(answer, Ruling):
+        return answer
+    lines = funds.binding(view.purse, answer.needs, table.keys)
+    told, again = short(lines[0], answer.needs), funds.resets(lines)
+    if waits and again is not None and again < frame.deadline:
+        return frame.wait(FailureKind.OVER_BUDGET, told, again, answer.exclusions)
+    return frame.refuse(FailureKind.OVER_BUDGET, told + funds.when(lines), exclusions=answer.exclusions)
+
+
+def _ranked(view: View, result: Judged, scored: float) -> list[int]:
+    """Places of the table in the policy's order, and what was observed of them heeded."""
+    table, places = result.table, result.places
+    if len(places) == len(table.offers):
+        field = Field(table.models, table.providers, table.tiers, result.costs, result.waits_ms)
+    else:
+        columns = (table.models, table.providers, table.tiers, result.costs, result.waits_ms)
+        field = Field(*([column[at] for at in places] for column in columns))  # type: ignore[arg-type]
+    order = view.policy.rank(field, scored)
+    ranked = [places[at] for at in order]
+    if not ranked or not view.lessons.seen:
+        return ranked
+    return reranked(
+        ranked, view.policy.alike(field, order, scored), table.keys, result.costs, result.waits_ms, view.lessons,
+        nanousd_per_ms=view.policy.nanousd_per_ms,
+    )  # fmt: skip
 
 
 def _model(job: InferenceJob, view: View) -> str | None:
@@ -184,36 +260,44 @@ def _model(job: InferenceJob, view: View) -> str | None:
     return model if any(one.model == model for one in view.catalogue.by_task.get(job.task, ())) else None
 
 
-def _followers(first: Fit, others: Sequence[Fit], wish: Wish) -> tuple[list[Fit], list[Exclusion]]:
-    """The fallbacks behind `first`, and why the others are none.
+def _followers(
+    first: Fit, others: Sequence[int], result: Judged, share: funds.Share
+) -> tuple[list[tuple[Fit, int]], list[Exclusion]]:
+    """The fallbacks behind `first`, each with the most that one attempt may cost, and why others are none.
 
-    All candidates get the same parameters, so a fallback must have room for them, in its context and under the ceiling.
+    All candidates get the same parameters, so a fallback must have room for them, in its context, under the ceiling and
+    in the budgets. Behind the last that is kept nobody is looked at.
     """
-    kept: list[Fit] = []
+    wish = result.wish
+    kept: list[tuple[Fit, int]] = []
     left: list[Exclusion] = []
-    beyond = 0
-    for one in others:
+    for at, place in enumerate(others):
+        if len(kept) + 1 == MOST_CANDIDATES:
+            behind = len(others) - at
+            left.append(summary(behind, FailureKind.NO_CANDIDATE, f"ranked behind the first {MOST_CANDIDATES}"))
+            break
+        one = result.fit(place)
+        most = most_of(one.offer, wish.load, first.clamped.max_tokens, wish.ceiling, share.view)
         if one.offer.model != first.offer.model and wish.job.task not in INTERCHANGEABLE:
             detail = f"answers of {wish.job.task} do not compare with those of {first.offer.model}"
             left.append(one.exclude(FailureKind.NO_CANDIDATE, detail))
         elif one.clamped.max_tokens < first.clamped.max_tokens:
             detail = f"allows {one.clamped.max_tokens} tokens of output, the first {first.clamped.max_tokens}"
-            kind = FailureKind.CONTEXT_EXCEEDED if one.clamped.bound_by == "context" else FailureKind.PRICE_CEILING
+            kind = _BOUND.get(one.clamped.bound_by or "", FailureKind.PRICE_CEILING)
             left.append(one.exclude(kind, detail))
-        elif len(kept) + 1 < MOST_CANDIDATES:
-            kept.append(one)
+        elif not share.takes(most, one.own_room):
+            detail = f"may cost {most} nano-dollars, more than the budgets have left for it"
+            left.append(one.exclude(FailureKind.OVER_BUDGET, detail))
         else:
-            beyond += 1
-    if beyond:
-        left.append(summary(beyond, FailureKind.NO_CANDIDATE, f"ranked behind the first {MOST_CANDIDATES}"))
+            kept.append((one, most))
     return kept, left
 
 
-def _candidate(one: Fit, wish: Wish, max_tokens: int, view: View) -> Candidate:
-    rates = one.offer.rates
-    most = estimate.most_cost(
-        rates, wish.load, max_tokens, ceiling=wish.ceiling, read_timeout_ms=view.limits.read_timeout_ms
-    )
+_BOUND = {"context": FailureKind.CONTEXT_EXCEEDED, "budget": FailureKind.OVER_BUDGET}
+
+
+def _candidate(one: Fit, wish: Wish, max_tokens: int, most: int) -> Candidate:
+    expected = estimate.expected_cost(one.offer.rates, wish.load, max_tokens)
     return Candidate.made(
         model=one.offer.model,
         provider=one.provider,
@@ -224,7 +308,7 @@ def _candidate(one: Fit, wish: Wish, max_tokens: int, view: View) -> Candidate:
         price=one.price,
         max_in_flight=one.offer.max_in_flight,
         context_tokens=one.offer.context_tokens,
-        estimate_nanousd=min(estimate.expected_cost(rates, wish.load, max_tokens), most),
+        estimate_nanousd=min(expected, most),
         ceiling_nanousd=most,
     )
 

@@ -12,19 +12,29 @@ from typing import Any
 from router import texts
 from router.load import COMPUTE_MS_PER_OUTPUT_TOKEN, EXPECTED_OUTPUT_TOKENS, Load, whole
 from schemas.assignment import Price
-from schemas.units import COMPUTE_MS, OUTPUT_TOKENS, UNITS
+from schemas.units import COMPUTE_MS, OUTPUT_TOKENS, PARTS, UNITS
 
 MICRO = 1_000_000
 """Prices are for a million, for a thousand or for one of a unit: sums are made in millionths of a nano-dollar."""
 Rates = tuple[tuple[str, int], ...]
-"""The units that a price charges, each with millionths of a nano-dollar for one of it."""
+"""The units that a price charges, each with millionths of a nano-dollar for one of it; no parts of others."""
+
+_WHOLES = tuple(
+    (whole.name, (whole.price, *(part.price for part in PARTS[whole.name])), MICRO // whole.per)
+    for whole in UNITS
+    if not whole.part_of
+)
 
 _ASKED_TOKENS = {"chat-completion": ("max_tokens", "max_completion_tokens"), "text-generation": ("max_new_tokens",)}
 
 
 def rates(price: Price) -> Rates:
-    """A price as sums are made with it: the units that it charges alone."""
-    listed = ((unit.name, getattr(price, unit.price) * (MICRO // unit.per)) for unit in UNITS)
+    """A price as sums are made with it: the units that it charges alone.
+
+    How much of the input a provider had read before, or how long a model will think, nobody knows before the call: a
+    unit counts with the dearest of its own price and its parts', so that no part makes a call dearer than its bound.
+    """
+    listed = ((name, max(getattr(price, field) for field in fields) * scale) for name, fields, scale in _WHOLES)
     return tuple((name, each) for name, each in listed if each)
 
 
@@ -50,8 +60,13 @@ def money(charged: Rates, units: Mapping[str, int]) -> int:
 
 def expected_cost(charged: Rates, load: Load, output_tokens: int) -> int:
     """What one call with at most `output_tokens` of generated output will probably cost."""
+    return -(-expected_micro(charged, load, output_tokens) // MICRO)
+
+
+def expected_micro(charged: Rates, load: Load, output_tokens: int) -> int:
+    """The same in millionths of a nano-dollar, not rounded: what offers are ranked by."""
     output = min(output_tokens, EXPECTED_OUTPUT_TOKENS)
-    return -(-_micro(charged, load.expected, output, expected_compute_ms(load, output)) // MICRO)
+    return _micro(charged, load.expected, output, expected_compute_ms(load, output))
 
 
 def expected_compute_ms(load: Load, output_tokens: int) -> int:

@@ -4,9 +4,11 @@ Written without the contract's models, which would validate our own values again
 reads them back with `DecisionBatch`.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
 
+from router.arrival import LATEST_MS
 from router.case import Case
 from router.decide import Ruling
 from router.fold import Entry, milliseconds
@@ -14,7 +16,9 @@ from router.redrive import Redriven
 from runtime.ports import LaneId, Outgoing
 from schemas import codec
 from schemas.assignment import Candidate, Price
+from schemas.base import contents
 from schemas.decision import Exclusion
+from schemas.job import published_at
 from schemas.result import Received
 from schemas.topics import DECISIONS
 from schemas.values import frozen
@@ -28,6 +32,8 @@ class Fact:
 
     entry: Entry
     encoded: bytes
+    document: Mapping[str, Any]
+    """What was encoded."""
 
 
 def fact_of(case: Case, ruling: Ruling, versions: Mapping[str, str]) -> Fact:
@@ -44,12 +50,17 @@ def fact_of(case: Case, ruling: Ruling, versions: Mapping[str, str]) -> Fact:
         "modality": ruling.modality,
         "policy": versions["policy"],
         "versions": dict(versions),
+        "held": ruling.held,
         "complexity": ruling.complexity,
         "candidates": [_told(one) for one in ruling.candidates],
         "exclusions": [_why_not(one) for one in ruling.exclusions],
         "parameters": ruling.parameters,
         "bound_by": ruling.bound_by,
         "max_cost_nanousd": ruling.max_cost_nanousd,
+        "reserve": ruling.reserve,
+        "held": _held(case, ruling),
+        "team": case.job.team if case.job else None,
+        "key_id": case.job.key_id if case.job else None,
         "deadline": ruling.deadline,
         "kind": ruling.kind,
         "message": ruling.message,
@@ -65,25 +76,53 @@ def fact_of(case: Case, ruling: Ruling, versions: Mapping[str, str]) -> Fact:
     entry = Entry(
         arrival.identity, case.submission, arrival.digest, rejected, arrival.decision_id, decided_ms, redriven=redriven
     )
-    return Fact(entry, codec.encode(decision))
+    return Fact(entry, codec.encode(decision, contents), decision)
 
 
-def sealed(lane: LaneId, facts: Sequence[Fact], limit_bytes: int) -> list[Outgoing]:
-    """The decisions of one transaction as batches (`DecisionBatch`), at the lane's own partition."""
-    head = b'{"lane":"%s","decisions":[' % str(lane).encode()
+class Numbering(Protocol):
+    """Who counts the lane's batches: `router.money.books.Books`."""
+
+    def sealed(self, decision_ids: Collection[str], batches: int) -> int:
+        """These decisions go into the present transaction, in so many batches; the number of the first."""
+        ...
+
+
+def sealed(lane: LaneId, facts: Sequence[Fact], limit_bytes: int, numbering: Numbering) -> list[Outgoing]:
+    """The decisions of one transaction as batches (`DecisionBatch`), at the lane's own partition, numbered."""
+    head = b'{"lane":"%s","sequence":%d,"decisions":['
+    longest = len(head) + len(str(lane)) + 20
     batches: list[list[bytes]] = []
     room = 0
     for fact in facts:
         if not batches or len(fact.encoded) + 1 > room:
             batches.append([])
-            room = limit_bytes - len(head) - 2
+            room = limit_bytes - longest - 2
         batches[-1].append(fact.encoded)
         room -= len(fact.encoded) + 1
-    key = str(lane.partition).encode()
+    if not batches:
+        return []
+    key, name = str(lane.partition).encode(), str(lane).encode()
+    first = numbering.sealed([fact.entry.decision_id for fact in facts], len(batches))
     return [
-        Outgoing(DECISIONS.name, key, b"".join((head, b",".join(batch), b"]}")), partition=lane.partition)
-        for batch in batches
-    ]
+        Outgoing(
+            DECISIONS.name, key, b"".join((head % (name, number), b",".join(batch), b"]}")), partition=lane.partition
+        )
+        for number, batch in enumerate(batches, first)
+    ]  # fmt: skip
+
+
+def _held(case: Case, ruling: Ruling) -> dict[str, Any]:
+    """What the decision was made from and has no version; also when the job was published, where its record does not
+    tell it: a producer's clock may be ahead."""
+    arrival = case.arrival
+    if arrival.published == told_published(arrival.received, case.decided_at):
+        return ruling.held
+    return {**ruling.held, "published": arrival.published}
+
+
+def told_published(received: Received, decided_at: datetime) -> datetime:
+    """When a job was published, as its record and its decision tell it."""
+    return published_at(min(received.timestamp_ms, LATEST_MS), decided_at)
 
 
 def place(received: Received) -> dict[str, Any]:

@@ -1,37 +1,38 @@
 """The router as an application of the lane engine: one handler per partition of the jobs topic.
 
-A record's way, read downwards: read it, send it home, look whether it was decided before, decide, answer. What is
-answered where nothing is decided stands in `router/repeats.py`, a decision as it is written in `router/facts.py`, and
-what else answers it in `router/answers.py`.
+A record's way, read downwards: read it, send it home, look whether it was decided before, decide, answer or wait. What
+is answered where nothing is decided stands in `router/repeats.py`, a decision as it is written in `router/facts.py`,
+what else answers it in `router/answers.py`, who waits for what in `router/admission.py`; `router/pump.py` brings those
+who wait back here.
 """
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import structlog
 
+from router.admission import Admission, queue_of
 from router.answers import Answers
 from router.arrival import Arrival, cleaned, driven_again, read_arrival
 from router.case import Case
-from router.catalogue import Catalogue
 from router.decide import Ruling, decide
-from router.facts import fact_of, sealed
+from router.facts import Fact, fact_of, sealed
 from router.letters import Letters
-from router.memory import Memory
+from router.money.books import Books
 from router.redrive import Redriven
 from router.repeats import repeated, sent_home, unreadable
+from router.room import Waiter
 from router.seen import NotFolded, Seen
-from router.standing import Fresh, Standing
-from router.view import View, view_of
+from router.standing import Conflict, Duplicate, Fresh, Standing
+from router.state import State
+from router.view import View
 from runtime.cancels import Cancels
-from runtime.outcome import Abandoned, CannotOpen, Done, GiveUp, Outcome, Publish, RetryAt
-from runtime.ports import Clock, Delivery, LaneId, LogReader, Outgoing, Record, Resumed
-from runtime.settings import Settings
+from runtime.outcome import Abandoned, Done, GiveUp, Hold, Outcome, Publish, RetryAt
+from runtime.ports import Clock, Delivery, LaneId, LogReader, Outgoing
 from schemas.failure import FailureKind
 from schemas.job import ReadableJob, Unreadable
-from schemas.topics import DECISIONS, JOBS, ROUTER_GROUP
 
 CHECKPOINT_EVERY = 20_000
 """Decisions after which the place in the log is noted, so that the next opening reads at most about as many."""
@@ -41,81 +42,31 @@ MEND_AGAIN = timedelta(seconds=1)
 log = structlog.get_logger("novix.router")
 
 
-class PartitionMismatch(CannotOpen):
-    """The jobs and decisions topics do not have the same number of partitions: a tenant would have two homes."""
-
-
-class RouterApplication:
-    """Decides every job of `inference.jobs.v1`, in order, each exactly once per submission."""
-
-    def __init__(self, settings: Settings, catalogue: Catalogue, clock: Clock, cancels: Cancels | None = None) -> None:
-        self._settings = settings
-        self._view = view_of(settings, catalogue)
-        self._clock = clock
-        self._cancels = Cancels() if cancels is None else cancels
-        self._memory = Memory(settings.dedup_max, timedelta(hours=settings.dedup_hours))
-        self._lanes: dict[int, RouterLane] = {}
-
-    @property
-    def group(self) -> str:
-        """Consumer group, without prefix."""
-        return ROUTER_GROUP
-
-    @property
-    def topic(self) -> str:
-        """Input topic, without prefix."""
-        return JOBS.name
-
-    @property
-    def inline(self) -> bool:
-        """Jobs are decided one after the other: the second of two equal ids must see the first."""
-        return True
-
-    @property
-    def custody(self) -> str:
-        """A router calls nobody."""
-        return ""
-
-    def describe(self) -> dict[str, Any]:
-        """`dedup`: of each open lane its partition, how many identities it remembers, `since` when it remembers all,
-        and which bound holds: `24 h`, `1000000 ids`, `all since the beginning`."""
-        return {"dedup": [lane.describe() for _, lane in sorted(self._lanes.items()) if not lane.closed]}
-
-    def order_of(self, record: Record) -> None:
-        """A lane of a router handles everything in order."""
-
-    async def open_lane(self, lane: LaneId, log: LogReader, resumed: Resumed) -> "RouterLane":
-        """Bring the seen identities up to date. Raises `PartitionMismatch`, or what `Seen.open` raises."""
-        jobs, decisions = await log.partitions(JOBS.name), await log.partitions(DECISIONS.name)
-        if jobs != decisions:
-            raise PartitionMismatch(
-                f"{JOBS.name} has {jobs} partitions and {DECISIONS.name} has {decisions}; they must be equal"
-            )
-        name = self._settings.named(DECISIONS.name)
-        folder = self._settings.home / "seen"
-        seen = await Seen.open(folder, name, lane.partition, log, self._memory, self._clock.now())
-        opened = RouterLane(lane, self._view, seen, log, self._clock, self._cancels, jobs, self._settings.topic_prefix)
-        self._lanes[lane.partition] = opened
-        return opened
-
-
 class RouterLane:
     """One partition's handler. What it decides from is the fold of committed decisions plus its open transaction."""
 
     def __init__(
-        self, lane: LaneId, view: View, seen: Seen, log: LogReader, clock: Clock, cancels: Cancels, partitions: int,
-        prefix: str,
+        self, lane: LaneId, state: State, seen: Seen, books: Books, admission: Admission, reader: LogReader,
+        clock: Clock, cancels: Cancels, *, partitions: int, prefix: str, snapshot_every: int,
     ) -> None:  # fmt: skip
         self._lane = lane
-        self._view = view
+        self._state = state
         self._seen = seen
-        self._log = log
+        self._books = books
+        self._admission = admission
+        self._log = reader
         self._clock = clock
         self._cancels = cancels
         self._partitions = partitions
         self._prefix = prefix
-        self._letters = Letters(log, clock)
+        self._snapshot_every = snapshot_every
+        self._letters = Letters(reader, clock)
+        self._held: dict[str, Case] = {}
+        """Jobs that wait, by identity."""
         self.closed = False
+        self.on_hold: Callable[[], None] = lambda: None
+        """Told when a job begins to wait."""
+        self.on_close: Callable[[], None] = lambda: None
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """Decide one record of the jobs topic. Raises `Abandoned` after `close`."""
@@ -138,7 +89,7 @@ class RouterLane:
             return await self._mend(damage, delivery.attempt)
         if not isinstance(standing, Fresh):
             return repeated(case, standing)
-        return self._answer(*self._rule(case))
+        return self._ruled(case, delivery)
 
     def fault(self, delivery: Delivery, error: Exception) -> Done:
         """A fault of ours: the job ends as `failed/internal` where somebody can be told, with a copy for replay."""
@@ -152,10 +103,10 @@ class RouterLane:
         case, standing = self._case(arrival, delivery)
         if not isinstance(standing, Fresh):
             return repeated(case, standing)
+        view = self._state.view(arrival.reading.tenant)
         ruling = Ruling("rejected", now, 0, FailureKind.INTERNAL, message)
-        answers = Answers(case, ruling, self._view.versions)
-        fact = fact_of(case, ruling, self._view.versions)
-        self._seen.note(fact.entry)
+        answers = Answers(case, ruling, view)
+        fact = self._noted(case, ruling, view)
         return GiveUp(
             FailureKind.INTERNAL, message, (answers.refused("failed"),), answers.audit(), (answers.span(),), (fact,),
             error_type=name,
@@ -164,11 +115,15 @@ class RouterLane:
     def postpone(self, delivery: Delivery, retry: RetryAt) -> None:
         """A decision waits in memory: those behind it must see it."""
 
-    def seal(self, facts: list[Any], limit_bytes: int) -> list[Outgoing]:
-        """The transaction's decisions as batches (`DecisionBatch`), at the lane's own partition."""
-        return sealed(self._lane, facts, limit_bytes)
+    def seal(self, facts: list[Fact], limit_bytes: int) -> list[Outgoing]:
+        """The transaction's decisions as batches (`DecisionBatch`), at the lane's own partition; now and then a
+        snapshot of what the lane knows of money."""
+        batches = sealed(self._lane, facts, limit_bytes, self._books)
+        if self._books.due(self._snapshot_every):
+            batches += self._books.snapshot(self._lane, self._clock.now(), limit_bytes)
+        return batches
 
-    def committed(self, facts: list[Any]) -> None:
+    def committed(self, facts: list[Fact]) -> None:
         """Fold the transaction's decisions into what the lane has seen."""
         if facts:
             self._seen.committed([fact.entry for fact in facts])
@@ -178,17 +133,81 @@ class RouterLane:
         return ""
 
     async def close(self) -> None:
-        """Release the cache; what was not committed is forgotten."""
+        """Release the cache; what was not committed is forgotten, and so is who waits: their records are read again."""
         self.closed = True
         self._seen.close()
+        for waiter in self._admission.everybody():
+            self._cancels.release(waiter.delivery.lease)
+        self._held.clear()
+        self.on_close()
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """What it remembers, for /healthz."""
         try:
             told = self._seen.describe(self._clock.now())
         except sqlite3.DatabaseError:  # the next job mends it
             told = {"identities": None, "since": None, "bound": None}
         return {"partition": self._lane.partition, **told}
+
+    @property
+    def partition(self) -> int:
+        """Of the jobs topic, and of everything at home."""
+        return self._lane.partition
+
+    def money(self) -> dict[str, object]:
+        """Budgets, reservations and who waits, for /healthz."""
+        return {"partition": self.partition, **self._admission.describe(), **self._books.describe()}
+
+    # who waits
+
+    def again(self, waiter: Waiter) -> None:
+        """Decide a job that has waited: it ends, or goes on waiting."""
+        case = self._held.get(waiter.identity)
+        if case is None or self.closed:
+            return
+        lease = waiter.delivery.lease
+        try:
+            case, ruling, view = self._rule(replace(case, decided_at=self._clock.now()))
+            if ruling.verdict == "waiting":
+                self._admission.wait_on(waiter, for_money=view.turn.allowed, until=ruling.until)
+                return
+            self._forget(waiter)
+            lease.end(self._answered(case, ruling, view))
+        except Exception as error:
+            log.error("router.fault", lane=str(self._lane), error=type(error).__name__)
+            self._forget(waiter)
+            lease.end(error)
+
+    def _forget(self, waiter: Waiter) -> None:
+        self._held.pop(waiter.identity, None)
+        self._cancels.release(waiter.delivery.lease)
+
+    def _hold(self, case: Case, ruling: Ruling, view: View, delivery: Delivery) -> Hold:
+        arrival, job = case.arrival, case.job
+        if job is None or ruling.modality is None:
+            raise ValueError("only a job that was read whole can wait")
+        waits_for_money = ruling.verdict == "waiting" and view.turn.allowed
+        waiter = Waiter(
+            delivery=delivery,
+            tenant=job.tenant,
+            priority=job.priority,
+            identity=arrival.identity,
+            digest=arrival.digest,
+            deadline=ruling.deadline,
+            cost_nanousd=ruling.candidates[0].estimate_nanousd if ruling.candidates else 0,
+            weight=view.terms.weight,
+            ordering_key=job.ordering_key,
+            not_before=ruling.until if waits_for_money else None,
+            needs_settle=waits_for_money,
+            queue=queue_of(ruling.modality, view.purse),
+        )
+        self._held[arrival.identity] = case
+        self._cancels.hold((job.tenant, job.id, case.submission), delivery.lease, arrival.published)
+        self._admission.wait(waiter)
+        self.on_hold()
+        return Hold()
+
+    # decide
 
     async def _checkpoint(self) -> None:
         await self._seen.checkpoint(self._lane.partition, self._log, CHECKPOINT_EVERY)
@@ -218,32 +237,66 @@ class RouterLane:
         if isinstance(redrive, Redriven):
             arrival, told = driven_again(arrival, redrive.claim, self._prefix), redrive.submission
         standing = self._seen.lookup(arrival.identity, arrival.digest, arrival.decision_id, now, told)
+        waits = self._held.get(arrival.identity)
+        if waits is not None and waits.arrival.record.offset != arrival.record.offset:
+            same = waits.arrival.digest == arrival.digest
+            standing = Duplicate(waits.submission) if same else Conflict(waits.submission)
         return Case(arrival, self._lane, standing.submission, delivery.arrived_at, now, redrive), standing
 
-    def _rule(self, case: Case) -> tuple[Case, Ruling]:
+    def _ruled(self, case: Case, delivery: Delivery) -> Done | Hold:
+        """Decide; a job that is over a limit, or whose turn it is not, waits."""
+        case, ruling, view = self._rule(case)
+        starts = ruling.modality is not None and self._admission.may_start(ruling.modality, case.decided_at)
+        if ruling.verdict == "waiting" or (ruling.verdict == "assigned" and not starts):
+            return self._hold(case, ruling, view, delivery)
+        return self._answered(case, ruling, view)
+
+    def _rule(self, case: Case) -> tuple[Case, Ruling, View]:
         """Decide, unless somebody cancelled this submission before."""
         arrival, now, reading = case.arrival, case.decided_at, case.arrival.reading
         job = reading.job if isinstance(reading, ReadableJob) else None
+        view = self._state.view(reading.tenant, now)
         wish = self._cancels.of((reading.tenant, reading.id, case.submission), arrival.published)
         if wish is not None:
             deadline = job.deadline_at(arrival.published) if job else now
             ruling = Ruling("cancelled", deadline, 0, FailureKind.CANCELLED, "cancelled before it was assigned")
-            return replace(case, cancelled_by=cleaned(wish.by)), ruling
-        if isinstance(reading, ReadableJob):
-            return case, decide(reading.job, self._view, published=arrival.published, now=now)
-        return case, Ruling("rejected", now, 0, reading.kind, reading.message)
+            return replace(case, cancelled_by=cleaned(wish.by)), ruling, view
+        if job is None:
+            kind, message = _refusal(case)
+            return case, Ruling("rejected", now, 0, kind, message), view
+        shut = self._state.health.shut(now)
+        view = view.at(self._books.purse(job, now), self._admission.turn(view.terms, now), shut)
+        return case, decide(job, view, published=arrival.published, now=now), view
 
-    def _answer(self, case: Case, ruling: Ruling) -> Done:
+    def _answered(self, case: Case, ruling: Ruling, view: View) -> Done:
         """Publish a ruling, and remember it for the records that follow in the same transaction."""
-        answers = Answers(case, ruling, self._view.versions)
-        fact = fact_of(case, ruling, self._view.versions)
-        self._seen.note(fact.entry)
+        answers = Answers(case, ruling, view)
+        fact = self._noted(case, ruling, view)
         rest = (answers.audit(), (answers.span(),), (fact,))
         if ruling.verdict == "assigned":
-            return Publish((answers.assigned(),), *rest, shrunk=lambda size: self._too_large(case, size))
-        return Publish((answers.refused("rejected" if ruling.verdict == "waiting" else ruling.verdict),), *rest)
+            home = self._lane.partition
+            return Publish((answers.assigned(home),), *rest, shrunk=lambda size: self._too_large(case, view, size))
+        if ruling.verdict == "waiting":
+            raise ValueError("a job that waits has no answer yet")
+        return Publish((answers.refused(ruling.verdict),), *rest)
 
-    def _too_large(self, case: Case, size_bytes: int) -> Done:
+    def _noted(self, case: Case, ruling: Ruling, view: View) -> Fact:
+        """The decision, known from now on: its identity is seen, its money reserved, its turn taken."""
+        fact = fact_of(case, ruling, view.versions)
+        self._seen.note(fact.entry)
+        self._books.reserve(fact.document)
+        if ruling.verdict == "assigned" and ruling.modality is not None:
+            self._admission.assigned(case.arrival.identity, ruling.modality, view.terms, case.decided_at)
+        return fact
+
+    def _too_large(self, case: Case, view: View, size_bytes: int) -> Done:
         """The broker takes no record of the assigned job's size: the job ends with a result that says so."""
         message = f"the job with its assignment is {size_bytes} bytes, more than its topic takes"
-        return self._answer(case, Ruling("rejected", case.decided_at, 0, FailureKind.TOO_LARGE, message))
+        return self._answered(case, Ruling("rejected", case.decided_at, 0, FailureKind.TOO_LARGE, message), view)
+
+
+def _refusal(case: Case) -> tuple[FailureKind, str]:
+    reading = case.arrival.reading
+    if isinstance(reading, ReadableJob):
+        raise ValueError("the job was read whole")
+    return reading.kind, reading.message

@@ -26,7 +26,8 @@ class Clamped:
 
     max_tokens: int
     bound_by: str | None
-    """`job`: its own number stands; `cap`, `context`, `money`: that limit cut it; None: the default stands."""
+    """`job`: its own number stands; `cap`, `context`, `money` (the job's ceiling), `budget`: that limit cut it; None:
+    the default stands."""
 
 
 def clamp(asked: int | None, offer: Offer, load: Load, ceiling: int, limits: Limits) -> Clamped:
@@ -43,6 +44,14 @@ def clamp(asked: int | None, offer: Offer, load: Load, ceiling: int, limits: Lim
         room, name = affordable, "money"
     if room < wanted:
         return Clamped(room, name)
+    return Clamped(wanted, None if asked is None else "job")
+
+
+def unbound(asked: int | None, limits: Limits) -> Clamped:
+    """The same where neither context nor money binds."""
+    wanted = limits.default_max_tokens if asked is None else asked
+    if limits.max_tokens < wanted:
+        return Clamped(limits.max_tokens, "cap")
     return Clamped(wanted, None if asked is None else "job")
 
 

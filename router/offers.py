@@ -1,11 +1,19 @@
-"""May this offer do this job? Each offer either fits, or is refused for the first reason found."""
+"""May this offer do this job, and what would it cost? What the job itself brings, held against the offers of its table.
 
-from collections.abc import Sequence
+Of most jobs nothing binds: the columns say so for all offers at once. Where a limit may bind an offer, it is looked at
+alone (`_looked_at`); both ways give the same answer, and a test holds them against each other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from router import estimate, limits
-from router.catalogue import ANY_PROVIDER, Offer
+from router.catalogue import Offer
 from router.limits import Clamped
-from router.load import GENERATIVE, Load, load_of
+from router.load import EXPECTED_OUTPUT_TOKENS, GENERATIVE, Load, load_of
+from router.purse import Line
+from router.table import REACHED, Key, Refused, Table
 from router.view import View
 from schemas.assignment import Price
 from schemas.decision import Exclusion
@@ -13,11 +21,15 @@ from schemas.failure import FailureKind
 from schemas.job import InferenceJob
 from schemas.values import frozen
 
+SLOW_PERCENT = 125
+"""Of its expected time an offer must have until the deadline: a queue and a slow day are not in the expectation."""
+
 
 @frozen
 class Fit:
     """An offer that may do the job."""
 
+    place: int
     offer: Offer
     provider: str
     """Who is asked: the offer's provider, or where that is `auto`, the one that the job names."""
@@ -25,27 +37,12 @@ class Fit:
     clamped: Clamped
     expected: int
     """What one attempt will probably cost, in nano-dollars."""
+    own_room: int | None = None
+    """What the hard budgets of its model and provider have left; None: it has none."""
 
     def exclude(self, reason: FailureKind, detail: str) -> Exclusion:
         """It fits, and is not taken all the same."""
-        return Exclusion(model=self.offer.model, provider=self.provider, reason=reason, detail=detail)
-
-
-@frozen
-class Refused:
-    """An offer that may not do the job, and why."""
-
-    offer: Offer
-    reason: FailureKind
-    detail: str
-    reached: int
-    """How far it came, counted in checks passed: the furthest tells best what stands in the way."""
-    needs: int = 0
-    """The smallest ceiling that it could be taken under, if its price is the reason."""
-
-    def exclusion(self) -> Exclusion:
-        """For the decision's record."""
-        return Exclusion(model=self.offer.model, provider=self.offer.provider, reason=self.reason, detail=self.detail)
+        return Exclusion.made(model=self.offer.model, provider=self.provider, reason=reason, detail=detail)
 
 
 @frozen
@@ -60,61 +57,194 @@ class Wish:
     """Tokens of output below which an offer is not taken."""
     generates: bool
     ceiling: int
+    wanted: Clamped
+    """The tokens of output where neither context nor money binds."""
+    left_ms: int
+    """Until the deadline."""
+    squeezed: bool = False
+    """The budgets bound the tokens: what is left of them is the ceiling."""
 
     @classmethod
-    def of(cls, job: InferenceJob, ceiling: int) -> "Wish":
+    def of(cls, job: InferenceJob, ceiling: int, view: View, deadline: datetime, now: datetime) -> "Wish":
         """Count what `job` brings with it."""
         generates = job.task in GENERATIVE
         asked = estimate.asked_tokens(job.task, job.input)
         least = limits.least_tokens(asked) if generates else 0
-        return cls(job, load_of(job.task, job.input), asked, least, generates, ceiling)
+        wanted = limits.unbound(asked, view.limits) if generates else Clamped(0, None)
+        left_ms = int((deadline - now).total_seconds() * 1_000)
+        return cls(job, load_of(job.task, job.input), asked, least, generates, ceiling, wanted, left_ms)
 
 
-def fitting(offer: Offer, wish: Wish, view: View) -> Fit | Refused:
-    """Check one offer: task, served here, provider, image, price known, context, price ceiling; in that order."""
-    reason = offer.never(wish.job.task)
-    if reason is not None:
-        return Refused(offer, FailureKind.NO_CANDIDATE, reason, 1 if offer.base_url is None else 0)
-    provider, price = _provider(offer, wish.job, view), offer.price
-    if provider is None:
-        return Refused(offer, FailureKind.NO_CANDIDATE, f"the job names provider {wish.job.provider!r}", 2)
-    if wish.load.images and "image" not in offer.reads:
-        return Refused(offer, FailureKind.NO_CANDIDATE, "reads text alone; the input has an image", 3)
-    if price is None or not price.is_known:
-        return Refused(offer, FailureKind.UNKNOWN_PRICE, "no known price, and unknown is never zero", 4)
-    return _priced(offer, provider, price, wish, view)
+@dataclass(slots=True)
+class Judged:
+    """The offers of a table, judged: those that fit, with the columns that a policy ranks by."""
+
+    table: Table
+    wish: Wish
+    costs: Sequence[int]
+    """Of each place, what one attempt will probably cost, in millionths of a nano-dollar."""
+    waits_ms: Sequence[int | None]
+    places: Sequence[int] = ()
+    """Those that fit."""
+    refused: list[Refused] = field(default_factory=list)
+    looked_at: dict[int, Fit] = field(default_factory=dict)
+
+    def fit(self, place: int) -> Fit:
+        """One that fits."""
+        known = self.looked_at.get(place)
+        return _unbound(self, place) if known is None else known
 
 
-def _priced(offer: Offer, provider: str, price: Price, wish: Wish, view: View) -> Fit | Refused:
-    """Context and ceiling. Where nothing is generated no context is judged: such models cut each text themselves."""
-    room = None if offer.context_tokens is None else offer.context_tokens - wish.load.context_tokens
+def judged(table: Table, wish: Wish, view: View) -> Judged:
+    """Judge every offer of a table: context, price ceiling, budgets of its model and provider, deadline, breaker.
+
+    An open breaker excludes an offer only while another one fits whose breaker is not open.
+    """
+    tokens, load = wish.wanted.max_tokens, wish.load
+    output = min(tokens, EXPECTED_OUTPUT_TOKENS)
+    costs = table.micro(load.expected, output, estimate.expected_compute_ms(load, output))
+    waits = _waits(table, output, view)
+    result = Judged(table, wish, costs, waits)
+    looked = _looked_at_alone(result, view)
+    if not looked:
+        result.places = table.places
+    else:
+        own = _own_budgets(table, view)
+        for place in looked:
+            answer = _looked_at(result, place, own.get(place, ()), view)
+            if isinstance(answer, Fit):
+                result.looked_at[place] = answer
+            else:
+                result.refused.append(answer)
+        result.places = [at for at in table.places if at not in looked or at in result.looked_at]
+        if result.looked_at:
+            result.costs = costs = list(costs)
+            for place, one in result.looked_at.items():
+                costs[place] = estimate.expected_micro(one.offer.rates, load, one.clamped.max_tokens)
+    if view.shut and not view.shut.isdisjoint(table.all_keys):
+        _without_shut(result, view.shut)
+    return result
+
+
+def _looked_at_alone(result: Judged, view: View) -> set[int]:
+    """Places of which a limit might bind the offer."""
+    table, wish = result.table, result.wish
+    if wish.squeezed:
+        return set(table.places)
+    looked: set[int] = set()
+    tokens = wish.wanted.max_tokens
+    ceiling = wish.ceiling * estimate.MICRO
+    full = table.micro(wish.load.least, tokens, estimate.expected_compute_ms(wish.load, tokens))
+    if full and max(full) > ceiling:
+        looked.update(at for at in table.places if full[at] > ceiling)
+    if wish.generates and table.least_context is not None:
+        context = wish.load.context_tokens + max(tokens, 1)
+        if table.least_context < context:
+            looked.update(at for at, one in enumerate(table.offers) if (one.context_tokens or context) < context)
+    if table.no_waits is None or view.lessons.seen:
+        looked.update(at for at, wait in enumerate(result.waits_ms) if _is_late(wait, wish))
+    looked.update(_own_budgets(table, view))
+    return looked
+
+
+def _looked_at(result: Judged, place: int, own: Sequence[Line], view: View) -> Fit | Refused:
+    """One offer alone. Where nothing is generated no context is judged: such models cut each text themselves."""
+    wish, load = result.wish, result.wish.load
+    offer = result.table.offers[place]
+    room = None if offer.context_tokens is None else offer.context_tokens - load.context_tokens
     if wish.generates and room is not None and room < max(1, wish.least):
-        detail = f"its context has {offer.context_tokens} tokens; the input takes about {wish.load.context_tokens}"
-        return Refused(offer, FailureKind.CONTEXT_EXCEEDED, detail, 5)
-    needs = estimate.least_ceiling(offer.rates, wish.load, wish.least)
+        detail = f"its context has {offer.context_tokens} tokens; the input takes about {load.context_tokens}"
+        return Refused(offer, FailureKind.CONTEXT_EXCEEDED, detail, REACHED)
+    needs = estimate.least_ceiling(offer.rates, load, wish.least)
+    output = f" for {wish.least} tokens of output" if wish.generates else ""
     if needs > wish.ceiling:
-        output = f" for {wish.least} tokens of output" if wish.generates else ""
         detail = f"needs a ceiling of {needs} nano-dollars{output}; it is {wish.ceiling}"
-        return Refused(offer, FailureKind.PRICE_CEILING, detail, 6, needs=needs)
+        return Refused(offer, FailureKind.PRICE_CEILING, detail, REACHED + 1, needs=needs)
+    own_room = min((line.available_nanousd for line in own), default=None)
+    spare = wish.ceiling
+    if wish.squeezed:
+        rooms = (one for one in (view.purse.room_nanousd, own_room) if one is not None)
+        spare = min((wish.ceiling, *rooms))
     clamped = Clamped(0, None)
     if wish.generates:
-        clamped = limits.clamp(wish.asked, offer, wish.load, wish.ceiling, view.limits)
-    return Fit(offer, provider, price, clamped, estimate.expected_cost(offer.rates, wish.load, clamped.max_tokens))
+        clamped = limits.clamp(wish.asked, offer, load, spare, view.limits)
+        if clamped.bound_by == "money" and spare < wish.ceiling:
+            clamped = Clamped(clamped.max_tokens, "budget")
+    most = most_of(offer, load, clamped.max_tokens, wish.ceiling, view)
+    if needs > spare or (not wish.squeezed and own_room is not None and most > own_room):
+        least = needs if wish.squeezed else most
+        line = min([*own, *view.purse.of_the_job()], key=lambda one: one.available_nanousd)
+        return Refused(offer, FailureKind.OVER_BUDGET, short(line, least), REACHED + 2, needs=least)
+    if _is_late(result.waits_ms[place], wish):
+        detail = f"takes about {result.waits_ms[place]} ms, and {wish.left_ms} ms are left"
+        return Refused(offer, FailureKind.TOO_SLOW, detail, REACHED + 3)
+    expected = -(-estimate.expected_micro(offer.rates, load, clamped.max_tokens) // estimate.MICRO)
+    price = _price(offer)
+    return Fit(place, offer, result.table.providers[place], price, clamped, expected, own_room)
 
 
-def _provider(offer: Offer, job: InferenceJob, view: View) -> str | None:
-    """Who would be asked; None: the job names another provider. A named one is never replaced.
+def _unbound(result: Judged, place: int) -> Fit:
+    offer = result.table.offers[place]
+    expected = -(-result.costs[place] // estimate.MICRO)
+    return Fit(place, offer, result.table.providers[place], _price(offer), result.wish.wanted, expected)
 
-    Where the offer leaves the choice to Hugging Face's router, that router takes the named one (`org/name:provider`),
-    if it does the task and has no row of its own in the catalogue. The price stays the row's.
-    """
-    if job.provider in (ANY_PROVIDER, offer.provider):
-        return offer.provider
-    if offer.provider != ANY_PROVIDER or offer.dialect != "hf-router":
-        return None
-    if any(one.provider == job.provider and job.task in one.tasks for one in view.catalogue.by_model[offer.model]):
-        return None
-    return job.provider if job.task in view.catalogue.providers.get(job.provider, frozenset()) else None
+
+def _price(offer: Offer) -> Price:
+    if offer.price is None:
+        raise ValueError("an offer of a table has a price")
+    return offer.price
+
+
+def most_of(offer: Offer, load: Load, max_tokens: int, ceiling: int, view: View) -> int:
+    """The most that one attempt at this offer is taken to cost under a ceiling, in nano-dollars."""
+    return estimate.most_cost(
+        offer.rates, load, max_tokens, ceiling=ceiling, read_timeout_ms=view.limits.read_timeout_ms
+    )
+
+
+def _waits(table: Table, output_tokens: int, view: View) -> Sequence[int | None]:
+    """How long each offer probably takes: as it was seen, else as it was told."""
+    waits = table.waits_ms(output_tokens)
+    seen = view.lessons.seen
+    if not seen:
+        return waits
+    return [seen[key].wait_ms if key in seen else told for key, told in zip(table.keys, waits, strict=True)]
+
+
+def _is_late(wait_ms: int | None, wish: Wish) -> bool:
+    return wait_ms is not None and wait_ms * SLOW_PERCENT > wish.left_ms * 100
+
+
+def _own_budgets(table: Table, view: View) -> Mapping[int, list[Line]]:
+    """By place, the hard budgets of that model or provider alone."""
+    special = [line for line in view.purse.lines if line.hard and not (line.model is None and line.provider is None)]
+    if not special:
+        return {}
+    found = {
+        at: [line for line in special if line.holds_for(model, provider)]
+        for at, (provider, model) in enumerate(table.keys)
+    }
+    return {at: lines for at, lines in found.items() if lines}
+
+
+def _without_shut(result: Judged, shut: frozenset[Key]) -> None:
+    """Take those out whose breaker is open, if anybody is left."""
+    keys = result.table.keys
+    left = [at for at in result.places if keys[at] not in shut]
+    if left:
+        for at in result.places:
+            if keys[at] in shut:
+                offer = result.table.offers[at]
+                result.refused.append(Refused(offer, FailureKind.BREAKER_OPEN, "its breaker is open", REACHED + 4))
+        result.places = left
+
+
+def short(line: Line, needs: int) -> str:
+    """What a budget lacks, in words."""
+    return (
+        f"budget {line.id} of {line.window} has {line.available_nanousd} of {line.limit_nanousd} nano-dollars left "
+        f"({line.spent_nanousd} spent, {line.reserved_nanousd} reserved); {needs} are needed"
+    )
 
 
 def quote(refused: Sequence[Refused], wish: Wish) -> str:

@@ -1,12 +1,18 @@
-"""What a tenant may have: its own record, completed from its tier. Values only."""
+"""What a tenant may have: its own record, completed from its tier. Pure."""
 
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from schemas.accounts import OverLimit, Residency
 from schemas.values import frozen
 
+if TYPE_CHECKING:
+    from router.accounts import Accounts
+    from router.rules import Rules
+
 DEFAULT_TIER = "default"
+STRICTEST_TIER = "standard"
+"""In place of a tier that nobody has described: a misspelt name gives nothing away."""
 
 
 @frozen
@@ -53,3 +59,54 @@ class Turn:
 
 
 FREE = Turn()
+
+
+class Installation(Protocol):
+    """What terms need of `Settings`, or of a stored decision's `Limits`."""
+
+    @property
+    def tenants(self) -> Literal["open", "closed"]: ...
+    @property
+    def unknown_price_cap_nanousd(self) -> int: ...
+
+
+def terms_of(tenant: str, accounts: "Accounts", rules: "Rules", settings: Installation) -> Terms:
+    """A tenant's terms: what its record says, then its tier, then the installation.
+
+    One without a record has the tier `default`; it is unknown where the installation is closed.
+    """
+    record = accounts.tenant(tenant)
+    name = DEFAULT_TIER if record is None else record.tier
+    tier = rules.tier(name) or rules.tier(STRICTEST_TIER)
+    if tier is None:  # pragma: no cover - STRICTEST_TIER is built in
+        raise LookupError(STRICTEST_TIER)
+    if record is None:
+        return Terms(
+            tenant=tenant,
+            known=settings.tenants == "open",
+            tier=name,
+            requests_per_minute=tier.requests_per_minute,
+            weight=tier.weight,
+            residency=tier.residency,
+            dedicated=tier.dedicated,
+            unknown_price_cap_nanousd=settings.unknown_price_cap_nanousd,
+        )
+    organisation = accounts.organisation(record.organisation) if record.organisation else None
+    cap = record.unknown_price_cap_nanousd
+    return Terms(
+        tenant=tenant,
+        organisation=record.organisation,
+        bill_to=organisation.bill_to if organisation else "",
+        tier=name,
+        requests_per_minute=tier.requests_per_minute,
+        weight=tier.weight,
+        over_limit=record.over_limit,
+        time_zone=record.time_zone,
+        residency=record.residency or tier.residency,
+        regions=frozenset(record.regions),
+        dedicated=tier.dedicated,
+        licences=frozenset(record.licences) or None,
+        models=frozenset(record.models) or None,
+        unknown_price_cap_nanousd=settings.unknown_price_cap_nanousd if cap is None else cap,
+        ambiguous=record.ambiguous,
+    )

@@ -1,22 +1,25 @@
-"""What a decision is made from, beside the job: catalogue, policy and limits, each with its version."""
+"""What a decision is made from, beside the job: catalogue, policy, limits, terms, money, each with its version."""
 
-from collections import Counter
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+from pydantic import TypeAdapter, ValidationError
 
 from router.catalogue import Catalogue
 from router.complexity import SCORER
-from router.policies import DEFAULT, POLICIES, Policy
+from router.feedback import NO_LESSONS, Lessons
+from router.policies import DEFAULT, BadPolicy, Policy, made
 from router.purse import NO_PURSE, Purse
 from router.terms import FREE, NO_TERMS, Terms, Turn
 from runtime.settings import BadSettings, Settings, variable
-from schemas.decision import Exclusion
-from schemas.failure import FailureKind
+from schemas import codec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
-    """The installation's own numbers."""
+    """The installation's own numbers. They have no version: a decision names them in full."""
 
     text_model: str = "auto"
     """Model of generating text jobs that ask for `auto`; `auto`: the policy chooses."""
@@ -31,6 +34,26 @@ class Limits:
     max_payload_bytes: int = 33_554_432
     http_origins: tuple[str, ...] = ()
     """Of the operator's own servers that are spoken to in clear: a payload may lie there."""
+    policy: str = DEFAULT
+    """Of tenants that have none of their own."""
+    cheap_below: float = 0.4
+    tenants: Literal["open", "closed"] = "open"
+    unknown_price_cap_nanousd: int = 0
+    reserve_attempts: int = 2
+    """Calls at their full ceiling that a hard budget sets aside for one job."""
+
+    @functools.cached_property
+    def told(self) -> str:
+        """All of them as text, for `Decision.versions`."""
+        return codec.canonical(asdict(self)).decode()
+
+    @classmethod
+    def read(cls, told: str) -> Self:
+        """The limits that `told` tells, numbers of a newer writer left out. Raises ValueError for another text."""
+        try:
+            return TypeAdapter(cls).validate_json(told)
+        except ValidationError as error:
+            raise ValueError(f"these are no limits: {error.error_count()} faults in {len(told)} characters") from None
 
 
 @dataclass(frozen=True)
@@ -41,53 +64,45 @@ class View:
     """With the prices that hold now."""
     policy: Policy
     limits: Limits
-    cheap_below: float = 0.4
     terms: Terms = NO_TERMS
     purse: Purse = NO_PURSE
     turn: Turn = FREE
     shut: frozenset[tuple[str, str]] = frozenset()
     """(provider, model) whose breaker is open now."""
-    reserve_attempts: int = 2
+    lessons: Lessons = NO_LESSONS
+    """What was observed of offers; nothing where routing does not learn."""
     state: Mapping[str, str] = field(default_factory=dict)
     """Versions of what changes while the process runs: `prices`, `policies`, `accounts`."""
-    versions: dict[str, str] = field(init=False)
-    """What the decision record names: versions, and in full what has none."""
-    _standing: dict[str, tuple[Exclusion, ...]] = field(init=False, repr=False, default_factory=dict)
-    """Worked out once per task: of the published ones, so bounded."""
 
-    def __post_init__(self) -> None:
-        limits = ",".join(f"{name}={getattr(self.limits, name)}" for name in Limits.__slots__)
-        versions = {
+    @functools.cached_property
+    def versions(self) -> dict[str, str]:
+        """What the decision record names: versions, and in full what has none."""
+        return {
             "catalogue": self.catalogue.version,
             "scorer": SCORER,
             "policy": self.policy.name,
-            "limits": f"{limits},cheap_below={self.cheap_below}",
+            "limits": self.limits.told,
             **self.state,
         }
-        object.__setattr__(self, "versions", versions)
 
-    def standing(self, task: str) -> tuple[Exclusion, ...]:
-        """The offers that are no choice for any job of `task`, told once with their number, not row by row."""
-        known = self._standing.get(task)
-        if known is None:
-            counts = Counter(reason for offer in self.catalogue.offers if (reason := offer.never(task)))
-            rows = (summary(count, FailureKind.NO_CANDIDATE, reason) for reason, count in sorted(counts.items()))
-            known = self._standing[task] = tuple(rows)
-        return known
+    def at(
+        self,
+        purse: Purse = NO_PURSE,
+        turn: Turn = FREE,
+        shut: frozenset[tuple[str, str]] = frozenset(),
+        lessons: Lessons = NO_LESSONS,
+    ) -> "View":
+        """The same view at the moment of one job: with its budgets, its turn, the open breakers, what was observed."""
+        _ = self.versions  # worked out once, for all of them
+        here = object.__new__(View)
+        told: dict[str, Any] = {"purse": purse, "turn": turn, "shut": shut, "lessons": lessons}
+        here.__dict__.update(self.__dict__ | told)
+        return here
 
 
-def summary(count: int, reason: FailureKind, detail: str) -> Exclusion:
-    """Several offers that were excluded for one reason."""
-    return Exclusion(model=f"({count} offers)", provider="*", reason=reason, detail=detail)
-
-
-def view_of(settings: Settings, catalogue: Catalogue, policy: str = DEFAULT) -> View:
-    """The view of an installation. Raises `BadSettings` where a default model is none of the catalogue's."""
-    for name in ("text_model", "image_model"):
-        model = getattr(settings, name)
-        if model != "auto" and model not in catalogue.by_model and model not in catalogue.aliases:
-            raise BadSettings(f"{variable(name)}={model[:200]!r}: must be `auto` or a model of the catalogue")
-    limits = Limits(
+def limits_of(settings: Settings) -> Limits:
+    """The numbers of an installation."""
+    return Limits(
         text_model=settings.text_model,
         image_model=settings.image_model,
         max_tokens=settings.max_tokens,
@@ -98,8 +113,34 @@ def view_of(settings: Settings, catalogue: Catalogue, policy: str = DEFAULT) -> 
         read_timeout_ms=int(settings.read_timeout_s * 1000),
         max_payload_bytes=settings.max_payload_bytes,
         http_origins=_http_origins(settings),
+        policy=settings.policy,
+        cheap_below=settings.cheap_below,
+        tenants=settings.tenants,
+        unknown_price_cap_nanousd=settings.unknown_price_cap_nanousd,
+        reserve_attempts=settings.reserve_attempts,
     )
-    return View(catalogue, POLICIES[policy](settings), limits, settings.cheap_below)
+
+
+def view_of(
+    settings: Settings,
+    catalogue: Catalogue,
+    policy: Policy | None = None,
+    *,
+    terms: Terms = NO_TERMS,
+    state: Mapping[str, str] | None = None,
+) -> View:
+    """The view of an installation; `policy` None: its own. Raises `BadSettings` where a default model is none of the
+    catalogue's, or the policy is none."""
+    for name in ("text_model", "image_model"):
+        model = getattr(settings, name)
+        if model != "auto" and model not in catalogue.by_model and model not in catalogue.aliases:
+            raise BadSettings(f"{variable(name)}={model[:200]!r}: must be `auto` or a model of the catalogue")
+    if policy is None:
+        try:
+            policy = made(settings.policy, {}, cheap_below=settings.cheap_below)
+        except BadPolicy as error:
+            raise BadSettings(f"{variable('policy')}: {error}") from None
+    return View(catalogue, policy, limits_of(settings), terms, state=dict(state or {}))
 
 
 def _http_origins(settings: Settings) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ class Window:
         self.size_bytes = size_bytes
         self.used = 0
         self.used_bytes = 0
+        self.on_hold = 0
+        """Records that take no place and are not settled: their bytes alone count."""
         self._room = asyncio.Event()
         self._room.set()
 
@@ -28,9 +30,19 @@ class Window:
         if not self.free:
             self._room.clear()
 
-    def give(self, record_bytes: int) -> None:
-        """One record is settled, abandoned or dropped."""
+    def hold(self) -> None:
+        """One of the admitted records is held for later: its place is free, its bytes are not."""
         self.used -= 1
+        self.on_hold += 1
+        if self.free:
+            self._room.set()
+
+    def give(self, record_bytes: int, *, held: bool = False) -> None:
+        """One record is settled, abandoned or dropped."""
+        if held:
+            self.on_hold -= 1
+        else:
+            self.used -= 1
         self.used_bytes -= record_bytes
         if self.free:
             self._room.set()

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import structlog
 
-from runtime.outcome import Abandoned, Done, LaneHandler, Outcome, RetryAt
+from runtime.outcome import Abandoned, Done, Hold, LaneHandler, Outcome, RetryAt
 from runtime.ports import Clock
-from runtime.settle import elsewhere, rests, settled, wait_before
+from runtime.settle import elsewhere, faulted, rests, settled, wait_before
 from runtime.work import Work
 
 log = structlog.get_logger("novix.engine")
@@ -17,8 +17,8 @@ PARKED_LOOK_S = 0.1
 """Between two looks whether the partition of a record that is due has come back."""
 
 
-async def until_done(handler: LaneHandler, work: Work, clock: Clock, longest_rest: timedelta) -> Done:
-    """Hand the work to its handler until it has an outcome.
+async def until_done(handler: LaneHandler, work: Work, clock: Clock, longest_rest: timedelta) -> Done | Hold:
+    """Hand the work to its handler until it has an outcome, or is held for one (inline alone).
 
     A wait up to `longest_rest` passes here; a longer one, and any in a drain, where the handler's `postpone` puts it.
     Raises `Abandoned` for a record that its next owner shall do, and CancelledError if the work is cancelled.
@@ -31,6 +31,8 @@ async def until_done(handler: LaneHandler, work: Work, clock: Clock, longest_res
                 work.delivery = replace(work.delivery, attempt=work.delivery.attempt + 1)
                 continue
             decided = settled(handler, work.delivery, answer)
+            if isinstance(decided, Hold) and work.task is not None:
+                return faulted(handler, work.delivery, TypeError("only an inline application holds a record"))
             if not isinstance(decided, RetryAt):
                 return decided
             if done := await _wait(handler, work, decided, clock, longest_rest):

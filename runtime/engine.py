@@ -13,10 +13,11 @@ from runtime.attempts import is_cancelled, until_done
 from runtime.cadence import Cadence
 from runtime.membership import InstanceTaken, Membership, PositionLost
 from runtime.ordering import Backlog
-from runtime.outcome import Abandoned, Application, LaneHandler
+from runtime.outcome import Abandoned, Application, Done, Hold, LaneHandler
 from runtime.parking import Parking
 from runtime.ports import Clock, Delivery, LaneId, Lease, LogReader, Record
 from runtime.runner import LaneRunner, OpenTransaction
+from runtime.settle import faulted
 from runtime.showing import shown
 from runtime.watch import Watch
 from runtime.work import Arrival, Work, key_of
@@ -176,13 +177,15 @@ class Engine:
         self.window.take(work.size_bytes)
         if not self._app.inline and self._tasks is not None:
             work.task = self._tasks.create_task(self._work(runner, handler, work))
+        if self._app.inline:
+            lease.end = lambda outcome: self._end(runner, handler, work, outcome)
         return work
 
     # work and settle
 
     async def _work(self, runner: LaneRunner, handler: LaneHandler, work: Work) -> None:
         try:
-            work.done = await until_done(handler, work, self._clock, self._longest_rest)
+            answer = await until_done(handler, work, self._clock, self._longest_rest)
         except Abandoned:
             self._abandon(work)
             return
@@ -191,6 +194,29 @@ class Engine:
             if is_cancelled():
                 raise
             return
+        if not isinstance(answer, Hold):
+            self._settle(runner, work, answer)
+        elif work.done is not None:  # it was ended before its handler had answered
+            self._settle(runner, work, work.done)
+        elif work.counted:
+            work.on_hold = True
+            self.window.hold()
+
+    def _end(self, runner: LaneRunner, handler: LaneHandler, work: Work, outcome: Done | Exception) -> None:
+        """`Lease.end`: what a held record came to, told by the handler of the lane that it was read for."""
+        if runner.works.get(work.offset) is not work or work.done is not None:
+            return  # dropped with its lane, or ended already
+        done = faulted(handler, work.delivery, outcome) if isinstance(outcome, Exception) else outcome
+        if not isinstance(done, Done):
+            raise TypeError(f"a held record ends with Publish or GiveUp, not with {type(done).__name__}")
+        if work.on_hold:
+            self._settle(runner, work, done)
+        else:
+            work.done = done
+
+    def _settle(self, runner: LaneRunner, work: Work, done: Done) -> None:
+        """The outcome is known: the place in the window is free, and the lane has something for a transaction."""
+        work.done = done
         failpoints.hit("after_settle")
         self._free(work)
         owner = self.runners.get(work.record.partition, runner)
@@ -211,7 +237,8 @@ class Engine:
     def _free(self, work: Work) -> None:
         if work.counted:
             work.counted = False
-            self.window.give(work.size_bytes)
+            work.lease.end = _ended
+            self.window.give(work.size_bytes, held=work.on_hold)
 
     # assignment
 
@@ -283,8 +310,14 @@ class Engine:
         return [*self._parking.works(), *(work for runner in self.runners.values() for work in runner.works.values())]
 
     def _unfinished(self) -> list[Work]:
-        """What may still be committed. A lane that has stopped commits nothing, or only what it knows."""
-        works = [work for runner in self.runners.values() for work in runner.works.values() if runner.may_commit(work)]
+        """What may still be committed. A lane that has stopped commits nothing, or only what it knows; who is held is
+        not waited for."""
+        works = [
+            work
+            for runner in self.runners.values()
+            for work in runner.works.values()
+            if runner.may_commit(work) and not (work.on_hold and work.done is None)
+        ]
         return works + self._parking.works() if self._bereft_at is not None else works
 
     # how it is
@@ -297,7 +330,12 @@ class Engine:
             "topic": self._app.topic,
             "draining": self.draining,
             "unassigned_s": round(self._bereft_s, 3),
-            "window": {"size": self.window.size, "used": self.window.used, "bytes": self.window.used_bytes},
+            "window": {
+                "size": self.window.size,
+                "used": self.window.used,
+                "on_hold": self.window.on_hold,
+                "bytes": self.window.used_bytes,
+            },
             "behind_their_key": {"records": self.backlog.waiting, "bytes": self.backlog.waiting_bytes},
             "lanes": [shown(runner, now) for _, runner in sorted(self.runners.items())],
         }
@@ -318,3 +356,7 @@ class Engine:
     def _bereft_s(self) -> float:
         """For how long the group has been dividing its work; 0 if it is not."""
         return 0.0 if self._bereft_at is None else self._clock.monotonic() - self._bereft_at
+
+
+def _ended(_: object) -> None:
+    """`Lease.end` of a record that is settled or not this lane's any more."""

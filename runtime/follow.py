@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from types import TracebackType
 
 import structlog
@@ -37,7 +38,8 @@ class NotCaughtUp(Exception):
 
 
 class Follower:
-    """Gives every record of a topic to `fold`, partition by partition in order, from the beginning on and for ever.
+    """Gives every record of a topic to `fold`, partition by partition in order, from the beginning on and for ever; or
+    from the records on that were written at `since`.
 
     `async with` returns once everything that is there now has been given; later records are given as they are written.
     A record may be given twice after an error of the connection: `fold` must not mind. Its exceptions are told by class
@@ -46,7 +48,12 @@ class Follower:
     waited for.
     """
 
-    def __init__(self, settings: Settings, topic: Topic, fold: Callable[[Record], None]) -> None:
+    def __init__(
+        self, settings: Settings, topic: Topic, fold: Callable[[Record], None], *, since: datetime | None = None,
+        within_s: float = CATCH_UP_S,
+    ) -> None:  # fmt: skip
+        self._since = since
+        self._within_s = within_s
         self._settings = settings
         self._topic = topic
         self._fold = fold
@@ -55,10 +62,10 @@ class Follower:
 
     async def __aenter__(self) -> "Follower":
         try:
-            async with asyncio.timeout(CATCH_UP_S):
+            async with asyncio.timeout(self._within_s):
                 await self._catch_up_at_last()
         except TimeoutError:
-            raise NotCaughtUp(f"{self._topic.name} was not read to its end within {CATCH_UP_S:g} s") from None
+            raise NotCaughtUp(f"{self._topic.name} was not read to its end within {self._within_s:g} s") from None
         self._tasks = [asyncio.create_task(self._follow_for_ever())]
         return self
 
@@ -84,12 +91,18 @@ class Follower:
         self._next = {partition: place for partition, place in self._next.items() if partition < count}
         for partition in range(count):
             first, end = await reader.bounds(self._topic.name, partition)
-            start = max(first, self._next.get(partition, 0))
+            start = max(first, await self._begin(reader, partition))
             if start > end:
                 start = first  # no log grows shorter: it is another one
             async for record in reader.read(self._topic.name, partition, start, end):
                 self._give(record)
             self._next[partition] = end
+
+    async def _begin(self, reader: KafkaReader, partition: int) -> int:
+        known = self._next.get(partition)
+        if known is not None or self._since is None:
+            return known or 0
+        return await reader.since(self._topic.name, partition, int(self._since.timestamp() * 1_000))
 
     async def _follow_for_ever(self) -> None:
         while True:

@@ -61,8 +61,9 @@ class Hold:
     """An inline application's: keep the record, uncommitted, without a place among what is handled now; the handler
     ends it later by `Delivery.lease.end(done)`.
 
-    The records behind it go on. It is dropped with its lane (a rebuild, a revoked partition, a drain), and read again
-    by the next: the handler forgets it then, as its `close` is called.
+    The records behind it go on, up to `progress.WINDOW` offsets above the lowest that is held, and while the bytes of
+    all of them fit the process's window. It is dropped with its lane (a rebuild, a revoked partition, a drain), and
+    read again by the next: the handler forgets it then, as its `close` is called.
     """
 
 

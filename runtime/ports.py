@@ -138,8 +138,9 @@ class Lease:
     poke: Callable[[], None] | None = None
     """The engine's: ends the rest, or cancels the handler's task."""
     end: Callable[[Any], None] = lambda _: None
-    """The engine's, of a record that was held (`outcome.Hold`): settles it with the outcome that it is given. Harmless
-    once the record is not the lane's any more."""
+    """The engine's, of a record that is held (`outcome.Hold`): settles it with the outcome, or the exception, that it
+    is given; from any task of the same loop, also before `Hold` is answered. Harmless after the first time, and once
+    the record is not the lane's any more."""
 
     def interrupt(self) -> None:
         """Make the handler look again now: its job was cancelled. Harmless for a delivery that is done."""

@@ -301,6 +301,8 @@ class LaneRunner:
         transaction, self._transaction = self._transaction, None
         self.unadopted.clear()
         self._member.pause(self.id.partition)
+        for work in [work for work in self.works.values() if work.on_hold and work.done is None]:
+            self.drop(work)  # who would have ended it is closed
         if lane is not None:
             lane.queues.clear()
             await quietly(self.id, lane.handler.close())

@@ -13,11 +13,14 @@ def settled(handler: LaneHandler, delivery: Delivery, outcome: Outcome | Excepti
 
     Exceptions of a handler are told by class name alone: their messages may hold content.
     """
-    if not isinstance(outcome, Exception):
-        return outcome
-    name = type(outcome).__name__
+    return faulted(handler, delivery, outcome) if isinstance(outcome, Exception) else outcome
+
+
+def faulted(handler: LaneHandler, delivery: Delivery, error: Exception) -> Done:
+    """What it means for the record that its handler raised, or broke a rule of the engine's. Total."""
+    name = type(error).__name__
     try:
-        return handler.fault(delivery, outcome)
+        return handler.fault(delivery, error)
     except Exception as second:
         message = f"the handler failed with {name}, and with {type(second).__name__} when asked what that means"
         return GiveUp(FailureKind.INTERNAL, message, error_type=name)
@@ -41,5 +44,4 @@ def elsewhere(handler: LaneHandler, delivery: Delivery, retry: RetryAt) -> Done 
     try:
         return handler.postpone(delivery, retry)
     except Exception as error:
-        decided = settled(handler, replace(delivery, memo=retry.memo), error)
-        return None if isinstance(decided, RetryAt) else decided
+        return faulted(handler, replace(delivery, memo=retry.memo), error)

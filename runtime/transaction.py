@@ -58,8 +58,9 @@ class LaneTransaction:
             raise
         return cls(producer, settings)
 
-    async def commit(self, records: list[Outgoing], lane: LaneId, position: Position) -> None:
-        """Write `records` and the lane's input offset atomically.
+    async def commit(self, records: list[Outgoing], lane: LaneId, position: Position | None) -> None:
+        """Write `records` and the lane's input offset atomically; `position` None: the records alone, of one who reads
+        no lane and only has to be the only one who writes.
 
         Raises `RecordTooLarge`, `MetadataTooLarge`, `CommitTooSlow`, or an aiokafka error. After any of them the
         transaction's end is indefinite and this object must be closed.
@@ -73,7 +74,7 @@ class LaneTransaction:
             self._raise_refused(records)  # aiokafka (0.14) may wait for ever for the end of such a transaction
             raise CommitTooSlow(f"transaction of {len(records)} records took over {COMMIT_DEADLINE_S} s") from None
 
-    async def _transact(self, records: list[Outgoing], lane: LaneId, position: Position) -> None:
+    async def _transact(self, records: list[Outgoing], lane: LaneId, position: Position | None) -> None:
         settings, producer = self._settings, self._producer
         await producer.begin_transaction()
         sent = self._sent = []
@@ -83,16 +84,17 @@ class LaneTransaction:
                     future = await producer.send_batch(batch, topic, partition=partition)
                     future.add_done_callback(_looked_at)
                     sent.append((first if batch.record_count() == 1 else -1, future))
-            source = TopicPartition(settings.named(lane.topic), lane.partition)
-            offset = OffsetAndMetadata(position.offset, position.metadata)
-            await producer.send_offsets_to_transaction({source: offset}, settings.named(lane.group))
+            if position is not None:
+                source = TopicPartition(settings.named(lane.topic), lane.partition)
+                offset = OffsetAndMetadata(position.offset, position.metadata)
+                await producer.send_offsets_to_transaction({source: offset}, settings.named(lane.group))
             if failpoints.armed("before_end"):
                 await producer.flush()
             failpoints.hit("before_end")
             await producer.commit_transaction()
             failpoints.hit("after_end")
         except (KafkaError, AssertionError) as error:
-            if _because_of(error, OffsetMetadataTooLargeError):
+            if position is not None and _because_of(error, OffsetMetadataTooLargeError):
                 raise MetadataTooLarge(f"metadata of {len(position.metadata)} characters") from None
             self._raise_refused(records)
             raise

@@ -62,6 +62,8 @@ class Work:
     """It takes a place in the process's window."""
     rest: "asyncio.Future[None] | None" = None
     """Its wait for the next attempt."""
+    on_hold: bool = False
+    """Its handler keeps it and has not ended it yet: it gave its place in the window back, its bytes still count."""
     nudged: bool = False
     """Its task was cancelled, for the handler to look up: once for each time that the handler is called."""
 
@@ -77,8 +79,8 @@ class Work:
 
     @property
     def resting(self) -> bool:
-        """It waits for its time, a slot or a breaker: nothing is at work, and nothing is wrong with that."""
-        return self.done is None and self.lease.waiting
+        """It waits for its time, a slot, a breaker or its turn: nothing is at work, and nothing is wrong with that."""
+        return self.done is None and (self.lease.waiting or self.on_hold)
 
     def nudge(self) -> None:
         """Have the handler look at its lease now: a rest ends, a handler that is at it is cancelled and may catch that.

@@ -31,6 +31,10 @@ class Price(Contract):
 
     input_nanousd_per_million_tokens: Nanousd = 0
     output_nanousd_per_million_tokens: Nanousd = 0
+    cached_input_nanousd_per_million_tokens: Nanousd = 0
+    """0: a cached token is charged as any other of the input."""
+    reasoning_nanousd_per_million_tokens: Nanousd = 0
+    """0: a token of reasoning is charged as any other of the output."""
     nanousd_per_compute_ms: Nanousd = 0
     nanousd_per_call: Nanousd = 0
     nanousd_per_million_characters: Nanousd = 0
@@ -45,11 +49,14 @@ class Price(Contract):
     """The day of the source, ISO 8601."""
     service_tier: str = "standard"
     """Of the provider's: `standard`, `batch`, `flex`, `priority`."""
+    is_free: bool = False
+    """It is known to cost nothing: somebody said so and an operator approved it. Counts only where no unit has a
+    price."""
 
     @property
     def is_known(self) -> bool:
         """False for a row that names no price at all: unknown is never zero."""
-        return any(getattr(self, unit.price) for unit in UNITS)
+        return self.is_free or any(getattr(self, unit.price) for unit in UNITS)
 
 
 class Candidate(Contract):

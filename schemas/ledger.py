@@ -50,7 +50,8 @@ class LedgerEntry(Contract):
     status: Status
     """How the job ended."""
     waited_ms: int = 0
-    """From the decision to the beginning of the first call: how long the work stood in queues. 0 if none was made."""
+    """From the decision to the beginning of the first call, or to the end where none was made: how long the work stood
+    in queues."""
     called_ms: int = 0
     """Time in calls, all attempts together."""
     at: UtcInstant

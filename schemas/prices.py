@@ -31,6 +31,9 @@ class PriceEvent(Contract):
     event with the same price, `accepted`."""
     reason: str = Field(default="", max_length=500)
     """Why it is held, or was refused."""
+    moved_ppm: int | None = Field(default=None, ge=0)
+    """By how much the unit that moved most moved against the price that held before, in millionths: 250_000 is a
+    quarter more or a quarter less. None: there was nothing to compare with."""
     by: str = Field(default="", max_length=128)
     context_tokens: int | None = None
     first_token_ms: int | None = None

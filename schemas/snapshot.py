@@ -32,8 +32,12 @@ class CatalogueSnapshot(Contract):
     """The catalogue that decisions of this version were made from. On `novix.catalog.v1`, keyed by `version`."""
 
     version: str
+    part: int = 0
+    """A large catalogue is told in several records, counted from 0; aliases and providers stand in the first."""
+    parts: int = 1
     offers: list[dict[str, Any]]
-    """As `router.catalogue.Offer` has them, without addresses of servers, in the catalogue's order."""
+    """As `router.catalogue.Offer` has them, in the catalogue's order; of the addresses of servers only whether it is
+    `served`."""
     aliases: dict[str, list[str]]
     providers: dict[str, list[str]]
     at: UtcInstant

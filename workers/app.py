@@ -17,7 +17,7 @@ from runtime.cancels import Cancels
 from runtime.clock import SystemClock
 from runtime.credentials import CredentialError, Credentials, parse_key
 from runtime.follow import Follower
-from runtime.http import Egress, Fetcher, HttpLimits, HttpTransport
+from runtime.http import PRIVATE_NETWORKS, Egress, Fetcher, HttpLimits, HttpTransport
 from runtime.intents import IntentFile
 from runtime.limits import Limits
 from runtime.probe import Probes
@@ -32,6 +32,7 @@ from schemas.topics import (
     CONTROL,
     DELTAS,
     DLQ,
+    LEDGER,
     MODALITY_TOPICS,
     RESULTS,
     RETRY_TIERS,
@@ -53,7 +54,7 @@ def _role(modality: str) -> Role:
         title=f"Novix {modality} worker",
         group=worker_group(modality),
         receives=MODALITY_TOPICS[modality],
-        sends=(RESULTS, DELTAS, *(tier for _, tier in RETRY_TIERS), DLQ, AUDIT, SPANS, BREAKERS),
+        sends=(RESULTS, DELTAS, *(tier for _, tier in RETRY_TIERS), LEDGER, DLQ, AUDIT, SPANS, BREAKERS),
         follows=(CONTROL, BREAKERS),
     )
 
@@ -61,10 +62,6 @@ def _role(modality: str) -> Role:
 ROLES = {modality: _role(modality) for modality in MODALITY_TOPICS}
 MODALITIES = tuple(ROLES)
 """text, image, audio, multimodal."""
-
-
-PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
-"""RFC 1918, RFC 6598 and RFC 4193."""
 
 
 def egress(settings: Settings) -> Egress:

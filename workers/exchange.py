@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas import codec
 from schemas.media import Kind
-from schemas.units import COMPUTE_MS, INPUT_TOKENS, OUTPUT_TOKENS
+from schemas.units import CACHED_INPUT_TOKENS, COMPUTE_MS, INPUT_TOKENS, OUTPUT_TOKENS, REASONING_TOKENS
 from schemas.values import frozen
 
 FIRST = "first"
@@ -155,6 +155,25 @@ def text_bytes(value: Any) -> int:
     if isinstance(value, list):
         return sum(map(text_bytes, value))
     return 0
+
+
+def tokens_told(usage: Any) -> dict[str, int]:
+    """The tokens that an answer's `usage` tells in OpenAI's form: of the input and how many of these the provider had
+    read before, of the output and how many of these were reasoning. What is no count is not told."""
+    if not isinstance(usage, dict):
+        return {}
+    told = {INPUT_TOKENS: usage.get("prompt_tokens"), OUTPUT_TOKENS: usage.get("completion_tokens")}
+    for unit, details, name in _DETAILS:
+        of_these = usage.get(details)
+        if isinstance(of_these, dict):
+            told[unit] = of_these.get(name)
+    return {unit: number for unit, value in told.items() if (number := count(value)) is not None}
+
+
+_DETAILS = (
+    (CACHED_INPUT_TOKENS, "prompt_tokens_details", "cached_tokens"),
+    (REASONING_TOKENS, "completion_tokens_details", "reasoning_tokens"),
+)
 
 
 def measured(headers: Mapping[str, str]) -> dict[str, int]:

@@ -175,7 +175,7 @@ class Readiness:
             ask = replace(ask, adapted={**ask.adapted, **ignored})
         if fault := too_dear(ask, candidate):
             raise ProviderError(K.PRICE_CEILING, fault, nothing_sent=True)
-        headers = call_headers(job.tenant, job.id, self._settings.hf_bill_to)
+        headers = call_headers(job.tenant, job.id, turn.job.assignment.bill_to or self._settings.hf_bill_to)
         call = access.dialect.request(ask, candidate, headers)
         return Ready(access, ask, call, headers)
 

@@ -55,8 +55,8 @@ def settled(job: Assigned, progress: Progress, result: JobResult) -> Settled | N
         for attempt, charge in zip(progress.attempts, progress.charges, strict=True)
         if attempt.cost_nanousd or attempt.ambiguous
     ]  # fmt: skip
-    first = progress.attempts[0].started_at if progress.attempts else None
-    waited = max(timedelta(0), first - job.envelope.routed_at) if first else timedelta(0)
+    first = progress.attempts[0].started_at if progress.attempts else result.completed_at
+    waited = max(timedelta(0), first - job.envelope.routed_at)
     entry = LedgerEntry.made(
         kind="settle" if charges else "release",
         tenant=result.tenant,

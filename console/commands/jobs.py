@@ -1,27 +1,23 @@
-"""`novix run` and `novix publish`: jobs into the topic."""
+"""`novix run`: one job, and its result."""
 
 import asyncio
-import io
 import json
-import sys
-import time
 import uuid
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from console.exits import CommandError, Exit
 from console.screen import Screen
 from console.shell import AsJson, command, settings
-from console.words import count, money, shown, span
+from console.words import money, shown, span
 
 if TYPE_CHECKING:
     from console.pieces import Shown
     from runtime.settings import Loaded
 
-CHUNK_BYTES = 262_144
 PLAIN_INPUTS = (
     "feature-extraction", "fill-mask", "summarization", "text-classification", "text-to-audio", "text-to-image",
     "text-to-speech", "text-to-video", "token-classification", "translation",
@@ -150,103 +146,3 @@ async def _tell(
         for path in await write_out(loaded.settings, Path(out), result):
             screen.note(f"wrote {path}")
     return Exit.OK if succeeded else Exit.FAILED
-
-
-@command
-def publish(
-    file: Annotated[str, typer.Argument(metavar="FILE.jsonl|-", help="One job per line; - reads standard input.")],
-    strict: Annotated[bool, typer.Option(help="End at the first line that is refused.")] = False,
-    tenant: Annotated[
-        str, typer.Option(help="Who asks and pays for lines of an OpenAI batch file; jobs say it themselves.")
-    ] = "default",
-    stream: Annotated[
-        bool, typer.Option("--stream", help="Ask for the answers' pieces; show these and the results as they come.")
-    ] = False,
-    timeout: Annotated[
-        float, typer.Option(help="Seconds that --stream waits for the results; then the exit code is 3.", min=0)
-    ] = 600,
-    as_json: AsJson = False,
-) -> Exit:
-    """Publish jobs as they are written, one JSON object per line, keyed by tenant.
-
-    Lines of an OpenAI batch file (custom_id, method, url, body) become jobs under their custom_id. Lines that are no
-    JSON objects, and batch lines that no job can stand for, are told by number and left out (exit code 1). Everything
-    else is the router's to judge: a job that it refuses gets a result that says why.
-    """
-    loaded, screen = settings(), Screen(as_json=as_json)
-    until_s = timeout if stream else None
-    if file == "-":
-        source = cast(io.BufferedReader, sys.stdin.buffer)
-        return asyncio.run(_publish(loaded, screen, source, None, tenant, until_s, strict=strict))
-    try:
-        with Path(file).open("rb") as lines:
-            total = _count_lines(lines) if screen.lively else None
-            return asyncio.run(_publish(loaded, screen, lines, total, tenant, until_s, strict=strict))
-    except OSError as error:
-        raise CommandError(f"{file}: {error.strerror}", Exit.USAGE) from None
-
-
-def _count_lines(lines: io.BufferedReader) -> int:
-    total = sum(chunk.count(b"\n") for chunk in iter(lambda: lines.read(CHUNK_BYTES), b""))
-    lines.seek(0)
-    return total
-
-
-async def _publish(
-    loaded: "Loaded",
-    screen: Screen,
-    source: io.BufferedReader,
-    total: int | None,
-    tenant: str,
-    until_s: float | None,
-    *,
-    strict: bool,
-) -> Exit:
-    from console.kafka import connected, ends
-    from console.lines import Lines, outgoing_of, result_key
-    from console.pieces import until_all
-    from schemas.topics import DELTAS, JOBS, RESULTS
-
-    published, refused, jobs, failed = 0, list[str](), dict[bytes, tuple[int, int]](), 0
-    splitter = Lines()
-    async with connected(loaded) as log:
-        await ends(log, JOBS.name)
-        streaming = until_s is not None
-        deltas = await ends(log, DELTAS.name) if streaming else {}
-        # As long as ids are remembered: the result of one that was used before is there already.
-        since_ms = int((time.time() - loaded.settings.dedup_hours * 3600) * 1000)
-        results = await ends(log, RESULTS.name) if streaming else {}
-        results = {partition: await log.find_since(RESULTS.name, partition, since_ms) for partition in results}
-        with screen.progress("publishing", total) as bar:
-            while not (strict and refused) and not splitter.ended:
-                # What there is now, so that jobs of a slow pipe leave as they come.
-                chunk = await asyncio.to_thread(source.read1, CHUNK_BYTES)
-                batch = []
-                for number, line in splitter.feed(chunk):
-                    outgoing = outgoing_of(line, tenant, stream=streaming)
-                    if not isinstance(outgoing, str):
-                        batch.append(outgoing)
-                        continue
-                    refused.append(f"line {number}: {outgoing}")
-                    screen.note(f"novix: {refused[-1]}")
-                    if strict:
-                        break
-                places = await log.publish(batch)
-                published += len(batch)
-                bar.advance(len(batch))
-                if streaming:
-                    jobs.update((key, at) for one, at in zip(batch, places, strict=True) if (key := result_key(one)))
-        if jobs:
-            try:
-                async with asyncio.timeout(until_s):
-                    failed = await until_all(log, jobs, deltas, results, screen)
-            except TimeoutError:
-                raise CommandError(
-                    f"not all of {count(len(jobs), 'result')} within {until_s:g} s", Exit.NOT_MET
-                ) from None
-    summary = count(published, "job") + " published"
-    screen.answer(
-        {"published": published, "refused": len(refused), "errors": refused[:100]},
-        [summary + (f", {count(len(refused), 'line')} refused" if refused else "")],
-    )
-    return Exit.FAILED if refused or failed else Exit.OK

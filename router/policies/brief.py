@@ -1,34 +1,43 @@
 """The default policy, after the brief's `optimize_model_selection`: simple prompts to small models, others to large."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import ClassVar
 
-from router.policies.option import Option
+import pydantic
 
-CALM_ABOVE = 0.6
-"""Complexity above which the answer should keep to the point."""
+from router.policies.field import Field, Parameters, Tier
+
+_TIER = 1 << 80
+"""More than any cost in millionths of a nano-dollar."""
 
 
-@dataclass(frozen=True, slots=True)
-class BriefPolicy:
+class BriefPolicy(Parameters):
     """Complexity below `cheap_below`: the small tier first, else the large one; then by expected cost, then by name."""
 
-    cheap_below: float = 0.4
+    name: ClassVar[str] = "brief/1"
+    cheap_below: float = pydantic.Field(default=0.4, ge=0, le=1)
+    """Complexity below which the small tier comes first."""
+    calm_above: float = pydantic.Field(default=0.6, ge=0, le=1)
+    """Complexity above which the answer should keep to the point."""
+    calm: float = pydantic.Field(default=0.5, ge=0, le=2)
+    """Temperature above it."""
+    lively: float = pydantic.Field(default=0.8, ge=0, le=2)
+    """Temperature up to it."""
 
-    @property
-    def name(self) -> str:
-        """`brief/1`."""
-        return "brief/1"
-
-    def rank(self, options: Sequence[Option], complexity: float) -> list[Option]:
+    def rank(self, field: Field, complexity: float) -> list[int]:
         """The fitting tier, then models that have none, then the other tier; within each the cheapest first."""
-        wanted = "small" if complexity < self.cheap_below else "large"
-        order: dict[str | None, int] = {wanted: 0, None: 1}
-        return sorted(
-            options,
-            key=lambda one: (order.get(one.tier, 2), one.expected_nanousd, one.model, one.provider, one.index),
-        )
+        order = self._order(complexity)
+        keys = [order.get(tier, 2 * _TIER) + cost for tier, cost in zip(field.tiers, field.costs, strict=True)]
+        return sorted(range(len(keys)), key=keys.__getitem__)
+
+    def alike(self, field: Field, ranked: Sequence[int], complexity: float) -> int:
+        """Those of the first one's tier."""
+        tier = field.tiers[ranked[0]]
+        return next((at for at, place in enumerate(ranked) if field.tiers[place] != tier), len(ranked))
 
     def temperature(self, complexity: float) -> float | None:
         """0.5 above a complexity of 0.6, else 0.8."""
-        return 0.5 if complexity > CALM_ABOVE else 0.8
+        return self.calm if complexity > self.calm_above else self.lively
+
+    def _order(self, complexity: float) -> dict[Tier | None, int]:
+        return {"small" if complexity < self.cheap_below else "large": 0, None: _TIER}

@@ -21,7 +21,7 @@ from httpx import (
     UnsupportedProtocol,
 )
 
-from runtime.http.egress import Egress
+from runtime.http.egress import PRIVATE_NETWORKS, Egress
 from runtime.http.errors import (
     DeadlineExceededError,
     EgressRefusedError,
@@ -47,6 +47,7 @@ __all__ = [
     "DEADLINE",
     "MAX_BYTES",
     "NOTHING_WAS_SENT",
+    "PRIVATE_NETWORKS",
     "URL",
     "AsyncBaseTransport",
     "AsyncByteStream",

@@ -14,6 +14,8 @@ CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"
 """Request headers that carry a secret; lower case."""
 
 DEFAULT_PORTS = {"https": 443, "http": 80}
+PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+"""RFC 1918, RFC 6598 and RFC 4193: where a name that the operator lists may lead beside the public internet."""
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 """The well-known prefix of RFC 6052: its last 32 bits are an IPv4 address that a gateway connects to."""

@@ -16,11 +16,14 @@ from pydantic_core import PydanticUndefined
 from runtime import audit
 from runtime.progress import GENESIS
 from schemas import export
-from schemas.assignment import Assignment, Candidate, Carried, CarriedWait, Price
+from schemas.accounts import Budget, Organisation, Tenant, Transfer
+from schemas.assignment import Assignment, Candidate, Carried, CarriedWait, Price, Reserved
 from schemas.audit import AuditEntry
-from schemas.decision import Decision, Exclusion
+from schemas.decision import BudgetHeld, Decision, Exclusion, Reserve
 from schemas.job import ReadableJob, read_job
-from schemas.result import Attempt, Error, JobResult, Received, Who
+from schemas.ledger import Charge, LedgerEntry
+from schemas.policies import AlertRule, PolicySet, Tier, ValueEvent
+from schemas.result import Attempt, Error, JobResult, Money, Received, Who
 from schemas.topics import TOPICS
 
 FOLDER = Path(__file__).parent / "data" / "golden"
@@ -39,6 +42,37 @@ REQUIRED: dict[type[BaseModel], set[str]] = {
     MESSAGES["audit-batch"]: {"lane", "sequence", "previous", "hash", "entries"},
     MESSAGES["control-event"]: {"action", "tenant", "job_id", "at"},
     MESSAGES["breaker-state"]: {"provider", "model", "state", "at", "by"},
+    MESSAGES["ledger-batch"]: {"lane", "entries"},
+    MESSAGES["snapshot"]: {
+        "lane",
+        "snapshot_id",
+        "part",
+        "parts",
+        "sequence",
+        "decisions_from",
+        "ledger_next",
+        "taken_at",
+        "state",
+    },
+    MESSAGES["catalogue-snapshot"]: {"version", "offers", "aliases", "providers", "at"},
+    MESSAGES["price-event"]: {"provider", "model", "source", "price", "valid_from", "seen_at"},
+    MESSAGES["policy-record"]: {"event"},
+    MESSAGES["account-record"]: {"event"},
+    MESSAGES["alert"]: {"alert_id", "rule", "on", "subject", "value", "threshold", "unit", "message", "at"},
+    LedgerEntry: {"kind", "tenant", "job_id", "submission", "decision_id", "reserved_nanousd", "status", "at"},
+    Charge: {"model", "provider", "nanousd", "source", "attempt"},
+    PolicySet: {"at", "policy"},
+    Tier: {"at", "tier"},
+    AlertRule: {"at", "id", "on"},
+    ValueEvent: {"at", "tenant", "value_nanousd"},
+    Organisation: {"at", "organisation"},
+    Tenant: {"at", "tenant"},
+    Budget: {"at", "id", "tenant", "limit_nanousd"},
+    Transfer: {"at", "id", "organisation", "tenant", "budget", "nanousd"},
+    Reserved: {"home", "nanousd"},
+    Reserve: {"nanousd"},
+    BudgetHeld: {"id", "window", "limit_nanousd", "spent_nanousd", "reserved_nanousd"},
+    Money: {"reserved_nanousd", "paid_nanousd"},
     Carried: {"arrived_at", "since", "wait"},
     CarriedWait: {"name", "start", "end"},
     Price: {"source", "as_of"},
@@ -85,8 +119,10 @@ def lost(before: Any, after: Any, path: str = "") -> list[str]:
 
 FREE = frozenset(
     {"job", "input", "output", "metadata", "detail", "parameters", "adapted", "versions", "usage", "timing_ms"}
+    | {"held", "state", "offers", "aliases", "providers"}
 )
-"""Fields whose content is the producer's, the provider's or a table: every key in them is kept."""
+"""Fields whose content is the producer's, the provider's, a table, or our own of a form that it names: every key in
+them is kept."""
 
 
 @EACH

@@ -12,10 +12,11 @@ from router.load import Load, load_of
 from schemas.assignment import Price
 from schemas.base import MAX_NANOUSD
 from schemas.tasks import MODALITIES
-from schemas.units import COMPUTE_MS, OUTPUT_TOKENS, UNITS
+from schemas.units import COMPUTE_MS, OUTPUT_TOKENS, UNITS, Unit
 from workers.cost import charge
 
-NAMES = [unit.name for unit in UNITS]
+NAMES = [unit.name for unit in UNITS if not unit.part_of]
+PARTS = [unit for unit in UNITS if unit.part_of]
 EACH = st.sampled_from([0, 0, 1, 7, 120, 3_000_000]) | st.integers(0, 10**11)
 PRICES = st.builds(
     Price, **{unit.price: EACH for unit in UNITS}, source=st.just("test"), as_of=st.just("2026-11-22")
@@ -62,13 +63,17 @@ def test_one_attempt_is_never_taken_to_cost_more_than_the_ceiling(
 
 
 @settings(deadline=None)
-@given(PRICES, LOADS, st.lists(st.floats(0, 1), min_size=len(NAMES), max_size=len(NAMES)), COUNTS, COUNTS)
+@given(
+    PRICES, LOADS, st.lists(st.floats(0, 1), min_size=len(NAMES), max_size=len(NAMES)), COUNTS, COUNTS,
+    st.dictionaries(st.sampled_from(PARTS), st.floats(0, 1)),
+)  # fmt: skip
 def test_whatever_is_used_within_the_bounds_is_charged_within_the_most_that_was_told(
-    asked: Price, load: Load, shares: list[float], tokens: int, timeout_ms: int
+    asked: Price, load: Load, shares: list[float], tokens: int, timeout_ms: int, parts: dict[Unit, float]
 ) -> None:
-    """Against the bill's own sum (`workers.cost.charge`), for every unit and any price."""
+    """Against the bill's own sum (`workers.cost.charge`), for every unit, any part of it and any price."""
     bounds = {**load.most, COMPUTE_MS: timeout_ms, OUTPUT_TOKENS: load.most[OUTPUT_TOKENS] + tokens}
     used = {name: int(bounds[name] * share) for name, share in zip(NAMES, shares, strict=True)}
+    used |= {part.name: int(used[part.part_of] * share) for part, share in parts.items()}
     most = estimate.most_cost(rates(asked), load, tokens, ceiling=10**30, read_timeout_ms=timeout_ms)
     assert charge(used, asked).nanousd <= most
     if tokens and asked.nanousd_per_compute_ms:
@@ -100,7 +105,7 @@ def test_a_charged_unit_without_a_bound_takes_the_whole_ceiling(
     load = load_of(task, {"inputs": "AAAA", "parameters": parameters})
     charged = rates(price(**{unit.price: 1_000}))
     most = estimate.most_cost(charged, load, 0, ceiling=ceiling, read_timeout_ms=30_000)
-    if unit.name not in load.most:
+    if (unit.part_of or unit.name) not in load.most:
         assert most == ceiling
     assert estimate.expected_cost(charged, load, 0) >= 0
 

@@ -31,7 +31,7 @@ def test_a_topic_says_its_key_what_it_carries_and_how_long(topic: Topic):
 
 @EACH
 def test_settings_for_the_broker_are_texts_with_the_retention_and_the_record_limit(topic: Topic):
-    assert topic.config["retention.ms"] == str(topic.retention_ms)
+    assert topic.config["retention.ms"] == ("-1" if topic.kept else str(topic.retention_ms))
     assert int(topic.config["max.message.bytes"]) == topic.limit_bytes >= topics.RECORD_LIMIT_BYTES
     assert all(isinstance(value, str) for value in topic.config.values())
 
@@ -42,7 +42,9 @@ def test_a_value_is_a_message_of_the_contract_or_bytes(topic: Topic):
 
 
 def test_only_the_topics_that_are_addressed_by_a_tenants_home_have_a_fixed_partition_count():
-    assert {topic.name for topic in TOPICS if topic.home} == {"inference.jobs.v1", "inference.decisions.v1"}
+    assert {topic.name for topic in TOPICS if topic.home} == {
+        "inference.jobs.v1", "inference.decisions.v1", "inference.ledger.v1", "novix.snapshots.v1",
+    }  # fmt: skip
 
 
 def test_dead_letters_and_audit_outlive_the_jobs_they_speak_of():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from schemas.assignment import Price
 from schemas.base import MAX_NANOUSD
-from schemas.units import UNITS
+from schemas.units import UNITS, Unit
 from workers.cost import Charge, charge, together
 from workers.exchange import count, measured, milliseconds, text_bytes, tokens_in
 
@@ -105,5 +105,47 @@ def test_every_units_price_is_counted_exactly() -> None:
     """One of what a price is for costs that price, whatever the price is for: a call or a million tokens."""
     for unit in UNITS:
         price = Price(**{unit.price: 7}, source="test", as_of="2026-11-22")
-        assert charge({unit.name: unit.per}, price).nanousd == 7
-        assert charge({unit.name: 1}, price).nanousd == -(-7 // unit.per)
+        for count, costs in ((unit.per, 7), (1, -(-7 // unit.per))):
+            usage = {unit.name: count} | ({unit.part_of: count} if unit.part_of else {})
+            assert charge(usage, price) == Charge(costs, "computed")
+
+
+PARTS = [unit for unit in UNITS if unit.part_of]
+WHOLES = {unit.name: unit for unit in UNITS}
+
+
+@given(st.sampled_from(PARTS), prices, st.integers(1, 10**12), tokens, st.integers(0, 10**7))
+def test_a_part_with_a_price_of_its_own_is_charged_at_it_and_never_a_second_time(
+    part: Unit, whole: int, own: int, count: int, of_these: int
+) -> None:
+    """U31: 1,000 tokens of which 900 were cached are 100 at one price and 900 at the other."""
+    asked = Price(**{WHOLES[part.part_of].price: whole, part.price: own}, source="test", as_of="2026-11-22")
+    of_these = min(of_these, count)
+    exact = Fraction((count - of_these) * whole + of_these * own, part.per)
+    made = charge({part.part_of: count, part.name: of_these}, asked)
+    assert exact <= made.nanousd < exact + 1 or made.nanousd == MAX_NANOUSD
+    assert made.source == "computed"
+
+
+@given(st.sampled_from(PARTS), prices, tokens, tokens)
+def test_a_part_without_a_price_of_its_own_is_charged_with_the_whole(
+    part: Unit, each: int, count: int, of_these: int
+) -> None:
+    asked = Price(**{WHOLES[part.part_of].price: each}, source="test", as_of="2026-11-22")
+    assert charge({part.part_of: count, part.name: of_these}, asked) == charge({part.part_of: count}, asked)
+
+
+def test_a_part_that_is_not_told_or_larger_than_its_whole_costs_no_less_than_it_may_have() -> None:
+    cheaper = price(100 * 10**6).model_copy(update={"cached_input_nanousd_per_million_tokens": 10 * 10**6})
+    assert charge({"input_tokens": 5}, cheaper) == Charge(500, "computed")
+    assert charge({"input_tokens": 5, "cached_input_tokens": 6}, cheaper) == Charge(500, "computed")
+    dearer = price(0, 100 * 10**6).model_copy(update={"reasoning_nanousd_per_million_tokens": 300 * 10**6})
+    assert charge({"output_tokens": 5}, dearer) == Charge(1_500, "estimated")
+    assert charge({"output_tokens": 5, "reasoning_tokens": 6}, dearer) == Charge(1_500, "estimated")
+    assert charge({"output_tokens": 5, "reasoning_tokens": 0}, dearer) == Charge(500, "computed")
+
+
+def test_what_is_known_to_cost_nothing_costs_nothing_and_what_is_unknown_is_not_said_to() -> None:
+    free = price().model_copy(update={"is_free": True})
+    assert charge({"input_tokens": 10**6}, free) == Charge(0, "computed")
+    assert charge({"input_tokens": 10**6}, price()) == Charge(0, "none")

@@ -5,9 +5,8 @@ from typing import Any, NoReturn
 
 from schemas import codec
 from schemas.failure import FailureKind
-from schemas.units import INPUT_TOKENS, OUTPUT_TOKENS
 from workers.errors import ProviderError, read_error
-from workers.exchange import FIRST, Binary, Got, Reply, count, measured
+from workers.exchange import FIRST, Binary, Got, Reply, measured, tokens_told
 from workers.providers.pieces import decoded
 
 Headers = tuple[tuple[str, str], ...]
@@ -107,17 +106,13 @@ def failed(got: Got, told: Any) -> NoReturn:
 
 def usage_of(got: Got, document: Any = None) -> dict[str, int]:
     """The units that an answer reports: in its headers, in those before it, and in its `usage` (the OpenAI form)."""
-    told = {
-        INPUT_TOKENS: count(at(document, "usage", "prompt_tokens")),
-        OUTPUT_TOKENS: count(at(document, "usage", "completion_tokens")),
-    }
     before = got.memo.get("usage")
     if got.stage == FETCH:  # a stranger's server, whose headers cost nobody anything
         return before if isinstance(before, dict) else {}
     return {
         **(before if isinstance(before, dict) else {}),
         **measured(got.headers),
-        **{unit: value for unit, value in told.items() if value is not None},
+        **tokens_told(at(document, "usage")),
     }
 
 

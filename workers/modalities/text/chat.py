@@ -7,7 +7,7 @@ from typing import Any
 from schemas import codec
 from schemas.assignment import Candidate
 from schemas.units import CALLS, IMAGES, INPUT_TOKENS, OUTPUT_TOKENS, PIXELS
-from workers.exchange import Answer, Ask, Media, Reply, count, text_bytes, tokens_in
+from workers.exchange import Answer, Ask, Media, Reply, count, text_bytes, tokens_in, tokens_told
 from workers.modalities import asking
 from workers.modalities.reading import bad, given, kind_of
 
@@ -74,7 +74,7 @@ def answer(ask: Ask, reply: Reply) -> Answer:
         raise bad(f"is {kind_of(document)}; a completion with choices is needed")
     choices = [_choice(choice, at) for at, choice in enumerate(document["choices"])]
     told = document.get("usage")
-    usage = {**reply.usage, **_usage(told)}
+    usage = {**reply.usage, **tokens_told(told)}
     estimate = dict(ask.units)  # counting costs as much as reading the answer: only what was not reported
     if INPUT_TOKENS not in usage:
         estimate[INPUT_TOKENS] = tokens_in(text_bytes(ask.body["messages"]))
@@ -158,13 +158,6 @@ def _tool_call(call: Any, place: str) -> dict[str, Any]:
         "type": _text(call.get("type")) or "function",
         "function": {**given(function), "arguments": arguments},
     }
-
-
-def _usage(told: Any) -> dict[str, int]:
-    if not isinstance(told, dict):
-        return {}
-    counted = {INPUT_TOKENS: count(told.get("prompt_tokens")), OUTPUT_TOKENS: count(told.get("completion_tokens"))}
-    return {unit: value for unit, value in counted.items() if value is not None}
 
 
 def _told_price(usage: Any) -> int | None:

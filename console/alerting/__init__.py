@@ -1,0 +1,1 @@
+"""Alerts: rules that are data, what they measure, and who is told."""

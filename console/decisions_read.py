@@ -1,0 +1,178 @@
+"""Decisions with their jobs and, where they are wanted, their results, read from the topics in the order of the log.
+
+Reads from an instant on, home partition by home partition. Jobs and results are joined as they pass: what is held in
+memory is bounded, and does not grow with the log.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from console.answers import document
+from console.exits import CommandError
+from console.kafka import Log, all_records, ends
+from router.arrival import Arrival
+from router.arrivals import Arrivals
+from router.history import History, Told
+from router.replay import Stored, batch_of
+from runtime.ports import Record
+from schemas.topics import BUDGETS, CATALOG, DECISIONS, JOBS, POLICIES, PRICES, RESULTS, Topic
+
+SKEW_MS = 60_000
+"""Clocks of producers and of ours may differ by so much before a search by time misses."""
+LOOK_BACK_MS = 3_600_000
+"""How long before the first decision its job may have been published, where the decision does not tell where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which decisions are wanted: by whom and when they were made. None: no bound."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    tenant: str | None = None
+
+    def has(self, decision: Stored) -> bool:
+        """Whether this one is."""
+        if self.tenant is not None and decision.get("tenant") != self.tenant:
+            return False
+        if self.since is None and self.until is None:
+            return True
+        try:
+            at = datetime.fromisoformat(decision["decided_at"])
+        except (KeyError, TypeError, ValueError):
+            return True  # it is told as one that cannot be read
+        return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One decision: its document, its JSON as it stands in the log, and the job that it answers, if that is there."""
+
+    stored: Stored
+    stands: bytes
+    arrival: Arrival | None
+
+
+async def histories(log: Log) -> History:
+    """Everything that decisions name a version of, read once. Raises `CommandError` without the topics."""
+
+    async def whole(topic: Topic) -> list[Record]:
+        return [record async for record in all_records(log, topic.name, {0: (await ends(log, topic.name))[0]})]
+
+    return History(Told(await whole(PRICES), await whole(POLICIES), await whole(BUDGETS), await whole(CATALOG)))
+
+
+async def decisions(log: Log, span: Span, prefix: str) -> AsyncIterator[Found]:
+    """The decisions of a span of time, partition by partition, each with its job."""
+    until = await ends(log, DECISIONS.name)
+    jobs = await log.reader().partitions(JOBS.name)
+    if jobs != len(until):
+        raise CommandError(f"{JOBS.name} has {jobs} partitions and {DECISIONS.name} has {len(until)}: no common homes")
+    for partition, end in until.items():
+        side = _Jobs(log, partition, prefix, jobs)
+        async for record in _from(log, DECISIONS.name, partition, span.since, end):
+            for stored, stands in batch_of(record):
+                if span.has(stored):
+                    yield Found(stored, stands, await side.of(stored))
+
+
+async def results(log: Log, span: Span) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """The terminal results that were written since the span began, by tenant, id and submission; without outputs."""
+    found: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for partition, end in (await ends(log, RESULTS.name)).items():
+        async for record in _from(log, RESULTS.name, partition, span.since, end):
+            told = document(record)
+            if span.tenant is None or told.get("tenant") == span.tenant:
+                kept = {name: told.get(name) for name in KEPT}
+                found[(str(told.get("tenant")), str(told.get("job_id")), int(told.get("submission") or 1))] = kept
+    return found
+
+
+KEPT = (
+    "status", "task", "served", "usage", "cost_nanousd", "cost_source", "attempts", "timing_ms", "decision_id",
+    "completed_at", "error", "money",
+)  # fmt: skip
+"""Of a result: never its output."""
+
+
+async def _from(log: Log, topic: str, partition: int, since: datetime | None, end: int) -> AsyncIterator[Record]:
+    start, _ = await log.reader().bounds(topic, partition)
+    if since is not None:
+        early = max(0, int(since.timestamp() * 1000) - SKEW_MS)
+        start = max(start, await log.find_since(topic, partition, early))
+    if start < end:
+        async for record in log.reader().read(topic, partition, start, end):
+            yield record
+
+
+class _Jobs:
+    """One home partition of the jobs topic, read as far as its decisions ask for."""
+
+    def __init__(self, log: Log, partition: int, prefix: str, partitions: int) -> None:
+        self._log = log
+        self._partition = partition
+        self._arrivals = Arrivals(partitions, prefix)
+        self._records: AsyncIterator[Record] | None = None
+        self._first = self._next = 0
+        self._ended = False
+
+    async def of(self, decision: Stored) -> Arrival | None:
+        """The job that a decision answers: one that passed, one further on, or one looked up at its place."""
+        found = self._arrivals.take(decision)
+        if found is not None:
+            return found
+        here = self._here(decision)
+        if self._records is None:
+            await self._begin(decision, here)
+        if here is not None and here < self._next:
+            return await self._at(decision, here)
+        return await self._further(decision, here)
+
+    def _here(self, decision: Stored) -> int | None:
+        """Its job's offset, if it entered at home."""
+        received = decision.get("received") or {}
+        at_home = received.get("partition") == self._partition
+        return received["offset"] if at_home and isinstance(received.get("offset"), int) else None
+
+    async def _begin(self, decision: Stored, here: int | None) -> None:
+        self._first, end = await self._log.reader().bounds(JOBS.name, self._partition)
+        start = self._first
+        if here is not None:
+            start = max(start, here)
+        else:
+            at = datetime.fromisoformat(decision["decided_at"]).astimezone(UTC)
+            early = max(0, int(at.timestamp() * 1000) - LOOK_BACK_MS)
+            start = max(start, await self._log.find_since(JOBS.name, self._partition, early))
+        self._next = start
+        self._records = self._log.reader().read(JOBS.name, self._partition, start, end)
+
+    async def _at(self, decision: Stored, offset: int) -> Arrival | None:
+        """It lies behind what was read: it waited long, or began before the span."""
+        if offset < self._first:
+            return None
+        async for record in self._log.reader().read(JOBS.name, self._partition, offset, offset + 1):
+            return self._arrivals.answered(record, decision)
+        return None
+
+    async def _further(self, decision: Stored, here: int | None) -> Arrival | None:
+        """Read on up to its place; for one that was sent home, as long as what is kept has room."""
+        room = 10_000
+        while self._records is not None and not self._ended:
+            if here is not None and self._next > here:
+                break
+            if here is None and room == 0:
+                break
+            try:
+                record = await anext(self._records)
+            except StopAsyncIteration:
+                self._ended = True
+                break
+            self._next = record.offset + 1
+            self._arrivals.add(record)
+            room -= 1
+            found = self._arrivals.take(decision)
+            if found is not None:
+                return found
+        return None

@@ -1,0 +1,1 @@
+"""Money for operators: amounts, the join of decisions and ledger, statements, bills."""

@@ -1,0 +1,130 @@
+"""Where the jobs of open reservations are: for whoever asks why money is still reserved. Reads the topics.
+
+Looked at: results since the oldest of them was decided, what waits in the retry topics, and what the workers' groups
+have not committed, `MOST_BEHIND` records of each partition at most. What is found nowhere is in somebody's hands.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from console.answers import document
+from console.kafka import Log
+from console.money.joined import Reservation
+from console.words import count, instant
+from router.money.watchdog import IN_QUEUE, why_open
+from runtime.later import instant_of
+from runtime.ports import Record
+from schemas import headers
+from schemas.topics import MODALITY_TOPICS, RESULTS, RETRY_TIERS, retry_group, worker_group
+
+MOST_BEHIND = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """An open reservation and why it is open."""
+
+    reservation: Reservation
+    why: str
+    leaked: bool
+    """Nobody is going to end it: its job has a result without a settle, or is long past its deadline."""
+
+
+async def look(log: Log, reservations: Sequence[Reservation], now: datetime) -> list[Open]:
+    """All of them, the oldest first."""
+    if not reservations:
+        return []
+    jobs = {one.job for one in reservations}
+    ended = await _results(log, jobs, min(one.held.decided_at for one in reservations))
+    waiting = await _waiting(log, jobs - set(ended))
+    return [
+        why(one, ended.get(one.job), waiting.get(one.job), now)
+        for one in sorted(reservations, key=lambda one: one.held.decided_at)
+    ]
+
+
+def why(one: Reservation, result: str | None, place: str | None, now: datetime) -> Open:
+    """Why it is open, in words: `result` is the status of its job's result, `place` where it waits. Pure."""
+    held = one.held
+    told = why_open(held.decided_at, held.deadline, now)
+    if result is not None:
+        return Open(one, f"leaked: its result is written ({result}), and no settle", leaked=True)
+    overdue = held.deadline is not None and now - held.deadline > IN_QUEUE
+    return Open(one, told if place is None else f"{told}; {place}", leaked=overdue and place is None)
+
+
+async def _results(log: Log, jobs: set[str], since: datetime) -> dict[str, str]:
+    """Status of the results of these jobs."""
+    found: dict[str, str] = {}
+    reader = log.reader()
+    keys = {job.rpartition("/")[0].encode() for job in jobs}
+    for partition in range(await reader.partitions(RESULTS.name)):
+        _, end = await reader.bounds(RESULTS.name, partition)
+        start = await log.find_since(RESULTS.name, partition, int(since.timestamp() * 1_000) - 60_000)
+        async for record in reader.read(RESULTS.name, partition, start, end):
+            if record.key in keys:
+                told = document(record)
+                job = f"{(record.key or b'').decode(errors='replace')}/{told.get('submission', 1)}"
+                if job in jobs:
+                    found[job] = str(told.get("status"))
+    return found
+
+
+async def _waiting(log: Log, jobs: set[str]) -> dict[str, str]:
+    """In words where these jobs wait."""
+    found: dict[str, str] = {}
+    if not jobs:
+        return found
+    for modality, topic in MODALITY_TOPICS.items():
+        async for record, behind in _behind(log, worker_group(modality), topic.name):
+            if (job := _identity(record)) in jobs:
+                found[job] = (
+                    f"in {topic.name} {record.partition}/{record.offset}, not ended by its workers "
+                    f"({count(behind, 'record')} behind)"
+                )
+    for _, tier in RETRY_TIERS:
+        async for record, _ in _behind(log, retry_group(tier), tier.name):
+            if (job := _identity(record)) in jobs:
+                due = instant_of(headers.first(record.headers, headers.NOT_BEFORE))
+                until = instant(int(due.timestamp() * 1_000)) if due is not None else "it is due"
+                cause = headers.first(record.headers, headers.CAUSE) or "a retry"
+                found[job] = f"waits in {tier.name} until {until} ({cause})"
+    return found
+
+
+async def _behind(log: Log, group: str, topic: str) -> AsyncIterator[tuple[Record, int]]:
+    """What a group has not committed of a topic, with how much that is in the record's partition."""
+    reader = log.reader()
+    if not await reader.partitions(topic):
+        return
+    for partition, lag in (await log.lag(group, topic)).items():
+        _, end = await reader.bounds(topic, partition)
+        start = end - lag
+        async for record in reader.read(topic, partition, start, min(end, start + MOST_BEHIND)):
+            yield record, lag
+
+
+def _identity(record: Record) -> str:
+    return headers.first(record.headers, headers.IDENTITY) or ""
+
+
+def as_documents(found: Iterable[Open], now: datetime) -> list[dict[str, Any]]:
+    """As JSON."""
+    return [
+        {
+            "job": one.reservation.job,
+            "tenant": one.reservation.held.tenant,
+            "job_id": one.reservation.held.job_id,
+            "submission": one.reservation.held.submission,
+            "decision_id": one.reservation.held.decision_id,
+            "reserved_nanousd": one.reservation.held.nanousd,
+            "decided_at": one.reservation.held.decided_at.astimezone(UTC).isoformat(),
+            "deadline": None if one.reservation.held.deadline is None else one.reservation.held.deadline.isoformat(),
+            "age_s": max(0, round((now - one.reservation.held.decided_at).total_seconds())),
+            "why": one.why,
+            "leaked": one.leaked,
+        }
+        for one in found
+    ]

@@ -1,0 +1,203 @@
+"""Publishing a file with quotes, and within a total: quote, publish, and stop where the rule says so.
+
+The rule itself stands in `console/quotes/allowance.py`. Kafka is asked through the console's own bus.
+"""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from console import answers
+from console.kafka import Log, ends
+from console.lines import Lines, outgoing_of
+from console.quotes.allowance import Allowance
+from console.quotes.known import Known
+from console.quotes.lines import job_in, quoted
+from console.words import count, money
+from router.quote import Quote, Sums
+from runtime.ports import Outgoing
+from schemas.topics import RESULTS
+
+CHUNK_BYTES = 262_144
+BATCH = 200
+"""Jobs that are published together at most: what is quoted leaves soon."""
+
+
+@dataclass(slots=True)
+class Told:
+    """How far it came."""
+
+    published: int = 0
+    refused: list[str] = field(default_factory=list)
+    """`line 3: why`: what is no job, and what would not be taken."""
+    next_line: int | None = None
+    """The first line that was not published for the total's sake; None: the file's end was reached."""
+    stopped: str = ""
+    """Why it stopped before the end."""
+
+
+class Publisher:
+    """Publishes line after line. One owner; `feed` until it says no, then `flush`."""
+
+    def __init__(
+        self,
+        log: Log,
+        known: Known,
+        tenant: str,
+        allowance: Allowance | None,
+        wait_s: float,
+        note: Callable[[str], None],
+    ) -> None:
+        self._log = log
+        self._known = known
+        self._tenant = tenant
+        self._allowance = allowance
+        self._wait_s = wait_s
+        self._note = note
+        self._batch: list[Outgoing] = []
+        self._news = asyncio.Event()
+        self.told = Told()
+        self.sums = Sums()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Count results as they come, while the block runs; from before the first job is published."""
+        if self._allowance is None:
+            yield
+            return
+        task = asyncio.create_task(self._listen(await ends(self._log, RESULTS.name), self._allowance))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def feed(self, number: int, line: bytes) -> bool:
+        """Quote and publish one line; False: it may not be published, and nothing behind it either."""
+        outgoing = outgoing_of(line, self._tenant)
+        job = outgoing if isinstance(outgoing, str) else job_in(outgoing)
+        if isinstance(outgoing, str) or isinstance(job, str):
+            self._refuse(number, str(job))
+            return True
+        one = await self._known.quote(job.job, datetime.now(UTC))
+        self.sums.add(one)
+        if self._allowance is None:
+            await self._take(quoted(outgoing, one))
+            return True
+        if not one.taken:
+            self._refuse(number, f"would be {one.verdict}: {one.kind}: {one.message}")
+            return True
+        if not await self._room(number, one, self._allowance):
+            return False
+        await self._take(quoted(outgoing, one, ceiling=one.ceiling))
+        return True
+
+    async def flush(self) -> None:
+        """Publish what is quoted."""
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        places = await self._log.publish(batch)
+        self.told.published += len(batch)
+        if self._allowance is not None:
+            self._allowance.placed(places)
+
+    async def _take(self, outgoing: Outgoing) -> None:
+        self._batch.append(outgoing)
+        if len(self._batch) >= BATCH:
+            await self.flush()
+
+    def _refuse(self, number: int, why: str) -> None:
+        self.told.refused.append(f"line {number}: {why}")
+        self._note(f"novix: {self.told.refused[-1]}")
+
+    async def _room(self, number: int, one: Quote, allowance: Allowance) -> bool:
+        """Whether the job fits, now or once results of those before it have come."""
+        why = ""
+        while not allowance.send(one.ceiling):
+            await self.flush()
+            if not allowance.open_jobs:
+                left = f"{money(allowance.left)} is left of {money(allowance.limit)}"
+                why = f"it may cost {money(one.ceiling)}, and {left}"
+            elif one.ceiling > allowance.left and not await self._some_result():
+                why = f"no room within {self._wait_s:g} s; {count(allowance.open_jobs, 'job')} without a result"
+            if why:
+                self.told.next_line, self.told.stopped = number, why
+                return False
+        return True
+
+    async def _some_result(self) -> bool:
+        """Wait for a result of ours; False: none came in time."""
+        self._news.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._wait_s):
+                return await self._news.wait()
+        return False
+
+    async def _listen(self, starts: dict[int, int], allowance: Allowance) -> None:
+        async for record in self._log.follow(RESULTS.name, starts):
+            if allowance.result(answers.document(record)):
+                self._news.set()
+
+
+async def publish_all(
+    publisher: Publisher, source: io.BufferedReader, from_line: int, advance: Callable[[int], None], *, strict: bool
+) -> None:
+    """Publish a file's lines, from `from_line` on, as far as may be; what was quoted is published whatever ends it."""
+    splitter, told = Lines(), publisher.told
+    async with publisher.listening():
+        try:
+            while not splitter.ended:
+                # What there is now, so that jobs of a slow pipe leave as they come.
+                chunk = await asyncio.to_thread(source.read1, CHUNK_BYTES)
+                for number, line in splitter.feed(chunk):
+                    if number < from_line:
+                        continue
+                    if not await publisher.feed(number, line) or (strict and told.refused):
+                        return
+                    advance(1)
+                await publisher.flush()
+        finally:
+            await publisher.flush()
+
+
+def document(told: Told, allowance: Allowance | None, sums: Sums, most_in_flight: int) -> dict[str, Any]:
+    """How far it came, as JSON; money in nano-dollars."""
+    total = sums.total(most_in_flight)
+    found: dict[str, Any] = {
+        "published": told.published,
+        "refused": len(told.refused),
+        "errors": told.refused[:100],
+        "quoted_nanousd": total.predicted,
+    }
+    if allowance is not None:
+        found |= {
+            "limit_nanousd": allowance.limit,
+            "spent_nanousd": allowance.spent,
+            "reserved_nanousd": allowance.open_nanousd,
+            "without_result": allowance.open_jobs,
+            "next_line": told.next_line,
+            "stopped": told.stopped,
+        }
+    return found
+
+
+def lines(told: Told, allowance: Allowance | None, sums: Sums, most_in_flight: int) -> list[str]:
+    """How far it came, in words."""
+    total = sums.total(most_in_flight)
+    refused = f", {count(len(told.refused), 'line')} refused" if told.refused else ""
+    found = [f"{count(told.published, 'job')} published{refused}, quoted {money(total.predicted)} in all"]
+    if allowance is None:
+        return found
+    found.append(
+        f"of {money(allowance.limit)}: spent {money(allowance.spent)} ({count(allowance.ended, 'result')}), "
+        f"reserved {money(allowance.open_nanousd)} ({count(allowance.open_jobs, 'job')} without a result)"
+    )
+    if told.next_line is not None:
+        found.append(f"stopped before line {told.next_line}: {told.stopped}; go on with --from-line {told.next_line}")
+    return found

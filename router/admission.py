@@ -1,0 +1,116 @@
+"""Who may be assigned now and who waits: the lane's room, its tenants' rates, and how full the workers' queues are.
+
+No clock, no I/O. A job waits in the room (`router/room.py`) for its turn among the others, its tenant's rate, or money;
+the room keeps those apart that wait for different workers or different budgets, so that none of them holds up another.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from router.ahead import Ahead
+from router.purse import Purse
+from router.rates import Rates
+from router.room import Waiter, WaitingRoom
+from router.terms import Terms, Turn
+from schemas.ledger import LedgerEntry
+
+
+class Admission:
+    """One lane's. `terms_of` says what a tenant may have now, `ahead` makes the limit of one modality's work."""
+
+    def __init__(self, terms_of: Callable[[str], Terms], ahead: Callable[[], Ahead]) -> None:
+        self._room = WaitingRoom()
+        self._rates = Rates()
+        self._terms_of = terms_of
+        self._new_ahead = ahead
+        self._ahead: dict[str, Ahead] = {}
+        self._modality_of: dict[str, str] = {}
+        """Of each job that is assigned and has not ended."""
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._room)
+
+    def turn(self, terms: Terms, now: datetime) -> Turn:
+        """What the tenant's rate says of one more job."""
+        return self._rates.look(terms, now)
+
+    def may_start(self, modality: str, now: datetime) -> bool:
+        """Whether a job that has just come may be assigned at once: nobody waits, and its workers' queue has room."""
+        return not len(self._room) and self._of(modality).may(now)
+
+    def wait(self, waiter: Waiter) -> None:
+        """A job that has just come begins to wait."""
+        self._room.enter(waiter)
+
+    def wait_on(self, waiter: Waiter, *, for_money: bool, until: datetime | None) -> None:
+        """A job whose turn it was goes on waiting, in its place: for a reservation of its tenant to end, or until an
+        instant; with neither, for its next turn."""
+        self._room.put_back(replace(waiter, needs_settle=for_money, not_before=until))
+
+    def due(self, now: datetime) -> Iterator[Waiter]:
+        """Those that are to be decided now, taken out one after the other: who does not end is given back (`wait_on`)
+        before the next."""
+        yield from self._room.expired(now)
+        while (waiter := self._room.next(now, lambda one: self._may(one, now))) is not None:
+            yield waiter
+
+    def interrupted(self) -> list[Waiter]:
+        """Those that somebody cancelled: taken out, to be decided now."""
+        found = [waiter for waiter in self._room if waiter.delivery.lease.interrupted]
+        return [waiter for waiter in found if self._room.remove(waiter)]
+
+    def assigned(self, identity: str, modality: str, terms: Terms, now: datetime) -> None:
+        """The job goes to its worker now: it takes a place ahead, and counts for its tenant's rate."""
+        self._of(modality).assigned(identity, now)
+        self._modality_of[identity] = modality
+        self._rates.take(terms, now)
+
+    def ended(self, entry: LedgerEntry, now: datetime) -> None:
+        """A job of the lane ended, and its reservation with it."""
+        identity = f"{entry.tenant}/{entry.job_id}"
+        modality = self._modality_of.pop(identity, None)
+        if modality is not None:
+            was_called = bool(entry.called_ms) or entry.status == "expired"
+            self._of(modality).ended(identity, entry.waited_ms if was_called else None, now)
+        self.stir(entry.tenant)
+
+    def stir(self, tenant: str) -> None:
+        """Money of this tenant moved: who waits for it is asked again."""
+        self._room.settled(tenant)
+
+    def stir_all(self) -> None:
+        """Budgets changed."""
+        for tenant in {waiter.tenant for waiter in self._room}:
+            self._room.settled(tenant)
+
+    def wakes_at(self, now: datetime) -> datetime | None:
+        """When somebody is due by time alone; a rate's time is not told."""
+        return self._room.wakes_at(now)
+
+    def everybody(self) -> list[Waiter]:
+        """All that wait."""
+        return list(self._room)
+
+    def describe(self) -> dict[str, object]:
+        """Who waits, for /healthz."""
+        return {
+            "waiting": self._room.describe(),
+            "ahead": {modality: one.describe() for modality, one in sorted(self._ahead.items())},
+        }
+
+    def _may(self, waiter: Waiter, now: datetime) -> bool:
+        modality, _, _ = waiter.queue.partition(" ")
+        return self._of(modality).may(now) and self._rates.look(self._terms_of(waiter.tenant), now).allowed
+
+    def _of(self, modality: str) -> Ahead:
+        found = self._ahead.get(modality)
+        if found is None:
+            found = self._ahead[modality] = self._new_ahead()
+        return found
+
+
+def queue_of(modality: str, purse: Purse) -> str:
+    """Where a job stands in its tenant's line: with those of the same workers and the same hard budgets."""
+    return " ".join((modality, *sorted(line.id for line in purse.lines if line.hard)))

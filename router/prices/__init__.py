@@ -1,0 +1,1 @@
+"""What units cost, since when, and who says so."""

@@ -1,0 +1,80 @@
+"""Is a new price to be believed? Pure; integers and fractions, no float arithmetic."""
+
+from fractions import Fraction
+from typing import Literal
+
+from schemas.assignment import Price
+from schemas.prices import PriceEvent
+from schemas.units import UNITS, Unit
+from schemas.values import frozen
+
+MILLION = 1_000_000
+MOST_MOVED_PPM = 10**12
+"""A larger move, and one from nothing, is told as this."""
+
+
+@frozen
+class Verdict:
+    """What a new price comes to."""
+
+    state: Literal["accepted", "held"]
+    reason: str = ""
+    """Why it is held."""
+    moved_ppm: int | None = None
+    """See `PriceEvent.moved_ppm`."""
+
+
+def judge(old: Price | None, new: Price, *, hold_factor: float) -> Verdict:
+    """Whether `new` may hold at once after `old` (None: unknown until now), or waits for somebody's approval.
+
+    Held is a price of nothing at all (also one that says it is free), and one of which any unit grows or falls by more
+    than `hold_factor`; a unit that is charged for the first time, or not any more, does that. Whoever was free and is
+    free still, or costs something now, is believed. A part without a price of its own costs what its whole does.
+    """
+    if not any(getattr(new, unit.price) for unit in UNITS):
+        if old is not None and old.is_known and not any(getattr(old, unit.price) for unit in UNITS):
+            return Verdict("accepted", moved_ppm=0)
+        word = "says that it is free" if new.is_free else "is a price of zero, and unknown is never zero"
+        return Verdict("held", f"{word}: an operator has to approve that", _moved(old, new))
+    moved = _moved(old, new)
+    if old is None or not any(getattr(old, unit.price) for unit in UNITS):
+        return Verdict("accepted", moved_ppm=moved)
+    for unit in UNITS:
+        before, after = effective(old, unit), effective(new, unit)
+        if before == after:
+            continue
+        low, high = sorted((before, after))
+        if low == 0:
+            change = "was not charged before" if before == 0 else "is not charged any more"
+            return Verdict("held", f"{unit.price} {change}: {before} -> {after}", moved)
+        if Fraction(high, low) > Fraction(hold_factor):
+            word = "grew" if after > before else "fell"
+            return Verdict(
+                "held", f"{unit.price} {word} by more than {hold_factor:g} times: {before} -> {after}", moved
+            )
+    return Verdict("accepted", moved_ppm=moved)
+
+
+def has_drifted(event: PriceEvent, drift: float) -> bool:
+    """Whether an accepted price moved by at least `drift` (a share: 0.2 is a fifth) against the one before it."""
+    return event.state == "accepted" and event.moved_ppm is not None and event.moved_ppm >= Fraction(drift) * MILLION
+
+
+def effective(price: Price, unit: Unit) -> int:
+    """What a price takes for a unit; for a part without a price of its own, what it takes for the whole."""
+    own: int = getattr(price, unit.price)
+    return own if own or not unit.part_of else getattr(price, _BY_NAME[unit.part_of].price)
+
+
+_BY_NAME = {unit.name: unit for unit in UNITS}
+
+
+def _moved(old: Price | None, new: Price) -> int | None:
+    if old is None or not old.is_known:
+        return None
+    moves = [0]
+    for unit in UNITS:
+        before, after = effective(old, unit), effective(new, unit)
+        if before != after:
+            moves.append(abs(after - before) * MILLION // before if before else MOST_MOVED_PPM)
+    return min(max(moves), MOST_MOVED_PPM)

@@ -1,0 +1,299 @@
+"""Who waits in a router lane for its turn, and whose turn it is. No clock, no I/O, one owner: the lane.
+
+Between classes (interactive, normal, batch) strictly by priority, with a floor for the lower ones
+(`runtime.waiting.Turns`). Within a class by turns between tenants, weighted by cost (`router/rounds.py`). Within a
+tenant, class and queue by arrival. What a step takes grows with the logarithm of how many wait, and with the number of
+tenants that have something which may not begin; who waits for an instant or for money is not looked at until then.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from router.rounds import Flow, Round, Share, price_of
+from router.waiter import Waiter
+from runtime.waiting import PRIORITIES, Turns
+
+__all__ = ["Waiter", "WaitingRoom"]
+
+ALONE = 10
+"""A tenant may have so many times the places that are free (A. K. Choudhury and E. L. Hahne, "Dynamic queue length
+thresholds", 1998): alone all of them, for a tenth more than there are is kept for whoever comes then."""
+
+SPARE = 1_000
+"""Instants of those who have left that are carried along, beside as many as wait."""
+Key = tuple[str, str]
+
+
+def anybody(waiter: Waiter) -> bool:
+    """Nobody is kept back."""
+    return True
+
+
+class Alarms:
+    """Instants at which somebody is to be looked at; who has left meanwhile is passed over."""
+
+    def __init__(self, here: Mapping[int, Waiter]) -> None:
+        self._here = here
+        self._heap: list[tuple[datetime, int]] = []
+
+    def add(self, at: datetime, number: int) -> None:
+        """Look at who has that number."""
+        heapq.heappush(self._heap, (at, number))
+        if len(self._heap) > 2 * len(self._here) + SPARE:
+            self._heap = [one for one in self._heap if one[1] in self._here]
+            heapq.heapify(self._heap)
+
+    def due(self, now: datetime) -> Iterator[tuple[int, Waiter]]:
+        """Those whose instant has come, each with its number; the earliest first, and each instant once."""
+        while self._heap and self._heap[0][0] <= now:
+            _, number = heapq.heappop(self._heap)
+            if number in self._here:
+                yield number, self._here[number]
+
+    def earliest(self) -> datetime | None:
+        """The next instant; None: there is none."""
+        while self._heap and self._heap[0][1] not in self._here:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+
+class WaitingRoom:
+    """The jobs of one lane that are held until they may begin."""
+
+    def __init__(self, places: int | None = None) -> None:
+        """`places`: how many jobs one tenant may have here, as long as nobody else has any; None: as many as come."""
+        self._places = places
+        self._turns = Turns()
+        self._rounds = [Round() for _ in PRIORITIES]
+        self._shares: list[dict[str, Share]] = [{} for _ in PRIORITIES]
+        self._waiters: dict[str, tuple[int, Waiter]] = {}
+        """By identity, each with its number: the order of arrival."""
+        self._numbers = 0
+        self._taken: dict[str, int] = {}
+        """Numbers of those that the last `next` took out: they keep them if they are put back."""
+        self._keys: dict[Key, list[int]] = {}
+        """Of each ordering key, the numbers of those that wait, as a heap; the first alone stands in its flow."""
+        self._by_number: dict[int, Waiter] = {}
+        self._freed: list[Key] = []
+        """Keys whose first was taken out: the next follows when it is sure not to come back."""
+        self._sleepers = Alarms(self._by_number)
+        self._unsettled: dict[str, dict[int, None]] = {}
+        """Numbers of the heads that wait for a reservation of their tenant to end."""
+        self._deadlines = Alarms(self._by_number)
+        self._of_tenant: Counter[str] = Counter()
+
+    # who comes and goes
+
+    def enter(self, waiter: Waiter) -> bool:
+        """Wait behind those that are here. False: there is no place, and it was not let in."""
+        if not self.has_place(waiter.tenant):
+            return False
+        self._numbers += 1
+        self._add(self._numbers, waiter)
+        return True
+
+    def put_back(self, waiter: Waiter) -> None:
+        """Wait again in the place that it had: it was taken out by `next` and may not begin after all.
+
+        To be told before the `next` after that, for its key's sake; later it may have been overtaken by a job of the
+        same key. It should say what it waits for (`not_before`, `needs_settle`), or it is the next again.
+        """
+        number = self._taken.pop(waiter.identity, None)
+        if number is None:
+            self._numbers = number = self._numbers + 1
+        else:
+            self._share_of(waiter).deficit += price_of(waiter)
+        self._add(number, waiter)
+
+    def remove(self, waiter: Waiter) -> bool:
+        """Leave without a turn (it was cancelled); whether it was here."""
+        known = self._waiters.get(waiter.identity)
+        if known is None:
+            return False
+        self._drop(known[0])
+        self._follow()
+        return True
+
+    def expired(self, now: datetime) -> list[Waiter]:
+        """Those whose deadline has come, the earliest first: taken out."""
+        late = [self._drop(number) for number, _ in self._deadlines.due(now)]
+        self._follow()
+        return late
+
+    def next(self, now: datetime, may: Callable[[Waiter], bool] = anybody) -> Waiter | None:
+        """Take out whose turn it is among those that `may` begin; None: nobody may.
+
+        `may` is asked of who stands first, and answers the same for the same one within a call. Whoever is taken out
+        begins or ends, or is put back.
+        """
+        self._taken.clear()
+        self._follow()
+        self._wake(now)
+        found = [turning.turn(may) for turning in self._rounds]
+        if not any(found):
+            return None
+        chosen = found[self._turns.next([one is not None for one in found])]
+        if chosen is None:
+            return None
+        flow, waiter = chosen
+        number = self._waiters[waiter.identity][0]
+        flow.share.deficit -= price_of(waiter)
+        self._drop(number)
+        self._taken[waiter.identity] = number
+        return waiter
+
+    def settled(self, tenant: str) -> None:
+        """A reservation of the tenant has ended: who needs that may be asked again."""
+        for number in self._unsettled.pop(tenant, {}):
+            self._rouse(number)
+
+    # who is here
+
+    def waiting(self, identity: str) -> Waiter | None:
+        """Who waits under this identity."""
+        known = self._waiters.get(identity)
+        return known[1] if known is not None else None
+
+    def has_place(self, tenant: str) -> bool:
+        """Whether one more job of the tenant may come."""
+        if self._places is None:
+            return True
+        free = self._places + self._places // ALONE - len(self._waiters)
+        return self._of_tenant[tenant] < ALONE * free
+
+    def wakes_at(self, now: datetime) -> datetime | None:
+        """When somebody has to be looked at for the time alone: an expiry, or the end of a wait. None: never."""
+        instants = (self._deadlines.earliest(), self._sleepers.earliest())
+        return min((at for at in instants if at is not None), default=None)
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    def __iter__(self) -> Iterator[Waiter]:
+        return iter([waiter for _, waiter in self._waiters.values()])
+
+    def describe(self) -> dict[str, Any]:
+        """For /healthz: how many wait, of how many tenants, how many of the one that has most, by class."""
+        classes = Counter(waiter.priority for _, waiter in self._waiters.values())
+        return {
+            "jobs": len(self._waiters),
+            "tenants": len(self._of_tenant),
+            "most_of_one": max(self._of_tenant.values(), default=0),
+            **{name: classes[name] for name in PRIORITIES},
+        }
+
+    # places
+
+    def _add(self, number: int, waiter: Waiter) -> None:
+        self._waiters[waiter.identity] = number, waiter
+        self._by_number[number] = waiter
+        self._of_tenant[waiter.tenant] += 1
+        self._deadlines.add(waiter.deadline, number)
+        self._share_of(waiter).weight = waiter.weight
+        if waiter.ordering_key is None:
+            self._stand(number, waiter)
+            return
+        key = waiter.tenant, waiter.ordering_key
+        of_key = self._keys.setdefault(key, [])
+        before = of_key[0] if of_key else None
+        heapq.heappush(of_key, number)
+        if of_key[0] == number and key not in self._freed:
+            if before is not None:
+                self._step_out(before, self._by_number[before])
+            self._stand(number, waiter)
+        elif of_key[0] == number:  # back in its place: nobody follows
+            self._freed = [one for one in self._freed if one != key]
+            self._stand(number, waiter)
+
+    def _drop(self, number: int) -> Waiter:
+        waiter = self._by_number.pop(number)
+        del self._waiters[waiter.identity]
+        self._of_tenant[waiter.tenant] -= 1
+        if not self._of_tenant[waiter.tenant]:
+            del self._of_tenant[waiter.tenant]
+        self._step_out(number, waiter)
+        if waiter.ordering_key is not None:
+            key = waiter.tenant, waiter.ordering_key
+            of_key = self._keys[key]
+            if of_key[0] == number:
+                self._freed.append(key)
+        return waiter
+
+    def _follow(self) -> None:
+        """Of each key whose first is gone, the next one stands in its place."""
+        for key in self._freed:
+            of_key = self._keys.get(key, [])
+            while of_key and of_key[0] not in self._by_number:
+                heapq.heappop(of_key)
+            if of_key:
+                self._stand(of_key[0], self._by_number[of_key[0]])
+            else:
+                self._keys.pop(key, None)
+        self._freed.clear()
+
+    # flows
+
+    def _share_of(self, waiter: Waiter) -> Share:
+        return self._shares[PRIORITIES.index(waiter.priority)].setdefault(waiter.tenant, Share(waiter.tenant))
+
+    def _stand(self, number: int, waiter: Waiter) -> None:
+        share = self._share_of(waiter)
+        flow = share.flows.setdefault(waiter.queue, Flow(share, waiter.queue))
+        flow.add(number, waiter)
+        self._arrange(PRIORITIES.index(waiter.priority), flow)
+
+    def _step_out(self, number: int, waiter: Waiter) -> None:
+        rank = PRIORITIES.index(waiter.priority)
+        share = self._share_of(waiter)
+        flow = share.flows.get(waiter.queue)
+        if flow is not None and flow.remove(number):
+            self._forget_unsettled(number, waiter)
+            self._arrange(rank, flow)
+        if not share.flows:
+            del self._shares[rank][share.tenant]  # and what it had left to spend with it
+
+    def _arrange(self, rank: int, flow: Flow) -> None:
+        """After the flow's head may have changed: it is visited, sleeps, or is no more."""
+        share, head = flow.share, flow.head()
+        looked_at, flow.looked_at = flow.looked_at, head[0] if head is not None else None
+        if head is None:
+            del share.flows[flow.queue]
+        elif head[0] == looked_at:
+            return
+        elif head[1].not_before is None and not head[1].needs_settle:
+            share.awake[flow.queue] = flow
+            self._rounds[rank].join(share)
+            return
+        else:
+            number, waiter = head
+            if waiter.not_before is not None:
+                self._sleepers.add(waiter.not_before, number)
+            if waiter.needs_settle:
+                self._unsettled.setdefault(waiter.tenant, {})[number] = None
+        share.awake.pop(flow.queue, None)
+        if not share.awake:
+            self._rounds[rank].leave(share)
+
+    def _wake(self, now: datetime) -> None:
+        for number, waiter in self._sleepers.due(now):
+            if waiter.not_before is not None and waiter.not_before <= now:
+                self._forget_unsettled(number, waiter)
+                self._rouse(number)
+
+    def _forget_unsettled(self, number: int, waiter: Waiter) -> None:
+        of_tenant = self._unsettled.get(waiter.tenant)
+        if of_tenant is not None and of_tenant.pop(number, number) is None and not of_tenant:
+            del self._unsettled[waiter.tenant]
+
+    def _rouse(self, number: int) -> None:
+        """The head of a flow that slept may be asked."""
+        waiter = self._by_number[number]
+        rank, share = PRIORITIES.index(waiter.priority), self._share_of(waiter)
+        flow = share.flows.get(waiter.queue)
+        head = flow.head() if flow is not None else None
+        if flow is not None and head is not None and head[0] == number:
+            share.awake[flow.queue] = flow
+            self._rounds[rank].join(share)

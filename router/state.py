@@ -1,0 +1,75 @@
+"""What a router decides from that changes while it runs, and is no money: prices, rules, accounts, breakers."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Any
+
+from router.accounts import Accounts
+from router.catalogue import Catalogue
+from router.health import Health
+from router.prices.book import PriceBook
+from router.rules import Rules
+from router.terms import Terms, terms_of
+from router.view import View, view_of
+from runtime.follow import Follower
+from runtime.settings import Settings
+from schemas.topics import BREAKERS, BUDGETS, POLICIES, PRICES
+
+MOST_VIEWS = 10_000
+"""Tenants whose views are kept ready."""
+
+
+class State:
+    """The folds of the histories, as all lanes of one process see them. One owner: the process's loop.
+
+    Between two records of a history it says the same; the versions of all of them stand in every decision.
+    """
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self.accounts = Accounts()
+        self.rules = Rules(settings)
+        self.prices = PriceBook()
+        self.health = Health()
+        self._settings = settings
+        self._catalogue = catalogue
+        self._views: dict[str, View] = {}
+        self._made_of: tuple[object, ...] = ()
+        self._priced = catalogue
+        self.view("")  # raises for settings that cannot work
+
+    def followers(self) -> list[AbstractAsyncContextManager[Any]]:
+        """What keeps the folds at the end of their topics; caught up once they are entered."""
+        folds = {
+            PRICES: self.prices.fold,
+            POLICIES: self.rules.fold,
+            BUDGETS: self.accounts.fold,
+            BREAKERS: self.health.fold,
+        }
+        return [Follower(self._settings, topic, fold) for topic, fold in folds.items()]
+
+    def terms(self, tenant: str) -> Terms:
+        """What a tenant may have now."""
+        return self.view(tenant).terms
+
+    def view(self, tenant: str, now: datetime | None = None) -> View:
+        """What a job of this tenant is decided from at `now` (None: at the last such instant), but for what belongs to
+        the one job: its budgets, its turn, the breakers (`View.at`)."""
+        if now is not None:
+            self._priced = self.prices.priced(self._catalogue, now)
+        made_of = (self._priced, *self.versions.values())
+        if made_of != self._made_of or len(self._views) >= MOST_VIEWS:
+            self._views.clear()
+            self._made_of = made_of
+        view = self._views.get(tenant)
+        if view is None:
+            terms = terms_of(tenant, self.accounts, self.rules, self._settings)
+            policy = self.rules.policy_of(tenant)
+            view = view_of(self._settings, self._priced, policy, terms=terms, state=self.versions)
+            self._views[tenant] = view
+        return view
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Of the histories, as decisions name them."""
+        return {"prices": self.prices.version, "policies": self.rules.version, "accounts": self.accounts.version}

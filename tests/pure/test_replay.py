@@ -1,0 +1,230 @@
+"""A stored decision is made again byte for byte, and whatever was changed in it is found."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from past_world import BEGAN, PARTITIONS, PastWorld
+from rulings import HARD, LARGE, SMALL
+
+from router.history import History, Told
+from router.purse import Line, Purse
+from router.replay import NO_JOB, OLD, OWN_FAULT, Replayed, batch_of
+from router.terms import Turn
+from runtime.ports import Record
+from schemas.topics import BUDGETS, CATALOG, DECISIONS, JOBS, POLICIES, PRICES
+
+TENANTS = ("default", "acme", "globex")
+POLICY = st.sampled_from(
+    [("brief/1", {"cheap_below": 0.0}), ("brief/1", {"cheap_below": 0.9}), ("cheapest/1", {}), ("fastest/1", {})]
+)
+EVENTS = st.one_of(
+    st.tuples(st.just("price"), st.sampled_from([SMALL, LARGE]), st.none() | st.integers(1, 10**9)),
+    st.tuples(st.just("policy"), st.sampled_from([*TENANTS, "*"]), POLICY),
+    st.tuples(st.just("tenant"), st.sampled_from(TENANTS), st.sampled_from([(), (SMALL,), (LARGE,)])),
+    st.tuples(st.just("time"), st.integers(1, 100_000), st.none()),
+)
+JOBS_OF = st.tuples(
+    st.just("job"), st.sampled_from(TENANTS), st.sampled_from(["Hi", HARD, "Ünïcode \u2028 text"]),
+    st.none() | st.integers(0, 10**7), st.none() | st.integers(0, 20_000), st.integers(-5_000, 5_000),
+    st.none() | st.integers(0, 10**7),
+)  # fmt: skip
+
+
+def chat(number: int, tenant: str = "default", text: str = "Hi", **more: Any) -> dict[str, Any]:
+    task_input = {"messages": [{"role": "user", "content": text}], **more.pop("input", {})}
+    return {"id": f"j{number}", "tenant": tenant, "task": "chat-completion", "input": task_input, **more}
+
+
+def happened(world: PastWorld, steps: list[tuple[Any, ...]]) -> None:
+    """Tell a world what hypothesis thought of."""
+    for number, step in enumerate(steps):
+        match step:
+            case ("price", model, each):
+                told = None if each is None else {"output_nanousd_per_million_tokens": each}
+                world.price("hf-inference", model, price=told)
+            case ("policy", tenant, (name, parameters)):
+                world.rule(kind="policy", tenant=tenant, policy=name, parameters=parameters)
+            case ("tenant", tenant, models):
+                world.account(kind="tenant", tenant=tenant, models=models)
+            case ("time", seconds, _):
+                world.turn(seconds=seconds)
+            case ("job", tenant, text, ceiling, tokens, ahead_ms, room):
+                more = {} if ceiling is None else {"max_cost_nanousd": ceiling}
+                asked = {} if tokens is None else {"max_tokens": tokens}
+                purse = Purse() if room is None else Purse((Line("b", "2026-11", room, room // 3, room // 7),))
+                stamp = int(world.now.timestamp() * 1000) + ahead_ms
+                world.decide(chat(number, tenant, text, input=asked, **more), purse=purse, published_ms=stamp)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(st.one_of(EVENTS, JOBS_OF), max_size=25))
+def test_every_decision_is_made_again_byte_for_byte(steps: list[tuple[Any, ...]]) -> None:
+    """Prices, rules and accounts change between jobs; clocks of producers are ahead; budgets are short."""
+    world = PastWorld()
+    happened(world, steps)
+
+    told = world.replayed()
+
+    assert told.different == 0, told.differences
+    assert not told.skipped
+    assert told.same == told.decisions
+
+
+def busy() -> PastWorld:
+    """A world with a handful of decisions of all kinds."""
+    world = PastWorld()
+    world.account(kind="tenant", tenant="acme", models=[SMALL])
+    world.decide(chat(1))
+    world.price("hf-inference", SMALL)
+    world.decide(chat(2, text=HARD))
+    world.rule(kind="policy", policy="cheapest/1")
+    world.decide(chat(3, "acme"))
+    world.decide(chat(4, max_cost_nanousd=1))
+    world.decide(b'{"id": "j5", "task": "chat-completion", "schema": 9}')
+    shut = frozenset({("hf-inference", SMALL)})
+    world.decide(chat(6), shut=shut, turn=Turn(allowed=True, limit="100 requests a minute"))
+    world.decide(chat(7), purse=Purse((Line("b", "total", 10**9, 5, 7), Line("c", "total", 10**8, 5, 7, hard=False))))
+    return world
+
+
+def test_decisions_of_all_kinds_are_the_same_again() -> None:
+    told = busy().replayed()
+    assert (told.decisions, told.same, told.different, dict(told.skipped)) == (7, 7, 0, {})
+
+
+def mutated(world: PastWorld, number: int, **changes: Any) -> PastWorld:
+    """One stored decision is another one."""
+    rows = world.records[next(key for key in world.records if key[0] == DECISIONS.name)]
+    document = json.loads(rows[number].value or b"")
+    document["decisions"][0] |= changes
+    rows[number] = replace(rows[number], value=json.dumps(document, separators=(",", ":")).encode())
+    return world
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"complexity": 0.3999}, {"bound_by": "cap"}, {"max_cost_nanousd": 10_000_001}, {"candidates": []},
+        {"tenant": "other"}, {"metadata": {"a": 1}}, {"trace_id": "0" * 32}, {"extra": None}, {"modality": "image"},
+        {"parameters": {"max_tokens": 1024, "temperature": 0.8, "top_p": 0.951}}, {"submission": 2},
+    ],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_a_decision_that_was_changed_in_the_log_is_found(change: dict[str, Any]) -> None:
+    told = mutated(busy(), 0, **change).replayed()
+    assert told.different == 1
+    assert set(change) <= set(told.differences[0].fields) or set(change) & {"submission", "tenant"}
+    assert told.same == told.decisions - 1
+
+
+def test_the_same_values_written_otherwise_are_a_difference_of_bytes() -> None:
+    world = busy()
+    place = next(key for key in world.records if key[0] == DECISIONS.name)
+    first = world.records[place][0]
+    world.records[place][0] = replace(first, value=json.dumps(json.loads(first.value or b"")).encode())
+    told = world.replayed()
+    assert [one.fields for one in told.differences] == [("bytes",)]
+
+
+def test_a_price_that_was_changed_in_the_history_is_found() -> None:
+    world = busy()
+    prices = world.records[PRICES.name, 0]
+    prices[0] = replace(prices[0], value=(prices[0].value or b"").replace(b"5000000", b"5000001"))
+    assert world.replayed().different >= 1
+
+
+def test_an_observed_breaker_that_is_taken_out_of_the_record_is_found() -> None:
+    world = PastWorld()
+    world.decide(chat(1), shut=frozenset({("hf-inference", SMALL)}))
+    stored = json.loads(world.records[next(k for k in world.records if k[0] == DECISIONS.name)][0].value or b"")
+    assert stored["decisions"][0]["held"], "the open breaker was looked at, so it is held"
+    assert mutated(world, 0, held={}).replayed().different == 1
+
+
+def test_what_cannot_be_made_again_is_counted_by_its_reason() -> None:
+    world = busy()
+    mutated(world, 0, kind="internal", verdict="rejected")
+    mutated(world, 1, held=None)
+    told = world.replayed()
+    assert dict(told.skipped) == {OWN_FAULT: 1, OLD: 1}
+    assert told.same + sum(told.skipped.values()) == told.decisions
+
+    lost = busy()
+    home = next(key for key in lost.records if key[0] == JOBS.name)
+    lost.records[home] = lost.records[home][2:]
+    assert dict(lost.replayed().skipped) == {NO_JOB: 2}
+
+
+def test_a_history_that_is_not_whole_is_told_and_never_guessed() -> None:
+    world = busy()
+    records = {topic: world.records.get((topic.name, 0), []) for topic in (PRICES, POLICIES, BUDGETS, CATALOG)}
+    cut = History(Told((), records[POLICIES], records[BUDGETS], records[CATALOG]))
+    told = world.replayed(cut)
+    assert told.different == 0
+    assert told.skipped["the history of prices ends before the decision's version"] == 6
+    bare = world.replayed(History(Told(records[PRICES], records[POLICIES], records[BUDGETS], ())))
+    assert set(bare.skipped) == {"the catalogue of this version was not told"}
+
+
+def test_a_decision_of_another_scorer_is_named_as_such() -> None:
+    world = busy()
+    place = next(key for key in world.records if key[0] == DECISIONS.name)
+    versions = json.loads(world.records[place][0].value or b"")["decisions"][0]["versions"]
+    told = mutated(world, 0, versions={**versions, "scorer": "features/0"}).replayed()
+    assert dict(told.skipped) == {"made by another scorer than this program has": 1}
+
+
+def test_in_the_order_of_the_log_each_history_is_folded_once() -> None:
+    world = PastWorld()
+    for number in range(30):
+        world.price("hf-inference", SMALL, price={"output_nanousd_per_million_tokens": 1_000 + number})
+        world.rule(kind="policy", policy="brief/1", parameters={"cheap_below": number / 30})
+        world.decide(chat(number, TENANTS[number % 3]))
+        world.turn(minutes=1)
+    history = world.history
+    told = Replayed()
+    arrivals = world.arrivals()
+    rows = [one for (topic, _), some in world.records.items() if topic == DECISIONS.name for one in some]
+    from router.replay import compared
+
+    for record in sorted(rows, key=lambda one: one.timestamp_ms):
+        for stored, stands in batch_of(record):
+            told.note(compared(stored, stands, arrivals.take(stored), history))
+    assert told.same == 30
+    assert history.passes == 1
+
+
+@pytest.mark.parametrize("value", [None, b"", b"[]", b"\xff", b'{"decisions": 5}', b'{"decisions": [1, null]}'])
+def test_what_is_no_batch_gives_no_decision(value: bytes | None) -> None:
+    assert list(batch_of(Record(DECISIONS.name, 0, 0, None, value, (), 0))) == []
+
+
+def test_a_job_that_was_sent_home_is_found_there() -> None:
+    """Its decision names where it entered; what it answers is the record at home."""
+    world = PastWorld()
+    origin = f"{(world_home(world) + 1) % PARTITIONS}/41/{int(BEGAN.timestamp() * 1000)}".encode()
+    world.turn(seconds=3)
+    _, _, fact = world.decide(chat(1), headers=(("novix-origin", origin),))
+    assert fact is not None
+    assert fact.document["received"]["offset"] == 41
+    assert world.replayed().same == 1
+
+
+def world_home(world: PastWorld) -> int:
+    from runtime.partitions import home_partition
+
+    return home_partition("default", PARTITIONS)
+
+
+def test_a_producers_clock_that_is_ahead_does_not_hinder() -> None:
+    world = PastWorld()
+    late = int((world.now + timedelta(hours=9)).timestamp() * 1000)
+    _, _, fact = world.decide(chat(1), published_ms=late)
+    assert fact is not None
+    assert fact.document["held"]["published"] == BEGAN
+    assert world.replayed().same == 1
