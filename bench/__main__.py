@@ -13,16 +13,23 @@ from collections.abc import Callable
 from bench import (
     backlog,
     capacity,
+    complexity,
     cpu,
+    decide,
+    fairness,
     kill,
     latency,
+    mix,
     payload,
     payload_latency,
+    prices,
     profile,
     quotes,
+    replay,
     slow,
     tasks,
     up,
+    whatif,
     window,
 )
 from bench.figure import Figure, document, table
@@ -40,15 +47,22 @@ MEASUREMENTS: dict[str, Callable[..., list[Figure]]] = {
 
 ONLY_WHEN_NAMED: dict[str, Callable[..., list[Figure]]] = {
     capacity.NAME: capacity.measure,
+    mix.NAME: mix.measure,
     payload_latency.NAME: payload_latency.measure,
 }
 """Those that take minutes."""
 
 ALONE: dict[str, Callable[..., list[Figure]]] = {
+    complexity.NAME: complexity.measure,
+    decide.NAME: decide.measure,
     profile.NAME: profile.measure,
     tasks.NAME: tasks.measure,
     payload.NAME: payload.measure,
+    fairness.NAME: fairness.measure,
+    prices.NAME: prices.measure,
     quotes.NAME: quotes.measure,
+    replay.NAME: replay.measure,
+    whatif.NAME: whatif.measure,
 }
 """Those that need no Kafka; only when named, too."""
 
@@ -60,7 +74,7 @@ def main() -> int:
         "names",
         nargs="*",
         choices=[*MEASUREMENTS, *ONLY_WHEN_NAMED, *ALONE, []],
-        help="default: all but profile, tasks, payload, quotes, payload_latency and capacity",
+        help="default: all but profile, tasks, payload, quotes, payload_latency, mix and capacity",
     )
     parser.add_argument("--quick", action="store_true", help="fewer jobs and rounds: under two minutes in all")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")

@@ -63,7 +63,7 @@ def measure(*, quick: bool) -> list[Figure]:
     uncertain = [one for one in judged if not one.certain]
     windows = [sum_of(half[at : at + WINDOW]) for half in halves for at in range(0, len(half), WINDOW)]
     errors = [100 * one.error for one in windows]
-    how = f"{len(halves)} seeds of {JOBS} jobs, four tenants, seven kinds; the first half calibrates, the other is held"
+    how = f"{len(halves)} x {JOBS} jobs, four tenants, seven kinds; the first half calibrates, the other is held"
     return [
         Figure(NAME, "coverage of intervals of 90 %", 100 * _share(judged), "%", "90 +- 2", note=how),
         *[

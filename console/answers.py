@@ -72,7 +72,7 @@ def document(record: Record) -> dict[str, Any]:
 
 
 def line(result: dict[str, Any]) -> str:
-    """A result in one line: status, job, task, who served it, cost, time."""
+    """A result in one line: status, job, task, who served it, money, time."""
     served = result.get("served") or {}
     who = f"{served.get('model')} at {served.get('provider')}" if served else "nobody"
     timing = result.get("timing_ms") or {}
@@ -82,10 +82,26 @@ def line(result: dict[str, Any]) -> str:
         f"{result.get('tenant', DEFAULT_TENANT)}/{result.get('job_id')}",
         str(result.get("task")),
         who if not error else f"{error.get('kind')}: {error.get('message')}",
-        money(_whole(result.get("cost_nanousd"))),
+        paid(result),
         span(timing.get("total")),
     ]
     return shown("\t".join(parts).replace("\n", " "))
+
+
+def paid(result: dict[str, Any]) -> str:
+    """What it cost; beside it, where it is told, what was quoted and reserved, and who priced it:
+    `$0.0000012 (quoted $0.000001, reserved $0.00001, priced by brief/1 prices@812)`."""
+    cost, told = money(_whole(result.get("cost_nanousd"))), result.get("money")
+    if not isinstance(told, dict):
+        return cost
+    quoted = told.get("quoted_nanousd")
+    parts = [f"quoted {money(quoted)}"] if isinstance(quoted, int) else []
+    parts.append(f"reserved {money(_whole(told.get('reserved_nanousd')))}")
+    if unsure := _whole(told.get("ambiguous_nanousd")):
+        parts.append(f"{money(unsure)} of it may not have been charged")
+    if told.get("priced_by"):
+        parts.append(f"priced by {told['priced_by']}")
+    return f"{cost} ({', '.join(parts)})"
 
 
 def text_of(result: dict[str, Any]) -> str:

@@ -6,22 +6,35 @@ import typer
 
 from console.commands import (
     alerts,
+    bench,
     blob,
     breakers,
+    budget,
     cancel,
     config,
     demo,
     dlq,
     doctor,
     jobs,
+    ledger,
+    org,
+    policy,
+    price_words,
+    prices,
     publish,
     quote,
+    reconcile,
+    replay,
     request,
     results,
+    returns,
     schema,
     services,
     slo,
+    tenant,
+    tier,
     topics,
+    whatif,
     why,
     world,
 )
@@ -40,11 +53,13 @@ app = typer.Typer(
 )
 
 SYSTEM, WORK, LOOK = "A world on this machine", "Jobs and results", "Settings and contract"
+MONEY = "Money and rules"
 
 app.command("up", rich_help_panel=SYSTEM)(world.up)
 app.command("status", rich_help_panel=SYSTEM)(world.status)
 app.command("down", rich_help_panel=SYSTEM)(world.down)
 app.command("demo", rich_help_panel=SYSTEM)(demo.demo)
+app.command("bench", rich_help_panel=SYSTEM)(bench.bench)
 app.command("doctor", rich_help_panel=SYSTEM)(doctor.doctor)
 app.command("router", rich_help_panel=SYSTEM)(services.router)
 app.command("worker", rich_help_panel=SYSTEM)(services.worker)
@@ -58,6 +73,14 @@ app.command("request", rich_help_panel=WORK)(request.request)
 app.command("results", rich_help_panel=WORK)(results.results)
 app.command("why", rich_help_panel=WORK)(why.why)
 app.command("cancel", rich_help_panel=WORK)(cancel.cancel)
+
+app.command("replay", rich_help_panel=MONEY)(replay.replay)
+app.command("whatif", rich_help_panel=MONEY)(whatif.whatif)
+app.command("tune", rich_help_panel=MONEY)(whatif.tune)
+app.command("regret", rich_help_panel=MONEY)(returns.regret)
+app.command("savings", rich_help_panel=MONEY)(returns.savings)
+app.command("roi", rich_help_panel=MONEY)(returns.roi)
+app.command("value", rich_help_panel=MONEY)(returns.value)
 
 dlq_app = typer.Typer(help="Dead letters: what was set aside, and to have it done again.", no_args_is_help=True)
 dlq_app.command("list")(dlq.show_list)
@@ -79,6 +102,55 @@ alerts_app.command("set")(alerts.set_rule)
 alerts_app.command("test")(alerts.test)
 app.add_typer(alerts_app, name="alerts", rich_help_panel=SYSTEM)
 app.command("slo", rich_help_panel=SYSTEM)(slo.slo)
+
+prices_app = typer.Typer(cls=prices.Prices, help="What units cost, since when, and who says so.")
+prices_app.command("show")(prices.show)
+prices_app.command("spread")(prices.spread)
+prices_app.command("approve")(price_words.approve)
+prices_app.command("set")(price_words.set_)
+prices_app.command("unset")(price_words.unset)
+app.add_typer(prices_app, name="prices", rich_help_panel=MONEY)
+
+budget_app = typer.Typer(help="What tenants may spend, and what used it up.", no_args_is_help=True)
+budget_app.command("set")(budget.set_)
+budget_app.command("remove")(budget.remove)
+budget_app.command("show")(budget.show)
+budget_app.command("explain")(budget.explain)
+app.add_typer(budget_app, name="budget", rich_help_panel=MONEY)
+
+ledger_app = typer.Typer(
+    help="What was reserved, spent and given back; and what a bill says of it.", no_args_is_help=True
+)
+ledger_app.command("balance")(ledger.balance)
+ledger_app.command("statement")(ledger.statement)
+ledger_app.command("open")(ledger.show_open)
+ledger_app.command("ambiguous")(ledger.ambiguous)
+ledger_app.command("release")(ledger.release)
+ledger_app.command("reconcile")(reconcile.reconcile)
+ledger_app.command("bill")(reconcile.bill)
+app.add_typer(ledger_app, name="ledger", rich_help_panel=MONEY)
+
+org_app = typer.Typer(help="Organisations: who holds the account, and hands allotments over.", no_args_is_help=True)
+org_app.command("create")(org.create)
+org_app.command("show")(org.show)
+org_app.command("transfer")(org.transfer)
+app.add_typer(org_app, name="org", rich_help_panel=MONEY)
+
+tenant_app = typer.Typer(help="Tenants' terms.", no_args_is_help=True)
+tenant_app.command("set")(tenant.set_)
+tenant_app.command("show")(tenant.show)
+app.add_typer(tenant_app, name="tenant", rich_help_panel=MONEY)
+
+tier_app = typer.Typer(help="Tiers: what their tenants may have.", no_args_is_help=True)
+tier_app.command("set")(tier.set_)
+tier_app.command("show")(tier.show)
+app.add_typer(tier_app, name="tier", rich_help_panel=MONEY)
+
+policy_app = typer.Typer(help="How jobs are routed.", no_args_is_help=True)
+policy_app.command("set")(policy.set_)
+policy_app.command("show")(policy.show)
+policy_app.command("check")(policy.check)
+app.add_typer(policy_app, name="policy", rich_help_panel=MONEY)
 
 topics_app = typer.Typer(help="The topics of the contract.", no_args_is_help=True)
 topics_app.command("create")(topics.create)

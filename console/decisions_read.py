@@ -4,25 +4,33 @@ Reads from an instant on, home partition by home partition. Jobs and results are
 memory is bounded, and does not grow with the log.
 """
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from console.answers import document
 from console.exits import CommandError
-from console.kafka import Log, all_records, ends
+from console.kafka import Log, ends
+from console.money.events import history
 from router.arrival import Arrival
 from router.arrivals import Arrivals
 from router.history import History, Told
-from router.replay import Stored, batch_of
+from router.replay import NO_JOB, Stored, batch_of
+from router.whatif.past import Past
 from runtime.ports import Record
-from schemas.topics import BUDGETS, CATALOG, DECISIONS, JOBS, POLICIES, PRICES, RESULTS, Topic
+from schemas.topics import BUDGETS, CATALOG, DECISIONS, JOBS, POLICIES, PRICES, RESULTS
 
 SKEW_MS = 60_000
 """Clocks of producers and of ours may differ by so much before a search by time misses."""
 LOOK_BACK_MS = 3_600_000
 """How long before the first decision its job may have been published, where the decision does not tell where."""
+
+BEFORE = 1_000
+"""Records before the first decision's job that are read as well: others may have waited, and were decided later."""
+FURTHER = 10_000
+"""Records that are read on for one job that was sent home: its decision does not tell where it lies there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +64,9 @@ class Found:
 
 
 async def histories(log: Log) -> History:
-    """Everything that decisions name a version of, read once. Raises `CommandError` without the topics."""
-
-    async def whole(topic: Topic) -> list[Record]:
-        return [record async for record in all_records(log, topic.name, {0: (await ends(log, topic.name))[0]})]
-
-    return History(Told(await whole(PRICES), await whole(POLICIES), await whole(BUDGETS), await whole(CATALOG)))
+    """Everything that decisions name a version of, read once."""
+    prices, policies = await history(log, PRICES), await history(log, POLICIES)
+    return History(Told(prices, policies, await history(log, BUDGETS), await history(log, CATALOG)))
 
 
 async def decisions(log: Log, span: Span, prefix: str) -> AsyncIterator[Found]:
@@ -78,22 +83,30 @@ async def decisions(log: Log, span: Span, prefix: str) -> AsyncIterator[Found]:
                     yield Found(stored, stands, await side.of(stored))
 
 
-async def results(log: Log, span: Span) -> dict[tuple[str, str, int], dict[str, Any]]:
-    """The terminal results that were written since the span began, by tenant, id and submission; without outputs."""
-    found: dict[tuple[str, str, int], dict[str, Any]] = {}
+async def pasts(
+    log: Log, span: Span, prefix: str, results: Mapping[str, dict[str, Any]], lost: Counter[str]
+) -> AsyncIterator[Past]:
+    """The decisions of a span whose jobs are still there, each with its result if there is one. The others are counted
+    in `lost`."""
+    async for found in decisions(log, span, prefix):
+        if found.arrival is None:
+            lost[NO_JOB] += 1
+        else:
+            yield Past(found.stored, found.arrival, results.get(str(found.stored.get("decision_id"))))
+
+
+async def results(log: Log, span: Span) -> dict[str, dict[str, Any]]:
+    """The terminal results that were written since the span began, by decision; without their outputs."""
+    found: dict[str, dict[str, Any]] = {}
     for partition, end in (await ends(log, RESULTS.name)).items():
         async for record in _from(log, RESULTS.name, partition, span.since, end):
             told = document(record)
             if span.tenant is None or told.get("tenant") == span.tenant:
-                kept = {name: told.get(name) for name in KEPT}
-                found[(str(told.get("tenant")), str(told.get("job_id")), int(told.get("submission") or 1))] = kept
+                found[str(told.get("decision_id"))] = {name: told.get(name) for name in KEPT}
     return found
 
 
-KEPT = (
-    "status", "task", "served", "usage", "cost_nanousd", "cost_source", "attempts", "timing_ms", "decision_id",
-    "completed_at", "error", "money",
-)  # fmt: skip
+KEPT = ("tenant", "job_id", "status", "task", "served", "usage", "cost_nanousd", "attempts")
 """Of a result: never its output."""
 
 
@@ -140,7 +153,7 @@ class _Jobs:
         self._first, end = await self._log.reader().bounds(JOBS.name, self._partition)
         start = self._first
         if here is not None:
-            start = max(start, here)
+            start = max(start, here - BEFORE)
         else:
             at = datetime.fromisoformat(decision["decided_at"]).astimezone(UTC)
             early = max(0, int(at.timestamp() * 1000) - LOOK_BACK_MS)
@@ -158,7 +171,7 @@ class _Jobs:
 
     async def _further(self, decision: Stored, here: int | None) -> Arrival | None:
         """Read on up to its place; for one that was sent home, as long as what is kept has room."""
-        room = 10_000
+        room = FURTHER
         while self._records is not None and not self._ended:
             if here is not None and self._next > here:
                 break

@@ -96,6 +96,26 @@ def _decision(decision: dict[str, Any]) -> Iterator[str]:
         )
         if given:
             yield f"{INDENT}{given}{bound}"
+    if isinstance(decision.get("reserve"), dict):
+        yield from _reserve(decision, decision["reserve"])
+
+
+def _reserve(decision: dict[str, Any], reserve: dict[str, Any]) -> Iterator[str]:
+    """What the decision took out of its tenant's budgets, from which prices, and how the budgets stood before it."""
+    quoted = reserve.get("quoted_nanousd")
+    versions = decision.get("versions") or {}
+    yield (
+        f"reserved   {money(_int(reserve.get('nanousd')))}, expected {money(_int(reserve.get('expected_nanousd')))}"
+        + (f", quoted {money(quoted)}" if isinstance(quoted, int) else "")
+        + f"; priced by {decision.get('policy')} and prices@{versions.get('prices', '-')}"
+    )
+    for one in _dicts(reserve.get("budgets")):
+        spent, reserved, limit = (_int(one.get(f"{name}_nanousd")) for name in ("spent", "reserved", "limit"))
+        kind = "hard" if one.get("hard", True) else "soft"
+        yield (
+            f"budget     {one.get('id')} ({kind}) in {one.get('window')}: {money(limit)}, {money(spent)} spent and "
+            f"{money(reserved)} reserved by others, so {money(limit - spent - reserved)} left before this job"
+        )
 
 
 def _result(result: dict[str, Any]) -> Iterator[str]:
@@ -111,6 +131,9 @@ def _result(result: dict[str, Any]) -> Iterator[str]:
         yield f"attempt    {_attempt(attempt)}"
     served, error = result.get("served") or {}, result.get("error") or {}
     who = f" by {served.get('model')} at {served.get('provider')}" if served else ""
+    asked = result.get("asked") or {}
+    if served and asked and served != asked:
+        yield f"asked      {asked.get('model')} at {asked.get('provider')}"
     yield f"result     {result.get('status')}{who}, {result.get('completed_at')}"
     if error:
         again = (
@@ -126,12 +149,26 @@ def _result(result: dict[str, Any]) -> Iterator[str]:
         f"cost       {money(_int(result.get('cost_nanousd')))} ({result.get('cost_source')})"
         + (f"; {usage}" if usage else "")
     )
+    if isinstance(result.get("money"), dict):
+        yield f"money      {_money(result['money'])}"
     if isinstance(timing.get("first_token"), int):
         yield f"{INDENT}first token after {span(timing['first_token'])}"
     if result.get("adapted"):
         for name, change in result["adapted"].items():
             yield f"adapted    {name}: {change}"
     yield f"trace      {result.get('trace_id')}"
+
+
+def _money(told: dict[str, Any]) -> str:
+    quoted, unsure = told.get("quoted_nanousd"), _int(told.get("ambiguous_nanousd"))
+    reserved, paid = _int(told.get("reserved_nanousd")), _int(told.get("paid_nanousd"))
+    parts = [
+        f"quoted {money(quoted)}" if isinstance(quoted, int) else "not quoted",
+        f"reserved {money(reserved)}",
+        f"paid {money(paid)}" + (f", {money(unsure)} of it for calls that may have been paid" if unsure else ""),
+        f"{money(reserved - paid)} given back" if paid <= reserved else f"{money(paid - reserved)} above the reserve",
+    ]
+    return ", ".join(parts) + (f"; priced by {told['priced_by']}" if told.get("priced_by") else "")
 
 
 def _attempt(attempt: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bench import complexity
 from router.app import RETRY_ROLES, ROLE
 from runtime import asyncapi
 from runtime.settings import Settings, names_of
@@ -41,6 +42,7 @@ def generated() -> dict[str, str]:
         **schemas,
         f"{SCHEMAS}/README.md": _schemas(),
         "asyncapi.json": _json(asyncapi.document([ROLE, *RETRY_ROLES, *ROLES.values()])),
+        "complexity.md": _complexity(),
         "errors.md": _errors(),
         "providers.md": _providers(),
         "tasks.md": _tasks(),
@@ -95,6 +97,23 @@ def _schemas() -> str:
         _table(["schema", "title"], names),
         "Types that the brief names and never defines, and which schema each has become:",
         _table(["type", "schema"], brief),
+    )
+
+
+def _complexity() -> str:
+    return _page(
+        "Complexity",
+        "How hard a prompt is, from 0 to 1: `router/complexity.py` counts features of the text, in some tens of "
+        "microseconds, and asks no model. The default policy sends what scores below 0.4 to the small tier.",
+        "The score is measured on `router/data/complexity.jsonl`: prompts of our own writing in nine languages. A "
+        "prompt was labelled hard, before any was scored, if a good answer needs several steps that depend on each "
+        "other (a proof, a derivation, a diagnosis), or weighs things against each other and takes a side, or produces "
+        "or mends code beyond a line, or keeps three conditions or more at once; else easy, however long it is. A "
+        "prompt is held out if the sha256 of its text is divisible by three; no word or weight was chosen by those.",
+        "Read the figures with care: the prompts, the labels and the lists of words are by the same hand, so other "
+        "people's prompts will be told apart less well. The scorer errs towards the small tier; `cheap_below` moves "
+        "that, for each tenant, and `novix tune` proposes a value from your own history.",
+        complexity.report(),
     )
 
 
@@ -236,8 +255,8 @@ def _topics() -> str:
             if topic.value
             else "bytes",
             topic.carries,
-            "the newest of each key" if topic.compacted else _days(topic.retention_ms),
-            "fixed at creation" if topic.home else "may grow",
+            topic.lasts,
+            "one" if topic.single else "fixed at creation" if topic.home else "may grow",
         ]
         for topic in TOPICS
     ]
@@ -271,11 +290,6 @@ def _page(title: str, *parts: str) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
-
-
-def _days(span_ms: int) -> str:
-    days = span_ms // 86_400_000
-    return f"{days} day{'s' if days > 1 else ''}"
 
 
 def _yes(flag: bool) -> str:

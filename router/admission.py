@@ -4,7 +4,8 @@ No clock, no I/O. A job waits in the room (`router/room.py`) for its turn among 
 the room keeps those apart that wait for different workers or different budgets, so that none of them holds up another.
 """
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,6 +15,16 @@ from router.rates import Rates
 from router.room import Waiter, WaitingRoom
 from router.terms import Terms, Turn
 from schemas.ledger import LedgerEntry
+from schemas.values import frozen
+
+
+@frozen
+class Started:
+    """What the lane remembers of a job that it has assigned."""
+
+    modality: str
+    expected: Mapping[tuple[str, str], int]
+    """What a call of each candidate, (provider, model), will probably cost."""
 
 
 class Admission:
@@ -25,12 +36,14 @@ class Admission:
         self._terms_of = terms_of
         self._new_ahead = ahead
         self._ahead: dict[str, Ahead] = {}
-        self._modality_of: dict[str, str] = {}
-        """Of each job that is assigned and has not ended."""
+        self._late: deque[Waiter] = deque()
+        """Taken out of the room because their deadlines have come, and not decided yet."""
+        self._started: dict[str, Started] = {}
+        """Jobs that are assigned and have not ended, by identity."""
 
     def __len__(self) -> int:
         """How many wait."""
-        return len(self._room)
+        return len(self._room) + len(self._late)
 
     def turn(self, terms: Terms, now: datetime) -> Turn:
         """What the tenant's rate says of one more job."""
@@ -52,7 +65,9 @@ class Admission:
     def due(self, now: datetime) -> Iterator[Waiter]:
         """Those that are to be decided now, taken out one after the other: who does not end is given back (`wait_on`)
         before the next."""
-        yield from self._room.expired(now)
+        self._late.extend(self._room.expired(now))
+        while self._late:  # the caller may stop at any of them
+            yield self._late.popleft()
         while (waiter := self._room.next(now, lambda one: self._may(one, now))) is not None:
             yield waiter
 
@@ -61,20 +76,22 @@ class Admission:
         found = [waiter for waiter in self._room if waiter.delivery.lease.interrupted]
         return [waiter for waiter in found if self._room.remove(waiter)]
 
-    def assigned(self, identity: str, modality: str, terms: Terms, now: datetime) -> None:
+    def assigned(self, identity: str, started: Started, terms: Terms, now: datetime) -> None:
         """The job goes to its worker now: it takes a place ahead, and counts for its tenant's rate."""
-        self._of(modality).assigned(identity, now)
-        self._modality_of[identity] = modality
+        self._of(started.modality).assigned(identity, now)
+        self._started[identity] = started
         self._rates.take(terms, now)
 
-    def ended(self, entry: LedgerEntry, now: datetime) -> None:
-        """A job of the lane ended, and its reservation with it."""
+    def ended(self, entry: LedgerEntry, now: datetime) -> Started | None:
+        """A job of the lane ended, and its reservation with it. What was said of it when it was assigned; None: that
+        was before the lane was opened."""
         identity = f"{entry.tenant}/{entry.job_id}"
-        modality = self._modality_of.pop(identity, None)
-        if modality is not None:
+        started = self._started.pop(identity, None)
+        if started is not None:
             was_called = bool(entry.called_ms) or entry.status == "expired"
-            self._of(modality).ended(identity, entry.waited_ms if was_called else None, now)
+            self._of(started.modality).ended(identity, entry.waited_ms if was_called else None, now)
         self.stir(entry.tenant)
+        return started
 
     def stir(self, tenant: str) -> None:
         """Money of this tenant moved: who waits for it is asked again."""
@@ -91,7 +108,7 @@ class Admission:
 
     def everybody(self) -> list[Waiter]:
         """All that wait."""
-        return list(self._room)
+        return [*self._late, *self._room]
 
     def describe(self) -> dict[str, object]:
         """Who waits, for /healthz."""

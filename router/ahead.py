@@ -6,22 +6,29 @@ Little's law (J. D. C. Little, 1961) `n` jobs under way that take `wait + call` 
 That is the next limit.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from datetime import datetime, timedelta
-from statistics import median
+from statistics import fmean, median
 
 from schemas.values import frozen
 
-START = 256
-"""Until something is known: 500 jobs a second where each is under way for half a second, which calls of 200 ms are with
-the two transactions around them. Workers of 64 slots and calls of a second have then 3 s of queue at first."""
-LEAST = 64
-"""Below this the transactions starve: two of 200 ms stand between an assignment and the news of its end, and 64 jobs in
-that time are 160 a second. It is one worker's default window (`NOVIX_MAX_IN_FLIGHT`) as well."""
-SAMPLES = 32
-"""Ended jobs that are looked at together: their median moves only if half of them waited, not if one model is ill."""
+START = 64
+"""Until something is known: one worker's default window (`NOVIX_MAX_IN_FLIGHT`). With calls of 200 ms and the two
+transactions around them that is 100 jobs a second, and twice as many after each time under way: 1,600 after four."""
+LEAST = 8
+"""Few enough for workers that do one job in ten seconds, and enough that one is at the workers while the news of
+another's end travels."""
+LEAST_ROUND = 16
+"""Ended jobs that are looked at together, where the limit is smaller."""
+DEAREST = 2.0
+"""A wait counts for so many times what is wanted and what a call takes at most: jobs of one model that is ill, a tenth
+of all, do not make the work of the others wait."""
+MOST_SAMPLES = 1_024
+"""Of a round that are looked at: with a larger limit every second one, or every third, and so on."""
+NO_LESS = 0.9
+"""If less under way by a quarter and more leaves the shortest wait so long, it is the way's, and no queue of ours."""
 GROWTH = 2.0
-"""Most that the limit grows by at a time, as in TCP's slow start (RFC 5681): 9 times reach from 256 to 100,000."""
+"""Most that the limit grows by at a time, as in TCP's slow start (RFC 5681): 11 times reach from 64 to 100,000."""
 FORGOTTEN_AFTER_S = 60.0
 """A job that has not ended by then waits elsewhere, in a retry topic or before an open breaker, and is in nobody's way;
 later where jobs usually take longer."""
@@ -42,8 +49,6 @@ class _Assigned:
     at: datetime
     number: int
     """Counts from 1 over all that were ever assigned."""
-    under_way: int
-    """How many were, with this one."""
 
 
 @frozen
@@ -51,17 +56,22 @@ class _Sample:
     waited_s: float
     rest_s: float
     """Of its time under way, what was no waiting."""
-    under_way: int
 
 
-class Queue:
-    """The limit of one queue of workers, and who counts against it.
+class Ahead:
+    """The limit of one queue of workers (a modality), and who counts against it.
 
-    `limit` grows while half of the jobs that end waited less than `fair_wait` and it was what held them back, and
-    shrinks to what their wait says otherwise: once for all jobs that were assigned under the same limit.
+    A round is as many ended jobs as the limit allowed, all assigned under it: one time under way. After each, `limit`
+    grows if their mean wait was below `fair_wait` and it was what held others back, and shrinks to what their wait says
+    if it was above. No clock, no I/O. `at` and `now` are wall-clock instants; a clock that is set back makes nobody
+    count for longer.
     """
 
-    def __init__(self, fair_wait: timedelta, *, most: int, start: int, least: int) -> None:
+    def __init__(
+        self, *, fair_wait: timedelta = timedelta(seconds=1), most: int = 100_000, start: int = START,
+        least: int = LEAST,
+    ) -> None:  # fmt: skip
+        """`fair_wait`: how long assigned work may stand in the queue; `most`, `start`, `least`: of the limit."""
         self._fair_s = fair_wait.total_seconds()
         self._most = most
         self._least = min(least, most)
@@ -72,55 +82,81 @@ class Queue:
         self._numbers = 0
         self._since = 0
         """Jobs up to this number were assigned under another limit."""
-        self._samples: deque[_Sample] = deque(maxlen=SAMPLES)
+        self._samples: list[_Sample] = []
+        self._peak = 0
+        """The most that were under way in this round."""
+        self._bound = False
+        """Somebody was refused in it."""
+        self._way_s = 0.0
+        """Of each wait, what less work does not shorten: transactions of a slow broker, work of other lanes."""
+        self._before: tuple[int, float] | None = None
+        """The limit that was last found too high for all, and the shortest wait under it."""
         self._usual_s = 0.0
         self._latest: datetime | None = None
+
+    def may(self, now: datetime) -> bool:
+        """Whether one more may be assigned."""
+        return self.free(now) > 0
 
     def free(self, now: datetime) -> int:
         """How many more may be assigned."""
         self._forget(now)
-        return max(0, self.limit - len(self._open))
+        free = max(0, self.limit - len(self._open))
+        self._bound |= not free
+        return free
 
     def assigned(self, identity: str, at: datetime) -> None:
         """One more goes to its worker; the same one again only renews its time."""
         self._numbers += 1
         self._open.pop(identity, None)
-        self._open[identity] = _Assigned(at, self._numbers, len(self._open) + 1)
+        self._open[identity] = _Assigned(at, self._numbers)
+        self._peak = max(self._peak, len(self._open))
 
-    def ended(self, identity: str, waited_ms: int | None, at: datetime) -> bool:
-        """One ended; whether it was known."""
+    def ended(self, identity: str, waited_ms: int | None, at: datetime) -> None:
+        """One ended whose first call came `waited_ms` after its assignment. None: it was never called, and tells of no
+        queue. Harmless for one that is not known."""
         counted = self._open.pop(identity, None)
         began = counted or self._forgotten.pop(identity, None)
-        if began is None:
-            return False
-        if waited_ms is not None:
-            waited_s = waited_ms / 1_000
-            took_s = max(waited_s, (at - began.at).total_seconds())
-            self._usual_s += (min(took_s, LONGEST_S) - self._usual_s) / SMOOTHED
-            if counted is not None and began.number > self._since:
-                self._samples.append(_Sample(waited_s, took_s - waited_s, began.under_way))
-                if len(self._samples) == SAMPLES:
-                    self._adapt()
-        return True
+        if began is None or waited_ms is None:
+            return
+        waited_s = waited_ms / 1_000
+        took_s = max(waited_s, (at - began.at).total_seconds())
+        self._usual_s += (min(took_s, LONGEST_S) - self._usual_s) / SMOOTHED
+        every = self.limit // MOST_SAMPLES + 1
+        if counted is not None and began.number > self._since and began.number % every == 0:
+            self._samples.append(_Sample(waited_s, took_s - waited_s))
+            if len(self._samples) >= max(LEAST_ROUND, self.limit // every):
+                self._adapt()
 
     def _adapt(self) -> None:
-        waited = median(one.waited_s for one in self._samples)
-        rest = median(one.rest_s for one in self._samples)
-        under_way = median(one.under_way for one in self._samples)
-        self._samples.clear()
-        self._since = self._numbers
-        enough = under_way * min(GROWTH, (self._fair_s + rest) / max(waited + rest, 1e-9))
+        shortest = min(one.waited_s for one in self._samples)
+        self._look_at_the_way(shortest)
+        rest = self._way_s + median(one.rest_s for one in self._samples)
+        dearest = DEAREST * (self._fair_s + rest)
+        waited = fmean(min(max(0.0, one.waited_s - self._way_s), dearest) for one in self._samples)
+        used = min(self._peak, self.limit)
+        share = min(GROWTH, (self._fair_s + rest) / max(waited + rest, 1e-9))
         if waited > self._fair_s:
-            self.limit = max(self._least, min(self.limit, int(enough)))
-            return
-        if waited <= self._fair_s / 2:
-            enough = under_way * GROWTH  # no queue to speak of: what the workers could do is not known
-        self.limit = min(self._most, max(self.limit, int(enough)))
+            self._before = (self.limit, shortest) if shortest > self._fair_s else None
+            self.limit = max(self._least, int(used * share))
+        elif self._bound:  # where there is no queue to speak of, what the workers could do is not known
+            share = GROWTH if waited <= self._fair_s / 2 else share
+            self.limit = min(self._most, max(self.limit, int(used * share)))
+        self._samples.clear()
+        self._since, self._peak, self._bound = self._numbers, len(self._open), False
+
+    def _look_at_the_way(self, shortest: float) -> None:
+        """A wait that did not become shorter with the limit was nobody's place in our queue: the limit goes back."""
+        before, self._before = self._before, None
+        self._way_s = min(self._way_s, shortest)
+        if before is not None and self.limit <= 0.75 * before[0] and shortest > NO_LESS * before[1]:
+            self._way_s = shortest
+            self.limit = before[0]
 
     def _forget(self, now: datetime) -> None:
         if self._latest is not None and (self._latest - now).total_seconds() > A_STEP_S:
             for identity, one in self._open.items():
-                self._open[identity] = _Assigned(min(one.at, now), one.number, one.under_way)
+                self._open[identity] = _Assigned(min(one.at, now), one.number)
         self._latest = now
         longest = self.forgotten_after
         while self._open:
@@ -139,50 +175,6 @@ class Queue:
     def __len__(self) -> int:
         return len(self._open)
 
-
-class Ahead:
-    """The limits of one lane: each queue of workers (a modality) has its own, for what fills one delays no other.
-
-    No clock, no I/O. `at` and `now` are wall-clock instants; if the clock is set back, jobs count from then on.
-    """
-
-    def __init__(
-        self, *, fair_wait: timedelta = timedelta(seconds=1), most: int = 100_000, start: int = START,
-        least: int = LEAST,
-    ) -> None:  # fmt: skip
-        """`fair_wait`: how long assigned work may stand in a queue; `most`, `start`, `least`: of each limit."""
-        self._new = lambda: Queue(fair_wait, most=most, start=start, least=least)
-        self._queues: dict[str, Queue] = {}
-
-    def may(self, now: datetime, queue: str = "") -> bool:
-        """Whether one more may be assigned to that queue."""
-        return self.free(now, queue) > 0
-
-    def free(self, now: datetime, queue: str = "") -> int:
-        """How many more may be assigned to that queue."""
-        return self.of(queue).free(now)
-
-    def assigned(self, identity: str, at: datetime, queue: str = "") -> None:
-        """One more goes to its worker; the same one again only renews its time."""
-        self.of(queue).assigned(identity, at)
-
-    def ended(self, identity: str, waited_ms: int | None, at: datetime) -> None:
-        """One ended whose first call came `waited_ms` after its assignment. None: it was never called, and tells of no
-        queue. Harmless for one that is not known."""
-        for queue in self._queues.values():
-            if queue.ended(identity, waited_ms, at):
-                return
-
-    def of(self, queue: str = "") -> Queue:
-        """The limit of one queue."""
-        known = self._queues.get(queue)
-        if known is None:
-            known = self._queues[queue] = self._new()
-        return known
-
-    def __len__(self) -> int:
-        return sum(map(len, self._queues.values()))
-
-    def describe(self) -> dict[str, dict[str, int]]:
-        """For /healthz, by queue."""
-        return {name or "all": {"limit": queue.limit, "under_way": len(queue)} for name, queue in self._queues.items()}
+    def describe(self) -> dict[str, int]:
+        """For /healthz."""
+        return {"limit": self.limit, "under_way": len(self._open), "forgotten_after_s": self.forgotten_after.seconds}

@@ -1,13 +1,17 @@
 """The router as a process, with the lanes of the retry topics: `novix router`, or `faststream run router.app:app`."""
 
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from router.application import RouterApplication
+from router.catalogue import Catalogue
 from router.catalogue import load as load_catalogue
+from router.prices.poller import Poller
+from router.snapshot import Catalogues, catalogue_records
 from router.state import State
 from runtime import retrying
+from runtime.bus import Bus
 from runtime.cancels import Cancels
 from runtime.clock import SystemClock
 from runtime.follow import Follower
@@ -21,6 +25,7 @@ from schemas.topics import (
     AUDIT,
     BREAKERS,
     BUDGETS,
+    CATALOG,
     CONTROL,
     DECISIONS,
     DLQ,
@@ -43,8 +48,8 @@ ROLE = Role(
     title="Novix router",
     group=ROUTER_GROUP,
     receives=JOBS,
-    sends=(*MODALITY_TOPICS.values(), RESULTS, DECISIONS, SNAPSHOTS, DLQ, AUDIT, SPANS, JOBS),
-    follows=(CONTROL, LEDGER, PRICES, POLICIES, BUDGETS, BREAKERS),
+    sends=(*MODALITY_TOPICS.values(), RESULTS, DECISIONS, SNAPSHOTS, DLQ, AUDIT, SPANS, JOBS, CATALOG, PRICES),
+    follows=(CONTROL, LEDGER, CATALOG, PRICES, POLICIES, BUDGETS, BREAKERS),
 )
 TIERS = tuple(topic for _, topic in RETRY_TIERS)
 WINDOW = 2_000
@@ -62,6 +67,25 @@ def short_name(tier: Topic) -> str:
     return "-".join(tier.name.split(".")[1:3])
 
 
+class Told(AbstractAsyncContextManager["Told"]):
+    """Once entered, the installation's catalogue stands in the history: decisions name its version."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+
+    async def __aenter__(self) -> "Told":
+        known = Catalogues()
+        async with Follower(self._settings, CATALOG, known.fold):
+            if self._catalogue.version not in known:
+                async with Bus(self._settings) as bus:
+                    await bus.publish(catalogue_records(self._catalogue, datetime.now(UTC)))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing was opened."""
+
+
 RETRY_ROLES = tuple(_retry_role(tier) for tier in TIERS)
 """They run in the router's process: for the document of who reads and writes what."""
 
@@ -74,7 +98,12 @@ def build(settings: Settings) -> Services:
     state = State(settings, catalogue)
 
     def resources() -> list[AbstractAsyncContextManager[Any]]:
-        return [Follower(settings, CONTROL, cancels.fold), *state.followers()]
+        return [
+            Follower(settings, CONTROL, cancels.fold),
+            *state.followers(),
+            Told(settings, catalogue),
+            Poller(settings, state.prices, catalogue),
+        ]
 
     router = RouterApplication(settings, catalogue, clock, cancels, state=state, following=KafkaReader(settings))
     window = WINDOW + settings.waiting_jobs

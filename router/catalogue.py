@@ -76,7 +76,7 @@ class OfferRow(_Row):
     price: PriceRow | None = None
     """None: unknown. Such an offer is taken by tenants alone that state a cap for it."""
     regions: tuple[Annotated[StrictStr, Field(min_length=1, max_length=64)], ...] = ()
-    """Every region in which its work may be done; empty: nobody has said, so no tenant that asks for a region takes it."""
+    """Every region in which its work may be done; empty: nobody has said, and no tenant that asks for one takes it."""
     dedicated: StrictBool = False
     """An endpoint of one's own, for tenants whose tier may use such."""
     first_token_ms: StrictInt | None = Field(default=None, ge=0, le=3_600_000)

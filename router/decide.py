@@ -17,7 +17,7 @@ from router.load import GENERATIVE
 from router.offers import Fit, Judged, Wish, judged, most_of, quote, short
 from router.policies import Field
 from router.ruling import Ruling
-from router.table import Key, Refused, Table, summary, table_of
+from router.table import Key, Table, summary, table_of
 from router.view import View
 from schemas import codec
 from schemas.assignment import Candidate
@@ -28,7 +28,7 @@ from schemas.payload import payload_fault
 from schemas.tasks import MODALITIES, input_fault, modality_of
 from schemas.values import frozen
 
-__all__ = ["DEEPEST_INPUT", "HAVE_A_DEFAULT", "INTERCHANGEABLE", "MOST_CANDIDATES", "MOST_EXCLUSIONS", "Ruling", "decide"]
+__all__ = ["INTERCHANGEABLE", "MOST_CANDIDATES", "Ruling", "decide"]
 
 MOST_CANDIDATES = 3
 """Offers that a worker may ask, one after the other."""
@@ -62,23 +62,9 @@ def decide(job: InferenceJob, view: View, *, published: datetime, now: datetime)
     """Rule on one job that was published at `published`. Never raises on account of the job's content."""
     ceiling = view.limits.default_max_cost_nanousd if job.max_cost_nanousd is None else job.max_cost_nanousd
     frame = _Frame(job, view, job.deadline_at(published), ceiling, now)
-    if not view.terms.known:
-        return frame.refuse(FailureKind.TENANT_UNKNOWN, "this installation is closed, and the tenant has no record")
-    if job.task not in MODALITIES:
-        return frame.refuse(FailureKind.UNKNOWN_TASK, f"task {job.task!r} is none of Hugging Face's")
-    fault = input_fault(job.task, job.input)
+    fault = _fault(job, view)
     if fault is not None:
-        return frame.refuse(FailureKind.INVALID_INPUT, f"input.{fault}")
-    fault = payload_fault(
-        job.task, job.input, max_bytes=view.limits.max_payload_bytes, http_origins=view.limits.http_origins
-    )
-    if fault is not None:
-        return frame.refuse(FailureKind.INVALID_MEDIA, f"input.{fault}")
-    depth = codec.depth_of(job.input)
-    if depth > DEEPEST_INPUT:
-        return frame.refuse(
-            FailureKind.INVALID_INPUT, f"input: nested {depth} levels deep; {DEEPEST_INPUT} are allowed"
-        )
+        return frame.refuse(*fault)
     if frame.deadline <= now:
         late = int((now - frame.deadline).total_seconds() * 1000)
         return frame.refuse(
@@ -87,6 +73,26 @@ def decide(job: InferenceJob, view: View, *, published: datetime, now: datetime)
     if not view.turn.allowed:
         return frame.over_rate()
     return _choose(frame)
+
+
+def _fault(job: InferenceJob, view: View) -> tuple[FailureKind, str] | None:
+    """What is wrong with a job whoever does it; None: nothing."""
+    if not view.terms.known:
+        return FailureKind.TENANT_UNKNOWN, "this installation is closed, and the tenant has no record"
+    if job.task not in MODALITIES:
+        return FailureKind.UNKNOWN_TASK, f"task {job.task!r} is none of Hugging Face's"
+    fault = input_fault(job.task, job.input)
+    if fault is not None:
+        return FailureKind.INVALID_INPUT, f"input.{fault}"
+    fault = payload_fault(
+        job.task, job.input, max_bytes=view.limits.max_payload_bytes, http_origins=view.limits.http_origins
+    )
+    if fault is not None:
+        return FailureKind.INVALID_MEDIA, f"input.{fault}"
+    depth = codec.depth_of(job.input)
+    if depth > DEEPEST_INPUT:
+        return FailureKind.INVALID_INPUT, f"input: nested {depth} levels deep; {DEEPEST_INPUT} are allowed"
+    return None
 
 
 @frozen
@@ -164,12 +170,15 @@ class _Short:
 def _assigned(frame: _Frame, result: Judged, model: str | None) -> Ruling | _Short:
     """The assignment to the best of the offers that fit; a refusal where none does."""
     view, wish, table = frame.view, result.wish, result.table
-    exclusions = [*(one.exclusion() for one in result.refused), *table.exclusions]
+    exclusions = [one.exclusion() for one in result.refused]
+    if result.beyond:
+        exclusions.append(summary(result.beyond, FailureKind.PRICE_CEILING, "further ones, dearer still"))
+    exclusions += table.exclusions
     if not result.places:
         over = [one.needs for one in result.refused if one.reason == FailureKind.OVER_BUDGET]
         if over:
             return _Short(min(over), exclusions)
-        kind, message = _nobody(wish, model, [*table.refused, *result.refused])
+        kind, message = _nobody(result, model)
         return frame.refuse(kind, message, exclusions=exclusions)
     ranked = _ranked(view, result, frame.scored or 0.0)
     if len(ranked) < len(result.places):
@@ -313,17 +322,17 @@ def _candidate(one: Fit, wish: Wish, max_tokens: int, most: int) -> Candidate:
     )
 
 
-def _nobody(wish: Wish, model: str | None, refused: Sequence[Refused]) -> tuple[FailureKind, str]:
+def _nobody(result: Judged, model: str | None) -> tuple[FailureKind, str]:
     """The one reason that is told when no offer is left: the one that stopped the offers which came furthest."""
-    job = wish.job
+    job, refused = result.wish.job, [*result.table.refused, *result.refused]
     what = f"{job.task} by {model or 'any model'}" + (f" at {job.provider}" if job.provider != ANY_PROVIDER else "")
     closest = max(refused, key=lambda one: one.reached, default=None)
     if closest is None:
         return FailureKind.NO_CANDIDATE, f"no model of the catalogue that is served here does {job.task}"
+    alike = [one for one in refused if one.reason == closest.reason]
     if closest.reason == FailureKind.PRICE_CEILING:
-        return closest.reason, quote([one for one in refused if one.reason == closest.reason], wish)
-    same = sum(one.reason == closest.reason for one in refused)
-    return closest.reason, f"{what}: {same} of {len(refused)} offers: {closest.detail}"
+        return closest.reason, quote(alike, result.beyond, result.wish)
+    return closest.reason, f"{what}: {len(alike)} of {len(refused) + result.beyond} offers: {closest.detail}"
 
 
 def _told(exclusions: Sequence[Exclusion]) -> tuple[Exclusion, ...]:

@@ -1,8 +1,8 @@
 """Learning from what offers did: their time, their failures, what they really charged. Off unless `NOVIX_ADAPTIVE`.
 
 A policy says what is alike to it; what was observed may change the order of those, and of nobody else. So nothing that
-was excluded comes back, no tier is left, and a pinned order stays. A bounded share of jobs tries the offer that is known
-least. Dice come from the decision's id: decided again, the same offer is tried.
+was excluded comes back, no tier is left, and a pinned order stays. A bounded share of jobs tries the offer that is
+known least. Dice come from the decision's id: decided again, the same offer is tried.
 
 What is observed is held in the decision as integers, so that it can be decided again byte for byte.
 """
@@ -85,10 +85,18 @@ class Observations:
         self._sums: dict[tuple[str, Key], _Sum] = {}
 
     def note(
-        self, task: str, key: Key, *, wait_ms: int, is_good: bool, paid_nanousd: int, expected_nanousd: int, at: datetime
+        self,
+        task: str,
+        key: Key,
+        *,
+        wait_ms: int,
+        is_good: bool,
+        paid_nanousd: int,
+        expected_nanousd: int,
+        at: datetime,
     ) -> None:
-        """One call of an offer, (provider, model), that ended: how long it took, whether it gave an answer, what it cost
-        and what it had been expected to cost."""
+        """One call of an offer, (provider, model), that ended: how long it took, whether it gave an answer, what it
+        cost and what it had been expected to cost."""
         old = self._sums.pop((task, key), None) or _Sum(0.0, 0.0, 0.0, 0.0, at)
         if len(self._sums) >= MOST_OFFERS:
             del self._sums[next(iter(self._sums))]  # the one that was seen longest ago

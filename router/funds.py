@@ -46,9 +46,7 @@ class Share:
     def reserve(self, job: InferenceJob, candidates: Sequence[Candidate]) -> Reserve:
         """The reservation for these candidates, with every budget that it counts against, soft ones too."""
         lines = [
-            line
-            for line in self.view.purse.lines
-            if any(line.holds_for(one.model, one.provider) for one in candidates)
+            line for line in self.view.purse.lines if any(line.holds_for(one.model, one.provider) for one in candidates)
         ]
         most = self.ceiling
         if any(line.hard for line in lines):

@@ -37,7 +37,7 @@ class Health:
             self._changed = True
 
     def shut(self, now: datetime) -> frozenset[tuple[str, str]]:
-        """(provider, model) whose breaker is open and lets no trial call through yet. The same object while it holds."""
+        """(provider, model) whose breaker is open and lets no trial call through yet. One object while it holds."""
         if self._changed or (self._until is not None and self._until <= now):
             for key in [key for key, at in self._open.items() if at is not None and at <= now]:
                 del self._open[key]

@@ -54,7 +54,7 @@ def from_held(held: Mapping[str, Any]) -> Held:
             frozenset((provider, model) for provider, model in held.get("shut", ())),
             NO_LESSONS if lessons is None else _lessons(lessons),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"held by no decision of ours: {type(error).__name__}") from None
 
 
@@ -74,8 +74,8 @@ def _row(line: Line) -> list[Any]:
 
 
 def _line(row: list[Any]) -> Line:
-    whole = [*row, *[None] * (9 - len(row))]
-    name, window, limit, spent, reserved, hard, resets, model, provider = whole
+    name, window, limit, spent, reserved, hard, *more = row
+    resets, model, provider = [*more, None, None, None][:3]
     return Line(name, window, limit, spent, reserved, hard, model, provider, _instant(resets))
 
 

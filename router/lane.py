@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import structlog
 
-from router.admission import Admission, queue_of
+from router.admission import Admission, Started, queue_of
 from router.answers import Answers
 from router.arrival import Arrival, cleaned, driven_again, read_arrival
 from router.case import Case
@@ -186,8 +186,7 @@ class RouterLane:
         arrival, job = case.arrival, case.job
         if job is None or ruling.modality is None:
             raise ValueError("only a job that was read whole can wait")
-        waits_for_money = ruling.verdict == "waiting" and view.turn.allowed
-        waiter = Waiter(
+        waiter = Waiter(  # what it waits for is told when it stands first: until then it waits for those before it
             delivery=delivery,
             tenant=job.tenant,
             priority=job.priority,
@@ -197,8 +196,6 @@ class RouterLane:
             cost_nanousd=ruling.candidates[0].estimate_nanousd if ruling.candidates else 0,
             weight=view.terms.weight,
             ordering_key=job.ordering_key,
-            not_before=ruling.until if waits_for_money else None,
-            needs_settle=waits_for_money,
             queue=queue_of(ruling.modality, view.purse),
         )
         self._held[arrival.identity] = case
@@ -211,6 +208,7 @@ class RouterLane:
 
     async def _checkpoint(self) -> None:
         await self._seen.checkpoint(self._lane.partition, self._log, CHECKPOINT_EVERY)
+        await self._books.mark(self._lane.partition, self._log, self._snapshot_every)
         self._still_open()
 
     async def _mend(self, damage: Exception, attempt: int) -> RetryAt:
@@ -264,8 +262,12 @@ class RouterLane:
         if job is None:
             kind, message = _refusal(case)
             return case, Ruling("rejected", now, 0, kind, message), view
-        shut = self._state.health.shut(now)
-        view = view.at(self._books.purse(job, now), self._admission.turn(view.terms, now), shut)
+        view = view.at(
+            self._books.purse(job, now),
+            self._admission.turn(view.terms, now),
+            self._state.health.shut(now),
+            self._state.lessons(job.task, arrival.decision_id, now),
+        )
         return case, decide(job, view, published=arrival.published, now=now), view
 
     def _answered(self, case: Case, ruling: Ruling, view: View) -> Done:
@@ -286,7 +288,9 @@ class RouterLane:
         self._seen.note(fact.entry)
         self._books.reserve(fact.document)
         if ruling.verdict == "assigned" and ruling.modality is not None:
-            self._admission.assigned(case.arrival.identity, ruling.modality, view.terms, case.decided_at)
+            expected = {(one.provider, one.model): one.estimate_nanousd for one in ruling.candidates}
+            started = Started(ruling.modality, expected)
+            self._admission.assigned(case.arrival.identity, started, view.terms, case.decided_at)
         return fact
 
     def _too_large(self, case: Case, view: View, size_bytes: int) -> Done:

@@ -21,6 +21,8 @@ from schemas.failure import FailureKind
 from schemas.job import InferenceJob
 from schemas.values import frozen
 
+MOST_ALONE = 32
+"""Offers beyond the ceiling that are told one by one."""
 SLOW_PERCENT = 125
 """Of its expected time an offer must have until the deadline: a queue and a slow day are not in the expectation."""
 
@@ -87,6 +89,8 @@ class Judged:
     places: Sequence[int] = ()
     """Those that fit."""
     refused: list[Refused] = field(default_factory=list)
+    beyond: int = 0
+    """More that were refused for their price, and dearer than all that are in `refused`."""
     looked_at: dict[int, Fit] = field(default_factory=dict)
 
     def fit(self, place: int) -> Fit:
@@ -103,48 +107,67 @@ def judged(table: Table, wish: Wish, view: View) -> Judged:
     tokens, load = wish.wanted.max_tokens, wish.load
     output = min(tokens, EXPECTED_OUTPUT_TOKENS)
     costs = table.micro(load.expected, output, estimate.expected_compute_ms(load, output))
-    waits = _waits(table, output, view)
-    result = Judged(table, wish, costs, waits)
-    looked = _looked_at_alone(result, view)
-    if not looked:
-        result.places = table.places
-    else:
-        own = _own_budgets(table, view)
-        for place in looked:
-            answer = _looked_at(result, place, own.get(place, ()), view)
-            if isinstance(answer, Fit):
-                result.looked_at[place] = answer
-            else:
-                result.refused.append(answer)
-        result.places = [at for at in table.places if at not in looked or at in result.looked_at]
-        if result.looked_at:
-            result.costs = costs = list(costs)
-            for place, one in result.looked_at.items():
-                costs[place] = estimate.expected_micro(one.offer.rates, load, one.clamped.max_tokens)
+    asks = view.policy.heeds_time or bool(view.lessons.seen)
+    late = table.some_known and _is_late(table.slowest_ms(output), wish)
+    waits = _waits(table, output, view) if asks or late else table.no_waits
+    result = Judged(table, wish, costs, waits, table.places)
+    own = _own_budgets(table, view)
+    looked = set(table.places) if wish.squeezed else _tight(result, asks=asks or late) | own.keys()
+    for place in sorted(looked):
+        answer = _looked_at(result, place, own.get(place, ()), view)
+        if isinstance(answer, Fit):
+            result.looked_at[place] = answer
+        else:
+            result.refused.append(answer)
+    if looked or result.beyond:
+        result.places = [at for at in result.places if at not in looked or at in result.looked_at]
+        result.costs = costs = list(costs)
+        for place, one in result.looked_at.items():
+            costs[place] = estimate.expected_micro(one.offer.rates, load, one.clamped.max_tokens)
     if view.shut and not view.shut.isdisjoint(table.all_keys):
         _without_shut(result, view.shut)
     return result
 
 
-def _looked_at_alone(result: Judged, view: View) -> set[int]:
-    """Places of which a limit might bind the offer."""
+def _tight(result: Judged, *, asks: bool) -> set[int]:
+    """Places at which a limit might bind the offer: its context, the deadline, the ceiling. Those that the ceiling
+    cannot pay at all are refused here."""
     table, wish = result.table, result.wish
-    if wish.squeezed:
-        return set(table.places)
-    looked: set[int] = set()
-    tokens = wish.wanted.max_tokens
-    ceiling = wish.ceiling * estimate.MICRO
-    full = table.micro(wish.load.least, tokens, estimate.expected_compute_ms(wish.load, tokens))
-    if full and max(full) > ceiling:
-        looked.update(at for at in table.places if full[at] > ceiling)
+    tight: set[int] = set()
+    tokens, load, ceiling = wish.wanted.max_tokens, wish.load, wish.ceiling * estimate.MICRO
     if wish.generates and table.least_context is not None:
-        context = wish.load.context_tokens + max(tokens, 1)
+        context = load.context_tokens + max(tokens, 1)
         if table.least_context < context:
-            looked.update(at for at, one in enumerate(table.offers) if (one.context_tokens or context) < context)
-    if table.no_waits is None or view.lessons.seen:
-        looked.update(at for at, wait in enumerate(result.waits_ms) if _is_late(wait, wish))
-    looked.update(_own_budgets(table, view))
-    return looked
+            tight.update(at for at, one in enumerate(table.offers) if (one.context_tokens or context) < context)
+    if asks:
+        tight.update(at for at, wait in enumerate(result.waits_ms) if _is_late(wait, wish))
+    most = (load.least, tokens, estimate.expected_compute_ms(load, tokens))
+    if table.dearest_micro(*most) > ceiling:
+        least = table.micro(load.least, wish.least, estimate.expected_compute_ms(load, wish.least))
+        beyond = {at for at, needs in enumerate(least) if needs > ceiling} - tight
+        tight.update(at for at, full in enumerate(table.micro(*most)) if full > ceiling and at not in beyond)
+        if beyond:
+            _price_out(result, sorted(beyond, key=least.__getitem__), least)
+    return tight
+
+
+def _price_out(result: Judged, places: Sequence[int], least: Sequence[int]) -> None:
+    """Refuse these places for their price, the cheapest first, and tell most of them one by one."""
+    for place in places[:MOST_ALONE]:
+        needs = -(-least[place] // estimate.MICRO)
+        result.refused.append(_too_dear(result.table.offers[place], needs, result.wish))
+    result.beyond = len(places) - MOST_ALONE if len(places) > MOST_ALONE else 0
+    gone = set(places)
+    result.places = [at for at in result.places if at not in gone]
+
+
+def _too_dear(offer: Offer, needs: int, wish: Wish) -> Refused:
+    detail = f"needs a ceiling of {needs} nano-dollars{_for_output(wish)}; it is {wish.ceiling}"
+    return Refused(offer, FailureKind.PRICE_CEILING, detail, REACHED + 1, needs=needs)
+
+
+def _for_output(wish: Wish) -> str:
+    return f" for {wish.least} tokens of output" if wish.generates else ""
 
 
 def _looked_at(result: Judged, place: int, own: Sequence[Line], view: View) -> Fit | Refused:
@@ -156,10 +179,8 @@ def _looked_at(result: Judged, place: int, own: Sequence[Line], view: View) -> F
         detail = f"its context has {offer.context_tokens} tokens; the input takes about {load.context_tokens}"
         return Refused(offer, FailureKind.CONTEXT_EXCEEDED, detail, REACHED)
     needs = estimate.least_ceiling(offer.rates, load, wish.least)
-    output = f" for {wish.least} tokens of output" if wish.generates else ""
     if needs > wish.ceiling:
-        detail = f"needs a ceiling of {needs} nano-dollars{output}; it is {wish.ceiling}"
-        return Refused(offer, FailureKind.PRICE_CEILING, detail, REACHED + 1, needs=needs)
+        return _too_dear(offer, needs, wish)
     own_room = min((line.available_nanousd for line in own), default=None)
     spare = wish.ceiling
     if wish.squeezed:
@@ -170,9 +191,11 @@ def _looked_at(result: Judged, place: int, own: Sequence[Line], view: View) -> F
         clamped = limits.clamp(wish.asked, offer, load, spare, view.limits)
         if clamped.bound_by == "money" and spare < wish.ceiling:
             clamped = Clamped(clamped.max_tokens, "budget")
-    most = most_of(offer, load, clamped.max_tokens, wish.ceiling, view)
-    if needs > spare or (not wish.squeezed and own_room is not None and most > own_room):
-        least = needs if wish.squeezed else most
+    least = needs
+    if own_room is not None and not wish.squeezed:
+        least = most_of(offer, load, clamped.max_tokens, wish.ceiling, view)
+        spare = min(spare, own_room)
+    if least > spare:
         line = min([*own, *view.purse.of_the_job()], key=lambda one: one.available_nanousd)
         return Refused(offer, FailureKind.OVER_BUDGET, short(line, least), REACHED + 2, needs=least)
     if _is_late(result.waits_ms[place], wish):
@@ -247,11 +270,11 @@ def short(line: Line, needs: int) -> str:
     )
 
 
-def quote(refused: Sequence[Refused], wish: Wish) -> str:
-    """The cheapest ceiling under which the job would be taken, in words."""
+def quote(refused: Sequence[Refused], beyond: int, wish: Wish) -> str:
+    """The cheapest ceiling under which the job would be taken, in words; `beyond` more offers are dearer."""
     cheapest = min(refused, key=lambda one: (one.needs, one.offer.model, one.offer.provider))
     output = f" for the input and {wish.least} tokens of output" if wish.generates else ""
     return (
-        f"max_cost_nanousd is {wish.ceiling}; the cheapest of {len(refused)} offers, {cheapest.offer.model} at "
-        f"{cheapest.offer.provider}, needs {cheapest.needs} nano-dollars{output}"
+        f"max_cost_nanousd is {wish.ceiling}; the cheapest of {len(refused) + beyond} offers, {cheapest.offer.model} "
+        f"at {cheapest.offer.provider}, needs {cheapest.needs} nano-dollars{output}"
     )

@@ -61,7 +61,8 @@ class Pump:
             return
         now = self._clock.now()
         for entry in ended:
-            self._admission.ended(entry, now)
+            started = self._admission.ended(entry, now)
+            self._state.learn(entry, started.expected if started is not None else {})
         if ended and len(self._admission):
             self._news.set()
 
@@ -85,7 +86,12 @@ class Pump:
             if not len(self._admission):
                 await self._news.wait()
             self._news.clear()
-            if self.look() >= AT_ONCE:
+            try:
+                more = self.look() >= AT_ONCE
+            except Exception as error:  # who waits is looked at again, or at the latest when the lane is opened anew
+                log.error("router.pump", partition=self._lane.partition, error=type(error).__name__)
+                more = False
+            if more:
                 await asyncio.sleep(0)
                 continue
             try:

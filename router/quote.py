@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from router.calibration import Band, Calibration
-from router.decide import Ruling, decide
+from router.decide import decide
 from router.view import View
 from schemas.decision import Verdict
 from schemas.failure import FailureKind
@@ -50,6 +50,8 @@ class Quote:
     """Nine of ten such jobs pay from `low` to `high`; without history from 0 to `ceiling`."""
     ceiling: int = 0
     """What would be reserved: the most that all its calls together can cost."""
+    bound: int = 0
+    """A ceiling that is as good: as many calls as a hard budget sets aside, at the dearest candidate's own ceiling."""
     band: Band | None = None
     """None: no history at all."""
     at_once: int = 1
@@ -89,9 +91,12 @@ def quote(job: InferenceJob, view: View, calibration: Calibration, *, now: datet
     """What `job` would cost if it were published now. Total; publishes and spends nothing."""
     ruling = decide(job, view, published=now, now=now)
     told = Quote(job.tenant, job.id, job.task, ruling.verdict, ruling.kind, ruling.message, policy=view.policy.name)
+    if ruling.verdict == "waiting":  # for a turn or for money: what it will cost then, prices can say now
+        ruling = decide(job, view.at(shut=view.shut, lessons=view.lessons), published=now, now=now)
     if not ruling.candidates:
         return told
-    first, ceiling = ruling.candidates[0], reserved(ruling, view)
+    first, ceiling = ruling.candidates[0], ruling.max_cost_nanousd
+    dearest = max(one.ceiling_nanousd for one in ruling.candidates)
     band = calibration.band(job.task, first.model, job.tenant)
     expected = min(first.estimate_nanousd, ceiling)
     predicted, low, high = expected, 0, ceiling
@@ -101,16 +106,9 @@ def quote(job: InferenceJob, view: View, calibration: Calibration, *, now: datet
         high = min(math.ceil(expected * band.high), ceiling) if math.isfinite(band.high) else ceiling
     return replace(
         told, model=first.model, provider=first.provider, expected=expected, predicted=predicted, low=low, high=high,
-        ceiling=ceiling, band=band, at_once=first.max_in_flight,
+        ceiling=ceiling, bound=min(ceiling, view.limits.reserve_attempts * dearest), band=band,
+        at_once=first.max_in_flight,
     )  # fmt: skip
-
-
-def reserved(ruling: Ruling, view: View) -> int:
-    """What the home lane would reserve for an assigned job: as the ruling says, else calls at their full ceiling."""
-    if ruling.reserve is not None:
-        return ruling.reserve.nanousd
-    dearest = max((one.ceiling_nanousd for one in ruling.candidates), default=0)
-    return min(dearest * view.limits.reserve_attempts, ruling.max_cost_nanousd)
 
 
 def total(quotes: Iterable[Quote], most_in_flight: int) -> Total:

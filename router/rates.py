@@ -23,8 +23,8 @@ class Rates:
     """The rates of the tenants of one lane.
 
     In any minute (half-open) a tenant has at most its rate, half a second's worth and one job; with enough work, and
-    looked at every half second, no less than its rate. Another rate holds from the next look on. A clock that is set back,
-    however far, costs a tenant at most one burst; one that is set forward gives it one.
+    looked at every half second, no less than its rate. Another rate holds from the next look on. A clock that is set
+    back, however far, costs a tenant at most one burst; one that is set forward gives it one.
     """
 
     def __init__(self) -> None:

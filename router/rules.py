@@ -1,4 +1,4 @@
-"""Rules that are data, as they stand: routing policies, tiers, alert rules, value events; a fold of `novix.policies.v1`."""
+"""Rules that are data, as they stand: policies, tiers, alert rules, value events; a fold of `novix.policies.v1`."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ TIERS = {
         _tier("government", 500_000, "sovereign", 999_900, dedicated=True),
     )
 }
-"""The brief's tiers, and that of tenants that nobody has said anything about. An event of the same name replaces one."""
+"""The brief's tiers, and that of tenants of which nobody has said anything. An event of the same name replaces one."""
 
 
 class Defaults(Protocol):
@@ -92,6 +92,10 @@ class Rules:
     def policy_set(self, tenant: str) -> PolicySet | None:
         """The event behind `policy_of`; None where the installation's default holds."""
         return self._sets.get(tenant) or self._sets.get(EVERYBODY)
+
+    def tenants(self) -> Sequence[str]:
+        """Tenants that have a policy of their own, by name."""
+        return sorted(tenant for tenant in self._sets if tenant != EVERYBODY)
 
     def tier(self, name: str) -> Tier | None:
         """A tier by its name: as the last event says, else built in; None: nobody has described it."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from router.accounts import Accounts
 from router.catalogue import Catalogue
+from router.feedback import NO_LESSONS, Lessons, Observations
 from router.health import Health
 from router.prices.book import PriceBook
 from router.rules import Rules
@@ -14,6 +15,7 @@ from router.terms import Terms, terms_of
 from router.view import View, view_of
 from runtime.follow import Follower
 from runtime.settings import Settings
+from schemas.ledger import LedgerEntry
 from schemas.topics import BREAKERS, BUDGETS, POLICIES, PRICES
 
 MOST_VIEWS = 10_000
@@ -31,6 +33,8 @@ class State:
         self.rules = Rules(settings)
         self.prices = PriceBook()
         self.health = Health()
+        self.observations = Observations() if settings.adaptive else None
+        """What calls were like; None: routing does not learn."""
         self._settings = settings
         self._catalogue = catalogue
         self._views: dict[str, View] = {}
@@ -68,6 +72,22 @@ class State:
             view = view_of(self._settings, self._priced, policy, terms=terms, state=self.versions)
             self._views[tenant] = view
         return view
+
+    def lessons(self, task: str, decision_id: str, now: datetime) -> Lessons:
+        """What one decision may use of what was observed."""
+        return NO_LESSONS if self.observations is None else self.observations.lessons(task, decision_id, now)
+
+    def learn(self, entry: LedgerEntry, expected: Mapping[tuple[str, str], int]) -> None:
+        """A job ended; `expected` is what a call of each of its candidates had been expected to cost."""
+        if self.observations is None or entry.task is None:
+            return
+        paid = {(one.provider, one.model): one.nanousd for one in entry.charges}
+        for call in entry.calls:
+            key = call.provider, call.model
+            self.observations.note(
+                entry.task, key, wait_ms=call.duration_ms, is_good=call.kind is None, paid_nanousd=paid.get(key, 0),
+                expected_nanousd=expected.get(key, 0), at=entry.at,
+            )  # fmt: skip
 
     @property
     def versions(self) -> Mapping[str, str]:

@@ -63,49 +63,72 @@ class Table:
     places: Sequence[int] = field(init=False)
     least_context: int | None = field(init=False)
     """The shortest context that is stated."""
-    _columns: tuple[tuple[str, list[int]], ...] = field(init=False)
-    """Each unit that anybody here charges, with its rates."""
+    _columns: tuple[tuple[str, list[int], int], ...] = field(init=False)
+    """Each unit that anybody here charges, with its rates and the highest of them."""
     _first_ms: list[int | None] = field(init=False)
     _a_token_us: list[int] = field(init=False)
-    no_waits: Sequence[None] | None = field(init=False)
-    """Where nobody has told how long anything takes; None: somebody has."""
+    _slowest: tuple[int, int] = field(init=False)
+    some_known: bool = field(init=False)
+    """Of some offer somebody has told how long it takes."""
+    no_waits: Sequence[None] = field(init=False)
+    """A column for whoever does not ask."""
 
     def __post_init__(self) -> None:
         charged = [dict(offer.rates) for offer in self.offers]
         units = dict.fromkeys(unit for one in charged for unit in one)
+        columns = {unit: [one.get(unit, 0) for one in charged] for unit in units}
         stated = [offer.context_tokens for offer in self.offers if offer.context_tokens is not None]
         first = [offer.first_token_ms for offer in self.offers]
+        each = [round(1e6 / one.tokens_per_s) if one.tokens_per_s else 0 for one in self.offers]
         made = {
             "models": tuple(offer.model for offer in self.offers),
             "tiers": tuple(offer.tier for offer in self.offers),
             "keys": tuple(zip(self.providers, (offer.model for offer in self.offers), strict=True)),
             "places": range(len(self.offers)),
             "least_context": min(stated, default=None),
-            "_columns": tuple((unit, [one.get(unit, 0) for one in charged]) for unit in units),
+            "_columns": tuple((unit, column, max(column)) for unit, column in columns.items()),
             "_first_ms": first,
-            "_a_token_us": [round(1e6 / one.tokens_per_s) if one.tokens_per_s else 0 for one in self.offers],
-            "no_waits": None if any(one is not None for one in first) else (None,) * len(first),
+            "_a_token_us": each,
+            "_slowest": (max((one for one in first if one is not None), default=0), max(each, default=0)),
+            "some_known": any(one is not None for one in first),
+            "no_waits": (None,) * len(first),
         }
         for name, value in made.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "all_keys", frozenset(self.keys))
 
     def micro(self, units: Mapping[str, int], output_tokens: int, compute_ms: int) -> list[int]:
-        """What each offer charges for these units, in millionths of a nano-dollar (`estimate.money` for all at once)."""
+        """What each offer charges for these units, in millionths of a nano-dollar (`estimate.money` for all)."""
         total: list[int] | None = None
-        for unit, column in self._columns:
-            count = compute_ms if unit == COMPUTE_MS else units.get(unit, 0)
-            if unit == OUTPUT_TOKENS:
-                count += output_tokens
-            if count and total is None:
+        for count, column, _ in self._counted(units, output_tokens, compute_ms):
+            if total is None:
                 total = [count * each for each in column]
-            elif count and total is not None:
+            else:
                 total = [so_far + count * each for so_far, each in zip(total, column, strict=True)]
         return [0] * len(self.offers) if total is None else total
 
+    def dearest_micro(self, units: Mapping[str, int], output_tokens: int, compute_ms: int) -> int:
+        """What nobody charges more than for these units: each at the highest rate of all offers."""
+        return sum([count * most for count, _, most in self._counted(units, output_tokens, compute_ms)])
+
+    def _counted(
+        self, units: Mapping[str, int], output_tokens: int, compute_ms: int
+    ) -> Iterator[tuple[int, list[int], int]]:
+        for unit, column, most in self._columns:
+            count = compute_ms if unit == COMPUTE_MS else units.get(unit, 0)
+            if unit == OUTPUT_TOKENS:
+                count += output_tokens
+            if count:
+                yield count, column, most
+
+    def slowest_ms(self, output_tokens: int) -> int:
+        """What no offer of which anything is known probably takes longer than."""
+        first, each = self._slowest
+        return first + each * output_tokens // 1_000
+
     def waits_ms(self, output_tokens: int) -> Sequence[int | None]:
         """How long each offer probably takes to write so many tokens; None: not known."""
-        if self.no_waits is not None:
+        if not self.some_known:
             return self.no_waits
         return [
             None if first is None else first + each * output_tokens // 1_000
@@ -113,9 +136,7 @@ class Table:
         ]
 
 
-def table_of(
-    catalogue: Catalogue, task: str, model: str | None, provider: str, terms: Terms, *, images: bool
-) -> Table:
+def table_of(catalogue: Catalogue, task: str, model: str | None, provider: str, terms: Terms, *, images: bool) -> Table:
     """The offers for a task: of one model, or of all (None); at one provider, or at any (`auto`)."""
     key = (
         task, model, provider, images, terms.models, terms.dedicated, terms.licences, terms.residency, terms.regions,
@@ -129,9 +150,7 @@ def table_of(
     return known
 
 
-def _made(
-    catalogue: Catalogue, task: str, model: str | None, provider: str, terms: Terms, *, images: bool
-) -> Table:
+def _made(catalogue: Catalogue, task: str, model: str | None, provider: str, terms: Terms, *, images: bool) -> Table:
     offers = catalogue.by_task.get(task, ()) if model is None else catalogue.by_model[model]
     kept: list[tuple[str, str, int, Offer]] = []
     refused: list[Refused] = []
@@ -150,9 +169,7 @@ def _made(
     return Table(tuple(one[3] for one in kept), tuple(one[1] for one in kept), tuple(refused), tuple(told))
 
 
-def _fault(
-    offer: Offer, task: str, asked: str | None, terms: Terms, *, images: bool, named: str
-) -> Refused | None:
+def _fault(offer: Offer, task: str, asked: str | None, terms: Terms, *, images: bool, named: str) -> Refused | None:
     """The first reason why this offer is none for such jobs."""
     for reached, (reason, detail) in enumerate(_checks(offer, task, asked, terms, images=images, named=named)):
         if detail:

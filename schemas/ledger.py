@@ -28,6 +28,16 @@ class Charge(Contract):
     """Units that were reported for it, where they are known."""
 
 
+class CallMade(Contract):
+    """One attempt, whatever it cost: what routing learns from."""
+
+    provider: str
+    model: str
+    duration_ms: int
+    kind: str | None = None
+    """How it failed (a `FailureKind`); None: it gave the answer."""
+
+
 class LedgerEntry(Contract):
     """The end of one reservation, written in the transaction of the job's terminal record.
 
@@ -46,6 +56,8 @@ class LedgerEntry(Contract):
     cost_source: CostSource = "none"
     charges: list[Charge] = Field(default_factory=list)
     """Attempts that cost something or may have; those that cost nothing are not listed."""
+    calls: list[CallMade] = Field(default_factory=list)
+    """All attempts, in their order."""
     task: str | None = None
     status: Status
     """How the job ended."""

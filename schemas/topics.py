@@ -49,6 +49,14 @@ class Topic:
     """State as a fold of events: the newest record of each key is kept for ever, `retention_ms` holds for nothing."""
 
     @property
+    def lasts(self) -> str:
+        """How long a record is kept, in words."""
+        if self.kept:
+            return "for ever"
+        days = self.retention_ms // DAY_MS
+        return "the newest of each key" if self.compacted else f"{days} day{'s' if days > 1 else ''}"
+
+    @property
     def config(self) -> dict[str, str]:
         """Topic settings for the broker."""
         return {

@@ -6,7 +6,7 @@ from datetime import timedelta
 from runtime.ports import Outgoing
 from schemas import codec
 from schemas.base import contents
-from schemas.ledger import Charge, LedgerEntry
+from schemas.ledger import CallMade, Charge, LedgerEntry
 from schemas.result import JobResult, Money
 from schemas.topics import LEDGER
 from schemas.values import frozen
@@ -48,13 +48,19 @@ def settled(job: Assigned, progress: Progress, result: JobResult) -> Settled | N
         return None
     charges = [
         Charge.made(
-            model=attempt.model, provider=attempt.provider, service_tier=_service_tier(job, attempt.model, attempt.provider),
-            nanousd=attempt.cost_nanousd, source=charge.source, ambiguous=attempt.ambiguous, attempt=attempt.attempt,
-            request_id=attempt.request_id, usage=dict(progress.usage) if attempt.kind is None else {},
+            model=attempt.model,
+            provider=attempt.provider,
+            service_tier=_service_tier(job, attempt.model, attempt.provider),
+            nanousd=attempt.cost_nanousd,
+            source=charge.source,
+            ambiguous=attempt.ambiguous,
+            attempt=attempt.attempt,
+            request_id=attempt.request_id,
+            usage=dict(progress.usage) if attempt.kind is None else {},
         )
         for attempt, charge in zip(progress.attempts, progress.charges, strict=True)
         if attempt.cost_nanousd or attempt.ambiguous
-    ]  # fmt: skip
+    ]
     first = progress.attempts[0].started_at if progress.attempts else result.completed_at
     waited = max(timedelta(0), first - job.envelope.routed_at)
     entry = LedgerEntry.made(
@@ -67,6 +73,12 @@ def settled(job: Assigned, progress: Progress, result: JobResult) -> Settled | N
         cost_nanousd=result.cost_nanousd,
         cost_source=result.cost_source,
         charges=charges,
+        calls=[
+            CallMade.made(
+                provider=attempt.provider, model=attempt.model, duration_ms=attempt.duration_ms, kind=attempt.kind
+            )
+            for attempt in progress.attempts
+        ],
         task=result.task,
         status=result.status,
         waited_ms=waited // MS,

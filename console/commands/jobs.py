@@ -12,7 +12,7 @@ import typer
 from console.exits import CommandError, Exit
 from console.screen import Screen
 from console.shell import AsJson, command, settings
-from console.words import money, shown, span
+from console.words import shown, span
 
 if TYPE_CHECKING:
     from console.pieces import Shown
@@ -139,7 +139,7 @@ async def _tell(
         pieces.finish(text) if pieces is not None else screen.line(text)
         served, total = result.get("served") or {}, (result.get("timing_ms") or {}).get("total")
         who = f"{served.get('model')} at {served.get('provider')}"
-        screen.note(shown(f"{who}, {money(int(result.get('cost_nanousd') or 0))}, {span(total)}"))
+        screen.note(shown(f"{who}, {answers.paid(result)}, {span(total)}"))
     else:
         screen.note(f"novix: {answers.line(result)}")
     if succeeded and out is not None:

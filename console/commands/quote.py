@@ -58,9 +58,9 @@ async def _one(loaded: "Loaded", screen: Screen, raw: bytes, tenant: str) -> Exi
     job = job_of(raw, tenant)
     if isinstance(job, str):
         raise CommandError(job)
-    now = datetime.now(UTC)
-    async with knowing(loaded, now) as known:
-        one = await known.quote(job.job, now)
+    at = now()
+    async with knowing(loaded, at) as known:
+        one = await known.quote(job.job, at)
         for note in known.notes:
             screen.note(f"novix: {note}")
         world = {"prices": known.prices, "notes": known.notes}
@@ -75,8 +75,8 @@ async def _lines(loaded: "Loaded", screen: Screen, source: IO[bytes], tenant: st
     from router.quote import Sums
 
     sums, unreadable = Sums(), 0
-    now = datetime.now(UTC)
-    async with knowing(loaded, now) as known:
+    at = now()
+    async with knowing(loaded, at) as known:
         for note in known.notes:
             screen.note(f"novix: {note}")
         for number, line in _numbered(source):
@@ -85,7 +85,7 @@ async def _lines(loaded: "Loaded", screen: Screen, source: IO[bytes], tenant: st
                 unreadable += 1
                 shown = told.refused_line(number, job), [f"line {number}\t{job}"]
             else:
-                one = await known.quote(job.job, now)
+                one = await known.quote(job.job, at)
                 sums.add(one)
                 shown = {"line": number, **told.document(one)}, [told.line(number, one)]
             if not brief:
@@ -95,6 +95,11 @@ async def _lines(loaded: "Loaded", screen: Screen, source: IO[bytes], tenant: st
         lines = told.summary(total) + ([f"lines that are no jobs: {unreadable}"] if unreadable else [])
         screen.answer({"total": {**told.total_document(total), "unreadable": unreadable}, "world": world}, lines)
     return Exit.FAILED if unreadable or total.taken < total.jobs else Exit.OK
+
+
+def now() -> datetime:
+    """The instant that is quoted for."""
+    return datetime.now(UTC)
 
 
 def _numbered(source: IO[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -24,7 +24,8 @@ def create(
     ] = None,
     as_json: AsJson = False,
 ) -> Exit:
-    """Create the topics that are missing. Jobs and decisions keep their number of partitions, others may grow."""
+    """Create the topics that are missing. Jobs, decisions, ledger and snapshots keep their number of partitions,
+    histories have one, others may grow."""
     return asyncio.run(_create(settings(), Screen(as_json=as_json), partitions, replication, min_insync))
 
 
@@ -57,17 +58,19 @@ async def _create(
         for topic in made
     ]
     screen.answer(document, [f"{topic.done:9} {topic.topic} ({topic.partitions} partitions)" for topic in made])
+    single = {loaded.settings.named(topic.name) for topic in TOPICS if topic.single}
     for topic in refused:
+        reason = "the order of all its records counts" if topic.topic in single else "a tenant's home is its number"
         screen.note(
-            f"novix: {topic.topic} has {topic.partitions} partitions and cannot have {topic.wanted}: "
-            f"a tenant's home is a partition number, fixed when the topic is created"
+            f"novix: {topic.topic} has {topic.partitions} partitions and cannot have {topic.wanted}: {reason}, fixed when "
+            f"the topic is created"
         )
     return Exit.FAILED if refused else Exit.OK
 
 
 @command
 def show(as_json: AsJson = False) -> Exit:
-    """List the topics of the contract: name, key, what they carry."""
+    """List the topics of the contract: name, key, what they carry, how long it is kept."""
     from schemas.topics import TOPICS
 
     loaded, screen = settings(), Screen(as_json=as_json)
@@ -78,13 +81,14 @@ def show(as_json: AsJson = False) -> Exit:
             "key": topic.key,
             "value": topic.value.__name__ if topic.value else None,
             "carries": topic.carries,
-            "retention_ms": topic.retention_ms,
+            "retention_ms": None if topic.kept or topic.compacted else topic.retention_ms,
+            "kept": topic.lasts,
         }
         for topic in TOPICS
     ]
     if screen.as_json:
         screen.answer(document)
     else:
-        rows = [[named(topic.name), topic.key, topic.carries] for topic in TOPICS]
-        screen.table("Topics", ["topic", "key", "carries"], rows)
+        rows = [[named(topic.name), topic.key, topic.carries, topic.lasts] for topic in TOPICS]
+        screen.table("Topics", ["topic", "key", "carries", "kept"], rows)
     return Exit.OK

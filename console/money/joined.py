@@ -84,7 +84,11 @@ class Join:
 
     def decisions(self, document: Mapping[str, Any]) -> Iterator[Ended]:
         """Fold one `DecisionBatch`; those of its reservations that had ended already."""
-        for decision in document.get("decisions") or ():
+        listed = document.get("decisions")
+        if not isinstance(listed, list):
+            self.unreadable += 1
+            return
+        for decision in listed:
             try:
                 reservation = reservation_of(decision, self._accounts)
             except (KeyError, TypeError, ValueError, AttributeError):

@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from console.answers import document
 from console.kafka import Log, ends
 from console.money.joined import Ended, Join, Reservation
+from console.words import count
 from router.accounts import Accounts
 from runtime.ports import Record
 from schemas.ledger import LedgerEntry
@@ -36,6 +38,30 @@ class Books:
     """The first decision that the log still has; None: it has none."""
     whole: bool = True
     """False: decisions before `begins` have been deleted by the topic's retention, or nobody can know."""
+
+    def completeness(self) -> dict[str, Any]:
+        """How much of all money this is, as JSON."""
+        return {
+            "whole_log": self.whole,
+            "log_begins": None if self.begins is None else self.begins.isoformat(),
+            "repeated_entries": len(self.repeated),
+            "entries_without_decision": self.strangers,
+            "unreadable": self.unreadable,
+        }
+
+    def notes(self) -> list[str]:
+        """What a person must know of what was read."""
+        notes = []
+        if not self.whole and self.begins is not None:
+            notes.append(f"decisions are kept from {self.begins:%Y-%m-%d %H:%M:%S} UTC on; older ones are in no sum")
+        if self.strangers:
+            ends = count(self.strangers, "entry", "entries")
+            notes.append(f"{ends} of decisions that are not in the log: counted when they were written")
+        if self.repeated:
+            notes.append(f"{count(len(self.repeated), 'entry', 'entries')} told an end a second time: counted once")
+        if self.unreadable:
+            notes.append(f"{count(self.unreadable, 'record')} could not be read: in no sum")
+        return notes
 
 
 async def read(

@@ -63,7 +63,7 @@ class Allowance:
         place = int(received.get("partition", -1)), int(received.get("offset", -1))
         cost = int(result.get("cost_nanousd") or 0)
         if self._sending and place not in self._open:
-            self._early[place] = cost
+            self._early.setdefault(place, cost)
             return False
         return self._end(place, cost)
 

@@ -89,12 +89,12 @@ class Publisher:
         if self._allowance is None:
             await self._take(quoted(outgoing, one))
             return True
-        if not one.taken:
+        if not one.taken or not one.model:
             self._refuse(number, f"would be {one.verdict}: {one.kind}: {one.message}")
             return True
         if not await self._room(number, one, self._allowance):
             return False
-        await self._take(quoted(outgoing, one, ceiling=one.ceiling))
+        await self._take(quoted(outgoing, one, ceiling=one.bound))
         return True
 
     async def flush(self) -> None:
@@ -119,12 +119,12 @@ class Publisher:
     async def _room(self, number: int, one: Quote, allowance: Allowance) -> bool:
         """Whether the job fits, now or once results of those before it have come."""
         why = ""
-        while not allowance.send(one.ceiling):
+        while not allowance.send(one.bound):
             await self.flush()
             if not allowance.open_jobs:
                 left = f"{money(allowance.left)} is left of {money(allowance.limit)}"
-                why = f"it may cost {money(one.ceiling)}, and {left}"
-            elif one.ceiling > allowance.left and not await self._some_result():
+                why = f"it may cost {money(one.bound)}, and {left}"
+            elif one.bound > allowance.left and not await self._some_result():
                 why = f"no room within {self._wait_s:g} s; {count(allowance.open_jobs, 'job')} without a result"
             if why:
                 self.told.next_line, self.told.stopped = number, why

@@ -46,7 +46,8 @@ class Books:
         """Decisions that are in no transaction yet."""
         self._ended = Ended()
         self._scopes: dict[str, tuple[Sequence[Budget], list[tuple[Budget, Scope]]]] = {}
-        self._since_snapshot = 0
+        self._since_snapshot = self._since_mark = 0
+        """Decisions."""
         self.reports = Reports()
         self.ledger_next = 0
         """The next offset of ledger[p] to be folded."""
@@ -133,6 +134,7 @@ class Books:
         """These decisions go into the present transaction, in that many batches: the number of the first of them."""
         self._noted.difference_update(decision_ids)
         self._since_snapshot += len(decision_ids)
+        self._since_mark += len(decision_ids)
         first = self.sequence + 1
         self.sequence += batches
         return first
@@ -212,12 +214,15 @@ class Books:
 
     # what a successor need not read
 
-    async def mark(self, log: LogReader, partition: int) -> None:
-        """Note where decisions[p] ends, so that a later snapshot says from where to read on. Await it now and then.
+    async def mark(self, partition: int, log: LogReader, every: int) -> None:
+        """Twice in `every` decisions, note where decisions[p] ends: from there a snapshot's reader reads on.
 
         This lane alone writes there, one transaction after the other, and a snapshot holds all that was sealed before
         it: so whatever it does not hold is written behind every end that was read before.
         """
+        if self._since_mark < every // 2:
+            return
+        self._since_mark = 0
         end = (await log.bounds(DECISIONS.name, partition))[1]
         self.decisions_from = max(self.decisions_from, end)
 
@@ -257,10 +262,10 @@ class Books:
         ]  # fmt: skip
 
     def describe(self) -> dict[str, Any]:
-        """What is known, for /healthz: open reservations and their sum, since when all decisions and ends are in here
-        (`since`: None where from the beginning), and what did not go as it should."""
+        """What is known, for /healthz: tenants that were ever reserved for, open reservations and their sum, since when
+        all ends are in here (`since`; None: from the log's beginning), and what did not go as it should."""
         return {
-            "tenants": len(self._tenants),
+            "tenants": sum(1 for money in self._tenants.values() if money.sums),
             "open": len(self._open),
             "reserved_nanousd": sum(one.nanousd for one in self._open.values()),
             "sequence": self.sequence,

@@ -50,12 +50,12 @@ async def fold_log(books: Folding, partition: int, log: LogReader) -> None:
     _check("decisions", books.decisions_from, decisions_bounds[1])
     _check("ledger", books.ledger_next, ledger_bounds[1])
     gone = books.decisions_from < decisions_bounds[0] or books.ledger_next < ledger_bounds[0]
-    early: list[LedgerEntry] = []
+    early: dict[str, list[LedgerEntry]] = {}
     ends = log.read(LEDGER.name, partition, books.ledger_next, ledger_bounds[1])
     end = await anext(ends, None)
     async for record in log.read(DECISIONS.name, partition, books.decisions_from, decisions_bounds[1]):
         while end is not None and end.timestamp_ms < record.timestamp_ms:
-            early += _fold_ends(books, end)
+            _fold_ends(books, end, early)
             end = await anext(ends, None)
             await asyncio.sleep(0)
         if gone and books.reports.since is None:
@@ -65,10 +65,11 @@ async def fold_log(books: Folding, partition: int, log: LogReader) -> None:
     async for record in _rest(end, ends):
         if gone and books.reports.since is None:
             books.reports.since = _iso(record)
-        early += _fold_ends(books, record)
+        _fold_ends(books, record, early)
         await asyncio.sleep(0)
-    for entry in early:
-        books.end(entry)
+    for entries in early.values():
+        for entry in entries:
+            books.end(entry)
     books.decisions_from, books.ledger_next = decisions_bounds[1], ledger_bounds[1]
 
 
@@ -91,15 +92,13 @@ def _fold_decisions(books: Folding, record: Record) -> None:
         raise UnreadableDecisions(f"{where} is no decision batch: {type(error).__name__}") from None
 
 
-def _fold_ends(books: Folding, record: Record) -> list[LedgerEntry]:
-    """Those whose decision was not folded yet, if it ever will be."""
-    early: list[LedgerEntry] = []
+def _fold_ends(books: Folding, record: Record, early: dict[str, list[LedgerEntry]]) -> None:
+    """End what is known by now; the ends of other decisions wait in `early`, in their order."""
     for entry in entries_of(record):
-        if books.knows(entry.decision_id):
+        if books.knows(entry.decision_id) and entry.decision_id not in early:
             books.end(entry)
         else:
-            early.append(entry)
-    return early
+            early.setdefault(entry.decision_id, []).append(entry)
 
 
 async def _rest(first: Record | None, others: AsyncIterator[Record]) -> AsyncIterator[Record]:

@@ -34,7 +34,7 @@ class Scope(NamedTuple):
     @property
     def picky(self) -> bool:
         """Whether it depends on who of the tenant asks."""
-        return not self.team is self.key_id is self.tag is None
+        return self.team is not None or self.key_id is not None or self.tag is not None
 
     def of_payer(self, payer: Payer) -> bool:
         """Whether jobs of `payer` count."""

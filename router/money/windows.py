@@ -106,7 +106,10 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def _labels(instant: datetime, zone: tzinfo) -> Labels:
-    local = instant.astimezone(zone)
+    try:
+        local = instant.astimezone(zone)
+    except OverflowError:  # in the years 1 and 9999
+        local = instant.astimezone(UTC)
     text = local.isoformat()
     hour = text[:13]
     if local.fold:

@@ -26,13 +26,18 @@ class Policy(Protocol):
         """What a millisecond of waiting counts beside money, where routing learns from what it sees."""
         ...
 
+    @property
+    def heeds_time(self) -> bool:
+        """It ranks by how long offers take."""
+        ...
+
     def rank(self, field: Field, complexity: float) -> list[int]:
         """Places in `field`, the best first, each once. A place that is left out is never asked."""
         ...
 
     def alike(self, field: Field, ranked: Sequence[int], complexity: float) -> int:
-        """How many of the first of `ranked`, which is not empty, are alike to this policy: what was observed of them may
-        change their order (`router/feedback.py`), and theirs alone. At least 1."""
+        """How many of the first of `ranked`, which is not empty, are alike to this policy: what was observed of them
+        may change their order (`router/feedback.py`), and theirs alone. At least 1."""
         ...
 
     def temperature(self, complexity: float) -> float | None:

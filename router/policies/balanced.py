@@ -12,10 +12,11 @@ _FLAW: dict[Tier | None, float] = {"large": 0.0, None: 0.5, "small": 1.0}
 
 
 class BalancedPolicy(Parameters):
-    """The least sum of: cost and time, each as a share of the most among the offers, and what the tier lacks in quality,
-    times the prompt's complexity. Each counts with its weight; an unknown time counts as the longest known."""
+    """The least sum of: cost and time, each as a share of the most among the offers, and what the tier lacks in
+    quality, times the prompt's complexity. Each counts with its weight; an unknown time counts as the longest known."""
 
     name: ClassVar[str] = "balanced/1"
+    heeds_time: ClassVar[bool] = True
     cost: float = pydantic.Field(default=1.0, ge=0, le=1_000)
     latency: float = pydantic.Field(default=1.0, ge=0, le=1_000)
     quality: float = pydantic.Field(default=1.0, ge=0, le=1_000)

@@ -12,6 +12,7 @@ class FastestPolicy(Parameters):
     """By expected time of one attempt; those of unknown time behind; then by expected cost, then by name."""
 
     name: ClassVar[str] = "fastest/1"
+    heeds_time: ClassVar[bool] = True
     nanousd_per_ms: ClassVar[int] = 1_000_000
 
     def rank(self, field: Field, complexity: float) -> list[int]:

@@ -13,8 +13,8 @@ Tier = Literal["small", "large"]
 @frozen
 class Field:
     """Offers as columns: the same place in each is the same offer. They stand in the order of their names, so that a
-    stable sort decides the same whatever order a catalogue was written in; in columns 2,000 are ranked in a millisecond.
-    """
+    stable sort decides the same whatever order a catalogue was written in; in columns 2,000 are ranked in about a
+    millisecond."""
 
     models: Sequence[str]
     providers: Sequence[str]
@@ -22,7 +22,8 @@ class Field:
     costs: Sequence[int]
     """What one attempt will probably cost, in millionths of a nano-dollar."""
     waits_ms: Sequence[int | None]
-    """How long one attempt will probably take; None: nobody has told or seen it."""
+    """How long one attempt will probably take; None: nobody has told or seen it, or the policy does not ask
+    (`Parameters.heeds_time`)."""
 
 
 class Parameters(BaseModel):
@@ -33,6 +34,8 @@ class Parameters(BaseModel):
     """Name and version, `brief/1`; whoever changes what it answers changes the version."""
     nanousd_per_ms: ClassVar[int] = 100
     """What a millisecond of waiting counts beside money, where routing learns from what it sees."""
+    heeds_time: ClassVar[bool] = False
+    """It ranks by `Field.waits_ms`."""
 
     def temperature(self, complexity: float) -> float | None:
         """The temperature for a prompt of this complexity, where the job names none; None: no opinion."""

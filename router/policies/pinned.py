@@ -19,8 +19,8 @@ class Pin(pydantic.BaseModel):
 
 
 class PinnedPolicy(Parameters):
-    """The first pin that an offer fits is its place; several of one pin by expected cost, then by name. An offer that no
-    pin names is never taken."""
+    """The first pin that an offer fits is its place; several of one pin by expected cost, then by name. An offer that
+    no pin names is never taken."""
 
     name: ClassVar[str] = "pinned/1"
     order: tuple[Pin, ...] = pydantic.Field(min_length=1, max_length=100)

@@ -25,8 +25,6 @@ class _Priced:
     """A catalogue with the prices of a stretch of time."""
 
     base: Catalogue
-    events: int
-    """Of the book, when this was made."""
     begin: datetime | None
     end: datetime | None
     """`begin` <= now < `end`: meanwhile no statement begins to count. None: no bound."""
@@ -47,8 +45,9 @@ class PriceBook:
         self._next = 0
         self._stated: dict[Key, list[Stated]] = {}
         self._by_model: dict[tuple[str, str], set[Key]] = {}
-        self._events = 0
         self._priced: _Priced | None = None
+        self._fresh: list[tuple[Key, Stated]] = []
+        """Folded since `_priced` was made."""
 
     @property
     def version(self) -> str:
@@ -68,9 +67,11 @@ class PriceBook:
         except ValidationError:
             return
         key = (event.provider, event.model, event.service_tier)
-        self._stated.setdefault(key, []).append(stated(event, offset=record.offset, written_ms=record.timestamp_ms))
+        one = stated(event, offset=record.offset, written_ms=record.timestamp_ms)
+        self._stated.setdefault(key, []).append(one)
         self._by_model.setdefault(key[1:], set()).add(key)
-        self._events += 1
+        if self._priced is not None:
+            self._fresh.append((key, one))
 
     def price_at(self, provider: str, model: str, at: datetime, service_tier: str = SERVICE_TIER) -> PriceEvent | None:
         """The statement that holds at `at` (see `router.prices.rule`), now or in the past or in the future.
@@ -114,23 +115,30 @@ class PriceBook:
         the model's live providers does, its row among them: any of these may be taken. The same object while no price
         of the catalogue changes, and `catalogue` itself where none differs.
         """
-        if not self._events:
-            return catalogue
         known = self._priced
-        if known is not None and known.base is catalogue:
-            if known.events == self._events and known.holds(now):
+        if known is None or known.base is not catalogue:
+            if not self._stated:
+                return catalogue
+            known, self._fresh = None, []
+        if known is not None and known.holds(now):
+            if not self._fresh:
                 return known.made
+            touched = {model for (_, model, _), _ in self._fresh}
+            pairs = zip(catalogue.offers, known.made.offers, strict=True)
+            offers = tuple(self._offer(row, now) if row.model in touched else made for row, made in pairs)
+            begins = self._begins(catalogue, self._fresh) | {one for one in (known.begin, known.end) if one is not None}
         else:
-            known = None
-        offers = tuple(self._offer(offer, now) for offer in catalogue.offers)
+            offers = tuple(self._offer(offer, now) for offer in catalogue.offers)
+            begins = self._begins(catalogue, ((key, one) for key, rows in self._stated.items() for one in rows))
         if all(one is other for one, other in zip(offers, catalogue.offers, strict=True)):
             made = catalogue
         elif known is not None and offers == known.made.offers:
             made = known.made
         else:
             made = replace(catalogue, offers=offers)
-        begin, end = self._stretch(catalogue, now)
-        self._priced = _Priced(catalogue, self._events, begin, end, made)
+        begin = max((one for one in begins if one <= now), default=None)
+        end = min((one for one in begins if one > now), default=None)
+        self._priced, self._fresh = _Priced(catalogue, begin, end, made), []
         return made
 
     def _offer(self, offer: Offer, now: datetime) -> Offer:
@@ -165,22 +173,8 @@ class PriceBook:
             is_free=not any(most.values()),
         )
 
-    def _stretch(self, catalogue: Catalogue, now: datetime) -> tuple[datetime | None, datetime | None]:
-        """Around `now`, the stretch in which no statement about the catalogue's models begins to count."""
+    @staticmethod
+    def _begins(catalogue: Catalogue, statements: Iterable[tuple[Key, Stated]]) -> set[datetime]:
+        """When statements about the catalogue's models begin to count."""
         models = catalogue.by_model
-        begins = {
-            one.counts_from
-            for (_, model, _), statements in self._stated.items()
-            if model in models
-            for one in statements
-            if one.event.state == "accepted"
-        }
-        return _last(one for one in begins if one <= now), _first(one for one in begins if one > now)
-
-
-def _last(instants: Iterable[datetime]) -> datetime | None:
-    return max(instants, default=None)
-
-
-def _first(instants: Iterable[datetime]) -> datetime | None:
-    return min(instants, default=None)
+        return {one.counts_from for key, one in statements if key[1] in models and one.event.state == "accepted"}

@@ -93,7 +93,7 @@ class Observed:
 
     def __init__(self, results: Iterable[Mapping[str, Any]] = ()) -> None:
         self._seen: dict[tuple[str, str, str], list[int]] = {}
-        self._medians: dict[tuple[str, str, str], int | None] = {}
+        self._means: dict[tuple[str, str, str], int | None] = {}
         for result in results:
             self.note(result)
 
@@ -105,12 +105,12 @@ class Observed:
             seen = self._seen.setdefault(key, [])
             seen.append(used.called_ms)
             del seen[:-MOST_SEEN]
-            self._medians.pop(key, None)
+            self._means.pop(key, None)
 
     def typical_ms(self, task: str, model: str, provider: str) -> int | None:
-        """The median call; None where too few were seen."""
+        """The mean call; None where too few were seen."""
         key = (task, model, provider)
-        if key not in self._medians:
+        if key not in self._means:
             seen = self._seen.get(key, [])
-            self._medians[key] = round(statistics.median(seen)) if len(seen) >= LEAST_SEEN else None
-        return self._medians[key]
+            self._means[key] = round(statistics.fmean(seen)) if len(seen) >= LEAST_SEEN else None
+        return self._means[key]

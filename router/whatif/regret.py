@@ -8,10 +8,11 @@ moment, so that a guess of ours is no part of it.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from router.decide import decide
 from router.history import History, NotReplayable
-from router.policies import Field
+from router.policies import Field, Parameters
 from router.replay import seen_again
 from router.whatif.past import Past, Used, repriced, used_of
 from schemas.assignment import Candidate
@@ -20,14 +21,12 @@ from schemas.job import ReadableJob
 NOT_LOOKED_AT = "did not succeed, or was not assigned"
 
 
-@dataclass(frozen=True)
-class Hindsight:
+class Hindsight(Parameters):
     """A policy that knows what each offer would have cost: the cheapest first, then by name. For looking back alone."""
 
+    name: ClassVar[str] = "hindsight/1"
     cost: Callable[[str, str], int | None]
     """Of a model at a provider; None: not known, and last."""
-    name: str = "hindsight/1"
-    nanousd_per_ms: int = 0
 
     def rank(self, field: Field, complexity: float) -> list[int]:
         """The cheapest first."""
@@ -37,10 +36,6 @@ class Hindsight:
     def alike(self, field: Field, ranked: Sequence[int], complexity: float) -> int:
         """Nothing that was observed changes what things cost."""
         return 1
-
-    def temperature(self, complexity: float) -> float | None:
-        """No opinion."""
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +145,6 @@ def cheapest(past: Past, used: Used, history: History) -> Candidate | None:
         return min((repriced(one.price, used.usage) for one in named if one.price is not None), default=None)
 
     ruling = decide(
-        reading.job, replace(view, policy=Hindsight(cost)), published=case.arrival.published, now=case.decided_at
+        reading.job, replace(view, policy=Hindsight(cost=cost)), published=case.arrival.published, now=case.decided_at
     )
     return next(iter(ruling.candidates), None)

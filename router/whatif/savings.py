@@ -115,6 +115,11 @@ class SavingsStudy:
         self.jobs = 0
         """That were paid for."""
 
+    @property
+    def skipped(self) -> Counter[str]:
+        """Decisions that could not be looked at, by reason."""
+        return self._study.skipped
+
     def note(self, past: Past) -> None:
         """Look at one job."""
         self._study.note(past)

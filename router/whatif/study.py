@@ -135,20 +135,23 @@ class Study:
         """By the alternatives' names."""
         return {world.alternative.name: world.report for world in self._worlds}
 
-    def note(self, past: Past) -> None:
-        """Judge one job under every alternative. One that was cancelled or never read whole is passed over, counted."""
+    def note(self, past: Past) -> Sequence[Judged]:
+        """Judge one job under every alternative, in their order. One that was cancelled, never read whole or cannot be
+        decided again is counted in `skipped`, and nothing is answered."""
         reading = past.arrival.reading
         if past.stored.get("verdict") == "cancelled" or not isinstance(reading, ReadableJob):
             self.skipped["cancelled, or not a whole job"] += 1
-            return
+            return ()
         try:
             case, view = seen_again(past.stored, past.arrival, self._history)
         except NotReplayable as reason:
             self.skipped[str(reason)] += 1
-            return
+            return ()
         used = used_of(past.result)
-        for world in self._worlds:
+        return [
             world.note(past, reading.job, view, used, published=case.arrival.published, now=case.decided_at)
+            for world in self._worlds
+        ]
 
 
 class _World:
@@ -164,12 +167,13 @@ class _World:
 
     def note(
         self, past: Past, job: InferenceJob, view: View, used: Used | None, *, published: datetime, now: datetime
-    ) -> None:
+    ) -> Judged:
         view = self._view(view, job.tenant)
         ruling = decide(self.alternative.job(job), view, published=published, now=now)
         judged = self._judged(past, ruling, used)
         self._move(view.purse, job.tenant, judged)
         self.report.note(judged)
+        return judged
 
     def _view(self, view: View, tenant: str) -> View:
         policy = self.alternative.policy_of(tenant)

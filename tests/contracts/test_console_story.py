@@ -10,6 +10,8 @@ from console import story
 from console.evidence import find
 from runtime.ports import Outgoing
 from schemas import codec, headers
+from schemas.decision import BudgetHeld, DecisionBatch, Reserve
+from schemas.result import Money
 from schemas.topics import DECISIONS, DLQ, JOBS
 
 
@@ -38,6 +40,38 @@ def test_a_finished_jobs_story_names_decision_attempts_waits_cost_and_trace():
         f"trace      {placed.trace.trace_id}",
     ):
         assert words in text, words
+
+
+def test_money_is_told_quoted_reserved_and_paid_with_who_priced_it_and_which_budgets_it_counts_against():
+    log = MemoryLog()
+    story = Story()
+    budget = BudgetHeld(id="all", window="2026-11", limit_nanousd=9_000, spent_nanousd=1_000, reserved_nanousd=2_000)
+    reserve = Reserve(nanousd=4_000, expected_nanousd=900, quoted_nanousd=1_500, budgets=[budget])
+    versions = {"prices": "812"}
+    decision = story.decision.model_copy(update={"reserve": reserve, "versions": versions})
+    paid = Money(
+        quoted_nanousd=1_500,
+        reserved_nanousd=4_000,
+        paid_nanousd=1_234,
+        ambiguous_nanousd=34,
+        priced_by="brief/1 prices@812",
+    )
+    result = story.result.model_copy(update={"money": paid})
+    batch = DecisionBatch(lane="lane", decisions=[decision])
+    log.append(replace(story.outgoing_decision, value=batch.encode()))
+    log.append(replace(story.outgoing_result, value=result.encode()))
+
+    text = told(log)
+
+    for words in (
+        "reserved   $0.000004, expected $0.0000009, quoted $0.0000015; priced by brief/1 and prices@812",
+        "budget     all (hard) in 2026-11: $0.000009, $0.000001 spent and $0.000002 reserved by others",
+        "so $0.000006 left before this job",
+        "asked      auto at auto",
+        "money      quoted $0.0000015, reserved $0.000004, paid $0.000001234, $0.000000034 of it for calls",
+        "$0.000002766 given back; priced by brief/1 prices@812",
+    ):
+        assert words in text, text
 
 
 def test_neither_prompt_nor_output_is_in_the_story():

@@ -14,7 +14,7 @@ from sim_world import Process, SimApp, SimHandler, offset_of, publish
 from virtual_time import LoopClock, run
 
 from runtime import audit, progress
-from runtime.outcome import Outcome, Publish, RetryAt
+from runtime.outcome import Hold, Outcome, Publish, RetryAt
 from runtime.ports import Delivery, Lease, Outgoing, Record
 from runtime.progress import GENESIS
 from schemas.audit import AuditBatch, AuditEntry
@@ -54,6 +54,9 @@ class Schedule:
         for app in self.apps.values():
             app.on_close = self.close_slowly
         self.most_of_a_key = 0
+        self.holding = random.Random(-seed)
+        self.holds = self.holding.choice([0.0, 0.3, 0.9]) if self.inline else 0.0
+        """Share of the outcomes that are told later, by a lease, while the records behind go on."""
 
     def key(self, record: Record) -> tuple[int, int] | None:
         """Three keys a partition."""
@@ -68,7 +71,7 @@ class Schedule:
         if key[1] is not None:
             self.most_of_a_key = max(self.most_of_a_key, self.under_way[key])
         try:
-            return await self.one_attempt(delivery)
+            return self.held_back(delivery, await self.one_attempt(delivery))
         except asyncio.CancelledError:
             if not delivery.lease.interrupted or not delivery.lease.held or self.dice.random() < 0.3:
                 raise
@@ -78,6 +81,14 @@ class Schedule:
         finally:
             self.under_way[key] -= 1
             self.leases.pop(delivery.lease, None)
+
+    def held_back(self, delivery: Delivery, outcome: Outcome) -> Outcome:
+        """The outcome, or a hold that it ends in a while: also where its lane is no more."""
+        if not isinstance(outcome, Publish) or self.holding.random() >= self.holds:
+            return outcome
+        wait = self.holding.choice([0.0, 0.01, 0.5, 5.0])
+        asyncio.get_running_loop().call_later(wait * self.holding.random(), lambda: delivery.lease.end(outcome))
+        return Hold()
 
     async def one_attempt(self, delivery: Delivery) -> Outcome:
         """Takes its time, tries again, breaks, or makes too much."""

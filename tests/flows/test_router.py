@@ -58,7 +58,7 @@ async def test_a_job_becomes_an_assignment_a_decision_and_a_span_of_its_producer
     (decision,) = batch.decisions
     assert (decision.verdict, decision.decision_id) == ("assigned", job.assignment.decision_id)
     assert decision.metadata == {"team": "search"}
-    assert decision.versions["scorer"] == "features/1"
+    assert decision.versions["scorer"] == "features/2"
     assert decision.trace_id == TRACE
 
     done = world.outcomes[0]

@@ -275,12 +275,12 @@ async def test_health_tells_what_a_lane_remembers_and_which_bound_holds(tmp_path
     assert world.app.describe()["dedup"] == [first]
     await world.run(world.job(chat()))
     began = {"since": "2026-11-22T12:00:00+00:00", "bound": "all since the beginning"}
-    assert world.app.describe() == {"dedup": [{**first, "identities": 1, **began}]}
+    assert world.app.describe()["dedup"] == [{**first, "identities": 1, **began}]
     world.clock.turn(25 * 3600)
     await world.run(world.job(chat("a2")))
     world.clock.turn(60)
     told = {"partition": world.partition, "identities": 1, "since": "2026-11-23T13:00:00+00:00", "bound": "24 h"}
-    assert world.app.describe() == {"dedup": [told]}
+    assert world.app.describe()["dedup"] == [told]
     for n in range(23):
         await world.run(world.job(chat(f"b{n}")))
     (many,) = world.app.describe()["dedup"]
@@ -288,7 +288,7 @@ async def test_health_tells_what_a_lane_remembers_and_which_bound_holds(tmp_path
     await world.crash()
     assert world.app.describe()["dedup"] == []
     await world.lane()
-    assert world.app.describe() == {"dedup": [many]}
+    assert world.app.describe()["dedup"] == [many]
 
 
 async def test_health_of_a_lane_whose_cache_is_damaged_can_still_be_asked(world: World) -> None:

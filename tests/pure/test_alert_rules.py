@@ -370,7 +370,7 @@ def test_records_that_are_no_messages_are_passed_over_by_every_fold():
     for topic in watched.measures.folds:
         for value in (b"", b"{", b"[]", b"null", b"7", b'{"decisions":[{"reserve":1}]}', b'{"entries":[{}]}'):
             watched.give(topic, value)
-    assert watched.look() == []
+    assert {alert.on for alert in watched.look()} == {"dead_letters"}, "any bytes may be one"
 
 
 def test_the_same_records_read_again_after_a_broken_connection_change_nothing():

@@ -221,15 +221,24 @@ def test_a_part_counts_in_the_dearest_with_what_a_provider_takes_for_the_whole()
     assert price.cached_input_nanousd_per_million_tokens == 90
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(TOLD, INSTANTS), max_size=6), st.lists(INSTANTS, min_size=1, max_size=5))
-def test_the_prices_of_a_catalogue_are_those_of_the_book_at_every_instant_in_any_order(
-    told: list[tuple[PriceEvent, datetime]], asked: list[datetime]
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.tuples(TOLD, INSTANTS, st.sampled_from([NOVITA, GROQ, "auto"])), max_size=6),
+    st.lists(INSTANTS, min_size=1, max_size=4),
+)
+def test_a_catalogue_is_priced_alike_by_who_asked_after_every_statement_and_by_who_asks_now(
+    told: list[tuple[PriceEvent, datetime, str]], asked: list[datetime]
 ) -> None:
-    rows, book = catalogue((NOVITA, tokens(50, 60))), PriceBook()
-    for offset, (one, written) in enumerate(told):
-        book.fold(record(one, offset, written))
+    """At every instant, in any order of questions."""
+    rows, book, folded = catalogue((NOVITA, tokens(50, 60)), ("auto", tokens(3, 3)), (GROQ, None)), PriceBook(), []
+    for offset, (one, written, provider) in enumerate(told):
+        folded.append(record(one.model_copy(update={"provider": provider}), offset, written))
+        book.fold(folded[-1])
         for at in asked:
+            new = PriceBook()
+            for each in folded:
+                new.fold(each)
+            assert book.priced(rows, at).offers == new.priced(rows, at).offers
             holds = book.price_at(NOVITA, MODEL, at)
             expected = rows.offers[0].price if holds is None else holds.price
             assert book.priced(rows, at).offers[0].price == expected

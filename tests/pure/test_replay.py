@@ -61,7 +61,7 @@ def happened(world: PastWorld, steps: list[tuple[Any, ...]]) -> None:
                 world.decide(chat(number, tenant, text, input=asked, **more), purse=purse, published_ms=stamp)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.one_of(EVENTS, JOBS_OF), max_size=25))
 def test_every_decision_is_made_again_byte_for_byte(steps: list[tuple[Any, ...]]) -> None:
     """Prices, rules and accounts change between jobs; clocks of producers are ahead; budgets are short."""

@@ -43,7 +43,7 @@ def chat(*texts: str, **more: Any) -> dict[str, Any]:
 
 
 def test_the_scorer_has_a_name_and_a_version() -> None:
-    assert SCORER == "features/1"
+    assert SCORER == "features/2"
 
 
 @pytest.mark.parametrize("prompt", SMALL)

@@ -315,6 +315,10 @@ class Story:
         log.append(placed.outgoing_result)
         return placed
 
+    def write_result(self, log: MemoryLog) -> None:
+        """Put its result alone on the log."""
+        log.append(self.outgoing_result)
+
     @property
     def outgoing_decision(self) -> Outgoing:
         """The decision as a router lane writes it."""

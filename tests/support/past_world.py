@@ -28,7 +28,7 @@ from schemas.job import ReadableJob, Unreadable
 from schemas.policies import POLICY_EVENTS, PolicyRecord
 from schemas.prices import PriceEvent
 from schemas.result import Attempt, JobResult, Received, Who
-from schemas.topics import BUDGETS, CATALOG, DECISIONS, JOBS, POLICIES, PRICES, ROUTER_GROUP, Topic
+from schemas.topics import BUDGETS, CATALOG, DECISIONS, JOBS, POLICIES, PRICES, RESULTS, ROUTER_GROUP, Topic
 
 BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PARTITIONS = 3
@@ -50,7 +50,8 @@ class PastWorld:
     """Tell it prices, rules and accounts, give it jobs: everything stands in `records`, as on the topics."""
 
     def __init__(self, catalogue: Catalogue | None = None, **settings: Any) -> None:
-        self.settings = Settings(home=Path("/nonexistent"), hf_router_url=SANDBOX, sandbox_url=SANDBOX, **settings)
+        told = {"home": Path("/nonexistent"), "hf_router_url": SANDBOX, "sandbox_url": SANDBOX, **settings}
+        self.settings = Settings(**told)
         self.catalogue = catalogue or load(self.settings)
         self.state = State(self.settings, self.catalogue)
         self.now = BEGAN
@@ -58,16 +59,24 @@ class PastWorld:
         self.results: dict[str, dict[str, Any]] = {}
         """By decision id."""
         self._counting = Counting()
+        self._forgotten: dict[tuple[str, int], int] = {}
         for out in catalogue_records(self.catalogue, BEGAN):
             self.append(out)
 
     def append(self, out: Outgoing, partition: int = 0) -> Record:
         """Write one record."""
         where = partition if out.partition is None else out.partition
-        rows = self.records.setdefault((out.topic, where), [])
+        place = out.topic, where
+        rows = self.records.setdefault(place, [])
         stamp = int(self.now.timestamp() * 1000) if out.timestamp_ms is None else out.timestamp_ms
-        rows.append(Record(out.topic, where, len(rows), out.key, out.value, out.headers, stamp))
+        offset = self._forgotten.get(place, 0) + len(rows)
+        rows.append(Record(out.topic, where, offset, out.key, out.value, out.headers, stamp))
         return rows[-1]
+
+    def forget(self, place: tuple[str, int]) -> None:
+        """The records of a partition are gone; offsets go on."""
+        self._forgotten[place] = self._forgotten.get(place, 0) + len(self.records[place])
+        self.records[place].clear()
 
     def _say(self, topic: Topic, told: Contract, fold: Any) -> None:
         fold(self.append(Outgoing(topic.name, None, told.encode(), partition=0)))
@@ -143,13 +152,14 @@ class PastWorld:
             decision_id=arrival.decision_id, completed_at=self.now + timedelta(milliseconds=ms),
         )  # fmt: skip
         self.results[arrival.decision_id] = codec.decode(result.encode())
+        self.append(Outgoing(RESULTS.name, arrival.identity.encode(), result.encode(), partition=arrival.home))
 
     @property
     def history(self) -> History:
-        """The histories as another machine reads them."""
+        """The histories as another machine reads them; what is told later is there as well."""
 
         def of(topic: Topic) -> Sequence[Record]:
-            return self.records.get((topic.name, 0), [])
+            return self.records.setdefault((topic.name, 0), [])
 
         return History(Told(of(PRICES), of(POLICIES), of(BUDGETS), of(CATALOG)))
 

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from router.catalogue import Catalogue, load
+from router.catalogue import Catalogue, load, merge, parse
 from router.decide import Ruling, decide
 from router.view import View, view_of
 from runtime.settings import Settings
+from schemas import codec
 from schemas.job import InferenceJob
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -37,3 +38,19 @@ def chat(**more: Any) -> dict[str, Any]:
 def view(catalogue: Catalogue | None = None, **limits: Any) -> View:
     chosen = Settings(home=Path("/nonexistent"), **limits)
     return view_of(chosen, catalogue or load(chosen))
+
+
+def offer(model: str = "m/m", provider: str = "acme", price: int | None = 10**8, **more: Any) -> dict[str, Any]:
+    """A row of `catalogue_of`: one offer of one model, `price` nano-dollars for a million tokens of output."""
+    told = None if price is None else {"output_nanousd_per_million_tokens": price, "source": "t", "as_of": "t"}
+    row = {
+        "provider": provider, "provider_model": model, "dialect": "hf-router", "base": "huggingface",
+        "tasks": ["chat-completion"], "max_in_flight": 1, "price": told,
+    }  # fmt: skip
+    return {"model": model, "tier": more.pop("tier", "small"), "offers": [row | more]}
+
+
+def catalogue_of(*rows: dict[str, Any]) -> Catalogue:
+    """A catalogue of these offers alone."""
+    file = {"origin": "test", "models": list(rows)}
+    return merge([parse("t.json", codec.encode(file))], {"huggingface": "http://127.0.0.1:1", "sandbox": None})

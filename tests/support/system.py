@@ -192,6 +192,7 @@ def settings_for(
         "NOVIX_HF_TOKEN": "hf_canarytokencanarytokencanary",
         "NOVIX_LOG_LEVEL": "warning",
         "NOVIX_LOG_FORMAT": "json",
+        "NOVIX_PRICES_POLL_S": "0",
         **more,
     }
     return resolve(environment, {}, {}).settings, environment

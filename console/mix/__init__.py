@@ -1,0 +1,1 @@
+"""A seeded mix of modalities, published and measured: `novix bench`."""

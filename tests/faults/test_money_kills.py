@@ -1,0 +1,87 @@
+"""A thousand jobs on one dollar, while router and worker are killed: the provider's own bill says what was spent."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+from money_world import BUDGETS, DECISIONS, DOLLAR, LEDGER, RESULTS, audited, dear_catalogue, is_spent, say
+from ordeal import PER_KILL, Ordeal, ordeal
+from stranger import Stranger
+from system import chat
+
+from schemas.topics import TOPICS
+
+SEED = 6
+JOBS, TENANT = 1_000, "acme"
+ALERTS, TOLD = ("-m", "console", "alerts", "run"), "novix.alerts.v1"
+PATIENCE = timedelta(minutes=10)
+"""Of each job: so long it waits for money, unless its tenant says otherwise meanwhile."""
+
+
+def publish(run: Ordeal) -> list[dict]:
+    """All at once."""
+    deadline = (datetime.now(UTC) + PATIENCE).isoformat()
+    jobs = [chat(f"job-{number}", tenant=TENANT, deadline=deadline) for number in range(JOBS)]
+    run.wanted += [(TENANT, job["id"], 1) for job in jobs]
+    run.stranger.publish(*jobs)
+    return jobs
+
+
+def fired(stranger: Stranger) -> list[float]:
+    """At which shares of a budget alerts fired, as they stand in the log."""
+    alerts = [found.json for found in stranger.read(TOLD)]
+    return [alert["threshold"] for alert in alerts if (alert["on"], alert["state"]) == ("budget", "firing")]
+
+
+def test_a_thousand_jobs_on_one_dollar_spend_all_of_it_and_never_more_whatever_is_killed(broker, tmp_path):
+    """Each job costs about 0.0012 dollars and reserves two calls at their ceiling; some are published twice, some of
+    the provider's answers are 500s and 429s, and every job may fall back to another provider."""
+    dice = random.Random(SEED)
+    catalogue = dear_catalogue(tmp_path, "groq", "together")
+    settings = {
+        "NOVIX_CATALOGUE": str(catalogue), "NOVIX_BREAKER": "false", "NOVIX_BACKOFF_FACTOR_S": "0.05",
+        "NOVIX_RETRY_BUDGET": "1000", "NOVIX_ALERTS_S": "0.2",
+    }  # fmt: skip
+    with ordeal(broker.bootstrap, tmp_path, start=False, **settings) as run:
+        say(run.stranger, BUDGETS, kind="budget", id="dollar", tenant=TENANT, window="total", limit_nanousd=DOLLAR)
+        alerts = run.system.process(ALERTS, "alerts")
+        run.system.start()
+        alerts.start()
+        run.healthy()
+        jobs = publish(run)
+        router, worker = run.system.router, run.system.worker
+        worker_deaths = 0
+        for number, victims in enumerate(((worker,), (router,), (router, worker), (worker,))):
+            run.more(dice.randint(40, 110))
+            status, wait = ((500, {}), (429, {"retry-after": "0"}))[number % 2]
+            run.system.stub(
+                "/admin/behave",
+                {"delay_ms": 60, "fail_first": len(run.system.stub("/admin/calls")) + 40, "fail_status": status,
+                 "fail_headers": wait},
+            )  # fmt: skip
+            for victim in (*victims, alerts):
+                victim.kill()
+            for victim in (*victims, alerts):
+                victim.start()
+            worker_deaths += worker in victims
+            if number == 0:
+                run.stranger.publish(*jobs[::5])
+
+        stranger = run.stranger
+        run.wait(lambda: is_spent(stranger.read(DECISIONS, LEDGER), DOLLAR), "budget that is used up", within_s=150)
+        say(stranger, BUDGETS, kind="tenant", tenant=TENANT, over_limit="refuse")
+        run.wait(lambda: len(fired(stranger)) >= 3, "alert of a budget that is used up")
+        alerts.terminate()
+        run.verdict(may_repeat=None, samples=False)
+        records = run.stranger.read(*(topic.name for topic in TOPICS))
+        shares = fired(stranger)
+        audit = audited(records, run.system.stub("/admin/bill"), limit=DOLLAR)
+
+    assert not audit.complaints, str(audit)
+    assert audit.ledger == audit.results
+    assert audit.billed <= audit.ledger <= DOLLAR, str(audit)
+    assert audit.ledger >= 0.99 * DOLLAR, str(audit)
+    assert audit.ledger - audit.billed <= audit.ambiguous_nanousd, str(audit)
+    assert audit.ambiguous.total() <= worker_deaths * PER_KILL
+    left = [found.json for found in records if found.topic == RESULTS and found.json["status"] == "rejected"]
+    assert {result["error"]["kind"] for result in left} == {"over_budget"}
+    assert sorted(shares) == [50, 80, 100], "each share is told once, although whoever tells it was killed four times"

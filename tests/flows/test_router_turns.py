@@ -1,0 +1,239 @@
+"""Jobs that wait in a router lane: for their turn, for money, for a rate; and what ends their waiting."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from router_world import START, World, chat
+
+from runtime.outcome import Hold, Publish
+from runtime.ports import Delivery, Lease, Outgoing, Record
+from schemas.accounts import AccountRecord, Budget, Tenant
+from schemas.ledger import LedgerBatch, LedgerEntry
+from schemas.policies import PolicyRecord, Tier
+from schemas.topics import BUDGETS, DECISIONS, LEDGER, POLICIES, RESULTS, TEXT
+
+
+class Lane:
+    """A lane whose held records end here, as the engine has it."""
+
+    def __init__(self, home: Path, **settings: Any) -> None:
+        self.world = World(home, **settings)
+        self.ended: dict[int, Any] = {}
+        self.leases: dict[int, Lease] = {}
+
+    async def give(self, job: dict[str, Any]) -> int:
+        """Publish and hand over one job; its offset."""
+        record = self.world.job(job)
+        lease = Lease(end=lambda outcome: self.ended.setdefault(record.offset, outcome))
+        self.leases[record.offset] = lease
+        outcome = await (await self.world.lane()).handle(Delivery(record, self.world.clock.now(), lease=lease))
+        if not isinstance(outcome, Hold):
+            self.ended[record.offset] = outcome
+        return record.offset
+
+    def look(self) -> None:
+        self.world.app.pumps[self.world.partition].look()
+
+    def tell(self, event: Budget | Tenant) -> None:
+        record = self.world.log.append(Outgoing(BUDGETS.name, None, AccountRecord(event=event).encode(), (), 0))
+        self.world.app.state.accounts.fold(record)
+
+    def end(self, offset: int, cost: int) -> None:
+        """The job's worker tells its end."""
+        assigned = self.sent(offset)
+        entry = LedgerEntry(
+            kind="settle" if cost else "release", tenant="default", job_id=assigned["job"]["id"], submission=1,
+            decision_id=assigned["assignment"]["decision_id"],
+            reserved_nanousd=assigned["assignment"]["reserved"]["nanousd"], cost_nanousd=cost, cost_source="computed",
+            charges=[{"model": "m", "provider": "p", "nanousd": cost, "source": "computed", "attempt": 1}] if cost
+            else [], status="succeeded", at=self.world.clock.now(), called_ms=5,
+        )  # fmt: skip
+        batch = LedgerBatch(lane="w", entries=[entry])
+        record = self.world.log.append(Outgoing(LEDGER.name, b"", batch.encode(), (), self.world.partition))
+        self.world.app.pumps[self.world.partition].hear(record)
+        self.look()
+
+    def sent(self, offset: int) -> dict[str, Any]:
+        """The assigned job."""
+        outcome = self.ended[offset]
+        assert isinstance(outcome, Publish)
+        told: dict[str, Any] = json.loads(outcome.records[0].value or b"")
+        assert outcome.records[0].topic == TEXT.name, told.get("error")
+        return told
+
+    def refusal(self, offset: int) -> str:
+        outcome = self.ended[offset]
+        assert outcome.records[0].topic == RESULTS.name
+        return str(json.loads(outcome.records[0].value)["error"]["kind"])
+
+
+def budget(limit: int, **more: Any) -> Budget:
+    return Budget(at=START, id="b", tenant="default", window="total", limit_nanousd=limit, **more)
+
+
+@pytest.fixture
+def lane(tmp_path: Path) -> Lane:
+    return Lane(tmp_path)
+
+
+async def reserved_by_one(home: Path) -> int:
+    lane = Lane(home / "probe")
+    lane.tell(budget(10**12))
+    return int(lane.sent(await lane.give(chat("probe")))["assignment"]["reserved"]["nanousd"])
+
+
+async def test_what_is_reserved_cannot_be_had_twice_and_its_end_lets_the_next_one_go(
+    lane: Lane, tmp_path: Path
+) -> None:
+    """A budget for hardly more than one job: the second waits until the first has ended, and has what it left."""
+    each = await reserved_by_one(tmp_path)
+    lane.tell(budget(each * 17 // 16))
+
+    first, second = await lane.give(chat("a")), await lane.give(chat("b"))
+
+    assert lane.sent(first)["assignment"]["reserved"]["nanousd"] == each
+    assert second not in lane.ended
+    lane.look()
+    assert second not in lane.ended
+    lane.end(first, cost=1_000)
+    assert lane.sent(second)["assignment"]["reserved"]["nanousd"] == each
+    assert lane.sent(second)["assignment"]["max_cost_nanousd"] == each
+
+
+async def test_of_many_that_wait_for_money_each_is_looked_at_until_the_last_is_refused(
+    lane: Lane, tmp_path: Path
+) -> None:
+    """The last job's end leaves too little for anybody: all that still wait are told so, not only the first of them."""
+    each = await reserved_by_one(tmp_path)
+    lane.tell(budget(each))
+    offsets = [await lane.give(chat(f"a{n}")) for n in range(6)]
+    assert list(lane.ended) == offsets[:1]
+
+    lane.end(offsets[0], cost=each)
+
+    assert [lane.refusal(offset) for offset in offsets[1:]] == ["over_budget"] * 5
+
+
+async def test_a_tenant_that_chose_so_is_refused_at_once(lane: Lane, tmp_path: Path) -> None:
+    lane.tell(Tenant(at=START, tenant="default", over_limit="refuse"))
+    lane.tell(budget(await reserved_by_one(tmp_path)))
+
+    first, second = await lane.give(chat("a")), await lane.give(chat("b"))
+
+    assert lane.sent(first)
+    assert lane.refusal(second) == "over_budget"
+
+
+async def test_a_budget_that_is_raised_lets_those_go_who_wait_for_it(lane: Lane, tmp_path: Path) -> None:
+    each = await reserved_by_one(tmp_path)
+    lane.tell(budget(each))
+    first, second = await lane.give(chat("a")), await lane.give(chat("b"))
+    assert lane.sent(first) and second not in lane.ended
+
+    lane.tell(budget(2 * each))
+    lane.look()
+
+    assert lane.sent(second)
+
+
+async def test_who_waits_until_the_deadline_ends_as_expired_however_many_there_are(
+    lane: Lane, tmp_path: Path
+) -> None:
+    lane.tell(budget(await reserved_by_one(tmp_path)))
+    offsets = [await lane.give(chat(f"a{n}", timeout_s=30.0)) for n in range(350)]
+    assert len(lane.ended) == 1
+
+    lane.world.clock.turn(31)
+    for _ in range(5):
+        lane.look()
+
+    assert [lane.refusal(offset) for offset in offsets[1:]] == ["deadline_passed"] * 349
+
+
+async def test_the_same_id_while_its_job_waits_is_a_duplicate_or_a_conflict(lane: Lane, tmp_path: Path) -> None:
+    lane.tell(budget(await reserved_by_one(tmp_path)))
+    await lane.give(chat("a"))
+    waiting = await lane.give(chat("b"))
+
+    again, other = await lane.give(chat("b")), await lane.give(chat("b", text="another one"))
+
+    assert waiting not in lane.ended
+    assert [entry.action for entry in lane.ended[again].audit] == ["job.duplicate"]
+    assert [entry.action for entry in lane.ended[other].audit] == ["job.conflict"]
+
+
+async def test_a_job_that_is_cancelled_while_it_waits_ends_as_cancelled(lane: Lane, tmp_path: Path) -> None:
+    lane.tell(budget(await reserved_by_one(tmp_path)))
+    await lane.give(chat("a"))
+    waiting = await lane.give(chat("b"))
+
+    lane.world.cancel("b")
+    lane.look()
+
+    assert lane.refusal(waiting) == "cancelled"
+
+
+async def test_a_rate_holds_jobs_back_until_their_time_and_is_changed_live(lane: Lane) -> None:
+    def tier(a_minute: int) -> None:
+        event = Tier(at=START, tier="default", requests_per_minute=a_minute)
+        record = Record(POLICIES.name, 0, a_minute, None, PolicyRecord(event=event).encode(), (), 0)
+        lane.world.app.state.rules.fold(record)
+
+    tier(60)
+    offsets = [await lane.give(chat(f"a{n}")) for n in range(10)]
+    assert len(lane.ended) < 5
+    before = len(lane.ended)
+    lane.world.clock.turn(2.0)
+    lane.look()
+    assert before < len(lane.ended) <= before + 2
+
+    tier(60_000)
+    for _ in range(2):
+        lane.world.clock.turn(0.25)
+        lane.look()
+
+    assert all(lane.sent(offset) for offset in offsets)
+
+
+async def test_no_more_is_assigned_than_the_workers_queue_shall_hold(tmp_path: Path) -> None:
+    lane = Lane(tmp_path, ahead=64)
+    offsets = [await lane.give(chat(f"a{n}")) for n in range(100)]
+    assert len(lane.ended) == 64
+
+    lane.end(offsets[0], cost=0)
+
+    assert len(lane.ended) == 65
+    assert lane.sent(offsets[64]), "in the order of arrival"
+
+
+async def test_who_waits_is_decided_at_the_end_by_what_holds_then(lane: Lane, tmp_path: Path) -> None:
+    """The decision's time is when it was made, and not when the job came."""
+    lane.tell(budget(await reserved_by_one(tmp_path)))
+    first, second = await lane.give(chat("a")), await lane.give(chat("b"))
+    lane.world.clock.turn(7)
+
+    lane.end(first, cost=0)
+
+    lane.world.settle(Record("x", 0, second, None, None, (), 0), lane.ended[second])
+    await lane.world.commit()
+    decision = lane.world.on(DECISIONS.name)[-1]["decisions"][-1]
+    assert decision["decided_at"] == (START + timedelta(seconds=7)).isoformat().replace("+00:00", "Z")
+
+
+async def test_money_is_known_again_after_a_crash(lane: Lane, tmp_path: Path) -> None:
+    """What was reserved and committed is reserved still; what was not committed never was."""
+    each = await reserved_by_one(tmp_path)
+    lane.tell(budget(2 * each))
+    first = await lane.give(chat("a"))
+    record = next(one for one in lane.world.log.records["inference.jobs.v1", lane.world.partition])
+    lane.world.settle(record, lane.ended[first])
+    await lane.world.commit()
+    await lane.give(chat("b"))  # in no transaction
+
+    await lane.world.crash()
+
+    assert lane.sent(await lane.give(chat("b")))
+    assert await lane.give(chat("c")) not in lane.ended

@@ -1,0 +1,150 @@
+"""New prices: which are believed, which wait, and which are worth writing at all."""
+
+from datetime import timedelta
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from price_world import GROQ, MODEL, NOON, NOVITA, book_of, event, tokens, write
+
+from router.prices.intake import absent, news, withdrawn
+from router.prices.judge import MOST_MOVED_PPM, has_drifted, judge
+from router.prices.rule import ROUTER
+from schemas.assignment import Price
+from schemas.base import MAX_NANOUSD
+
+HOUR = timedelta(hours=1)
+FACTOR = 10.0
+AMOUNTS = st.integers(1, 10**12)
+
+
+def news_of(*told, book=None, live=True, rows=None):
+    return news(book or book_of(), told, hold_factor=FACTOR, rows=rows or {}, is_live_source=live)
+
+
+@given(AMOUNTS, AMOUNTS)
+def test_a_price_is_held_exactly_if_it_moves_by_more_than_the_factor(old: int, new: int) -> None:
+    verdict = judge(tokens(old, 7), tokens(new, 7), hold_factor=FACTOR)
+    assert (verdict.state == "held") == (Fraction(max(old, new), min(old, new)) > 10)
+    assert (verdict.reason == "") == (verdict.state == "accepted")
+    assert verdict.moved_ppm == min(abs(new - old) * 10**6 // old, MOST_MOVED_PPM)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (tokens(5, 5), tokens(0, 0), "zero"),
+        (None, tokens(0, 0), "zero"),
+        (None, tokens(0, 0, is_free=True), "free"),
+        (tokens(5, 5), tokens(5_000, 5), "grew by more than 10 times"),
+        (tokens(5_000, 5), tokens(5, 5), "fell by more than 10 times"),
+        (tokens(5, 5), tokens(5, 0), "not charged any more"),
+        (tokens(5, 5), tokens(5, 5, nanousd_per_call=1), "not charged before"),
+        (tokens(1_000, 5), tokens(1_000, 5, cached_input_nanousd_per_million_tokens=99), "fell by more than"),
+    ],
+)
+def test_what_looks_wrong_waits_for_approval_and_says_why(old: Price | None, new: Price, reason: str) -> None:
+    verdict = judge(old, new, hold_factor=FACTOR)
+    assert verdict.state == "held"
+    assert reason in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (None, tokens(5, 5)),
+        (None, tokens(5, 0)),
+        (tokens(5, 5), tokens(50, 5)),
+        (tokens(1_000, 5), tokens(1_000, 5, cached_input_nanousd_per_million_tokens=100)),
+        (tokens(0, 0, is_free=True), tokens(0, 0)),
+        (tokens(0, 0, is_free=True), tokens(5, 5)),
+    ],
+)
+def test_what_may_well_be_is_believed(old: Price | None, new: Price) -> None:
+    assert judge(old, new, hold_factor=FACTOR).state == "accepted"
+
+
+@given(st.builds(tokens, st.integers(0, MAX_NANOUSD), st.integers(0, MAX_NANOUSD)) | st.none(), AMOUNTS, AMOUNTS)
+def test_a_verdict_is_in_integers(old: Price | None, inp: int, out: int) -> None:
+    moved = judge(old, tokens(inp, out), hold_factor=FACTOR).moved_ppm
+    assert moved is None or (type(moved) is int and 0 <= moved <= MOST_MOVED_PPM)
+
+
+def test_a_price_that_trebles_has_drifted_and_one_that_moves_by_less_than_the_share_has_not() -> None:
+    """C4: at once, with the statement itself; a held one holds nobody's bill up and is told as held."""
+    book = book_of(event(tokens(100, 100)))
+    [trebled] = news_of(event(tokens(100, 300), NOON + HOUR), book=book)
+    [more] = news_of(event(tokens(119, 100), NOON + HOUR), book=book)
+    [held] = news_of(event(tokens(100_000, 100), NOON + HOUR), book=book)
+    assert (trebled.moved_ppm, trebled.state) == (2_000_000, "accepted")
+    assert [has_drifted(one, 0.2) for one in (trebled, more, held)] == [True, False, False]
+    assert not has_drifted(event(tokens(1, 1)), 0.2)
+
+
+def test_the_same_list_told_twice_is_news_once() -> None:
+    book, told = book_of(), [event(tokens(1, 2)), event(tokens(3, 4), provider=GROQ)]
+    write(book, *news_of(*told, book=book))
+    assert book.version == "2"
+    again = [one.model_copy(update={"seen_at": NOON + HOUR, "valid_from": NOON + HOUR}) for one in told]
+    assert news_of(*again, book=book) == []
+
+
+def test_latency_alone_is_no_news_and_going_dead_is() -> None:
+    book = book_of(event(tokens(1, 2), first_token_ms=100))
+    assert news_of(event(tokens(1, 2), NOON + HOUR, first_token_ms=900), book=book) == []
+    [dead] = news_of(event(tokens(1, 2), NOON + HOUR, is_live=False), book=book)
+    assert not dead.is_live
+
+
+def test_a_source_that_never_named_a_price_says_nothing_by_naming_none() -> None:
+    book = book_of(event(tokens(1, 2), source="genai-prices"))
+    assert news_of(event(None, NOON + HOUR), book=book) == []
+    write(book, event(tokens(3, 4), NOON + HOUR))
+    [gone] = news_of(event(None, NOON + 2 * HOUR), book=book)
+    assert (gone.price, gone.state) == (None, "accepted")
+
+
+def test_what_is_held_is_told_once_and_what_comes_back_is_believed_again() -> None:
+    book = book_of(event(tokens(5, 5)))
+    write(book, *news_of(event(tokens(5_000, 5), NOON + HOUR), book=book))
+    assert [one.state for one in book.history(NOVITA, MODEL)] == ["accepted", "held"]
+    assert news_of(event(tokens(5_000, 5), NOON + 2 * HOUR), book=book) == []
+    [back] = news_of(event(tokens(5, 5), NOON + 3 * HOUR), book=book)
+    assert (back.state, back.moved_ppm) == ("accepted", 0)
+
+
+def test_a_price_that_was_approved_is_not_held_again() -> None:
+    book = book_of(event(tokens(5, 5)), event(tokens(0, 0), NOON + HOUR, state="held"))
+    write(book, event(tokens(0, 0, is_free=True), NOON + 2 * HOUR, by="anna"))
+    assert news_of(event(tokens(0, 0), NOON + 3 * HOUR), book=book) == []
+
+
+def test_a_live_source_says_again_what_an_older_statement_of_another_source_hides_and_a_table_does_not() -> None:
+    book = book_of(event(tokens(5, 5)), event(tokens(6, 6), NOON + HOUR, source="endpoints"))
+    [again] = news_of(event(tokens(5, 5), NOON + 2 * HOUR), book=book)
+    assert again.state == "accepted"
+    assert news_of(event(tokens(5, 5), NOON + 2 * HOUR), book=book, live=False) == []
+
+
+def test_nobody_talks_against_the_operator() -> None:
+    book = book_of(event(tokens(5, 5)), event(tokens(6, 6), NOON + HOUR, source="operator"))
+    assert news_of(event(tokens(5, 5), NOON + 2 * HOUR), book=book) == []
+    [changed] = news_of(event(tokens(7, 7), NOON + 2 * HOUR), book=book)
+    assert changed.moved_ppm == 400_000
+
+
+def test_the_first_price_is_judged_against_the_catalogues_row() -> None:
+    rows = {(NOVITA, MODEL, "standard"): tokens(5, 5)}
+    [held] = news_of(event(tokens(5_000, 5)), rows=rows)
+    assert held.state == "held"
+
+
+def test_what_a_list_does_not_name_any_more_is_absent_and_withdrawn_once() -> None:
+    book = book_of(event(tokens(5, 5)), event(tokens(6, 6), provider=GROQ))
+    now = event(tokens(5, 5), NOON + HOUR)
+    gone = absent(book, [now], ROUTER)
+    assert gone == {(GROQ, MODEL, "standard")}
+    write(book, *news_of(*(withdrawn(now, key) for key in gone), book=book))
+    assert absent(book, [now], ROUTER) == set()
+    assert book.price_at(GROQ, MODEL, NOON + HOUR) == withdrawn(now, (GROQ, MODEL, "standard"))

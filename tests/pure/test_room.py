@@ -1,0 +1,341 @@
+"""The waiting room, one claim at a time: order, classes, sleepers, places, deadlines."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from router.room import Waiter, WaitingRoom
+from runtime.ports import Delivery, Record
+from runtime.waiting import FLOOR, PRIORITIES, Priority
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+S = timedelta(seconds=1)
+RECORD = Record("inference.jobs.v1", 0, 0, None, None, (), 0)
+
+
+def job(identity: str, tenant: str = "acme", priority: Priority = "normal", **more: Any) -> Waiter:
+    more = {"deadline": NOON + 600 * S, "cost_nanousd": 100_000, **more}
+    return Waiter(
+        delivery=Delivery(RECORD, NOON), tenant=tenant, priority=priority, identity=identity, digest="", **more
+    )
+
+
+def room_of(*waiters: Waiter, places: int | None = None) -> WaitingRoom:
+    room = WaitingRoom(places)
+    for waiter in waiters:
+        assert room.enter(waiter)
+    return room
+
+
+def served(room: WaitingRoom, now: datetime = NOON, may: Any = lambda waiter: True) -> list[str]:
+    """All that may begin, in their turn."""
+    return [waiter.identity for waiter in _turns(room, now, may)]
+
+
+def _turns(room: WaitingRoom, now: datetime, may: Any) -> Iterator[Waiter]:
+    while (waiter := room.next(now, may)) is not None:
+        yield waiter
+
+
+# order
+
+
+def test_within_a_tenant_and_class_who_came_first_is_first():
+    assert served(room_of(*(job(str(n)) for n in range(50)))) == [str(n) for n in range(50)]
+
+
+def test_an_empty_room_has_no_next_and_nothing_to_wake_for():
+    room = WaitingRoom()
+    assert (room.next(NOON), room.wakes_at(NOON), room.expired(NOON), len(room)) == (None, None, [], 0)
+
+
+def test_a_tenant_that_may_not_begin_keeps_nobody_else_back():
+    room = room_of(*(job(f"a{n}", "a") for n in range(100)), *(job(f"b{n}", "b") for n in range(3)))
+
+    assert served(room, may=lambda one: one.tenant != "a") == ["b0", "b1", "b2"]
+    assert len(room) == 100
+
+
+def test_a_queue_that_is_full_keeps_back_only_who_goes_there():
+    room = room_of(*(job(f"i{n}", queue="image") for n in range(9)), job("t0", queue="text"), job("t1", queue="text"))
+
+    assert served(room, may=lambda one: one.queue != "image") == ["t0", "t1"]
+
+
+def test_the_floor_of_the_lower_classes_holds_and_the_rest_is_the_highest_ones():
+    room = room_of(*(job(f"{p}{n}", p, p) for p in PRIORITIES for n in range(300)))
+    first = [name.rstrip("0123456789") for name in (room.next(NOON).identity for _ in range(300))]  # type: ignore[union-attr]
+
+    for start in range(300 - FLOOR):
+        assert {"batch", "normal"} <= set(first[start : start + FLOOR + 1])
+    assert Counter(first)["interactive"] >= 300 * 0.79
+
+
+def test_jobs_of_one_key_begin_in_their_order_whatever_their_priorities():
+    room = room_of(
+        job("1", priority="batch", ordering_key="k"), job("2", priority="interactive", ordering_key="k"),
+        job("3", priority="normal", ordering_key="k"), job("free", priority="interactive"),
+        job("other", "b", "interactive", ordering_key="k"),
+    )  # fmt: skip
+    order = served(room)
+
+    assert [name for name in order if name in "123"] == ["1", "2", "3"]
+    assert order[:2] == ["free", "other"]
+
+
+def test_who_is_put_back_keeps_its_place_and_its_key():
+    room = room_of(job("1", ordering_key="k"), job("2", ordering_key="k"), job("3"))
+    first = room.next(NOON)
+    assert first is not None
+    room.put_back(first)
+
+    assert served(room) == ["1", "2", "3"]
+
+
+def test_who_is_put_back_late_still_begins_before_those_of_its_key_that_have_not():
+    room = room_of(*(job(str(n), ordering_key="k") for n in range(4)))
+    first, second = room.next(NOON), room.next(NOON)
+    assert first is not None
+    assert second is not None
+    room.put_back(second)
+
+    assert served(room) == ["1", "2", "3"]
+
+
+def test_a_key_goes_on_when_its_first_is_cancelled_or_late():
+    first, second = job("1", ordering_key="k"), job("2", ordering_key="k", deadline=NOON + S)
+    room = room_of(first, second, job("3", ordering_key="k"))
+    assert room.remove(first)
+    assert not room.remove(first)
+    assert [one.identity for one in room.expired(NOON + S)] == ["2"]
+
+    assert served(room) == ["3"]
+
+
+# waits
+
+
+def test_who_may_not_begin_before_an_instant_is_not_asked_until_then():
+    asked: list[str] = []
+
+    def may(waiter: Waiter) -> bool:
+        asked.append(waiter.identity)
+        return True
+
+    room = room_of(*(job(f"a{n}", "a", not_before=NOON + 60 * S) for n in range(100)), job("b", "b"))
+
+    assert served(room, may=may) == ["b"]
+    assert set(asked) == {"b"}
+    assert room.wakes_at(NOON) == NOON + 60 * S
+    assert served(room, NOON + 59 * S) == []
+    assert served(room, NOON + 60 * S) == [f"a{n}" for n in range(100)]
+    assert room.wakes_at(NOON) is None
+
+
+def test_who_needs_money_is_asked_again_when_a_reservation_of_its_tenant_ends():
+    room = room_of(job("a", "a", needs_settle=True), job("b", "b", needs_settle=True, not_before=NOON + S))
+    assert served(room) == []
+    room.enter(job("a2", "a"))
+    assert served(room) == [], "it came later"
+    room.settled("c")
+    assert served(room) == []
+    room.settled("a")
+    room.enter(job("a3", "a"))
+
+    assert served(room) == ["a", "a2", "a3"]
+    assert served(room, NOON + S) == ["b"], "its time has come"
+
+
+def test_who_is_put_back_to_wait_for_longer_sleeps_until_then_before_those_behind_it():
+    room = room_of(job("1", not_before=NOON + S), job("2"))
+    for at in (1, 2, 3):
+        waiter = room.next(NOON + at * S)
+        assert waiter is not None
+        assert waiter.identity == "1"
+        room.put_back(replace(waiter, not_before=NOON + (at + 1) * S))
+        assert room.next(NOON + at * S) is None
+        assert room.wakes_at(NOON + at * S) == NOON + (at + 1) * S
+
+    assert served(room, NOON + 4 * S) == ["1", "2"]
+
+
+def test_each_is_expired_at_its_deadline_and_once():
+    room = room_of(*(job(str(n), deadline=NOON + n * S) for n in (5, 1, 3)))
+    assert room.wakes_at(NOON) == NOON + S
+
+    assert [one.identity for one in room.expired(NOON + 3 * S)] == ["1", "3"]
+    assert room.expired(NOON + 3 * S) == []
+    assert served(room) == ["5"]
+    assert room.expired(NOON + 600 * S) == []
+
+
+def test_the_room_does_not_remember_who_has_left():
+    room = WaitingRoom()
+    for number in range(20_000):
+        room.enter(job(str(number), ordering_key=str(number % 3), not_before=NOON, tenant=str(number % 50)))
+        assert room.next(NOON) is not None
+
+    assert (len(room._deadlines._heap), len(room._sleepers._heap)) < (2_000, 2_000)
+    assert room.next(NOON) is None
+    assert not any(room._shares)
+    assert not room._keys
+    assert not room._by_number
+    assert not room._of_tenant
+
+
+# who is here
+
+
+def test_who_waits_is_known_by_identity_and_counted():
+    room = room_of(job("a/1", "a", "batch"), job("a/2", "a"), job("b/1", "b"))
+    found = room.waiting("a/1")
+
+    assert found is not None
+    assert found.priority == "batch"
+    assert room.waiting("a/3") is None
+    assert [one.identity for one in room] == ["a/1", "a/2", "b/1"]
+    assert room.describe() == {
+        "jobs": 3, "tenants": 2, "most_of_one": 2, "interactive": 0, "normal": 2, "batch": 1,
+    }  # fmt: skip
+    room.next(NOON)
+    assert len(room) == 2
+
+
+def test_one_tenant_has_all_places_alone_and_a_tenth_more_is_kept_for_others():
+    room = WaitingRoom(places=10_000)
+    came = sum(room.enter(job(f"a{n}", "a")) for n in range(20_000))
+    assert came == 10_000
+
+    assert sum(room.enter(job(f"b{n}", "b")) for n in range(500)) == 500
+    assert not room.enter(job("a", "a"))
+
+
+@given(st.lists(st.sampled_from("abcde"), max_size=400), st.integers(1, 100))
+def test_no_tenant_takes_the_last_place_from_another(tenants: list[str], places: int):
+    room = WaitingRoom(places)
+    for number, tenant in enumerate(tenants):
+        room.enter(job(str(number), tenant))
+
+    assert len(room) <= places + places // 10
+    assert max(Counter(one.tenant for one in room).values(), default=0) <= places
+
+
+# anything that may happen
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["enter", "enter", "enter", "next", "back", "remove", "settled", "later"]),
+        st.sampled_from("abc"),
+        st.sampled_from(PRIORITIES),
+        st.sampled_from([None, None, "k", "l"]),
+        st.integers(0, 5),
+        st.sampled_from(["", "image"]),
+    ),
+    max_size=120,
+)
+
+
+class Story:
+    """A room, and beside it a plain list of who is here. One tenant's images may not begin."""
+
+    def __init__(self) -> None:
+        self.room, self.now, self.last = WaitingRoom(), NOON, None
+        self.here: dict[str, Waiter] = {}
+        self.began: list[Waiter] = []
+
+    @staticmethod
+    def may(waiter: Waiter) -> bool:
+        return (waiter.tenant, waiter.queue) != ("c", "image")
+
+    def enter(self, number: int, tenant: str, priority: Any, key: str | None, wait: int, queue: str) -> None:
+        waiter = job(
+            str(number), tenant, priority, ordering_key=key, not_before=NOON + wait * S if wait > 2 else None,
+            needs_settle=wait == 5, deadline=NOON + (wait + 1) * 10 * S, cost_nanousd=wait * 70_000, queue=queue,
+        )  # fmt: skip
+        self.room.enter(waiter)
+        self.here[waiter.identity] = waiter
+
+    def next(self, *_: object) -> None:
+        self.last = taken = self.room.next(self.now, self.may)
+        if taken is None:
+            free = [one for one in self.here.values() if self.may(one) and one.not_before is None]
+            assert not [one for one in free if is_first(one, self.here)], "somebody could have begun"
+            return
+        del self.here[taken.identity]
+        self.began.append(taken)
+        assert self.may(taken)
+        assert taken.needs_settle or taken.not_before is None or taken.not_before <= self.now
+
+    def back(self, *_: object) -> None:
+        if self.last is not None:
+            self.room.put_back(self.last)
+            self.here[self.last.identity] = self.began.pop()
+            self.last = None
+
+    def remove(self, number: int, *_: object) -> None:
+        if self.here:
+            assert self.room.remove(self.here.pop(sorted(self.here)[number % len(self.here)]))
+
+    def settled(self, number: int, tenant: str, *_: object) -> None:
+        self.room.settled(tenant)
+
+    def later(self, number: int, *_: object) -> None:
+        self.now += number % 7 * S
+        for late in self.room.expired(self.now):
+            assert self.here.pop(late.identity).deadline <= self.now
+
+
+@settings(deadline=None, max_examples=200)
+@given(STEPS)
+def test_whatever_happens_each_begins_once_none_early_and_keys_keep_their_order(steps):
+    story = Story()
+    for number, (what, *rest) in enumerate(steps):
+        getattr(story, what)(number, *rest)
+        assert sorted(one.identity for one in story.room) == sorted(story.here)
+    rest = list(_turns(story.room, NOON + 10_000 * S, lambda one: True))
+    began = story.began + rest
+
+    assert sorted(one.identity for one in rest) == sorted(story.here), "nobody is forgotten"
+    of_key: dict[tuple[str, str], list[int]] = {}
+    of_flow: dict[tuple[str, str, str], list[int]] = {}
+    for one in began:
+        if one.ordering_key is not None:
+            of_key.setdefault((one.tenant, one.ordering_key), []).append(int(one.identity))
+        else:
+            of_flow.setdefault((one.tenant, one.priority, one.queue), []).append(int(one.identity))
+    for numbers in [*of_key.values(), *of_flow.values()]:
+        assert numbers == sorted(numbers)
+
+
+def is_first(waiter: Waiter, here: dict[str, Waiter]) -> bool:
+    """Nobody came before it in its flow or of its key."""
+    same = [
+        one
+        for one in here.values()
+        if one.tenant == waiter.tenant
+        and (
+            (one.priority, one.queue) == (waiter.priority, waiter.queue)
+            or (one.ordering_key is not None and one.ordering_key == waiter.ordering_key)
+        )
+    ]
+    return all(int(one.identity) >= int(waiter.identity) for one in same)
+
+
+@pytest.mark.parametrize("tenants", [1, 500])
+def test_finding_the_next_asks_few_however_many_wait(tenants: int):
+    room = room_of(*(job(str(n), str(n % tenants)) for n in range(10_000)))
+    asked = Counter[str]()
+
+    def may(waiter: Waiter) -> bool:
+        asked[waiter.tenant] += 1
+        return True
+
+    for _ in range(1_000):
+        assert room.next(NOON, may) is not None
+    assert asked.total() <= 3_000

@@ -1,0 +1,125 @@
+"""A decision is made again from what its record names and holds; and the short way gives what the long way gives."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rulings import NOW, SANDBOX, VIEWS, catalogue_of, chat, job, offer, ruled, view
+
+from router import offers
+from router.catalogue import load
+from router.feedback import Lessons, Observed
+from router.held import from_held, seen_again
+from router.offers import Fit, Judged, Wish, judged
+from router.policies import made
+from router.purse import Line, Purse
+from router.table import table_of
+from router.terms import FREE, Terms, Turn
+from router.view import Limits, View, view_of
+from schemas import codec
+
+MODELS = ["a/a", "b/b", "c/c", "d/d"]
+ROWS = catalogue_of(
+    offer("a/a", price=10**8, context_tokens=2_000), offer("b/b", price=2 * 10**8, tier="large"),
+    offer("c/c", price=3 * 10**8, first_token_ms=900, tokens_per_s=40.0), offer("d/d", price=None),
+)  # fmt: skip
+KEYS = st.tuples(st.just("acme"), st.sampled_from([*MODELS, "x/x"]))
+LINES = st.lists(
+    st.builds(
+        Line, st.sampled_from(["day", "a:b"]), st.just("2026-11"), st.integers(0, 10**6), st.integers(0, 10**6),
+        st.sampled_from([0, 10]), st.booleans(), st.none() | st.sampled_from(MODELS), st.sampled_from([None, "acme"]),
+        st.sampled_from([None, NOW + timedelta(microseconds=1), NOW + timedelta(hours=1)]),
+    ),
+    max_size=3,
+)  # fmt: skip
+TURNS = st.just(FREE) | st.just(Turn(allowed=False, at=NOW + timedelta(seconds=1.5), limit="9 a minute"))
+OBSERVED = st.builds(
+    Observed, st.integers(0, 10**5), st.integers(0, 10**5), st.integers(0, 10**6), st.integers(0, 10**7)
+)
+LESSONS = st.builds(Lessons, st.dictionaries(KEYS, OBSERVED, max_size=4), st.floats(0, 1))
+ASKED = st.fixed_dictionaries(
+    {"text": st.text(max_size=200) | st.just("long " * 1_000)},
+    optional={"max_tokens": st.integers(0, 9_000)},
+)
+POLICIES = st.sampled_from(["brief/1", "cheapest/1", "fastest/1", "balanced/1"])
+
+
+PLAIN = view(ROWS)
+
+
+def the_world(policy: str, cap: int) -> View:
+    return View(
+        PLAIN.catalogue, made(policy, {}), PLAIN.limits, Terms(tenant="t", unknown_price_cap_nanousd=cap),
+        state={"prices": "7", "policies": "2", "accounts": "0"},
+    )  # fmt: skip
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    ASKED, POLICIES, st.sampled_from([0, 5_000]), LINES, TURNS, st.frozensets(KEYS, max_size=3), LESSONS,
+    st.sampled_from([1, 20, 600]), st.sampled_from([None, 50_000]),
+)  # fmt: skip
+def test_a_ruling_is_the_same_from_what_its_record_holds(
+    asked: dict[str, Any], policy: str, cap: int, lines: list[Line], turn: Turn, shut: frozenset[tuple[str, str]],
+    lessons: Lessons, timeout_s: int, ceiling: int | None,
+) -> None:  # fmt: skip
+    wanted = job(task_input=chat(**asked), timeout_s=timeout_s, max_cost_nanousd=ceiling)
+    world = the_world(policy, cap)
+    ruling = ruled(wanted, world.at(Purse(tuple(lines)), turn, shut, lessons))
+    held = json.loads(codec.encode(ruling.held))
+    again = ruled(wanted, seen_again(the_world(policy, cap), held))
+    assert codec.encode(again.held) == codec.encode(ruling.held)
+    assert again == replace(ruling, held=again.held)
+
+
+def test_a_plain_day_holds_nothing() -> None:
+    assert ruled(job()).held == {}
+    assert from_held({}) == from_held({"published": "2026-11-22T12:00:00Z"})
+
+
+@pytest.mark.parametrize("held", [{"turn": 1}, {"purse": [[1]]}, {"purse": 7}, {"shut": [[1, 2, 3]]}, {"lessons": {}}])
+def test_what_no_decision_of_ours_holds_is_refused(held: Any) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - any ValueError is the promise
+        from_held(held)
+
+
+def test_limits_are_read_back_as_they_were_told() -> None:
+    limits = view_of(SANDBOX, load(SANDBOX)).limits
+    assert limits.http_origins
+    assert Limits.read(limits.told) == limits
+    assert Limits.read(limits.told).told == limits.told
+    with pytest.raises(ValueError, match="no limits"):
+        Limits.read("max_tokens=1")
+
+
+def test_a_view_keeps_its_versions_at_every_moment() -> None:
+    world = the_world("brief/1", 0)
+    there = world.at(Purse((Line("a", "b", 1, 2, 3),)))
+    assert there.versions is world.versions
+    assert set(there.versions) == {"catalogue", "scorer", "policy", "limits", "prices", "policies", "accounts"}
+    assert there.purse.lines
+    assert not world.purse.lines
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.sampled_from(["hosted", "sandbox", "rows"]), ASKED, st.integers(0, 10**7), st.integers(1, 100_000),
+)  # fmt: skip
+def test_the_columns_say_of_every_offer_what_a_look_at_it_says(
+    where: str, asked: dict[str, Any], ceiling: int, left_ms: int
+) -> None:
+    here = the_world("brief/1", 3_000) if where == "rows" else VIEWS[where]
+    wanted = job(task_input=chat(**asked), max_cost_nanousd=ceiling)
+    wish = Wish.of(wanted, ceiling, here, NOW + timedelta(milliseconds=left_ms), NOW)
+    table = table_of(here.catalogue, wanted.task, None, "auto", here.terms, images=False)
+    short = judged(table, wish, here)
+    alone = Judged(table, wish, short.costs, short.waits_ms)
+    for place in table.places:
+        looked = offers._looked_at(alone, place, (), here)
+        assert (place in short.places) == isinstance(looked, Fit)
+        if isinstance(looked, Fit):
+            assert short.fit(place) == looked

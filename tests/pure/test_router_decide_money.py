@@ -1,0 +1,157 @@
+"""The decision under budgets: what is reserved, what waits, what gets less, what is refused."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rulings import NOW, catalogue_of, chat, job, offer, ruled, view
+
+from router.purse import Line, Purse
+from router.ruling import Ruling
+from router.terms import Terms
+from router.view import View
+from schemas.failure import FailureKind as K
+
+TOMORROW = NOW + timedelta(hours=12)
+ROWS = catalogue_of(offer("a/a", price=10**8), offer("b/b", price=2 * 10**8), offer("c/c", price=3 * 10**8))
+PLAIN = view(ROWS)
+FULL = 102_400
+"""What 1,024 tokens of a/a cost at most."""
+
+
+def line(limit: int, spent: int = 0, reserved: int = 0, **more: Any) -> Line:
+    return Line("day", "2026-11-22", limit, spent, reserved, **({"resets_at": TOMORROW} | more))
+
+
+def with_budgets(*lines: Line, over_limit: Any = "wait") -> View:
+    return replace(PLAIN, purse=Purse(lines), terms=Terms(tenant="t", over_limit=over_limit))
+
+
+def decided(*lines: Line, over_limit: Any = "wait", **asked: Any) -> Ruling:
+    return ruled(job(task_input=chat(text=""), **asked), with_budgets(*lines, over_limit=over_limit))
+
+
+def test_without_a_hard_budget_the_jobs_ceiling_is_reserved() -> None:
+    ruling = decided(line(1, hard=False), max_cost_nanousd=5 * 10**6, quoted_nanousd=7)
+    assert ruling.reserve is not None
+    assert (ruling.reserve.nanousd, ruling.max_cost_nanousd) == (5 * 10**6, 5 * 10**6)
+    assert (ruling.reserve.quoted_nanousd, ruling.reserve.expected_nanousd) == (7, 25_600)
+    assert [one.id for one in ruling.reserve.budgets] == ["day"]
+    assert not ruling.reserve.budgets[0].hard
+
+
+def test_a_hard_budget_sets_two_of_the_dearest_calls_aside() -> None:
+    ruling = decided(line(10**9))
+    assert ruling.reserve is not None
+    assert ruling.reserve.nanousd == ruling.max_cost_nanousd == 2 * 3 * FULL
+    assert len(ruling.candidates) == 3
+
+
+def test_a_fallback_that_the_budget_cannot_pay_is_left_out() -> None:
+    ruling = decided(line(2 * FULL))
+    assert [one.model for one in ruling.candidates] == ["a/a", "b/b"]
+    assert ruling.max_cost_nanousd == 2 * FULL
+    assert [one.reason for one in ruling.exclusions if one.model == "c/c"] == [K.OVER_BUDGET]
+
+
+@pytest.mark.parametrize(("over_limit", "verdict"), [("wait", "waiting"), ("refuse", "rejected")])
+def test_while_reservations_are_open_a_job_waits_for_their_money_or_is_refused_at_once(
+    over_limit: str, verdict: str
+) -> None:
+    ruling = decided(line(10 * FULL, 0, 9 * FULL + 1), over_limit=over_limit)
+    assert (ruling.verdict, ruling.kind) == (verdict, K.OVER_BUDGET)
+    assert ruling.until == (TOMORROW if verdict == "waiting" else None)
+    assert f"{FULL} are needed" in (ruling.message or "")
+
+
+def test_when_no_reservation_is_open_the_rest_buys_fewer_tokens_and_says_so() -> None:
+    """A58."""
+    ruling = decided(line(10 * FULL, 10 * FULL - 20_000))
+    assert ruling.verdict == "assigned"
+    assert ruling.bound_by == "budget"
+    given_tokens = ruling.parameters["max_tokens"]
+    assert ruling.adapted == {"max_tokens": {"asked": 1024, "given": given_tokens, "bound_by": "budget"}}
+    assert 19_900 <= ruling.max_cost_nanousd <= 20_000
+
+
+def test_a_rest_that_buys_nothing_of_use_waits_for_the_next_window_if_that_begins_in_time() -> None:
+    spent = line(10 * FULL, 10 * FULL - 100)
+    waiting = decided(spent, timeout_s=13 * 3600)
+    assert (waiting.verdict, waiting.until) == ("waiting", TOMORROW)
+    refused = decided(spent, timeout_s=600)
+    assert (refused.verdict, refused.kind) == ("rejected", K.OVER_BUDGET)
+    assert refused.message == (
+        f"budget day of 2026-11-22 has 100 of {10 * FULL} nano-dollars left ({10 * FULL - 100} spent, 0 reserved); "
+        "1600 are needed; its next window begins at 2026-11-23T00:00:00+00:00"
+    )
+    for_ever = decided(replace(spent, resets_at=None), timeout_s=13 * 3600)
+    assert for_ever.verdict == "rejected"
+    assert "no next window" in (for_ever.message or "")
+
+
+def test_a_models_own_budget_excludes_that_model_and_no_other() -> None:
+    ruling = decided(line(10, model="a/a"))
+    assert [one.model for one in ruling.candidates] == ["b/b", "c/c"]
+    assert ruling.max_cost_nanousd == 10_000_000, "no hard budget holds for those that are left"
+    assert [one.reason for one in ruling.exclusions if one.model == "a/a"] == [K.OVER_BUDGET]
+    assert decided(line(10, model="a/a"), model="a/a").kind == K.OVER_BUDGET
+    assert decided(line(10 * FULL, 0, 10 * FULL, provider="acme")).verdict == "waiting"
+
+
+def test_the_reserve_fits_the_own_budgets_of_every_candidate() -> None:
+    ruling = decided(line(5 * FULL, model="b/b"), line(100 * FULL))
+    assert ruling.max_cost_nanousd == 5 * FULL
+    assert [one.model for one in ruling.candidates] == ["a/a", "b/b", "c/c"]
+    assert ruling.reserve is not None
+    assert len(ruling.reserve.budgets) == 2
+
+
+def test_a_budget_of_nothing_lets_nothing_through() -> None:
+    assert decided(line(0)).kind == K.OVER_BUDGET
+
+
+LINES = st.lists(
+    st.builds(
+        lambda limit, spent, reserved, hard, model, at: Line(
+            str(at), "total", limit, spent, reserved, hard, model, None, None if at % 2 else TOMORROW
+        ),
+        st.integers(0, 10**6), st.integers(0, 10**5), st.sampled_from([0, 0, 10**4]), st.booleans(),
+        st.sampled_from([None, None, "a/a", "b/b"]), st.integers(0, 9),
+    ),
+    max_size=4,
+    unique_by=lambda one: one.id,
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=150)
+@given(LINES, st.text(max_size=300), st.none() | st.integers(0, 20_000), st.none() | st.integers(0, 10**6))
+def test_no_hard_budget_is_ever_passed_and_the_answer_never_costs_more_than_is_reserved(
+    lines: list[Line], text: str, max_tokens: int | None, ceiling: int | None
+) -> None:
+    """A57, A63, B225: for every candidate, fallbacks too."""
+    asked = job(task_input=chat(text=text, max_tokens=max_tokens), max_cost_nanousd=ceiling)
+    ruling = ruled(asked, with_budgets(*lines))
+    assert (ruling.reserve is not None) == (ruling.verdict == "assigned")
+    if ruling.reserve is None:
+        assert ruling.kind in (K.OVER_BUDGET, K.PRICE_CEILING)
+        return
+    reserve = ruling.reserve.nanousd
+    assert 0 <= reserve == ruling.max_cost_nanousd <= (10_000_000 if ceiling is None else ceiling)
+    assert 0 <= ruling.parameters["max_tokens"] <= 8192
+    for one in ruling.candidates:
+        output = ruling.parameters["max_tokens"] * one.price.output_nanousd_per_million_tokens
+        assert -(-output // 10**6) <= one.ceiling_nanousd <= reserve
+        for held in lines:
+            if held.hard and held.holds_for(one.model, one.provider):
+                assert reserve <= held.available_nanousd
+
+
+def test_of_a_budget_with_enough_work_99_percent_are_used() -> None:
+    """Jobs one after the other, each charged its candidate's ceiling: what is left buys no useful answer."""
+    limit, spent = 10**8, 0
+    while (ruling := decided(line(limit, spent), timeout_s=600)).verdict == "assigned":
+        spent += ruling.candidates[0].ceiling_nanousd
+    assert 0.99 * limit <= spent <= limit
