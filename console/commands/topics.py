@@ -62,8 +62,8 @@ async def _create(
     for topic in refused:
         reason = "the order of all its records counts" if topic.topic in single else "a tenant's home is its number"
         screen.note(
-            f"novix: {topic.topic} has {topic.partitions} partitions and cannot have {topic.wanted}: {reason}, fixed when "
-            f"the topic is created"
+            f"novix: {topic.topic} has {topic.partitions} partitions and cannot have {topic.wanted}: {reason}, "
+            f"fixed when the topic is created"
         )
     return Exit.FAILED if refused else Exit.OK
 
