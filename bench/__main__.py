@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from bench import (
+    adaptive,
     backlog,
     capacity,
     complexity,
@@ -19,6 +20,7 @@ from bench import (
     fairness,
     kill,
     latency,
+    ledger,
     mix,
     payload,
     payload_latency,
@@ -53,11 +55,13 @@ ONLY_WHEN_NAMED: dict[str, Callable[..., list[Figure]]] = {
 """Those that take minutes."""
 
 ALONE: dict[str, Callable[..., list[Figure]]] = {
+    adaptive.NAME: adaptive.measure,
     complexity.NAME: complexity.measure,
     decide.NAME: decide.measure,
     profile.NAME: profile.measure,
     tasks.NAME: tasks.measure,
     payload.NAME: payload.measure,
+    ledger.NAME: ledger.measure,
     fairness.NAME: fairness.measure,
     prices.NAME: prices.measure,
     quotes.NAME: quotes.measure,
@@ -74,7 +78,7 @@ def main() -> int:
         "names",
         nargs="*",
         choices=[*MEASUREMENTS, *ONLY_WHEN_NAMED, *ALONE, []],
-        help="default: all but profile, tasks, payload, quotes, payload_latency, mix and capacity",
+        help="default: what is measured on a Kafka in some minutes; the others only when named",
     )
     parser.add_argument("--quick", action="store_true", help="fewer jobs and rounds: under two minutes in all")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")

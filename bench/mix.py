@@ -26,7 +26,7 @@ from console.mix.workload import MODALITIES, Input, Mix, chat, workload
 NAME = "mix"
 MIX = Mix.read("40/30/20/10")
 SEEDS = (1, 2, 3)
-JOBS = 600
+JOBS = 300
 AT_ONCE = 24
 OFFERS = 4
 DELAYS_MS = (60, 600)

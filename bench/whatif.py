@@ -25,7 +25,7 @@ from router.whatif.study import Alternative, Judged, Study
 from schemas.topics import DECISIONS
 
 NAME = "whatif"
-JOBS_OF_A_RUN = 4_000
+JOBS_OF_A_RUN = 2_000
 SEED = 20_261_122
 VERBOSE = {"small": 1.0, "large": 1.25}
 """Tokens that a model of a tier answers with, against a small one: another model's answer is not as long."""

@@ -109,6 +109,7 @@ prices_app.command("spread")(prices.spread)
 prices_app.command("approve")(price_words.approve)
 prices_app.command("set")(price_words.set_)
 prices_app.command("unset")(price_words.unset)
+prices_app.command("import")(price_words.import_)
 app.add_typer(prices_app, name="prices", rich_help_panel=MONEY)
 
 budget_app = typer.Typer(help="What tenants may spend, and what used it up.", no_args_is_help=True)

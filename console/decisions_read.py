@@ -4,8 +4,9 @@ Reads from an instant on, home partition by home partition. Jobs and results are
 memory is bounded, and does not grow with the log.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +18,7 @@ from console.money.events import history
 from router.arrival import Arrival
 from router.arrivals import Arrivals
 from router.history import History, Told
-from router.replay import NO_JOB, Stored, batch_of
+from router.replay import NO_JOB, Replayed, Stored, batch_of, compared
 from router.whatif.past import Past
 from runtime.ports import Record
 from schemas.topics import BUDGETS, CATALOG, DECISIONS, JOBS, POLICIES, PRICES, RESULTS
@@ -81,6 +82,16 @@ async def decisions(log: Log, span: Span, prefix: str) -> AsyncIterator[Found]:
             for stored, stands in batch_of(record):
                 if span.has(stored):
                     yield Found(stored, stands, await side.of(stored))
+
+
+async def replayed(log: Log, span: Span, prefix: str, seen: Callable[[], None] = lambda: None) -> tuple[Replayed, int]:
+    """Every decision of a span made again and compared; and how often a history was folded from its beginning."""
+    told, past = Replayed(), await histories(log)
+    async for one in decisions(log, span, prefix):
+        told.note(compared(one.stored, one.stands, one.arrival, past))
+        seen()
+        await asyncio.sleep(0)
+    return told, past.passes
 
 
 async def pasts(

@@ -71,6 +71,8 @@ def lines(ill: list[dict[str, Any]], ids: list[dict[str, Any]], breakers: list[d
     """All of it in words."""
     said = [f"lane {one['lane']} is {one['state']}: {one['reason']}" for one in ill]
     for entry in ids:
+        if entry.get("blocked"):
+            said.append(f"partition {entry.get('partition')} takes no jobs in: {entry['blocked']}")
         since = f"since {entry['since']}" if entry.get("since") else "none yet"
         said.append(
             f"ids remembered in partition {entry.get('partition')}: {entry.get('identities')}, {since}"

@@ -12,7 +12,8 @@ def money(nanousd: int) -> str:
 
 
 def span(milliseconds: float | None) -> str:
-    """A length of time in the unit that suits it: `840 ms`, `2.35 s`, `3 min 20 s`; a dash for none."""
+    """A length of time in the unit that suits it: `840 ms`, `2.35 s`, `3 min 20 s`, `5 h 10 min`, `8 days 7 h`; a dash
+    for none."""
     if milliseconds is None:
         return "-"
     if milliseconds < 1_000:
@@ -20,7 +21,10 @@ def span(milliseconds: float | None) -> str:
     if milliseconds < 120_000:
         return f"{milliseconds / 1_000:.2f} s"
     minutes, rest = divmod(round(milliseconds / 1_000), 60)
-    return f"{minutes} min {rest} s"
+    if minutes < 120:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days {hours % 24} h"
 
 
 def instant(milliseconds: int | None) -> str:

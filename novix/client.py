@@ -40,6 +40,9 @@ class Client:
     """Publishes jobs and reads results. One event loop; use as `async with`.
 
     Jobs are dicts as the contract describes them; only `task` and `input` are required here, a missing `id` is made up.
+    `team`, `key_id` and the labels of `metadata` say on which budgets a job counts, `max_cost_nanousd` what its calls
+    may cost together, `quoted_nanousd` what it was quoted. A result's `money` has `quoted_nanousd`,
+    `reserved_nanousd`, `paid_nanousd` and `priced_by`; it is None where nothing was reserved.
     """
 
     def __init__(self, connection: Connection | None = None) -> None:

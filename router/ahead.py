@@ -25,8 +25,8 @@ DEAREST = 2.0
 of all, do not make the work of the others wait."""
 MOST_SAMPLES = 1_024
 """Of a round that are looked at: with a larger limit every second one, or every third, and so on."""
-NO_LESS = 0.9
-"""If less under way by a quarter and more leaves the shortest wait so long, it is the way's, and no queue of ours."""
+A_QUARTER_LESS, NO_LESS = 0.75, 0.9
+"""If so much less under way leaves the shortest wait so long, it is the way's, and no queue of ours."""
 GROWTH = 2.0
 """Most that the limit grows by at a time, as in TCP's slow start (RFC 5681): 11 times reach from 64 to 100,000."""
 FORGOTTEN_AFTER_S = 60.0
@@ -137,21 +137,25 @@ class Ahead:
         used = min(self._peak, self.limit)
         share = min(GROWTH, (self._fair_s + rest) / max(waited + rest, 1e-9))
         if waited > self._fair_s:
-            self._before = (self.limit, shortest) if shortest > self._fair_s else None
+            if self._before is None and shortest - self._way_s > self._fair_s:
+                self._before = self.limit, shortest
             self.limit = max(self._least, int(used * share))
         elif self._bound:  # where there is no queue to speak of, what the workers could do is not known
             share = GROWTH if waited <= self._fair_s / 2 else share
             self.limit = min(self._most, max(self.limit, int(used * share)))
+            self._before = None
         self._samples.clear()
         self._since, self._peak, self._bound = self._numbers, len(self._open), False
 
     def _look_at_the_way(self, shortest: float) -> None:
         """A wait that did not become shorter with the limit was nobody's place in our queue: the limit goes back."""
-        before, self._before = self._before, None
         self._way_s = min(self._way_s, shortest)
-        if before is not None and self.limit <= 0.75 * before[0] and shortest > NO_LESS * before[1]:
-            self._way_s = shortest
-            self.limit = before[0]
+        if self._before is None or self.limit > A_QUARTER_LESS * self._before[0]:
+            return
+        limit, waited = self._before
+        self._before = None
+        if shortest > NO_LESS * waited:
+            self._way_s, self.limit = shortest, limit
 
     def _forget(self, now: datetime) -> None:
         if self._latest is not None and (self._latest - now).total_seconds() > A_STEP_S:

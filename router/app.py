@@ -106,8 +106,7 @@ def build(settings: Settings) -> Services:
         ]
 
     router = RouterApplication(settings, catalogue, clock, cancels, state=state, following=KafkaReader(settings))
-    window = WINDOW + settings.waiting_jobs
-    lanes = {"router": LaneService(settings, router, window=window, resources=resources)}
+    lanes = {"router": LaneService(settings, router, window=WINDOW, resources=resources)}
     for tier in TIERS:
         app = RetryApplication(tier, clock, cancels)
         lanes[short_name(tier)] = LaneService(settings, app, window=retrying.WINDOW)

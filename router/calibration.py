@@ -138,15 +138,14 @@ class Calibration:
             self._bands.pop(group, None)
 
     def band(self, task: str, model: str, tenant: str) -> Band | None:
-        """The narrowest group that has enough history; else all there is, else None."""
-        found: Group | None = None
-        for group in _groups(task, model, tenant):
-            if group in self._groups:
-                found = group
-                if len(self._groups[group]) >= LEAST:
-                    break
-        if found is None:
+        """The narrowest group that has enough history; where none has, the one with most of it, but that of all jobs only
+        where there is no other. None: there is no history."""
+        groups = [group for group in _groups(task, model, tenant) if group in self._groups]
+        if not groups:
             return None
+        found = next((group for group in groups if len(self._groups[group]) >= LEAST), None)
+        if found is None:
+            found = max(groups[:-1] or groups, key=lambda group: len(self._groups[group]))
         if found not in self._bands:
             self._bands[found] = self._groups[found].band(found)
         return self._bands[found]

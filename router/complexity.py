@@ -80,6 +80,8 @@ MILD_SIGNS = (
     "启示",
 )
 """The same where words are not divided by spaces."""
+SIGNS_WITHIN = 1_024
+"""Characters in which they are looked for."""
 STRONG_POINTS, FULL_POINTS = 4, 6
 
 CONSTRAINTS = _words(
@@ -153,8 +155,9 @@ def _blanked(text: str) -> str:
 def _points(words: set[str], text: str) -> int:
     strong, mild = len(STRONG & words), len(MILD & words)
     if not text.isascii():
-        strong += sum([sign in text for sign in STRONG_SIGNS])
-        mild += sum([sign in text for sign in MILD_SIGNS])
+        head = text[:SIGNS_WITHIN]
+        strong += sum([sign in head for sign in STRONG_SIGNS])
+        mild += sum([sign in head for sign in MILD_SIGNS])
     return STRONG_POINTS * strong + mild
 
 

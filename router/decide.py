@@ -306,7 +306,9 @@ _BOUND = {"context": FailureKind.CONTEXT_EXCEEDED, "budget": FailureKind.OVER_BU
 
 
 def _candidate(one: Fit, wish: Wish, max_tokens: int, most: int) -> Candidate:
-    expected = estimate.expected_cost(one.offer.rates, wish.load, max_tokens)
+    expected = one.expected
+    if one.clamped.max_tokens != max_tokens:
+        expected = estimate.expected_cost(one.offer.rates, wish.load, max_tokens)
     return Candidate.made(
         model=one.offer.model,
         provider=one.provider,

@@ -32,7 +32,13 @@ DEAREST = 2
 """... and costs at most this many times what the first one costs."""
 FAILING_PPM = 400_000
 """An offer that fails as often is not tried for its own sake."""
-MOST_OFFERS = 10_000
+MOST_OFFERS = 2_000
+"""That are remembered of one task."""
+MOST_TOLD = 16
+"""Offers that one decision knows something of: it holds all of it."""
+FEWEST = 0.05
+"""Calls, after their age, from which on an offer is known at all."""
+REFRESHED = timedelta(seconds=1)
 
 
 @frozen
@@ -66,6 +72,8 @@ def draw_of(decision_id: str) -> float:
 
 @frozen
 class _Sum:
+    """Of the calls of one offer, each counting less as it grows old: `weight` of them, and what they add up to."""
+
     weight: float
     wait_ms: float
     failures: float
@@ -82,7 +90,8 @@ class Observations:
     """Decaying means of each (task, provider, model). One owner; time is an argument."""
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[str, Key], _Sum] = {}
+        self._sums: dict[str, dict[Key, _Sum]] = {}
+        self._told: dict[str, tuple[datetime, Mapping[Key, Observed]]] = {}
 
     def note(
         self,
@@ -97,29 +106,37 @@ class Observations:
     ) -> None:
         """One call of an offer, (provider, model), that ended: how long it took, whether it gave an answer, what it
         cost and what it had been expected to cost."""
-        old = self._sums.pop((task, key), None) or _Sum(0.0, 0.0, 0.0, 0.0, at)
-        if len(self._sums) >= MOST_OFFERS:
-            del self._sums[next(iter(self._sums))]  # the one that was seen longest ago
+        sums = self._sums.setdefault(task, {})
+        old = sums.pop(key, None) or _Sum(0.0, 0.0, 0.0, 0.0, at)
+        if len(sums) >= MOST_OFFERS:
+            del sums[next(iter(sums))]  # the one that was seen longest ago
         left = old.aged(at)
         paid = paid_nanousd / expected_nanousd if expected_nanousd > 0 and is_good else 1.0
-        self._sums[task, key] = _Sum(
+        sums[key] = _Sum(
             old.weight * left + 1, old.wait_ms * left + wait_ms, old.failures * left + (not is_good),
             old.paid * left + min(paid, 1_000.0), max(at, old.at),
         )  # fmt: skip
 
     def lessons(self, task: str, decision_id: str, now: datetime) -> Lessons:
-        """What one decision about a job of `task` may use."""
-        seen = {}
-        for (of, key), told in self._sums.items():
-            weight = told.weight * told.aged(now) if of == task else 0.0
-            if weight >= 0.05:
-                seen[key] = Observed(
-                    round(weight * 1_000),
-                    round(told.wait_ms / told.weight),
-                    round(1e6 * told.failures / told.weight),
-                    round(1e6 * told.paid / told.weight),
-                )
-        return Lessons(seen, draw_of(decision_id))
+        """What one decision about a job of `task` may use: the offers that were called most, as they stood within the
+        last `REFRESHED`."""
+        told = self._told.get(task)
+        if told is None or not timedelta(0) <= now - told[0] < REFRESHED:
+            told = self._told[task] = now, self._seen(task, now)
+        return Lessons(told[1], draw_of(decision_id))
+
+    def _seen(self, task: str, now: datetime) -> Mapping[Key, Observed]:
+        weights = [(told.weight * told.aged(now), key, told) for key, told in self._sums.get(task, {}).items()]
+        known = sorted((one for one in weights if one[0] >= FEWEST), key=lambda one: (-one[0], one[1]))
+        return {
+            key: Observed(
+                round(weight * 1_000),
+                round(told.wait_ms / told.weight),
+                round(1e6 * told.failures / told.weight),
+                round(1e6 * told.paid / told.weight),
+            )
+            for weight, key, told in known[:MOST_TOLD]
+        }
 
 
 def reranked(

@@ -63,6 +63,8 @@ class RouterLane:
         self._letters = Letters(reader, clock)
         self._held: dict[str, Case] = {}
         """Jobs that wait, by identity."""
+        self.blocked: str | None = None
+        """Why nothing is taken in: the cache of seen identities can neither be used nor made anew."""
         self.closed = False
         self.on_hold: Callable[[], None] = lambda: None
         """Told when a job begins to wait."""
@@ -147,7 +149,7 @@ class RouterLane:
             told = self._seen.describe(self._clock.now())
         except sqlite3.DatabaseError:  # the next job mends it
             told = {"identities": None, "since": None, "bound": None}
-        return {"partition": self._lane.partition, **told}
+        return {"partition": self._lane.partition, **told, **({"blocked": self.blocked} if self.blocked else {})}
 
     @property
     def partition(self) -> int:
@@ -217,8 +219,10 @@ class RouterLane:
         wait = MEND_AGAIN if attempt > 1 else timedelta(0)
         try:
             await self._seen.rebuild(self._lane.partition, self._log, self._clock.now())
+            self.blocked = None
         except Exception as error:
-            log.warning("seen.not_rebuilt", lane=str(self._lane), error=type(error).__name__)
+            self.blocked = f"the cache of seen identities: {type(error).__name__}: {str(error)[:200]}"
+            log.warning("seen.not_rebuilt", lane=str(self._lane), reason=self.blocked)
             wait = MEND_AGAIN
         self._still_open()
         return RetryAt(self._clock.now() + wait, FailureKind.INTERNAL)

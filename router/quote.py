@@ -83,6 +83,7 @@ class Total:
     """Nine of ten such sums lie between them."""
     ceiling: int
     without_history: int
+    """Jobs whose task has too little of it."""
     time: timedelta | None
     """In calls alone, by one worker process with all its room; None: nothing was observed of any of them."""
 
@@ -101,7 +102,8 @@ def quote(job: InferenceJob, view: View, calibration: Calibration, *, now: datet
     expected = min(first.estimate_nanousd, ceiling)
     predicted, low, high = expected, 0, ceiling
     if band is not None:
-        predicted = min(round(expected * band.mean), ceiling)
+        if band.group:  # what other tasks paid says how far estimates may be off, and nothing of where to
+            predicted = min(round(expected * band.mean), ceiling)
         low = min(math.floor(expected * band.low), ceiling)
         high = min(math.ceil(expected * band.high), ceiling) if math.isfinite(band.high) else ceiling
     return replace(
@@ -142,7 +144,7 @@ class Sums:
         self.low += one.low
         self.high += one.high
         self.ceiling += one.ceiling
-        if one.band is None or math.isinf(one.band.high):
+        if one.band is None or not one.band.group or math.isinf(one.band.high):
             self.unknown += 1
         if one.band is None:
             return

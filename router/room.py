@@ -8,10 +8,11 @@ tenants that have something which may not begin; who waits for an instant or for
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
+from router.alarms import Alarms
 from router.rounds import Flow, Round, Share, price_of
 from router.waiter import Waiter
 from runtime.waiting import PRIORITIES, Turns
@@ -22,42 +23,12 @@ ALONE = 10
 """A tenant may have so many times the places that are free (A. K. Choudhury and E. L. Hahne, "Dynamic queue length
 thresholds", 1998): alone all of them, for a tenth more than there are is kept for whoever comes then."""
 
-SPARE = 1_000
-"""Instants of those who have left that are carried along, beside as many as wait."""
 Key = tuple[str, str]
 
 
 def anybody(waiter: Waiter) -> bool:
     """Nobody is kept back."""
     return True
-
-
-class Alarms:
-    """Instants at which somebody is to be looked at; who has left meanwhile is passed over."""
-
-    def __init__(self, here: Mapping[int, Waiter]) -> None:
-        self._here = here
-        self._heap: list[tuple[datetime, int]] = []
-
-    def add(self, at: datetime, number: int) -> None:
-        """Look at who has that number."""
-        heapq.heappush(self._heap, (at, number))
-        if len(self._heap) > 2 * len(self._here) + SPARE:
-            self._heap = [one for one in self._heap if one[1] in self._here]
-            heapq.heapify(self._heap)
-
-    def due(self, now: datetime) -> Iterator[tuple[int, Waiter]]:
-        """Those whose instant has come, each with its number; the earliest first, and each instant once."""
-        while self._heap and self._heap[0][0] <= now:
-            _, number = heapq.heappop(self._heap)
-            if number in self._here:
-                yield number, self._here[number]
-
-    def earliest(self) -> datetime | None:
-        """The next instant; None: there is none."""
-        while self._heap and self._heap[0][1] not in self._here:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
 
 
 class WaitingRoom:
@@ -79,10 +50,11 @@ class WaitingRoom:
         self._by_number: dict[int, Waiter] = {}
         self._freed: list[Key] = []
         """Keys whose first was taken out: the next follows when it is sure not to come back."""
-        self._sleepers = Alarms(self._by_number)
+        self._sleepers: Alarms[datetime] = Alarms(self._by_number)
         self._unsettled: dict[str, dict[int, None]] = {}
         """Numbers of the heads that wait for a reservation of their tenant to end."""
-        self._deadlines = Alarms(self._by_number)
+        self._deadlines: Alarms[datetime] = Alarms(self._by_number)
+        self._offsets: Alarms[int] = Alarms(self._by_number)
         self._of_tenant: Counter[str] = Counter()
 
     # who comes and goes
@@ -122,6 +94,13 @@ class WaitingRoom:
         late = [self._drop(number) for number, _ in self._deadlines.due(now)]
         self._follow()
         return late
+
+    def overtaken(self, offset: int) -> list[Waiter]:
+        """Those whose record has at most this offset, the lowest first: taken out. A lane reads on only so far above
+        the lowest that waits (`runtime.progress.WINDOW`): who would stop it for everybody has to go."""
+        found = [self._drop(number) for number, _ in self._offsets.due(offset)]
+        self._follow()
+        return found
 
     def next(self, now: datetime, may: Callable[[Waiter], bool] = anybody) -> Waiter | None:
         """Take out whose turn it is among those that `may` begin; None: nobody may.
@@ -192,6 +171,7 @@ class WaitingRoom:
         self._by_number[number] = waiter
         self._of_tenant[waiter.tenant] += 1
         self._deadlines.add(waiter.deadline, number)
+        self._offsets.add(waiter.delivery.record.offset, number)
         self._share_of(waiter).weight = waiter.weight
         if waiter.ordering_key is None:
             self._stand(number, waiter)

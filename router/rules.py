@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from router.policies import DEFAULT, BadPolicy, Policy, made
 from runtime.ports import Record
+from runtime.settings import BadSettings, variable
 from schemas.job import describe
 from schemas.policies import EVERYBODY, AlertRule, PolicyRecord, PolicySet, Tier, ValueEvent
 from schemas.values import frozen
@@ -58,12 +59,15 @@ class Rules:
     """The fold. `version` is the offset after the last folded record, as text: whoever folds as far knows the same.
 
     An event with an unknown policy, an unknown field or an impossible value is refused here, whoever wrote it: the old
-    rule stays, and `faults` lists why. Raises `BadPolicy` where the installation's own default is none.
+    rule stays, and `faults` lists why. Raises `BadSettings` where the installation's own default is none.
     """
 
     def __init__(self, defaults: Defaults | None = None) -> None:
         name, self._cheap_below = (DEFAULT, 0.4) if defaults is None else (defaults.policy, defaults.cheap_below)
-        self._default = made(name, {}, cheap_below=self._cheap_below)
+        try:
+            self._default = made(name, {}, cheap_below=self._cheap_below)
+        except BadPolicy as error:
+            raise BadSettings(f"{variable('policy')}: {error}") from None
         self._policies: dict[str, Policy] = {}
         self._sets: dict[str, PolicySet] = {}
         self._tiers: dict[str, Tier] = {}

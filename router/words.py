@@ -1,4 +1,4 @@
-"""A decision told aloud: every sentence of it, for somebody who has not seen the code. Pure, and total over any record."""
+"""A decision told aloud, in sentences for somebody who has not seen the code. Pure, and total over any record."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,8 +16,10 @@ _BOUND = {
 }
 
 
-def dollars(nanousd: int) -> str:
+def dollars(nanousd: Any) -> str:
     """An amount as people read it: `$0.00012`, with no digit that says nothing."""
+    if not isinstance(nanousd, int):
+        return "an amount that is not told"
     sign, whole, rest = "-" if nanousd < 0 else "", *divmod(abs(nanousd), 10**9)
     cents = f"{rest:09d}".rstrip("0")
     return f"{sign}${whole}.{cents:0<2}"
@@ -55,7 +57,7 @@ def _who(decision: Mapping[str, Any]) -> str:
 
 def _hard(decision: Mapping[str, Any]) -> str:
     score = decision.get("complexity")
-    if score is None:
+    if not isinstance(score, int | float):
         return ""
     versions = decision.get("versions")
     scorer = versions.get("scorer") if isinstance(versions, Mapping) else None
@@ -80,7 +82,11 @@ def _assigned(decision: Mapping[str, Any]) -> Iterator[str]:
     tokens = parameters.get("max_tokens") if isinstance(parameters, Mapping) else None
     if tokens is not None and isinstance(parameters, Mapping):
         why = _BOUND.get(str(decision.get("bound_by")), "as this installation gives where nobody asks")
-        warm = [f"{name} {parameters[name]:g}" for name in ("temperature", "top_p") if parameters.get(name) is not None]
+        warm = [
+            f"{name} {parameters[name]:g}"
+            for name in ("temperature", "top_p")
+            if isinstance(parameters.get(name), int | float)
+        ]
         yield f"The answer may have {tokens} tokens, {why}" + (f"; {' and '.join(warm)}." if warm else ".")
     reserve = decision.get("reserve")
     most = decision.get("max_cost_nanousd", 0)
@@ -99,7 +105,7 @@ def _refused(decision: Mapping[str, Any]) -> Iterator[str]:
     message = decision.get("message")
     yield f"It was {verb}, and nobody was called" + (f": {message}." if message else ".")
     kind = decision.get("kind")
-    if kind in FAILURES:
+    if isinstance(kind, str) and kind in FAILURES:
         failure = FAILURES[FailureKind(kind)]
         yield failure.meaning
         yield f"What to do: {failure.advice}"

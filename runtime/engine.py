@@ -198,6 +198,8 @@ class Engine:
             self._settle(runner, work, answer)
         elif work.done is not None:  # it was ended before its handler had answered
             self._settle(runner, work, work.done)
+        elif self.draining or runner.leaving:
+            runner.drop(work)
         elif work.counted:
             work.on_hold = True
             self.window.hold()
@@ -297,6 +299,8 @@ class Engine:
         self.draining = True
         for work in self._everything():
             work.lease.draining = True
+        for runner in self.runners.values():
+            runner.drop_held()
         self.window.look()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
@@ -310,14 +314,8 @@ class Engine:
         return [*self._parking.works(), *(work for runner in self.runners.values() for work in runner.works.values())]
 
     def _unfinished(self) -> list[Work]:
-        """What may still be committed. A lane that has stopped commits nothing, or only what it knows; who is held is
-        not waited for."""
-        works = [
-            work
-            for runner in self.runners.values()
-            for work in runner.works.values()
-            if runner.may_commit(work) and not (work.on_hold and work.done is None)
-        ]
+        """What may still be committed. A lane that has stopped commits nothing, or only what it knows."""
+        works = [work for runner in self.runners.values() for work in runner.works.values() if runner.may_commit(work)]
         return works + self._parking.works() if self._bereft_at is not None else works
 
     # how it is

@@ -62,8 +62,9 @@ class Hold:
     ends it later by `Delivery.lease.end(done)`.
 
     The records behind it go on, up to `progress.WINDOW` offsets above the lowest that is held, and while the bytes of
-    all of them fit the process's window. It is dropped with its lane (a rebuild, a revoked partition, a drain), and
-    read again by the next: the handler forgets it then, as its `close` is called.
+    all of them fit the process's window. It is dropped with its lane (a rebuild, or as soon as a partition is revoked
+    or the process drains), and read again by the next: its lease ends nothing then, and the handler forgets it at last
+    when its `close` is called.
     """
 
 

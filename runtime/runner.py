@@ -96,9 +96,11 @@ class LaneRunner:
                 await self._let_go()
 
     def leave(self) -> None:
-        """Begin nothing any more; what is under way may still end, and be committed."""
+        """Begin nothing any more; what is under way may still end, and be committed. What is held may not: as long as
+        some of it ended, the partition would not be let go."""
         self.leaving = True
         self._member.pause(self.id.partition)
+        self.drop_held()
 
     def close(self) -> None:
         """Commit what is settled, then let the lane go."""
@@ -294,6 +296,11 @@ class LaneRunner:
             work.cancel()
         self._on_free(work)
 
+    def drop_held(self) -> None:
+        """Leave what is held to the next owner."""
+        for work in [work for work in self.works.values() if work.on_hold and work.done is None]:
+            self.drop(work)
+
     # close
 
     async def _let_go(self) -> None:
@@ -301,8 +308,7 @@ class LaneRunner:
         transaction, self._transaction = self._transaction, None
         self.unadopted.clear()
         self._member.pause(self.id.partition)
-        for work in [work for work in self.works.values() if work.on_hold and work.done is None]:
-            self.drop(work)  # who would have ended it is closed
+        self.drop_held()  # who would have ended it is closed
         if lane is not None:
             lane.queues.clear()
             await quietly(self.id, lane.handler.close())

@@ -117,7 +117,7 @@ class Money:
             submission = int(row["submission"])
         except (ValidationError, KeyError, TypeError, ValueError):
             return
-        if name in self._open or name in self._ended:
+        if name in self._open or (name in self._ended and name not in self._early):
             return
         for held in reserve.budgets:
             self._held(tenant, held, reserve.nanousd)

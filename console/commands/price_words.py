@@ -1,11 +1,12 @@
-"""`novix prices approve|set|unset`: the operator's word on a price."""
+"""`novix prices approve|set|unset|import`: the operator's word on a price, and a list that he has fetched himself."""
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.commands.prices import present, read_book
+from console.commands.prices import catalogue_of, present, read_book
 from console.exits import CommandError, Exit
 from console.money.moments import moment
 from console.screen import Screen
@@ -77,6 +78,59 @@ def set_(
 def unset(name: Named, tier: Tier = "standard", as_json: AsJson = False) -> Exit:
     """Withdraw what `novix prices set` said: the other sources count again."""
     return asyncio.run(_say(settings(), Screen(as_json=as_json), name, tier, None, None))
+
+
+@command
+def import_(
+    file: Annotated[Path, typer.Argument(help="A document as GET /v1/models of Hugging Face's router answers it.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; tell what would be written.")] = False,
+    as_json: AsJson = False,
+) -> Exit:
+    """Take in a list of prices where the router cannot be asked: judged as if it had been seen now; news are written.
+
+    What the list does not name stays as it is. Exit code 1 if a price is held.
+    """
+    told = _list_in(file)
+    return asyncio.run(_import(settings(), Screen(as_json=as_json), told, dry_run=dry_run))
+
+
+def _list_in(file: Path) -> "list[PriceEvent]":
+    """What a file's list says. Raises `CommandError` naming the file, and sizes alone of what is in it."""
+    from router.prices.listing import NoListing, parse, read_models
+    from router.prices.poller import MOST_BYTES
+
+    try:
+        size = file.stat().st_size
+        if size > MOST_BYTES:
+            raise CommandError(f"{file}: has {size} bytes; a list may have {MOST_BYTES}", Exit.USAGE)
+        return read_models(parse(file.read_bytes()), present())
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}", Exit.USAGE) from None
+    except NoListing as error:
+        raise CommandError(f"{file}: {error}", Exit.USAGE) from None
+
+
+async def _import(loaded: "Loaded", screen: Screen, told: "list[PriceEvent]", *, dry_run: bool) -> Exit:
+    from console.kafka import connected, ends
+    from console.price_table import dollars_of
+    from router.prices.intake import news
+    from router.prices.poller import record_of, rows_of
+    from schemas.topics import PRICES
+
+    rows, factor = rows_of(catalogue_of(loaded)), loaded.settings.price_hold_factor
+    async with connected(loaded) as log:
+        await ends(log, PRICES.name)
+        found = news(await read_book(log), told, hold_factor=factor, rows=rows, is_live_source=True)
+        if found and not dry_run:
+            await log.publish([record_of(event) for event in found])
+    if screen.as_json:
+        screen.answer([event.model_dump(mode="json") for event in found])
+    else:
+        columns = ["provider/model", "dollars", "state", "why"]
+        table = [[f"{one.provider}/{one.model}", dollars_of(one.price), one.state, one.reason or "-"] for one in found]
+        screen.table("News", columns, table)
+    screen.note(f"novix: {len(found)} of {len(told)} statements {'would be' if dry_run else 'are'} new")
+    return Exit.FAILED if any(event.state == "held" for event in found) else Exit.OK
 
 
 async def _approve(loaded: "Loaded", screen: Screen, name: str, tier: str) -> Exit:

@@ -58,7 +58,7 @@ async def _show(
     from console import price_table as table
     from console.kafka import connected
 
-    catalogue, now = _catalogue(loaded), present()
+    catalogue, now = catalogue_of(loaded), present()
     async with connected(loaded) as log:
         book = await read_book(log)
     if history:
@@ -87,7 +87,7 @@ async def _spread(loaded: "Loaded", screen: Screen, model: str | None, at: "date
     from console.kafka import connected
     from router.prices.radar import spreads
 
-    catalogue, now = _catalogue(loaded), present()
+    catalogue, now = catalogue_of(loaded), present()
     async with connected(loaded) as log:
         lines = table.lines(await read_book(log), catalogue, at or now)
     wanted = table.chosen(((line.provider, line.model, line.service_tier) for line in lines), model, None)
@@ -124,7 +124,8 @@ async def read_book(log: "Log") -> "PriceBook":
     return book
 
 
-def _catalogue(loaded: "Loaded") -> "Catalogue":
+def catalogue_of(loaded: "Loaded") -> "Catalogue":
+    """This installation's. Raises `CommandError` for one that cannot be used."""
     from router.catalogue import BadCatalogue, load
 
     try:

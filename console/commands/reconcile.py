@@ -41,7 +41,8 @@ def reconcile(
 ) -> Exit:
     """Match a bill with the ledger and name every difference; exit code 1 if there is one that is not accepted.
 
-    Calls are matched by the provider's request id, else by job, else by time, model and amount. --since and --until
+    Calls are matched by the provider's request id, else by job, else by time, model and amount; a bill that has but a sum
+    for each day or month and model is compared with ours. --since and --until
     choose calls and rows; without them the whole ledger is compared.
     """
     asked = _Asked(file, provider, tenant, moment("--since", since), moment("--until", until), _accepted(accept))
@@ -68,9 +69,10 @@ async def _reconcile(loaded: "Loaded", screen: Screen, asked: _Asked, columns: s
     from console.money import histories
     from console.money.reading import read
     from console.money.reconcile import Reconciler, ours_of
+    from console.money.summed import Sums, is_summed
 
     bill = _read(asked, columns)
-    reconciler = Reconciler(bill)
+    reconciler = Sums(bill) if is_summed(bill) else Reconciler(bill)
 
     def take(ended: "Ended") -> None:
         if asked.tenant not in (None, ended.entry.tenant) or (asked.until is not None and ended.at >= asked.until):

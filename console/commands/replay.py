@@ -52,22 +52,14 @@ def _instant(option: str, text: str | None) -> datetime | None:
 
 
 async def _replay(loaded: "Loaded", screen: Screen, span: "Span") -> Exit:
-    from console.decisions_read import decisions, histories
+    from console.decisions_read import replayed
     from console.kafka import connected
-    from router.replay import Replayed, compared
 
-    told, spent = Replayed(), 0.0
+    began = time.monotonic()
     async with connected(loaded) as log:
-        history = await histories(log)
         with screen.progress("deciding again", None) as bar:
-            async for one in decisions(log, span, loaded.settings.topic_prefix):
-                began = time.perf_counter()
-                told.note(compared(one.stored, one.stands, one.arrival, history))
-                spent += time.perf_counter() - began
-                if told.decisions % 100 == 0:
-                    bar.advance(100)
-                    await asyncio.sleep(0)
-    document = _document(told, spent, history.passes)
+            told, passes = await replayed(log, span, loaded.settings.topic_prefix, bar.advance)
+    document = _document(told, time.monotonic() - began, passes)
     screen.answer(document, _lines(told, document))
     return Exit.FAILED if told.different else Exit.OK
 
@@ -86,6 +78,7 @@ def _document(told: "Replayed", spent_s: float, passes: int) -> dict[str, Any]:
             }
             for one in told.differences
         ],
+        "seconds": round(spent_s, 3),
         "us_per_decision": round(spent_s * 1e6 / made, 1) if made else None,
         "passes_over_a_history": passes,
     }  # fmt: skip
@@ -98,7 +91,7 @@ def _lines(told: "Replayed", document: dict[str, Any]) -> list[str]:
     lines = [
         f"{count(told.decisions, 'decision')}: {told.same:,} the same byte for byte, "
         + (f"{told.different:,} DIFFERENT" if told.different else "no difference")
-        + (f"; {speed} us each" if speed is not None else "")
+        + (f"; {document['seconds']} s, {speed} us each with all reading" if speed is not None else "")
     ]
     lines += [f"  not decided again: {number:,}, {reason}" for reason, number in sorted(told.skipped.items())]
     lines += [

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def why(
     job: Annotated[str, typer.Argument(help="The job's id.")],
     tenant: Annotated[str, typer.Option(help="Whose job it is.")] = "default",
+    aloud: Annotated[bool, typer.Option("--aloud", help="In whole sentences, to be read aloud.")] = False,
     as_json: AsJson = False,
 ) -> Exit:
     """Tell one job's story: where it came from, what was decided and why, each attempt, waits, cost, trace.
@@ -24,11 +25,12 @@ def why(
     Works without the console's pages: it reads results, decisions and jobs by the job's own partitions and times.
     The exit code is 3 if no topic knows the job.
     """
-    return asyncio.run(_why(settings(), Screen(as_json=as_json), tenant, job))
+    return asyncio.run(_why(settings(), Screen(as_json=as_json), tenant, job, aloud=aloud))
 
 
-async def _why(loaded: "Loaded", screen: Screen, tenant: str, job_id: str) -> Exit:
+async def _why(loaded: "Loaded", screen: Screen, tenant: str, job_id: str, *, aloud: bool) -> Exit:
     from console import story
+    from console.aloud import aloud as sentences
     from console.evidence import find
     from console.kafka import connected
 
@@ -39,5 +41,5 @@ async def _why(loaded: "Loaded", screen: Screen, tenant: str, job_id: str) -> Ex
         raise CommandError(
             f"no topic knows a job {job_id} of tenant {tenant}; another tenant is named with --tenant", Exit.NOT_MET
         )
-    screen.answer(story.as_json(material), story.tell(material))
+    screen.answer(story.as_json(material), sentences(material) if aloud else story.tell(material))
     return Exit.OK

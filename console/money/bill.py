@@ -4,6 +4,7 @@ What has another form than a bill is refused by line and column: a bill that is 
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +26,8 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "job": ("job", "job_id", "trace"),
 }
 """What a column may hold, and the headings under which it is found by itself, any case."""
+_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+_NEXT = re.compile(rf",(?=\s*(?:{'|'.join(KNOWN)})=)")
 MEANINGS = "request_id, cost (dollars) or cost_nanousd (integers), time, model, provider, job"
 
 
@@ -42,7 +45,7 @@ class Billed:
     request_id: str = ""
     since: datetime | None = None
     until: datetime | None = None
-    """When the call was: an instant, or the day that the bill names."""
+    """When the call was: an instant, or the day or month that the bill names (`until` is not in it)."""
     model: str = ""
     provider: str = ""
     job: str = ""
@@ -64,7 +67,7 @@ def read_bill(lines: Iterable[str], columns: Mapping[str, str] | None = None) ->
     """Read a bill with a heading line, separated by comma, semicolon, tab or bar.
 
     `columns` says which heading holds what (`{"cost": "Amount due"}`); the others are found by their names. A time
-    without a zone is UTC; a date stands for its whole day. Raises `BadBill`.
+    without a zone is UTC; a date stands for its whole day, `2026-11` for its month. Raises `BadBill`.
     """
     rest, first = iter(lines), 1
     heading = next(rest, None)
@@ -91,11 +94,9 @@ def read_bill(lines: Iterable[str], columns: Mapping[str, str] | None = None) ->
 
 
 def columns_of(text: str | None) -> dict[str, str]:
-    """`request_id=Call,cost=Amount` as a map. Raises `BadBill`."""
+    """`request_id=Call,cost=Amount, net` as a map; a heading may have commas. Raises `BadBill`."""
     told: dict[str, str] = {}
-    for part in (text or "").split(","):
-        if not part.strip():
-            continue
+    for part in filter(str.strip, _NEXT.split(text or "")):
         meaning, equals, heading = (piece.strip() for piece in part.partition("="))
         if not equals or not heading or meaning not in KNOWN:
             raise BadBill(f"--columns {shortened(part)}: write MEANING=HEADING; meanings are {MEANINGS}")
@@ -157,7 +158,9 @@ def _row(number: int, told: Mapping[str, str], headings: Mapping[str, str]) -> t
     if told.get("time"):
         span = _span(told["time"])
         if span is None:
-            raise bad("time", f"{shortened(told['time'])} is no time; write 2026-11-22T12:00:00Z or 2026-11-22")
+            raise bad(
+                "time", f"{shortened(told['time'])} is no time; write 2026-11-22T12:00:00Z, 2026-11-22 or 2026-11"
+            )
         since, until = span
     names = {name: told.get(name, "") for name in ("request_id", "model", "provider", "job")}
     return Billed(number, amount, since=since, until=until, **names), decimals
@@ -169,6 +172,9 @@ def _span(text: str) -> tuple[datetime, datetime] | None:
         if text.isascii() and text.isdigit() and len(text) in (10, 13):
             at = datetime.fromtimestamp(int(text) / (1_000 if len(text) == 13 else 1), UTC)
             return at, at
+        if _MONTH.fullmatch(text):
+            at = datetime.fromisoformat(f"{text}-01").replace(tzinfo=UTC)
+            return at, (at + timedelta(days=31)).replace(day=1)
         at = datetime.fromisoformat(text.removesuffix(" UTC").strip())
         at = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).astimezone(UTC)
         return at, at + timedelta(days=1) if len(text) == len("2026-11-22") else at

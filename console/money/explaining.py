@@ -105,7 +105,7 @@ def _lines(found: Explained) -> list[str]:
         if len(rows) > 1 or (rows and rows[0][0] != standing.NONE):
             told_rows = "; ".join(f"{value} {money(cost)}" for value, cost in rows[:MOST_TOLD])
             rest = f"; {count(len(rows) - MOST_TOLD, 'other')}" if len(rows) > MOST_TOLD else ""
-            lines.append(f"by {name:8}{told_rows}{rest}")
+            lines.append(f"{name:11}{told_rows}{rest}")
     lines += [f"job        {money(cost)} {job}" for job, cost in one.dearest[:5]]
     lines.append(f"reserved   {money(one.reserved_nanousd)} by {count(len(one.open), 'job')} that did not end")
     for waiting in found.open[:MOST_TOLD]:

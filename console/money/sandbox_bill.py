@@ -4,11 +4,8 @@ import csv
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-from httpx import AsyncClient
-
 from console.exits import CommandError
-from runtime.http.egress import Egress
-from runtime.http.transport import HttpTransport
+from runtime.http import AsyncClient, Egress, HttpTransport
 
 COLUMNS = ("request_id", "time", "model", "provider", "job", "task", "cost_nanousd")
 

@@ -38,10 +38,10 @@ class Books:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
         self._tenants: dict[str, TenantMoney] = {}
-        self._open: dict[tuple[str, int], Reservation] = {}
-        """By identity and submission."""
-        self._tenant_of: dict[str, str] = {}
-        """Of each open decision_id."""
+        self._open: dict[str, Reservation] = {}
+        """By decision_id."""
+        self._jobs: dict[tuple[str, str, int], Reservation] = {}
+        """The same by tenant, id and submission."""
         self._noted: set[str] = set()
         """Decisions that are in no transaction yet."""
         self._ended = Ended()
@@ -120,12 +120,11 @@ class Books:
     def reserve(self, decision: Document) -> None:
         """Note a decision before it is committed. Another one about the same submission takes its place: nothing is
         reserved for it any more unless that one reserves as well."""
-        place = (f"{decision['tenant']}/{decision['job_id']}", decision["submission"])
-        before = self._open.get(place)
+        before = self._jobs.get((decision["tenant"], decision["job_id"], decision["submission"]))
         if before is not None:
             self._free(before)
         one = reservation_of(decision, self._accounts)
-        if one is not None and one.decision_id not in self._tenant_of:
+        if one is not None and one.decision_id not in self._open:
             self._ended.forget(one.decision_id)  # a record that is read again long after: it runs, and costs, again
             self._hold(one)
             self._noted.add(one.decision_id)
@@ -169,30 +168,30 @@ class Books:
 
         A charge whose reservation is not known counts at the time of its entry, for its tenant, model and provider.
         """
-        tenant = self._tenant_of.get(entry.decision_id)
-        one = self._tenants[tenant].open[entry.decision_id] if tenant is not None else None
+        costs = bool(entry.charges or entry.cost_nanousd)
+        one = self._open.get(entry.decision_id)
+        was_open = one is not None
         if one is not None:
             self._free(one)
-            self._noted.discard(entry.decision_id)
         elif self._ended.knows(entry.decision_id):
             one = self._ended.released(entry.decision_id)
-            if one is None or entry.kind != "settle":
+            if one is None or not costs:
                 self.reports.repeated += 1
                 return False
             self.reports.late += 1
         else:
             self.reports.unknown += 1
-        self._count(entry, one)
-        self._ended.add(entry.decision_id, one if entry.kind == "release" else None)
-        return tenant is not None
+        if costs:
+            self._count(entry, one)
+        if costs or one is not None:  # a release of nothing that is known protects nothing
+            self._ended.add(entry.decision_id, None if costs else one)
+        return was_open
 
     def knows(self, decision_id: str) -> bool:
         """Whether its reservation is open here, or known to have ended."""
-        return decision_id in self._tenant_of or self._ended.knows(decision_id)
+        return decision_id in self._open or self._ended.knows(decision_id)
 
     def _count(self, entry: LedgerEntry, one: Reservation | None) -> None:
-        if entry.kind != "settle":
-            return
         tenant, version, payer = (entry.tenant, None, NOBODY) if one is None else (one.tenant, one.version, one.payer)
         money, customs = self._money(tenant), self._accounts.customs(tenant, version)
         labels: tuple[str, ...]
@@ -278,13 +277,13 @@ class Books:
         if payer != one.payer:
             one = replace(one, payer=payer)
         money.reserve(one)
-        self._open[one.identity, one.submission] = one
-        self._tenant_of[one.decision_id] = one.tenant
+        self._open[one.decision_id] = one
+        self._jobs[one.tenant, one.job_id, one.submission] = one
 
     def _free(self, one: Reservation) -> None:
         self._tenants[one.tenant].free(one)
-        del self._open[one.identity, one.submission]
-        del self._tenant_of[one.decision_id]
+        del self._open[one.decision_id]
+        del self._jobs[one.tenant, one.job_id, one.submission]
         self._noted.discard(one.decision_id)
 
     def _money(self, tenant: str) -> TenantMoney:

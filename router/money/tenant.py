@@ -92,11 +92,12 @@ class TenantMoney:
         if not nanousd:
             return
         cell = (payer, *place)
+        if not self.sums.keys() >= set(labels):
+            labels = tuple(label for label in labels if label in self.sums)
         for label in labels:
-            cells = self.sums.get(label)
-            if cells is not None:
-                cells[cell] = cells.get(cell, 0) + nanousd
-        for tally in self._of(payer, (place,), tuple(label for label in labels if label in self.sums)):
+            cells = self.sums[label]
+            cells[cell] = cells.get(cell, 0) + nanousd
+        for tally in self._of(payer, (place,), labels):
             tally.spent += nanousd
 
     def begin(self, labels: Iterable[str]) -> None:

@@ -7,9 +7,6 @@ import pydantic
 
 from router.policies.field import Field, Parameters, Tier
 
-_TIER = 1 << 80
-"""More than any cost in millionths of a nano-dollar."""
-
 
 class BriefPolicy(Parameters):
     """Complexity below `cheap_below`: the small tier first, else the large one; then by expected cost, then by name."""
@@ -26,9 +23,12 @@ class BriefPolicy(Parameters):
 
     def rank(self, field: Field, complexity: float) -> list[int]:
         """The fitting tier, then models that have none, then the other tier; within each the cheapest first."""
-        order = self._order(complexity)
-        keys = [order.get(tier, 2 * _TIER) + cost for tier, cost in zip(field.tiers, field.costs, strict=True)]
-        return sorted(range(len(keys)), key=keys.__getitem__)
+        tiers, costs = field.tiers, field.costs
+        order = sorted(range(len(costs)), key=costs.__getitem__)
+        ranked: list[int] = []
+        for wanted in self._order(complexity):
+            ranked += [at for at in order if tiers[at] == wanted]
+        return ranked
 
     def alike(self, field: Field, ranked: Sequence[int], complexity: float) -> int:
         """Those of the first one's tier."""
@@ -39,5 +39,5 @@ class BriefPolicy(Parameters):
         """0.5 above a complexity of 0.6, else 0.8."""
         return self.calm if complexity > self.calm_above else self.lively
 
-    def _order(self, complexity: float) -> dict[Tier | None, int]:
-        return {"small" if complexity < self.cheap_below else "large": 0, None: _TIER}
+    def _order(self, complexity: float) -> tuple[Tier | None, ...]:
+        return ("small", None, "large") if complexity < self.cheap_below else ("large", None, "small")

@@ -31,6 +31,14 @@ def test_the_demo_loses_nothing_doubles_nothing_and_pays_what_it_is_billed(tmp_p
     assert "jobs in 29, results out 29, lost 0, duplicates 0" in done.stdout
     assert "difference 0 nano-dollars" in done.stdout
     assert "kill -9 of the worker" in done.stdout
+    assert re.search(
+        r"a hard budget of \$0.00002: 12 jobs published, [1-9]\d* done, [1-9]\d* refused in time", done.stdout
+    )
+    assert re.search(
+        r"one of them, thrifty-\d+: \S+ \(quoted \S+, reserved \S+, priced by brief/1 prices@", done.stdout
+    )
+    assert ": it balances" in done.stdout
+    assert "open $0.00 in 0 reservations" in done.stdout
     for modality in ("text", "image", "audio", "multimodal"):
         assert re.search(rf"^{modality}: \d+ jobs?, paid \$0\.0*[1-9]", done.stdout, re.MULTILINE), modality
     assert re.search(r"transcript: audio/\w+, [\d,]+ bytes, [\d.]+ s, blob://", done.stdout)  # heard by reference

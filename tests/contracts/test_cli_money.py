@@ -266,7 +266,7 @@ def test_explain_says_what_used_a_budget_up_and_what_is_open_and_why(novix, spen
     for part in (
         "hard, window total", "it never begins anew",
         "$0.0000085 = $0.0000085 spent + $0.000005 reserved + -$0.000005 left",
-        "by model   org/small $0.0000082; org/large $0.0000003", "acme/open/1: running: its deadline is in",
+        "model      org/small $0.0000082; org/large $0.0000003", "acme/open/1: running: its deadline is in",
         "1 call may have been paid without an answer, $0.000007 at most", "nothing is left: $0.000005 come back",
     ):  # fmt: skip
         assert part in told, told

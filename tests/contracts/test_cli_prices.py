@@ -142,3 +142,45 @@ def test_what_is_no_price_is_refused_before_anything_is_written(novix, log, argu
     done = novix("prices", "set", *arguments)
     assert done.exit_code == 2, done.output
     assert events(log) == []
+
+
+def entry(provider: str, inp: object, out: object) -> dict[str, object]:
+    return {"provider": provider, "status": "live", "pricing": {"input": inp, "output": out}}
+
+
+def test_a_list_that_somebody_fetched_is_judged_and_its_news_are_written_once(novix, told, tmp_path):
+    """The bad ones among them are held and the old price stays: 999 dollars was told before and still waits."""
+    entries = [
+        entry(NOVITA, 999, 1),
+        entry(GROQ, 1, 0),
+        entry("together", 1, 3),
+        entry("nscale", -1, 3),
+        entry("x", 0, 0),
+    ]
+    file = tmp_path / "models.json"
+    file.write_text(json.dumps({"data": [{"id": MODEL, "providers": entries}]}))
+
+    tried = novix("prices", "import", file, "--dry-run")
+    assert len(told.records[PRICES.name, 0]) == 5
+    done = novix("prices", "import", file)
+
+    rows = {row[0].partition("/")[0]: row[1:] for row in (line.split("\t") for line in done.stdout.splitlines())}
+    assert tried.stdout == done.stdout
+    assert done.exit_code == 1
+    assert {name: row[1] for name, row in rows.items()} == {
+        GROQ: "held", "together": "accepted", "nscale": "held", "x": "held"
+    }  # fmt: skip
+    assert "negative" in rows["nscale"][2]
+    assert len(told.records[PRICES.name, 0]) == 9
+    again = novix("prices", "import", file)
+    assert (again.exit_code, again.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("body", ["", "[]", '{"data": []}', "\0"])
+def test_what_is_no_list_is_refused_by_name(novix, log, tmp_path, body):
+    file = tmp_path / "models.json"
+    file.write_text(body)
+    done = novix("prices", "import", file)
+    assert done.exit_code == 2
+    assert "models.json" in done.stderr
+    assert novix("prices", "import", tmp_path / "none.json").exit_code == 2

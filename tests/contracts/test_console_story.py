@@ -7,6 +7,7 @@ from datetime import timedelta
 from console_world import NOON, MemoryLog, Story, ms
 
 from console import story
+from console.aloud import aloud
 from console.evidence import find
 from runtime.ports import Outgoing
 from schemas import codec, headers
@@ -72,6 +73,32 @@ def test_money_is_told_quoted_reserved_and_paid_with_who_priced_it_and_which_bud
         "$0.000002766 given back; priced by brief/1 prices@812",
     ):
         assert words in text, text
+
+
+def test_a_story_is_told_aloud_in_whole_sentences_without_prompt_or_output():
+    log = MemoryLog()
+    story = Story(prompt="my secret prompt")
+    story.write(log)
+    paid = Money(reserved_nanousd=4_000, paid_nanousd=1_234, ambiguous_nanousd=34)
+    Story(submission=2, status="rejected", began=NOON + timedelta(seconds=9)).write(log)
+    found = asyncio.run(find(log, "default", "a1"))
+    found.results[0]["money"] = paid.model_dump()
+
+    sentences = aloud(found)
+    text = " ".join(sentences)
+
+    assert all(sentence[0].isupper() or sentence.startswith(("org/", "$")) for sentence in sentences)
+    assert all(sentence.endswith(".") for sentence in sentences)
+    for words in (
+        "org/small at hf-inference answered, 820 ms after it was published.",
+        "Of 2 attempts 1 failed: rate limited.",
+        "It cost $0.000001234 of the $0.000004 that were reserved; $0.000002766 came back.",
+        "$0.000000034 of it count for calls that may have been paid although no answer came.",
+        "It ended as rejected, 820 ms after it was published, and nobody answered.",
+    ):
+        assert words in text, text
+    assert "my secret prompt" not in text
+    assert "Hello there." not in text
 
 
 def test_neither_prompt_nor_output_is_in_the_story():

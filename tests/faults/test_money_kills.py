@@ -1,18 +1,22 @@
 """A thousand jobs on one dollar, while router and worker are killed: the provider's own bill says what was spent."""
 
+import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from money_world import BUDGETS, DECISIONS, DOLLAR, LEDGER, RESULTS, audited, dear_catalogue, is_spent, say
-from ordeal import PER_KILL, Ordeal, ordeal
+from ordeal import CALL_MS, PER_KILL, Ordeal, ordeal
 from stranger import Stranger
-from system import chat
+from system import Process, chat
 
 from schemas.topics import TOPICS
 
 SEED = 6
 JOBS, TENANT = 1_000, "acme"
 ALERTS, TOLD = ("-m", "console", "alerts", "run"), "novix.alerts.v1"
+VICTIMS = (("worker",), ("router",), ("router", "worker"), ("worker",))
 PATIENCE = timedelta(minutes=10)
 """Of each job: so long it waits for money, unless its tenant says otherwise meanwhile."""
 
@@ -24,6 +28,23 @@ def publish(run: Ordeal) -> list[dict]:
     run.wanted += [(TENANT, job["id"], 1) for job in jobs]
     run.stranger.publish(*jobs)
     return jobs
+
+
+@contextmanager
+def alerting(run: Ordeal) -> Iterator[Process]:
+    """`novix alerts run`, until the end."""
+    process = run.system.process(ALERTS, "alerts").start()
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def provider_fails(run: Ordeal, status: int, headers: dict[str, str]) -> None:
+    """The next 40 calls are refused so."""
+    first = len(run.system.stub("/admin/calls")) + 40
+    how = {"delay_ms": CALL_MS, "fail_first": first, "fail_status": status, "fail_headers": headers}
+    run.system.stub("/admin/behave", how)
 
 
 def fired(stranger: Stranger) -> list[float]:
@@ -41,47 +62,39 @@ def test_a_thousand_jobs_on_one_dollar_spend_all_of_it_and_never_more_whatever_i
         "NOVIX_CATALOGUE": str(catalogue), "NOVIX_BREAKER": "false", "NOVIX_BACKOFF_FACTOR_S": "0.05",
         "NOVIX_RETRY_BUDGET": "1000", "NOVIX_ALERTS_S": "0.2",
     }  # fmt: skip
-    with ordeal(broker.bootstrap, tmp_path, start=False, **settings) as run:
-        say(run.stranger, BUDGETS, kind="budget", id="dollar", tenant=TENANT, window="total", limit_nanousd=DOLLAR)
-        alerts = run.system.process(ALERTS, "alerts")
+    with ordeal(broker.bootstrap, tmp_path, start=False, **settings) as run, alerting(run) as alerts:
+        stranger, worker, router = run.stranger, run.system.worker, run.system.router
+        say(stranger, BUDGETS, kind="budget", id="dollar", tenant=TENANT, window="total", limit_nanousd=DOLLAR)
         run.system.start()
-        alerts.start()
         run.healthy()
         jobs = publish(run)
-        router, worker = run.system.router, run.system.worker
-        worker_deaths = 0
-        for number, victims in enumerate(((worker,), (router,), (router, worker), (worker,))):
+        for number, victims in enumerate(VICTIMS):
             run.more(dice.randint(40, 110))
-            status, wait = ((500, {}), (429, {"retry-after": "0"}))[number % 2]
-            run.system.stub(
-                "/admin/behave",
-                {"delay_ms": 60, "fail_first": len(run.system.stub("/admin/calls")) + 40, "fail_status": status,
-                 "fail_headers": wait},
-            )  # fmt: skip
-            for victim in (*victims, alerts):
-                victim.kill()
-            for victim in (*victims, alerts):
-                victim.start()
-            worker_deaths += worker in victims
+            provider_fails(run, *((500, {}), (429, {"retry-after": "0"}))[number % 2])
+            doomed = [alerts, *({"router": router, "worker": worker}[name] for name in victims)]
+            for process in doomed:
+                process.kill()
+            for process in doomed:
+                process.start()
             if number == 0:
-                run.stranger.publish(*jobs[::5])
+                stranger.publish(*jobs[::5])
 
-        stranger = run.stranger
         run.wait(lambda: is_spent(stranger.read(DECISIONS, LEDGER), DOLLAR), "budget that is used up", within_s=150)
         say(stranger, BUDGETS, kind="tenant", tenant=TENANT, over_limit="refuse")
         run.wait(lambda: len(fired(stranger)) >= 3, "alert of a budget that is used up")
-        alerts.terminate()
+        assert alerts.terminate() == 0
         run.verdict(may_repeat=None, samples=False)
-        records = run.stranger.read(*(topic.name for topic in TOPICS))
-        shares = fired(stranger)
-        audit = audited(records, run.system.stub("/admin/bill"), limit=DOLLAR)
+        records = stranger.read(*(topic.name for topic in TOPICS))
+        shares, audit = fired(stranger), audited(records, run.system.stub("/admin/bill"), limit=DOLLAR)
+        again = json.loads(stranger.cli("replay", "--since", "1h", "--json").stdout)
 
     assert not audit.complaints, str(audit)
     assert audit.ledger == audit.results
     assert audit.billed <= audit.ledger <= DOLLAR, str(audit)
     assert audit.ledger >= 0.99 * DOLLAR, str(audit)
     assert audit.ledger - audit.billed <= audit.ambiguous_nanousd, str(audit)
-    assert audit.ambiguous.total() <= worker_deaths * PER_KILL
+    assert audit.ambiguous.total() <= PER_KILL * sum("worker" in victims for victims in VICTIMS)
     left = [found.json for found in records if found.topic == RESULTS and found.json["status"] == "rejected"]
     assert {result["error"]["kind"] for result in left} == {"over_budget"}
     assert sorted(shares) == [50, 80, 100], "each share is told once, although whoever tells it was killed four times"
+    assert (again["same"], again["different"], again["not_decided_again"]) == (JOBS, 0, {})

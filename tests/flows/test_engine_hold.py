@@ -8,7 +8,7 @@ import pytest
 from engine_story import log_of, told
 from sim_log import Faults, SimGroup, SimLog
 from sim_world import Process, SimApp, SimHandler, World, offset_of, publish
-from virtual_time import LoopClock
+from virtual_time import LoopClock, run
 
 from runtime import progress
 from runtime.outcome import Done, GiveUp, Hold, Outcome, RetryAt
@@ -24,11 +24,14 @@ class Waiting:
         self.held: dict[bytes, Delivery] = {}
         self.arrived: Counter[bytes] = Counter()
         self._of: dict[bytes, SimHandler] = {}
+        self._lanes: list[SimHandler] = []
         self._holds = (lambda value: True) if everything else set(held).__contains__
 
     async def do(self, handler: SimHandler, delivery: Delivery) -> Outcome:
         value = delivery.record.value or b""
-        self.held = {key: one for key, one in self.held.items() if not self._of[key].closed}
+        if handler not in self._lanes:
+            self._lanes.append(handler)
+            self.held = {key: one for key, one in self.held.items() if not self._of[key].closed}
         self.arrived[value] += 1
         if not self._holds(value):
             return publish(delivery.record, facts=(value,))
@@ -319,6 +322,34 @@ async def test_a_drain_does_not_wait_for_who_is_held_and_commits_who_ended():
     assert (world.engine.window.on_hold, world.engine.window.used_bytes) == (0, 0)
 
 
+@pytest.mark.parametrize("how", ["drained", "revoked"])
+def test_a_lane_is_let_go_at_once_although_held_records_go_on_ending(how: str):
+    async def story() -> None:
+        log, waiting = log_of(3_000), Waiting(everything=True)
+        world = World(log, waiting.app, window=500, drain_s=3_000)
+        await world.join()
+        await world.until(lambda: len(waiting.held) == 3_000)
+
+        async def end_one_after_the_other() -> None:
+            for value in list(waiting.held):
+                waiting.end(value)
+                await asyncio.sleep(0.005)
+
+        ending = asyncio.create_task(end_one_after_the_other())
+        await asyncio.sleep(1)
+        before = LoopClock().monotonic()
+        await (world.process.stop() if how == "drained" else world.group.rebalance({}))
+
+        assert LoopClock().monotonic() - before < 5
+        assert 0 < offset_of(log, 0) < 1_000
+        assert log.results == Counter({b"0-%d" % n: 1 for n in range(offset_of(log, 0))})
+        await ending
+        await world.process.stop() if how == "revoked" else None
+        assert (world.engine.window.on_hold, world.engine.window.used_bytes) == (0, 0)
+
+    run(story())
+
+
 @told
 async def test_after_a_kill_what_was_held_is_handled_again_and_what_was_committed_is_not():
     log, waiting = log_of(4), Waiting(b"0-0", b"0-2")
@@ -347,10 +378,10 @@ async def test_a_lane_in_which_all_wait_is_not_stuck_and_one_that_cannot_commit_
     shown = world.engine.describe()["lanes"][0]  # type: ignore[index]
     assert (world.engine.healthy, shown["state"], shown["resting"]) == (True, "open", 20)
     log.faults.refused = 1.0
-    for _ in range(30):
+    for _ in range(1_500):
         for value in list(waiting.held):
             waiting.end(value, GiveUp(FailureKind.CANCELLED, "enough"))
-        await asyncio.sleep(5)
+        await asyncio.sleep(0.1)
     assert not world.engine.healthy
     log.faults = Faults()
     while offset_of(log, 0) < 20:

@@ -4,15 +4,16 @@ import random
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from router_world import HandClock, MemoryLog, World, chat, sandbox_settings
 
+from router.application import PartitionMismatch, RouterApplication
 from router.catalogue import load
 from router.fold import UnreadableDecisions
-from router.application import PartitionMismatch, RouterApplication
 from router.memory import Memory
-from runtime.outcome import Abandoned, Done, Publish
+from runtime.outcome import Abandoned, Done, Publish, RetryAt
 from runtime.partitions import home_partition
 from runtime.ports import Delivery, LaneId, Outgoing, Record, Resumed
 from schemas import codec
@@ -349,3 +350,24 @@ async def test_many_forgotten_submissions_do_not_hide_a_new_one(world: World) ->
     await world.run(world.job(chat()))
     assert decisions(world)[-1]["submission"] == 1
     assert audited(world.outcomes[-1]) == ["job.duplicate"]
+
+
+async def test_a_full_disk_stops_intake_by_name_until_there_is_room(world: World) -> None:
+    """Nothing is decided that could not be remembered; nothing is lost, and the log is what it is mended from."""
+    await world.run(world.job(chat("a1")))
+    lane = await world.lane()
+
+    def full(path: Path, *args: Any, **more: Any) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    whole = sqlite3.connect
+    lane._seen.discard()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sqlite3, "connect", full)
+        outcome = await lane.handle(Delivery(world.job(chat("a3")), world.clock.now()))
+        assert isinstance(outcome, RetryAt)
+        assert "disk is full" in str(world.app.describe()["dedup"][0]["blocked"])
+    assert sqlite3.connect is whole
+
+    assert audited(await world.handle(world.job(chat("a1")))) == ["job.duplicate"]
+    assert "blocked" not in world.app.describe()["dedup"][0]

@@ -89,12 +89,14 @@ def test_one_model_that_is_ill_does_not_shrink_it_for_the_others():
     assert ahead.limit > START
 
 
-def test_a_slow_broker_is_no_queue_and_does_not_starve_the_workers():
-    """Each assignment is 3 s on its way, however little is under way."""
-    stories = played([(0.0, jobs("a", 2_000))], Workers(64, 0.2, hop_s=3.0), ahead := Ahead())
+@pytest.mark.parametrize("hop_s", [1.1, 1.5, 3.0])
+def test_a_slow_broker_is_no_queue_and_does_not_starve_the_workers(hop_s: float):
+    """Each assignment is so long on its way, however little is under way."""
+    workers = Workers(64, 0.2, hop_s=hop_s, spread=0.5)
+    stories = played([(0.0, jobs("a", 4_000))], workers, ahead := Ahead())
 
-    assert len(stories) == 2_000
-    assert ahead.limit >= 256
+    assert len(stories) == 4_000
+    assert ahead.limit >= workers.rate * hop_s
 
 
 def test_who_was_never_called_tells_of_no_queue_and_makes_room():

@@ -79,12 +79,12 @@ def test_what_was_spent_before_the_log_that_is_read_counts_as_the_lane_that_rese
 def test_an_end_that_is_read_before_its_decision_or_twice_counts_once():
     watched = Watched()
     budget(watched)
-    watched.ended("j1", 45 * CENT)
-    watched.decided("j1", 45 * CENT, budgets=TODAY)
-    watched.ended("j1", 45 * CENT)
-    watched.decided("j1", 45 * CENT, budgets=TODAY)
+    for _ in range(2):
+        watched.ended("j1", 55 * CENT)
+        watched.decided("j1", 55 * CENT, budgets=TODAY)
 
-    assert watched.look("budget") == []
+    [alert] = watched.look("budget")
+    assert (alert.threshold, alert.detail["spent_nanousd"], alert.detail["reserved_nanousd"]) == (50, 55 * CENT, 0)
 
 
 def test_a_budget_of_one_model_counts_the_charges_of_that_model_alone():

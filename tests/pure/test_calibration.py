@@ -70,6 +70,7 @@ def test_a_short_history_is_told_and_its_ends_are_open():
 
     assert band is not None
     assert (band.low, band.high, band.mean, band.number) == (0.0, math.inf, 1.5, 2)
+    assert band.basis == "task, model and tenant"
     assert Calibration().band("t", "m", "acme") is None
 
 

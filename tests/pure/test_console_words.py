@@ -27,6 +27,7 @@ def test_money_can_be_read_back(amount):
 
 def test_spans_instants_and_counts_are_in_the_unit_that_suits_them():
     assert [span(n) for n in (None, 0, 840, 2_350, 200_000)] == ["-", "0 ms", "840 ms", "2.35 s", "3 min 20 s"]
+    assert [span(n * 60_000) for n in (119, 310, 11_940)] == ["119 min 0 s", "5 h 10 min", "8 days 7 h"]
     assert instant(0) == "1970-01-01 00:00:00.000 UTC"
     assert [count(1, "job"), count(1_200, "job"), count(2, "entry", "entries")] == ["1 job", "1,200 jobs", "2 entries"]
 

@@ -1,5 +1,6 @@
 """A lane's money, claim by claim: what counts, where, once, and what is listed."""
 
+import random
 from datetime import timedelta
 from typing import Any
 
@@ -230,6 +231,14 @@ def test_the_cost_of_a_job_that_nobody_knows_counts_once_at_its_time_for_tenant_
     assert (world.books.reports.unknown, world.books.reports.repeated) == (1, 1)
 
 
+def test_a_release_of_a_job_that_nobody_knows_hides_no_cost_that_comes_after_it():
+    world = World(budget("all"))
+
+    world.end(entry("a9", by="ops"), entry("a9", charge(60)))
+
+    assert world.held() == (60, 0)
+
+
 def test_ends_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ended, "MOST_ENDED", 3)
     world = World(budget("all"))
@@ -301,3 +310,19 @@ def test_lists_are_bounded_and_counts_are_not(monkeypatch: pytest.MonkeyPatch):
 
     assert len(world.books.reports.ambiguous_charges) == MOST_LISTED
     assert world.books.describe()["ambiguous"] == MOST_LISTED + 5
+
+
+def test_a_budget_is_used_up_to_what_one_job_may_cost():
+    """A thousand jobs at once: each takes its upper bound, and what it does not spend comes back for the others."""
+    world = World(budget("all", 1_000_000))
+    dice, running, number, bound = random.Random(6), [], 0, 4_000
+    while running or world.line().available_nanousd >= bound:
+        while len(running) < 1_000 and world.line().available_nanousd >= bound:
+            number += 1
+            world.decide(f"a{number}", bound)
+            running.append(f"a{number}")
+        done = running.pop(dice.randrange(len(running)))
+        world.end(entry(done, charge(dice.randrange(1, bound))) if dice.random() < 0.9 else entry(done))
+        assert sum(world.held()) <= 1_000_000
+
+    assert 1_000_000 - bound < world.held()[0] <= 1_000_000

@@ -48,6 +48,20 @@ def test_with_history_it_is_the_estimate_times_what_such_jobs_paid_of_theirs():
     assert one.basis == f"task, model and tenant ({LEAST + 20} jobs)"
 
 
+def test_what_other_tasks_paid_widens_the_interval_and_moves_no_estimate():
+    calibration = Calibration()
+    for number in range(3 * LEAST):
+        ratio = 2 + number * 7 % (3 * LEAST)  # in no order: a ramp would be a world that changes
+        calibration.fold(Observed("text-to-image", "other", "other", 10**6, ratio * 10**6))
+
+    one = quoted(job(model=LLAMA), calibration)
+
+    assert one.predicted == one.expected
+    assert one.low > one.expected
+    assert one.basis == f"all ({3 * LEAST} jobs)"
+    assert total([one], 64).without_history == 1
+
+
 @pytest.mark.parametrize(
     ("asked", "kind"),
     [

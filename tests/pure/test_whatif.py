@@ -279,3 +279,43 @@ def test_return_is_value_less_cost_over_cost() -> None:
 def test_without_value_events_there_is_no_return_to_tell() -> None:
     assert returns([], [Cost("acme", "a", 100, {})]) == []
     assert together([]) is None
+
+
+def test_repeated_beginnings_of_prompts_are_priced_as_a_provider_that_keeps_them_would() -> None:
+    """Within five minutes, at the same model, from 4,096 bytes on."""
+    world = PastWorld()
+    price = {"input_nanousd_per_million_tokens": 1_000_000, "cached_input_nanousd_per_million_tokens": 100_000}
+    world.price("hf-inference", SMALL, price=price)
+    for number, minutes in enumerate((0, 1, 9)):
+        world.turn(minutes=minutes)
+        told = [{"role": "system", "content": "rule " * 1_200}, {"role": "user", "content": str(number)}]
+        job = {"id": f"j{number}", "task": "chat-completion", "input": {"messages": told}, "max_cost_nanousd": 10**9}
+        arrival, ruling, _ = world.decide(job)
+        assert ruling.candidates[0].model == SMALL
+        usage = {"input_tokens": 1_600, "output_tokens": 1}
+        world.served(arrival, ruling, usage=usage, ms=1, paid=repriced(ruling.candidates[0].price, usage))
+    study = SavingsStudy(world.history, Observed())
+    for past in pasts(world):
+        study.note(past)
+    kept = next(one for one in study.advice() if "beginnings" in one.advice)
+    assert kept.jobs == 1, "the first had none before it, the third came too late"
+    assert 1_000 <= kept.saved_nanousd <= 1_600 * 900_000 // 1_000_000
+
+
+@pytest.mark.parametrize(("used", "advised"), [(50, True), (2_100, False)])
+def test_asking_for_too_many_tokens_frees_reservations_and_saves_nothing(used: int, *, advised: bool) -> None:
+    world = PastWorld()
+    for number in range(20):
+        arrival, ruling, _ = world.decide(chat(number, input={"max_tokens": 4_000}, max_cost_nanousd=10**9))
+        world.served(arrival, ruling, usage={"input_tokens": 9, "output_tokens": used}, ms=1, paid=100)
+    study = SavingsStudy(world.history, Observed())
+    for past in pasts(world):
+        study.note(past)
+
+    lines = [one for one in study.advice() if "tokens" in one.advice]
+
+    assert bool(lines) == advised
+    for line in lines:
+        assert (line.jobs, line.saved_nanousd) == (20, 0)
+        assert line.freed_nanousd > 0
+        assert "ask chat-completion for 100 tokens" in line.advice

@@ -1,0 +1,100 @@
+"""A router lane's money through its transactions, crashes and snapshots, without a broker."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from books_world import NOON, charge, entry, said
+from router_world import World, chat
+
+from runtime.ports import Outgoing, Record
+from schemas.accounts import Budget
+from schemas.ledger import LedgerBatch
+from schemas.topics import DECISIONS, LEDGER, SNAPSHOTS, TEXT
+
+EVERY = 100
+"""Decisions between two snapshots: the least that the settings allow."""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path, snapshot_every=EVERY)
+    budget = Budget(at=NOON, id="all", tenant="default", window="day", limit_nanousd=10**12)
+    said(world.app.state.accounts, budget)
+    return world
+
+
+async def ends(world: World, assigned: list[Record]) -> None:
+    """Workers end these jobs, each at half of what was reserved; the lane reads it."""
+    entries = []
+    for document in world.on(TEXT.name):
+        told, id = document["assignment"], document["job"]["id"]
+        if not any(id.encode() in (record.key or b"") for record in assigned):
+            continue
+        paid = charge(told["reserved"]["nanousd"] // 2)
+        done = entry(id, paid)
+        entries.append(done.model_copy(update={"tenant": "default", "decision_id": told["decision_id"]}))
+    value = LedgerBatch(lane="w", entries=entries).encode()
+    [record] = world.log.commit([Outgoing(LEDGER.name, b"", value, partition=world.partition)])
+    world.app.pumps[world.partition].hear(record)
+
+
+async def money(world: World) -> dict[str, Any]:
+    """What /healthz tells of the open lane, but for where it was opened from."""
+    told: dict[str, Any] = (await world.lane()).money()
+    return {
+        name: told[name] for name in ("open", "reserved_nanousd", "sequence", "unknown", "repeated", "lost_batches")
+    }
+
+
+def held(world: World) -> dict[str, Any]:
+    """The budget as the last decision knew it."""
+    document = world.on(DECISIONS.name)[-1]["decisions"][-1]
+    [line] = document["reserve"]["budgets"]
+    return dict(line)
+
+
+async def test_a_lane_writes_a_snapshot_with_its_transaction_and_its_successor_goes_on_from_it(world: World):
+    first = await world.run(*(world.job(chat(f"a{number}")) for number in range(EVERY)))
+    assert [record.partition for record in first if record.topic == SNAPSHOTS.name] == [world.partition]
+    assigned = [record for record in first if record.topic == TEXT.name]
+    await ends(world, assigned[:40])
+    await world.run(world.job(chat("b1")))
+    before, line = await money(world), held(world)
+    assert before["open"] == EVERY - 40 + 1
+    assert line["spent_nanousd"] > 0 < line["reserved_nanousd"]
+
+    await world.crash()
+
+    assert await money(world) == before
+    assert (await world.lane()).money()["snapshot"] is not None
+    await world.run(world.job(chat("b2")))
+    after = held(world)
+    assert after["spent_nanousd"] == line["spent_nanousd"]
+    one = world.on(TEXT.name)[-2]["assignment"]["reserved"]["nanousd"]
+    assert after["reserved_nanousd"] == line["reserved_nanousd"] + one
+
+
+async def test_what_a_lost_transaction_had_reserved_is_free_again(world: World):
+    await world.run(world.job(chat("a1")))
+    before = await money(world)
+    for number in range(EVERY):
+        await world.handle(world.job(chat(f"lost{number}")))
+    assert (await money(world))["open"] == EVERY + 1
+
+    await world.crash()
+
+    assert await money(world) == before
+
+
+async def test_batches_are_numbered_without_a_gap_and_snapshots_say_from_where_to_read_on(world: World):
+    for turn in range(3):
+        await world.run(*(world.job(chat(f"a{turn}-{number}")) for number in range(EVERY)))
+    await world.crash()
+    await world.run(world.job(chat("b1")))
+
+    numbers = [document["sequence"] for document in world.on(DECISIONS.name)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    places = [document["decisions_from"] for document in world.on(SNAPSHOTS.name)]
+    assert len(places) == 3
+    assert 0 == places[0] < places[1] < places[2], "a lane that is open for long is not read from its beginning"

@@ -1,0 +1,89 @@
+"""A decision read aloud says who, what it costs, which limit bound, what was left out and why; whatever it is."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rulings import NOW, catalogue_of, chat, job, offer, ruled, view
+
+from router.purse import Line, Purse
+from router.ruling import Ruling
+from router.terms import Terms
+from router.words import dollars, told
+from schemas import codec
+from schemas.base import contents
+
+
+def document(ruling: Ruling, **more: Any) -> dict[str, Any]:
+    """A decision's record, as far as a ruling makes it."""
+    fields = {
+        "verdict": ruling.verdict, "complexity": ruling.complexity, "candidates": ruling.candidates,
+        "exclusions": ruling.exclusions, "parameters": ruling.parameters, "bound_by": ruling.bound_by,
+        "reserve": ruling.reserve, "held": ruling.held, "kind": ruling.kind, "message": ruling.message,
+        "max_cost_nanousd": ruling.max_cost_nanousd,
+    }  # fmt: skip
+    named = {"tenant": "acme", "job_id": "j1", "submission": 1, "task": "chat-completion", "policy": "brief/1"}
+    read: dict[str, Any] = json.loads(codec.encode({**named, **fields, **more}, contents))
+    return read
+
+
+ROWS = catalogue_of(
+    offer("a/a", price=10**8), offer("b/b", price=2 * 10**8), offer("c/c", price=3 * 10**8, licence="other")
+)
+
+
+def test_an_assignment_is_told_from_the_first_choice_to_the_money() -> None:
+    lines = (Line("day", "2026-11-22", 10**6, 10**6 - 60_000, 0, resets_at=NOW + timedelta(hours=1)),)
+    here = replace(view(ROWS), purse=Purse(lines), terms=Terms(tenant="acme"), shut=frozenset({("acme", "b/b")}))
+    versions = {"scorer": "features/2", "prices": "7"}
+    sentences = told(document(ruled(job(task_input=chat(text="")), here), versions=versions, team="red"))
+    assert " ".join(sentences) == (
+        "Job j1 of tenant acme (team red) asks for chat-completion. "
+        "Its complexity is 0 on a scale from 0 to 1, as features/2 counts it. "
+        "Policy brief/1 chose a/a at acme: one attempt costs about $0.0000256, and $0.00006 at most, at a price "
+        "from t. Nobody else may be asked instead. "
+        "The answer may have 600 tokens, which is what is left of the budget; temperature 0.8 and top_p 0.95. "
+        "$0.00006 are reserved for it, all attempts together. "
+        "Budget day of 2026-11-22 has $0.001: $0.00094 were spent and $0.00 reserved by other jobs when this one came. "
+        "b/b at acme was left out (breaker open): its breaker is open. "
+        "c/c at acme was left out (over budget): allows 200 tokens of output, the first 600. "
+        "When it was decided, the breaker of b/b at acme was open. "
+        "It was made from prices 7: from the same, anybody decides the same."
+    )
+
+
+def test_a_refusal_is_told_with_what_to_do() -> None:
+    here = replace(view(ROWS), terms=Terms(tenant="acme", licences=frozenset({"mit"})))
+    sentences = told(document(ruled(job(task_input=chat(text="")), here)))
+    assert "It was refused, and nobody was called: chat-completion by any model: 3 of 3 offers:" in sentences[2]
+    assert "What to do: Name another model, or add the licence to the tenant's record." in sentences
+    assert "c/c at acme was left out (licence refused): its licence is other, none of the tenant's." in sentences
+
+
+@pytest.mark.parametrize(
+    ("nanousd", "words"), [(0, "$0.00"), (1, "$0.000000001"), (1_500_000_000, "$1.50"), (-25 * 10**7, "-$0.25")]
+)
+def test_money_is_told_to_the_last_digit_that_says_something(nanousd: int, words: str) -> None:
+    assert dollars(nanousd) == words
+
+
+FIELDS = [
+    "verdict", "complexity", "candidates", "exclusions", "parameters", "bound_by", "reserve", "held", "kind", "message",
+    "versions", "shut", "budgets", "price", "max_tokens", "submission", "model", "provider", "quoted_nanousd", "task",
+]  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), JSON), st.sampled_from(["assigned", "rejected", "cancelled", None]))
+def test_any_record_is_told(record: dict[str, Any], verdict: str | None) -> None:
+    sentences = told({**record, "verdict": verdict})
+    assert all(isinstance(one, str) and one for one in sentences)
+    assert sentences[0].startswith("Job ")
