@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from bench import complexity
+from console.alerting.service import ROLE as ALERTS
 from router.app import RETRY_ROLES, ROLE
 from runtime import asyncapi
 from runtime.settings import Settings, names_of
@@ -41,7 +42,7 @@ def generated() -> dict[str, str]:
     return {
         **schemas,
         f"{SCHEMAS}/README.md": _schemas(),
-        "asyncapi.json": _json(asyncapi.document([ROLE, *RETRY_ROLES, *ROLES.values()])),
+        "asyncapi.json": _json(asyncapi.document([ROLE, *RETRY_ROLES, *ROLES.values(), ALERTS])),
         "complexity.md": _complexity(),
         "errors.md": _errors(),
         "providers.md": _providers(),

@@ -27,6 +27,11 @@ class Started:
     """What a call of each candidate, (provider, model), will probably cost."""
 
 
+MOST_OVERTAKEN = 12_000
+"""Offsets that may go by while one job waits for money or an instant. A little more (`runtime.progress.WINDOW`), and
+the lane would read no further, whosever jobs come."""
+
+
 class Admission:
     """One lane's. `terms_of` says what a tenant may have now, `ahead` makes the limit of one modality's work."""
 
@@ -70,6 +75,10 @@ class Admission:
             yield self._late.popleft()
         while (waiter := self._room.next(now, lambda one: self._may(one, now))) is not None:
             yield waiter
+
+    def overtaken(self, reached: int) -> list[Waiter]:
+        """Those that wait for money or an instant, and hold back a lane that has read up to `reached`: taken out."""
+        return self._room.overtaken(reached - MOST_OVERTAKEN)
 
     def interrupted(self) -> list[Waiter]:
         """Those that somebody cancelled: taken out, to be decided now."""

@@ -138,7 +138,7 @@ class Calibration:
             self._bands.pop(group, None)
 
     def band(self, task: str, model: str, tenant: str) -> Band | None:
-        """The narrowest group that has enough history; where none has, the one with most of it, but that of all jobs only
+        """The narrowest group that has enough history; where none has, the one with most of it, that of all jobs only
         where there is no other. None: there is no history."""
         groups = [group for group in _groups(task, model, tenant) if group in self._groups]
         if not groups:

@@ -24,6 +24,7 @@ from router.money.books import Books
 from router.redrive import Redriven
 from router.repeats import repeated, sent_home, unreadable
 from router.room import Waiter
+from router.ruling import turned_away
 from router.seen import NotFolded, Seen
 from router.standing import Conflict, Duplicate, Fresh, Standing
 from router.state import State
@@ -66,6 +67,8 @@ class RouterLane:
         self.blocked: str | None = None
         """Why nothing is taken in: the cache of seen identities can neither be used nor made anew."""
         self.closed = False
+        self.reached = -1
+        """The last offset that was handed over."""
         self.on_hold: Callable[[], None] = lambda: None
         """Told when a job begins to wait."""
         self.on_close: Callable[[], None] = lambda: None
@@ -73,6 +76,7 @@ class RouterLane:
     async def handle(self, delivery: Delivery) -> Outcome:
         """Decide one record of the jobs topic. Raises `Abandoned` after `close`."""
         self._still_open()
+        self.reached = delivery.record.offset
         now = self._clock.now()
         arrival = read_arrival(delivery.record, now, self._partitions, self._prefix)
         if isinstance(arrival, Unreadable):
@@ -162,17 +166,18 @@ class RouterLane:
 
     # who waits
 
-    def again(self, waiter: Waiter) -> None:
-        """Decide a job that has waited: it ends, or goes on waiting."""
+    def again(self, waiter: Waiter, *, wait: bool = True) -> None:
+        """Decide a job that has waited: it ends, or goes on waiting, if it may."""
         case = self._held.get(waiter.identity)
         if case is None or self.closed:
             return
         lease = waiter.delivery.lease
         try:
             case, ruling, view = self._rule(replace(case, decided_at=self._clock.now()))
-            if ruling.verdict == "waiting":
+            if ruling.verdict == "waiting" and wait:
                 self._admission.wait_on(waiter, for_money=view.turn.allowed, until=ruling.until)
                 return
+            ruling = turned_away(ruling) if ruling.verdict == "waiting" else ruling
             self._forget(waiter)
             lease.end(self._answered(case, ruling, view))
         except Exception as error:

@@ -37,10 +37,15 @@ class Fit:
     """Who is asked: the offer's provider, or where that is `auto`, the one that the job names."""
     price: Price
     clamped: Clamped
-    expected: int
-    """What one attempt will probably cost, in nano-dollars."""
+    expected_micro: int
+    """What one attempt will probably cost, in millionths of a nano-dollar."""
     own_room: int | None = None
     """What the hard budgets of its model and provider have left; None: it has none."""
+
+    @property
+    def expected(self) -> int:
+        """The same in nano-dollars, a started one counted whole."""
+        return -(-self.expected_micro // estimate.MICRO)
 
     def exclude(self, reason: FailureKind, detail: str) -> Exclusion:
         """It fits, and is not taken all the same."""
@@ -123,7 +128,7 @@ def judged(table: Table, wish: Wish, view: View) -> Judged:
         result.places = [at for at in result.places if at not in looked or at in result.looked_at]
         result.costs = costs = list(costs)
         for place, one in result.looked_at.items():
-            costs[place] = estimate.expected_micro(one.offer.rates, load, one.clamped.max_tokens)
+            costs[place] = one.expected_micro
     if view.shut and not view.shut.isdisjoint(table.all_keys):
         _without_shut(result, view.shut)
     return result
@@ -201,15 +206,14 @@ def _looked_at(result: Judged, place: int, own: Sequence[Line], view: View) -> F
     if _is_late(result.waits_ms[place], wish):
         detail = f"takes about {result.waits_ms[place]} ms, and {wish.left_ms} ms are left"
         return Refused(offer, FailureKind.TOO_SLOW, detail, REACHED + 3)
-    expected = -(-estimate.expected_micro(offer.rates, load, clamped.max_tokens) // estimate.MICRO)
+    expected = estimate.expected_micro(offer.rates, load, clamped.max_tokens)
     price = _price(offer)
     return Fit(place, offer, result.table.providers[place], price, clamped, expected, own_room)
 
 
 def _unbound(result: Judged, place: int) -> Fit:
     offer = result.table.offers[place]
-    expected = -(-result.costs[place] // estimate.MICRO)
-    return Fit(place, offer, result.table.providers[place], _price(offer), result.wish.wanted, expected)
+    return Fit(place, offer, result.table.providers[place], _price(offer), result.wish.wanted, result.costs[place])
 
 
 def _price(offer: Offer) -> Price:

@@ -74,6 +74,8 @@ class Pump:
             admission.stir_all()
         for waiter in admission.interrupted():
             self._lane.again(waiter)
+        for waiter in admission.overtaken(self._lane.reached):
+            self._lane.again(waiter, wait=False)
         for waiter in admission.due(now):
             self._lane.again(waiter)
             looked += 1

@@ -17,6 +17,7 @@ from router.facts import fact_of, told_published
 from router.held import seen_again as at_its_moment
 from router.history import History, NotReplayable
 from router.redrive import Redriven
+from router.ruling import turned_away
 from router.view import View
 from runtime.ports import LaneId, Record
 from schemas import codec
@@ -103,14 +104,16 @@ def compared(stored: Stored, stands: bytes, arrival: Arrival | None, history: Hi
         return None
     document = codec.parse(again)
     names = sorted({*document, *stored})
-    differing = [name for name in names if document.get(name, _NONE) != stored.get(name, _NONE)]
+    differing = [name for name in names if _told(document, name) != _told(stored, name)]
     return Difference(
-        str(stored.get("tenant")), str(stored.get("job_id")), int(stored.get("submission", 0)),
+        str(stored.get("tenant")), str(stored.get("job_id")), int(stored["submission"]),
         str(stored.get("decision_id")), tuple(differing) or ("bytes",),
     )  # fmt: skip
 
 
-_NONE = object()
+def _told(document: Stored, name: str) -> bytes:
+    """A field as JSON: to Python 0 and False are equal."""
+    return codec.encode(document[name]) if name in document else b""
 
 
 def decided_again(stored: Stored, arrival: Arrival, history: History) -> bytes:
@@ -130,7 +133,13 @@ def seen_again(stored: Stored, arrival: Arrival, history: History) -> tuple[Case
         versions, held, submission = stored["versions"], dict(stored["held"]), int(stored["submission"])
         published = held.pop("published", None)
         told = datetime.fromisoformat(published) if published else told_published(arrival.received, decided_at)
-    except (KeyError, TypeError, ValueError):
+        if (
+            decided_at.tzinfo is None
+            or told.tzinfo is None
+            or not all(isinstance(one, str) for one in versions.values())
+        ):
+            raise ValueError("not as a lane writes it")
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         raise NotReplayable(OLD) from None
     arrival = replace(arrival, published=told)
     lane = LaneId(ROUTER_GROUP, JOBS.name, arrival.home)
@@ -155,4 +164,5 @@ def ruled_again(stored: Stored, case: Case, view: View) -> Ruling:
         return Ruling("rejected", now, 0, reading.kind, reading.message)
     if stored.get("kind") == FailureKind.TOO_LARGE:
         raise NotReplayable(NO_ROOM)
-    return decide(reading.job, view, published=case.arrival.published, now=now)
+    ruling = decide(reading.job, view, published=case.arrival.published, now=now)
+    return turned_away(ruling) if ruling.verdict == "waiting" else ruling  # no other of these is ever written

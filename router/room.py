@@ -96,9 +96,20 @@ class WaitingRoom:
         return late
 
     def overtaken(self, offset: int) -> list[Waiter]:
-        """Those whose record has at most this offset, the lowest first: taken out. A lane reads on only so far above
-        the lowest that waits (`runtime.progress.WINDOW`): who would stop it for everybody has to go."""
-        found = [self._drop(number) for number, _ in self._offsets.due(offset)]
+        """Those whose record has at most this offset, the lowest first, and whose flow sleeps: taken out.
+
+        A lane reads on only so far above the lowest that waits (`runtime.progress.WINDOW`): who would stop it for
+        everybody has to go. Nobody goes behind one whose flow is awake: the lane goes on when that has had its turn.
+        """
+        found: list[Waiter] = []
+        slept: set[Flow] = set()
+        for number, waiter in self._offsets.due(offset):
+            flow = self._share_of(waiter).flows.get(waiter.queue)
+            if flow is None or (flow.queue in flow.share.awake and flow not in slept):
+                self._offsets.add(waiter.delivery.record.offset, number)
+                break
+            slept.add(flow)
+            found.append(self._drop(number))
         self._follow()
         return found
 

@@ -1,6 +1,6 @@
 """What was decided about a job, before anybody has written it down."""
 
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -35,3 +35,9 @@ class Ruling:
     """What the ruling was made from and has no version (`Decision.held`)."""
     until: datetime | None = None
     """Of a `waiting` one: when to look again at the latest; None: when a reservation ends."""
+
+
+def turned_away(ruling: Ruling) -> Ruling:
+    """A `waiting` one whose job may wait no longer, whatever its tenant chose: its lane could read no further."""
+    why = "it waits no longer: as many newer records have come as a lane reads meanwhile"
+    return replace(ruling, verdict="rejected", message=f"{(ruling.message or '')[:900]}; {why}", until=None)

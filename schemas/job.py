@@ -100,8 +100,8 @@ class InferenceJob(Contract):
     quoted_nanousd: Nanousd | None = None
     """What a quote said that it would cost, told again in the result."""
     metadata: Metadata = Field(default_factory=dict)
-    """Labels of the producer's own, which budgets and sums may name; echoed nowhere but in decisions. At most 32 entries
-    and 4,096 bytes."""
+    """Labels of the producer's own, which budgets and sums may name; echoed nowhere but in decisions. At most 32
+    entries and 4,096 bytes."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

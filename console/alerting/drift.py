@@ -8,18 +8,17 @@ from pydantic import ValidationError
 
 from console.alerting.reading import Reading, instant_of
 from router.prices.book import PriceBook
+from router.prices.judge import largest_move
 from runtime.ports import Record
 from schemas.assignment import Price
 from schemas.policies import AlertRule
 from schemas.prices import PriceEvent
-from schemas.units import UNITS
 from schemas.values import frozen
 
 Row = tuple[str, str, str]
 """Provider, model and service tier."""
 MOST_MOVES = 100_000
-APPEARED = 1.0
-"""A unit that was free and is charged, or the other way round, moved by all of itself."""
+MILLION = 1_000_000
 
 
 @frozen
@@ -28,11 +27,9 @@ class Move:
 
     row: Row
     offset: int
-    share: float
-    """Of the unit that moved most: 0.2 is a fifth, up or down."""
-    unit: str
-    before: int
-    after: int
+    before: Price
+    """The last that was known: of a price that was withdrawn and comes back, the one before that."""
+    after: Price
     source: str
     at: datetime
 
@@ -44,6 +41,8 @@ class Prices:
         self._book = PriceBook()
         self._held: dict[tuple[Row, str], PriceEvent] = {}
         """By what it prices and who says so: what a source says next takes its place."""
+        self._known: dict[Row, Price] = {}
+        """The last price of each that held."""
         self._moves: deque[Move] = deque(maxlen=MOST_MOVES)
         self._next = 0
 
@@ -58,31 +57,42 @@ class Prices:
             return
         row = event.provider, event.model, event.service_tier
         at = max(event.valid_from, instant_of(record))
-        before = self._book.price_at(row[0], row[1], at, row[2])
         self._book.fold(record)
         if event.state == "held":
             self._held[row, event.source] = event
             return
         self._held.pop((row, event.source), None)
         after = self._book.price_at(row[0], row[1], at, row[2])
-        was = before.price if before is not None else None
         now = after.price if after is not None else None
-        if was is not None and now is not None and (moved := _moved(was, now)) is not None:
-            unit, share = moved
-            move = Move(row, record.offset, share, unit, getattr(was, unit), getattr(now, unit), event.source, at)
-            self._moves.append(move)
+        if now is None:
+            return
+        before = self._known.get(row, now)
+        self._known[row] = now
+        if largest_move(before, now) is not None:
+            self._moves.append(Move(row, record.offset, before, now, event.source, at))
 
     def drifts(self, rule: AlertRule, now: datetime) -> Iterator[Reading]:
-        """Each move of the rule's window of a price that holds, in percent of the price before."""
+        """In percent, how far a price that holds had come when it was over the threshold, of the rule's window.
+
+        Counted from where it stood when it was over it last, or first of all: small steps add up until they are told.
+        """
         if rule.tenant != "*":
             return
         begin = now - timedelta(seconds=rule.window_s)
+        stood: dict[Row, Price] = {}
         for move in self._moves:
+            since = stood.setdefault(move.row, move.before)
+            moved = largest_move(since, move.after)
+            percent = 0.0 if moved is None else round(100 * moved[1] / MILLION, 3)
+            if moved is None or percent < rule.threshold:
+                continue
+            stood[move.row] = move.after
             if begin <= move.at <= now:
                 provider, model, tier = move.row
-                told = f"{move.unit} from {move.before} to {move.after}, says {move.source}"
+                unit = moved[0]
+                told = f"{unit} from {getattr(since, unit)} to {getattr(move.after, unit)}, says {move.source}"
                 subject = f"{provider}/{model} {tier}, event {move.offset}"
-                yield Reading(subject, round(100 * move.share, 3), "%", told)
+                yield Reading(subject, percent, "%", told)
 
     def held(self, rule: AlertRule, now: datetime) -> Iterator[Reading]:
         """Each price that waits for somebody's approval."""
@@ -92,16 +102,3 @@ class Prices:
             told = f"a price of {source} waits for approval: {event.reason or 'no reason given'}"
             subject = f"{provider}/{model} {tier} by {source}, held since {event.seen_at:%Y-%m-%dT%H:%M:%SZ}"
             yield Reading(subject, 1, "prices", told)
-
-
-def _moved(before: Price, after: Price) -> tuple[str, float] | None:
-    """The unit whose price moved most, and by which share; None if none moved."""
-    moves = {unit.price: _share(getattr(before, unit.price), getattr(after, unit.price)) for unit in UNITS}
-    name, share = max(moves.items(), key=lambda item: item[1])
-    return (name, share) if share else None
-
-
-def _share(before: int, after: int) -> float:
-    if before == after:
-        return 0.0
-    return abs(after - before) / before if before and after else APPEARED

@@ -33,9 +33,10 @@ class Measures:
         slo = Slo(self.accounts, self._objective)
         self.folds: Mapping[Topic, Callable[[Record], None]] = {
             BUDGETS: self.accounts.fold, POLICIES: self.rules.fold, PRICES: prices.fold, BREAKERS: breakers.fold,
-            LEDGER: money.fold, DECISIONS: money.fold, RESULTS: slo.fold, DLQ: letters.fold,
+            DECISIONS: money.fold, LEDGER: money.fold, RESULTS: slo.fold, DLQ: letters.fold,
         }  # fmt: skip
-        """What is read, in this order: who pays and which rules hold comes first."""
+        """What is read, in this order: who pays and which rules hold comes first, and what was reserved before how it
+        ended, of which only so much is remembered."""
         self._readings: dict[Measure, Callable[[AlertRule, datetime], Iterator[Reading]]] = {
             "budget": money.budgets, "anomaly": money.anomalies, "overcharge": money.overcharges,
             "reservation_open": money.open_too_long, "price_drift": prices.drifts, "price_held": prices.held,

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from console.alerting.reading import Buckets, Reading, wanted
 from console.words import count, money
 from router.accounts import Accounts
+from router.money.reservation import Reservation, counted, reservation_of
 from router.money.windows import UnknownZone, calendar
 from runtime.ports import Record
 from schemas import codec
 from schemas.accounts import Window
-from schemas.base import UtcInstant
 from schemas.decision import BudgetHeld, Reserve
 from schemas.ledger import LedgerBatch, LedgerEntry
 from schemas.policies import AlertRule
@@ -24,6 +24,8 @@ from schemas.values import frozen
 
 MOST_OPEN = 1_000_000
 """Reservations that are remembered until they end."""
+MOST_ENDED = 200_000
+"""Ends that are remembered, so that one that is read twice counts once."""
 MOST_EARLY = 100_000
 """Ends that are remembered until their decision is read, for two topics are read at once."""
 MOST_TENANTS = 5_000
@@ -34,26 +36,21 @@ STEPS = 864
 PAST_WINDOWS, LEAST_PAST = 24, 8
 LEAST_SPREAD_NANOUSD = 1_000_000
 """A tenth of a cent: less than that above the past is no anomaly of money."""
+Z_PER_MAD = 0.6745
 TOLD_JOBS = 10
 SOFT_PERCENT = (50, 80, 100)
 NEARLY_PERCENT = 90
 """From there on a hard budget that has no room for the smallest job of its window counts as used up: nothing is spent
 beyond it, so that its last part is never spent."""
-_INSTANT: TypeAdapter[datetime] = TypeAdapter(UtcInstant)
 
 
 @frozen
 class Open:
     """A reservation that has not ended."""
 
-    tenant: str
-    job_id: str
-    submission: int
-    nanousd: int
+    reservation: Reservation
     budgets: tuple[tuple[str, str], ...]
-    """Id and window of each that it counts against."""
-    decided_at: datetime
-    deadline: datetime | None
+    """Id and window of each that it counts against, as the lane that took it says."""
 
 
 class Spent:
@@ -110,19 +107,18 @@ class Money:
 
     def _decided(self, row: Mapping[str, Any]) -> None:
         try:
-            reserve = Reserve.model_validate(row["reserve"])
-            decided_at = _INSTANT.validate_python(row["decided_at"])
-            deadline = _INSTANT.validate_python(row["deadline"]) if row.get("deadline") else None
-            name, tenant, job_id = str(row["decision_id"]), str(row["tenant"]), str(row["job_id"])
-            submission = int(row["submission"])
-        except (ValidationError, KeyError, TypeError, ValueError):
+            reservation = reservation_of(row, self._accounts)
+            budgets = Reserve.model_validate(row["reserve"]).budgets
+        except (KeyError, TypeError, ValueError):
             return
+        if reservation is None:
+            return
+        name = reservation.decision_id
         if name in self._open or (name in self._ended and name not in self._early):
             return
-        for held in reserve.budgets:
-            self._held(tenant, held, reserve.nanousd)
-        places = tuple((held.id, held.window) for held in reserve.budgets)
-        self._open[name] = Open(tenant, job_id, submission, reserve.nanousd, places, decided_at, deadline)
+        for held in budgets:
+            self._held(reservation.tenant, held, reservation.nanousd)
+        self._open[name] = Open(reservation, tuple((held.id, held.window) for held in budgets))
         _bound(self._open, MOST_OPEN)
         early = self._early.pop(name, None)
         if early is not None:
@@ -138,7 +134,7 @@ class Money:
         if entry.decision_id in self._ended:
             return
         self._ended[entry.decision_id] = None
-        _bound(self._ended, MOST_OPEN)
+        _bound(self._ended, MOST_ENDED)
         if entry.cost_nanousd:
             self._spend(entry)
         reservation = self._open.pop(entry.decision_id, None)
@@ -148,16 +144,18 @@ class Money:
             self._early[entry.decision_id] = entry
             _bound(self._early, MOST_EARLY)
 
-    def _settle(self, reservation: Open, entry: LedgerEntry) -> None:
-        known = {budget.id: budget for budget in self._accounts.budgets_of(reservation.tenant)}
-        for name, window in reservation.budgets:
-            spent = self._budgets.get((reservation.tenant, name, window))
+    def _settle(self, one: Open, entry: LedgerEntry) -> None:
+        """A call that may have been paid counts as the tenant has it count (`Tenant.ambiguous`)."""
+        tenant, version = one.reservation.tenant, one.reservation.version
+        known = {budget.id: budget for budget in self._accounts.budgets_of(tenant)}
+        ambiguous = self._accounts.customs(tenant, version).ambiguous
+        for name, window in one.budgets:
+            spent, budget = self._budgets.get((tenant, name, window)), known.get(name)
             if spent is None:
                 continue
-            budget = known.get(name)
-            spent.reserved = max(0, spent.reserved - reservation.nanousd)
+            spent.reserved = max(0, spent.reserved - one.reservation.nanousd)
             spent.ours += sum(
-                charge.nanousd
+                counted(charge, ambiguous, one.reservation)
                 for charge in entry.charges
                 if budget is None
                 or (budget.model in (None, charge.model) and budget.provider in (None, charge.provider))
@@ -232,7 +230,10 @@ class Money:
         window = timedelta(seconds=rule.window_s)
         for tenant, spent in self._past.items():
             latest, first = spent.sum("nanousd", now, window), spent.first()
-            if not latest or first is None or not wanted(rule, tenant):
+            at_most = (
+                Z_PER_MAD * latest / LEAST_SPREAD_NANOUSD
+            )  # too little for any past: nearly all tenants, nearly always
+            if not latest or first is None or at_most < rule.threshold or not wanted(rule, tenant):
                 continue
             ends = [now - window * back for back in range(1, PAST_WINDOWS + 1)]
             past = [spent.sum("nanousd", end, window) for end in ends if end - window >= first]
@@ -255,8 +256,8 @@ class Money:
     def open_too_long(self, rule: AlertRule, now: datetime) -> Iterator[Reading]:
         """Reservations of each tenant that are open although their job's deadline passed longer ago than the window."""
         grace = timedelta(seconds=rule.window_s)
-        late: dict[str, list[Open]] = {}
-        for one in self._open.values():
+        late: dict[str, list[Reservation]] = {}
+        for one in (open_.reservation for open_ in self._open.values()):
             if one.deadline is not None and one.deadline + grace < now and wanted(rule, one.tenant):
                 late.setdefault(one.tenant, []).append(one)
         for tenant, those in late.items():
@@ -270,7 +271,7 @@ def robust_z(latest: int, past: list[int]) -> tuple[float, float]:
     """The median of the past, and how far `latest` lies above it; 0 if it does not."""
     usual = statistics.median(past)
     spread = statistics.median(abs(one - usual) for one in past)
-    return usual, max(0.0, 0.6745 * (latest - usual) / max(spread, 0.05 * usual, LEAST_SPREAD_NANOUSD))
+    return usual, max(0.0, Z_PER_MAD * (latest - usual) / max(spread, 0.05 * usual, LEAST_SPREAD_NANOUSD))
 
 
 def _shares(

@@ -41,9 +41,9 @@ def reconcile(
 ) -> Exit:
     """Match a bill with the ledger and name every difference; exit code 1 if there is one that is not accepted.
 
-    Calls are matched by the provider's request id, else by job, else by time, model and amount; a bill that has but a sum
-    for each day or month and model is compared with ours. --since and --until
-    choose calls and rows; without them the whole ledger is compared.
+    Calls are matched by the provider's request id, else by job, else by time, model and amount; a bill that has but a
+    sum for each day or month and model is compared with such sums of ours. --since and --until choose calls and rows;
+    without them the whole ledger is compared.
     """
     asked = _Asked(file, provider, tenant, moment("--since", since), moment("--until", until), _accepted(accept))
     return asyncio.run(_reconcile(settings(), Screen(as_json=as_json), asked, columns))
@@ -105,8 +105,8 @@ def _read(asked: _Asked, columns: str | None) -> "Bill":
             bill = read_bill(lines, columns_of(columns))
     except BadBill as error:
         raise CommandError(f"{asked.file}: {error}", Exit.USAGE) from None
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{asked.file}: no UTF-8 text at byte {error.start} of a block", Exit.USAGE) from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{asked.file}: no UTF-8 text", Exit.USAGE) from None
     except OSError as error:
         raise CommandError(f"{asked.file}: {error.strerror}", Exit.USAGE) from None
     rows = [

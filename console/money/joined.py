@@ -17,9 +17,9 @@ from router.money.scope import tag_text
 from schemas.ledger import LedgerBatch, LedgerEntry
 from schemas.values import frozen
 
-REMEMBERED = 1_000_000
+REMEMBERED = 200_000
 """Ended reservations of one partition that are known again: an entry that comes a second time after so many others
-is taken for one whose decision is gone."""
+is taken for one whose decision is gone, and counts."""
 
 
 @frozen
@@ -68,8 +68,9 @@ class Join:
     """The reservations of one home partition: open, ended, and entries that came before their decision.
 
     As in a home lane's books (`router.money.books`) each decision ends once, and once more if it was released and is
-    settled later; any other entry of the same decision is told in `repeated` and counts for nothing. Clocks of lanes
-    differ, so an entry may be given before its decision. No I/O, one owner.
+    settled later; any other entry of the same decision is told in `repeated` and counts for nothing. A submission that
+    is decided anew holds what its last decision reserved. Clocks of lanes differ, so an entry may be given before its
+    decision. No I/O, one owner.
     """
 
     def __init__(self, accounts: Accounts) -> None:
@@ -78,6 +79,8 @@ class Join:
         self.repeated: list[LedgerEntry] = []
         self.unreadable = 0
         """Records or decisions that hold something else than the contract."""
+        self._jobs: dict[tuple[str, str, int], str] = {}
+        """The open reservation of each submission."""
         self._early: dict[str, list[LedgerEntry]] = {}
         self._ended: dict[str, Reservation | None] = {}
         """What was released, by decision; None: settled."""
@@ -90,13 +93,19 @@ class Join:
             return
         for decision in listed:
             try:
+                job = (decision["tenant"], decision["job_id"], decision.get("submission", 1))
+                before = self._jobs.pop(job, None)
                 reservation = reservation_of(decision, self._accounts)
             except (KeyError, TypeError, ValueError, AttributeError):
                 self.unreadable += 1
                 continue
-            if reservation is None or reservation.held.decision_id in self._ended:
+            if before is not None:
+                self.open.pop(before, None)
+            if reservation is None:
                 continue
+            self._ended.pop(reservation.held.decision_id, None)  # read again long after: it runs, and costs, again
             self.open[reservation.held.decision_id] = reservation
+            self._jobs[job] = reservation.held.decision_id
             for entry in self._early.pop(reservation.held.decision_id, ()):
                 yield from self._entry(entry)
 
@@ -127,6 +136,9 @@ class Join:
             self.repeated.append(entry)
             return
         reservation = before if known else self.open.pop(entry.decision_id, None)
+        if reservation is not None:
+            held = reservation.held
+            self._jobs.pop((held.tenant, held.job_id, held.submission), None)
         self._ended[entry.decision_id] = reservation if entry.kind == "release" else None
         if len(self._ended) > REMEMBERED:
             del self._ended[next(iter(self._ended))]

@@ -8,7 +8,7 @@ Each row and each of our charges is in one match or one difference, so
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -20,7 +20,7 @@ from schemas.values import frozen
 SLACK = timedelta(seconds=60)
 """By so much the provider's clock may differ from ours."""
 LOOKED_AT = 1_000
-"""Charges of one model that a row without id or job is compared with, the nearest in time first."""
+"""Charges of one model (and about one amount, at first) that a row without id or job is compared with."""
 
 Kind = Literal[
     "billed_not_ours", "billed_twice", "credit", "ours_not_billed", "other_amount", "rounding", "ambiguous_billed",
@@ -111,7 +111,7 @@ class Reconciled:
 
 def ours_of(ended: Ended) -> list[Ours]:
     """The charges of one ended reservation."""
-    began = ended.reservation.held.decided_at if ended.reservation is not None else _before(ended)
+    began = ended.reservation.held.decided_at if ended.reservation is not None else _earliest(ended)
     return [
         Ours(
             job=ended.job, nanousd=charge.nanousd, model=charge.model, provider=charge.provider,
@@ -156,7 +156,7 @@ class Reconciler:
         """Match what is left, ever more loosely, and name the rest."""
         self._by_key("request_id", lambda row: [row.request_id], lambda ours: [ours.request_id])
         self._by_key("job", lambda row: [row.job], lambda ours: ours.names)
-        self._by_time(self._about)
+        self._by_time(self._about, about=True)
         self._by_time(lambda row, ours: ours.ambiguous and row.nanousd < ours.nanousd + self._unit)
         self._by_time(lambda row, ours: True, alone=True)
         for row in self._rows.values():
@@ -193,21 +193,22 @@ class Reconciler:
                     self._pair(found, ours, how)
             self._left = left
 
-    def _by_time(self, agree: Callable[[Billed, Ours], bool], *, alone: bool = False) -> None:
-        """Pair a row with a charge of its model in whose time it lies, the latest first; `alone`: only if there is one.
+    def _by_time(self, agree: Callable[[Billed, Ours], bool], *, about: bool = False, alone: bool = False) -> None:
+        """Pair a row with a charge of its model in whose time it lies, the latest first.
 
-        Of the charges that were decided before a row at most `LOOKED_AT` are compared with it.
+        `about`: only charges of about its amount are looked at; `alone`: it is paired only if there is one. Of the
+        charges that were decided before a row at most `LOOKED_AT` are compared with it.
         """
-        models: dict[str, list[Ours]] = defaultdict(list)
+        groups: dict[tuple[str, int], list[Ours]] = defaultdict(list)
         for ours in sorted(self._left, key=lambda one: one.began):
-            models[ours.model].append(ours)
+            groups[ours.model, ours.nanousd // self._unit if about else 0].append(ours)
         gone: set[int] = set()
-        for row in [row for row in self._rows.values() if row.until is not None and row.model in models]:
-            members = models[row.model]
-            place = bisect_right(members, row.until + SLACK, key=lambda one: one.began)  # type: ignore[operator]
+        for row in [row for row in self._rows.values() if row.until is not None]:
+            amount = row.nanousd // self._unit
             near = (
                 ours
-                for ours in reversed(members[max(0, place - LOOKED_AT) : place])
+                for part in ((amount, amount - 1, amount + 1) if about else (0,))
+                for ours in _before(groups.get((row.model, part), ()), row)
                 if id(ours) not in gone and self._may(row, ours, "time") and _overlap(row, ours) and agree(row, ours)
             )
             found = next(near, None)
@@ -264,6 +265,13 @@ def _overlap(row: Billed, ours: Ours) -> bool:
     return row.since <= ours.ended + SLACK and row.until >= ours.began - SLACK
 
 
-def _before(ended: Ended) -> datetime:
+def _before(members: Sequence[Ours], row: Billed) -> Iterator[Ours]:
+    """Of charges in the order of their decisions those that were decided before the row, the latest first."""
+    if row.until is not None:
+        place = bisect_right(members, row.until + SLACK, key=lambda one: one.began)
+        yield from reversed(members[max(0, place - LOOKED_AT) : place])
+
+
+def _earliest(ended: Ended) -> datetime:
     """When an end whose decision is gone may have been decided, at the latest."""
     return ended.entry.at - timedelta(milliseconds=ended.entry.waited_ms + ended.entry.called_ms)

@@ -1,7 +1,8 @@
 """Where the jobs of open reservations are: for whoever asks why money is still reserved. Reads the topics.
 
-Looked at: results since the oldest of them was decided, what waits in the retry topics, and what the workers' groups
-have not committed, `MOST_BEHIND` records of each partition at most. What is found nowhere is in somebody's hands.
+Looked at: results and dead letters since the oldest of them was decided, what waits in the retry topics, and what the
+workers' groups have not committed, `MOST_BEHIND` records of each partition at most. What is found nowhere is in
+somebody's hands.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -12,12 +13,13 @@ from typing import Any
 from console.answers import document
 from console.kafka import Log
 from console.money.joined import Reservation
+from console.money.reading import SKEW_MS
 from console.words import count, instant
 from router.money.watchdog import IN_QUEUE, why_open
 from runtime.later import instant_of
 from runtime.ports import Record
 from schemas import headers
-from schemas.topics import MODALITY_TOPICS, RESULTS, RETRY_TIERS, retry_group, worker_group
+from schemas.topics import DLQ, MODALITY_TOPICS, RESULTS, RETRY_TIERS, retry_group, worker_group
 
 MOST_BEHIND = 20_000
 
@@ -37,7 +39,9 @@ async def look(log: Log, reservations: Sequence[Reservation], now: datetime) -> 
     if not reservations:
         return []
     jobs = {one.job for one in reservations}
-    ended = await _results(log, jobs, min(one.held.decided_at for one in reservations))
+    since = min(one.held.decided_at for one in reservations)
+    ended = await _results(log, jobs, since)
+    ended |= await _set_aside(log, jobs - set(ended), since)
     waiting = await _waiting(log, jobs - set(ended))
     return [
         why(one, ended.get(one.job), waiting.get(one.job), now)
@@ -45,31 +49,49 @@ async def look(log: Log, reservations: Sequence[Reservation], now: datetime) -> 
     ]
 
 
-def why(one: Reservation, result: str | None, place: str | None, now: datetime) -> Open:
-    """Why it is open, in words: `result` is the status of its job's result, `place` where it waits. Pure."""
+def why(one: Reservation, end: str | None, place: str | None, now: datetime) -> Open:
+    """Why it is open, in words: `end` is how its job ended all the same, `place` where it waits. Pure."""
     held = one.held
     told = why_open(held.decided_at, held.deadline, now)
-    if result is not None:
-        return Open(one, f"leaked: its result is written ({result}), and no settle", leaked=True)
+    if end is not None:
+        return Open(one, f"leaked: {end}, and no settle", leaked=True)
     overdue = held.deadline is not None and now - held.deadline > IN_QUEUE
     return Open(one, told if place is None else f"{told}; {place}", leaked=overdue and place is None)
 
 
 async def _results(log: Log, jobs: set[str], since: datetime) -> dict[str, str]:
-    """Status of the results of these jobs."""
+    """In words that these jobs have results."""
     found: dict[str, str] = {}
     reader = log.reader()
     keys = {job.rpartition("/")[0].encode() for job in jobs}
     for partition in range(await reader.partitions(RESULTS.name)):
         _, end = await reader.bounds(RESULTS.name, partition)
-        start = await log.find_since(RESULTS.name, partition, int(since.timestamp() * 1_000) - 60_000)
-        async for record in reader.read(RESULTS.name, partition, start, end):
+        async for record in reader.read(
+            RESULTS.name, partition, await _first(log, RESULTS.name, partition, since), end
+        ):
             if record.key in keys:
                 told = document(record)
                 job = f"{(record.key or b'').decode(errors='replace')}/{told.get('submission', 1)}"
                 if job in jobs:
-                    found[job] = str(told.get("status"))
+                    found[job] = f"its result is written ({told.get('status')})"
     return found
+
+
+async def _set_aside(log: Log, jobs: set[str], since: datetime) -> dict[str, str]:
+    """In words that these jobs were set aside without a result."""
+    found: dict[str, str] = {}
+    reader = log.reader()
+    for partition in range(await reader.partitions(DLQ.name) if jobs else 0):
+        _, end = await reader.bounds(DLQ.name, partition)
+        async for record in reader.read(DLQ.name, partition, await _first(log, DLQ.name, partition, since), end):
+            if (job := _identity(record)) in jobs and headers.first(record.headers, headers.HAS_RESULT) is None:
+                found[job] = f"it was set aside without a result (novix dlq show {partition}/{record.offset})"
+    return found
+
+
+async def _first(log: Log, topic: str, partition: int, since: datetime) -> int:
+    """The first offset that was written at or after an instant, whatever clocks differ by."""
+    return await log.find_since(topic, partition, max(0, int(since.timestamp() * 1_000) - SKEW_MS))
 
 
 async def _waiting(log: Log, jobs: set[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from router.money import opening, snapshots
 from router.money.ended import Ended
 from router.money.reports import Overdrawn, Reports
 from router.money.reservation import Document, Reservation, counted, reservation_of
-from router.money.scope import NOBODY, Scope, asks, scope_of
+from router.money.scope import NOBODY, Plan
 from router.money.tenant import TenantMoney
 from router.money.watchdog import OpenReservation, why_open
 from router.money.windows import calendar
@@ -45,7 +45,7 @@ class Books:
         self._noted: set[str] = set()
         """Decisions that are in no transaction yet."""
         self._ended = Ended()
-        self._scopes: dict[str, tuple[Sequence[Budget], list[tuple[Budget, Scope]]]] = {}
+        self._plans: dict[str, Plan] = {}
         self._since_snapshot = self._since_mark = 0
         """Decisions."""
         self.reports = Reports()
@@ -85,9 +85,7 @@ class Books:
         here = calendar(self._accounts.customs(job.tenant).time_zone)
         labels = here.labels(now)
         lines: list[Line] = []
-        for budget, scope in self._scoped(job.tenant, budgets):
-            if scope.picky and not asks(budget, job.team, job.key_id, job.metadata):
-                continue
+        for budget, scope in self._plan(job.tenant, budgets).of(job.team, job.key_id, job.metadata):
             label = labels.of(budget.window)
             tally = money.tally(scope, label)
             limit = budget.limit_nanousd
@@ -107,7 +105,7 @@ class Books:
         found: list[Overdrawn] = []
         for tenant in sorted(self._tenants):
             here = calendar(self._accounts.customs(tenant).time_zone)
-            for budget, scope in self._scoped(tenant, self._accounts.budgets_of(tenant)):
+            for budget, scope in self._plan(tenant, self._accounts.budgets_of(tenant)).all:
                 label = here.labels(now).of(budget.window)
                 tally = self._tenants[tenant].tally(scope, label)
                 limit = budget.limit_nanousd + self._accounts.funded(tenant, budget.id, label)
@@ -261,10 +259,10 @@ class Books:
         ]  # fmt: skip
 
     def describe(self) -> dict[str, Any]:
-        """What is known, for /healthz: tenants that were ever reserved for, open reservations and their sum, since when
-        all ends are in here (`since`; None: from the log's beginning), and what did not go as it should."""
+        """What is known, for /healthz: tenants that spent or reserved something, open reservations and their sum, since
+        when all ends are in here (`since`; None: from the log's beginning), and what did not go as it should."""
         return {
-            "tenants": sum(1 for money in self._tenants.values() if money.sums),
+            "tenants": sum(map(TenantMoney.is_used, self._tenants.values())),
             "open": len(self._open),
             "reserved_nanousd": sum(one.nanousd for one in self._open.values()),
             "sequence": self.sequence,
@@ -292,8 +290,8 @@ class Books:
             money = self._tenants[tenant] = TenantMoney()
         return money
 
-    def _scoped(self, tenant: str, budgets: Sequence[Budget]) -> list[tuple[Budget, Scope]]:
-        known = self._scopes.get(tenant)
-        if known is None or known[0] is not budgets:
-            known = self._scopes[tenant] = budgets, [(one, scope_of(one)) for one in budgets]
-        return known[1]
+    def _plan(self, tenant: str, budgets: Sequence[Budget]) -> Plan:
+        plan = self._plans.get(tenant)
+        if plan is None or plan.budgets is not budgets:
+            plan = self._plans[tenant] = Plan(budgets)
+        return plan

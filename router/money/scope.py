@@ -1,6 +1,6 @@
 """Whose money a charge is: who asked (payer), where it was spent (place), and which of both a budget picks (scope)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from schemas import codec
@@ -8,6 +8,10 @@ from schemas.accounts import Budget
 
 Place = tuple[str, str]
 """(model, provider) of a call."""
+
+
+MOST_ASKERS = 1_000
+"""Teams and keys whose budgets are known at a time: those of others are looked up anew."""
 
 
 class Payer(NamedTuple):
@@ -30,11 +34,6 @@ class Scope(NamedTuple):
     tag: tuple[str, str] | None
     model: str | None
     provider: str | None
-
-    @property
-    def picky(self) -> bool:
-        """Whether it depends on who of the tenant asks."""
-        return self.team is not None or self.key_id is not None or self.tag is not None
 
     def of_payer(self, payer: Payer) -> bool:
         """Whether jobs of `payer` count."""
@@ -67,10 +66,29 @@ def tag_text(value: Any) -> str:
     return value if isinstance(value, str) else codec.encode(value).decode()
 
 
-def asks(budget: Budget, team: str | None, key_id: str | None, metadata: Mapping[str, Any]) -> bool:
-    """Whether the budget holds for a job of that team and key with these labels, wherever it is done."""
-    return (
-        budget.team in (None, team)
-        and budget.key_id in (None, key_id)
-        and (budget.tag is None or (budget.tag[0] in metadata and tag_text(metadata[budget.tag[0]]) == budget.tag[1]))
-    )
+class Plan:
+    """Which of a tenant's budgets hold for a job, wherever it is done. Made anew when one of them changes."""
+
+    def __init__(self, budgets: Sequence[Budget]) -> None:
+        self.budgets = budgets
+        self.all = [(one, scope_of(one)) for one in budgets]
+        self._of: dict[tuple[str | None, str | None], list[tuple[Budget, Scope]]] = {}
+        """By team and key: a tenant may have a budget for each of hundreds."""
+        self._tagged = any(one.tag for one in budgets)
+
+    def of(self, team: str | None, key_id: str | None, metadata: Mapping[str, Any]) -> list[tuple[Budget, Scope]]:
+        """Those that hold for a job of that team and key with these labels, in the order of all."""
+        found = self._of.get((team, key_id))
+        if found is None:
+            if len(self._of) >= MOST_ASKERS:
+                self._of.clear()
+            found = self._of[team, key_id] = [
+                (one, scope) for one, scope in self.all if one.team in (None, team) and one.key_id in (None, key_id)
+            ]
+        if not self._tagged:
+            return found
+        return [(one, scope) for one, scope in found if scope.tag is None or _has(metadata, scope.tag)]
+
+
+def _has(metadata: Mapping[str, Any], tag: tuple[str, str]) -> bool:
+    return tag[0] in metadata and tag_text(metadata[tag[0]]) == tag[1]

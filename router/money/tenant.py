@@ -62,6 +62,10 @@ class TenantMoney:
                 self._tallies = {label: scopes} | {one: all for one, all in self._tallies.items() if one in self.sums}
         return tally
 
+    def is_used(self) -> bool:
+        """Whether anything was spent, or is reserved."""
+        return bool(self.open) or any(self.sums.values())
+
     def known(self, payer: Payer, version: int | None, accounts: Accounts, tenant: str) -> Payer:
         """`payer` as sums are kept of it: whole while there is room, else with what budgets name."""
         if payer in self.payers:

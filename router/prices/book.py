@@ -149,7 +149,7 @@ class PriceBook:
         elif event is None:
             return offer
         else:
-            price = event.price
+            price, offer = event.price, _as_told(offer, event)
         if price == offer.price:
             return offer
         return replace(offer, price=price, rates=rates(price) if price is not None else ())
@@ -178,3 +178,13 @@ class PriceBook:
         """When statements about the catalogue's models begin to count."""
         models = catalogue.by_model
         return {one.counts_from for key, one in statements if key[1] in models and one.event.state == "accepted"}
+
+
+def _as_told(offer: Offer, event: PriceEvent) -> Offer:
+    """The offer with its speed, and whether it is served now, where the source of its price tells."""
+    first_ms = offer.first_token_ms if event.first_token_ms is None else event.first_token_ms
+    speed = offer.tokens_per_s if event.tokens_per_s is None else event.tokens_per_s
+    live = offer.live if event.price is None else event.is_live
+    if (first_ms, speed, live) == (offer.first_token_ms, offer.tokens_per_s, offer.live):
+        return offer
+    return replace(offer, first_token_ms=first_ms, tokens_per_s=speed, live=live)

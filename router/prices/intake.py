@@ -1,7 +1,8 @@
 """What sources say, against what the price book has: the events that are worth writing. Pure."""
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from router.prices.book import Key, PriceBook
 from router.prices.judge import judge
@@ -10,11 +11,13 @@ from schemas.assignment import Price
 from schemas.prices import PriceEvent
 
 NO_ROWS: Mapping[Key, Price] = {}
+DAY = timedelta(days=1)
+"""Several small steps within it are judged as one."""
 
 
 def news(
     book: PriceBook,
-    told: Iterable[PriceEvent],
+    told: Sequence[PriceEvent],
     *,
     hold_factor: float,
     rows: Mapping[Key, Price] = NO_ROWS,
@@ -23,24 +26,31 @@ def news(
     """Of `told`, what the book does not know yet, judged: accepted, or held with the reason.
 
     A statement is news if its source said something else last (a price, whether it is served, its context), or said
-    nothing and names a price now. A source that is looked at now (`is_live_source`) says its price again where an older
-    statement of another holds. Whatever is news is judged against what its source said before it, else against the
-    price that holds, else against the catalogue's `rows`. The same list told twice is no news the second time.
+    nothing and names a price now; or if what it said last was held and would be believed now. A source that is looked
+    at now (`is_live_source`) says its price again where another statement holds: another source's, or one of its own
+    that a clock since corrected had dated later. The same list told twice is no news the second time.
+
+    Whatever is news is judged against what its source said before it and against what that said a day before; where
+    it said nothing, against the price that held, else against the catalogue's `rows`. So no number of small steps
+    carries a price past `hold_factor` within a day. What an operator approved is where the day begins.
     """
-    return [
-        _judged(book, one, hold_factor, rows)
-        for one in told
-        if _is_news(book, one) or (is_live_source and _is_overruled(book, one))
-    ]
+    found: list[PriceEvent] = []
+    for one in told:
+        is_new = _is_news(book, one) or (is_live_source and _is_overruled(book, one))
+        if is_new or _is_held(book, one):
+            judged = _judged(book, one, hold_factor, rows)
+            if is_new or (judged.price is not None and judged.state == "accepted"):
+                found.append(judged)
+    return found
 
 
-def absent(book: PriceBook, told: Iterable[PriceEvent], source: str) -> set[Key]:
+def absent(book: PriceBook, told: Sequence[PriceEvent], source: str) -> set[Key]:
     """What `source` has priced, or said to be served, and does not name in `told` any more."""
     named = {key_of(one) for one in told}
     gone: set[Key] = set()
     for key in book.known:
         last = None if key in named else book.last_of(source, *key)
-        if last is not None and (last.price is not None or last.is_live):
+        if last is not None and (last.price is not None or last.is_live or _still_holds(book, last, told)):
             gone.add(key)
     return gone
 
@@ -59,11 +69,6 @@ def key_of(event: PriceEvent) -> Key:
     return event.provider, event.model, event.service_tier
 
 
-def _place(event: PriceEvent) -> tuple[str, str, datetime, str]:
-    """Where and when, as `PriceBook.price_at` asks."""
-    return event.provider, event.model, event.seen_at, event.service_tier
-
-
 def _is_news(book: PriceBook, one: PriceEvent) -> bool:
     last = book.last_of(one.source, *key_of(one))
     if last is None:
@@ -77,31 +82,62 @@ def _said(event: PriceEvent) -> tuple[bool, int | None, bool]:
     return event.is_live, event.context_tokens, is_no_price
 
 
+def _is_held(book: PriceBook, one: PriceEvent) -> bool:
+    """Whether what the source said last is held: it may have become believable since."""
+    last = book.last_of(one.source, *key_of(one))
+    return last is not None and last.state == "held"
+
+
 def _is_overruled(book: PriceBook, one: PriceEvent) -> bool:
-    """Whether what `one` says again was accepted, and another source's statement holds all the same."""
-    last, holds = book.last_of(one.source, *key_of(one)), book.price_at(*_place(one))
-    if last is None or last.state != "accepted" or one.price is None or holds is None:
+    """Whether what `one` says again was accepted, and another statement holds all the same."""
+    last, holds = book.last_of(one.source, *key_of(one)), _holding(book, one, one.seen_at)
+    if last is None or last.state != "accepted" or holds is None or same(holds.price, one.price):
         return False
-    return holds.source not in (one.source, OPERATOR) and not same(holds.price, one.price)
+    return holds.source == one.source or (one.price is not None and holds.source != OPERATOR)
+
+
+def _still_holds(book: PriceBook, last: PriceEvent, told: Sequence[PriceEvent]) -> bool:
+    """Whether an earlier price of the source holds although `last` withdrew it."""
+    holds = _holding(book, last, told[0].seen_at) if told else None
+    return holds is not None and holds.source == last.source and holds.price is not None
 
 
 def _judged(book: PriceBook, one: PriceEvent, hold_factor: float, rows: Mapping[Key, Price]) -> PriceEvent:
     if one.price is None:
         return one
-    verdict = judge(_before(book, one, rows), one.price, hold_factor=hold_factor)
+    before, a_day_before = _before(book, one, rows)
+    verdict = judge(before, one.price, hold_factor=hold_factor)
+    if verdict.state == "accepted" and a_day_before is not None:
+        since = judge(a_day_before, one.price, hold_factor=hold_factor)
+        if since.state == "held":
+            verdict = replace(since, reason=f"within a day, {since.reason}", moved_ppm=verdict.moved_ppm)
     return one.model_copy(update={"state": verdict.state, "reason": verdict.reason, "moved_ppm": verdict.moved_ppm})
 
 
-def _before(book: PriceBook, one: PriceEvent, rows: Mapping[Key, Price]) -> Price | None:
-    """The price that `one` is judged against."""
+def _before(book: PriceBook, one: PriceEvent, rows: Mapping[Key, Price]) -> tuple[Price | None, Price | None]:
+    """The prices that `one` is judged against: the last, and that of a day before; None: nothing to compare with."""
     own = [
-        event.price
+        event
         for event in book.history(*key_of(one))
         if event.source == one.source and event.state == "accepted" and event.price is not None
     ]
-    if own:
-        return own[-1]
-    holds = book.price_at(*_place(one))
-    if holds is not None and holds.price is not None:
-        return holds.price
-    return rows.get(key_of(one))
+    if not own:
+        return _told_by_others(book, one, one.seen_at, rows), None
+    a_day_before: Price | None = None
+    for event in reversed(own):
+        if event.seen_at <= one.seen_at:  # else of a clock that was put back since: no part of this day
+            a_day_before = event.price
+        if event.by or event.seen_at <= one.seen_at - DAY:
+            break
+    else:
+        a_day_before = _told_by_others(book, one, one.seen_at - DAY, rows) or a_day_before
+    return own[-1].price, a_day_before
+
+
+def _told_by_others(book: PriceBook, one: PriceEvent, at: datetime, rows: Mapping[Key, Price]) -> Price | None:
+    holds = _holding(book, one, at)
+    return holds.price if holds is not None and holds.price is not None else rows.get(key_of(one))
+
+
+def _holding(book: PriceBook, one: PriceEvent, at: datetime) -> PriceEvent | None:
+    return book.price_at(one.provider, one.model, at, one.service_tier)

@@ -4,7 +4,6 @@ from fractions import Fraction
 from typing import Literal
 
 from schemas.assignment import Price
-from schemas.prices import PriceEvent
 from schemas.units import UNITS, Unit
 from schemas.values import frozen
 
@@ -55,11 +54,6 @@ def judge(old: Price | None, new: Price, *, hold_factor: float) -> Verdict:
     return Verdict("accepted", moved_ppm=moved)
 
 
-def has_drifted(event: PriceEvent, drift: float) -> bool:
-    """Whether an accepted price moved by at least `drift` (a share: 0.2 is a fifth) against the one before it."""
-    return event.state == "accepted" and event.moved_ppm is not None and event.moved_ppm >= Fraction(drift) * MILLION
-
-
 def effective(price: Price, unit: Unit) -> int:
     """What a price takes for a unit; for a part without a price of its own, what it takes for the whole."""
     own: int = getattr(price, unit.price)
@@ -69,12 +63,19 @@ def effective(price: Price, unit: Unit) -> int:
 _BY_NAME = {unit.name: unit for unit in UNITS}
 
 
-def _moved(old: Price | None, new: Price) -> int | None:
-    if old is None or not old.is_known:
-        return None
-    moves = [0]
+def largest_move(old: Price, new: Price) -> tuple[str, int] | None:
+    """The unit that moves most, as a price names it, and by how many millionths of what it cost; None if none does."""
+    moves = []
     for unit in UNITS:
         before, after = effective(old, unit), effective(new, unit)
         if before != after:
-            moves.append(abs(after - before) * MILLION // before if before else MOST_MOVED_PPM)
-    return min(max(moves), MOST_MOVED_PPM)
+            ppm = abs(after - before) * MILLION // before if before else MOST_MOVED_PPM
+            moves.append((unit.price, min(ppm, MOST_MOVED_PPM)))
+    return max(moves, key=lambda move: move[1], default=None)
+
+
+def _moved(old: Price | None, new: Price) -> int | None:
+    if old is None or not old.is_known:
+        return None
+    move = largest_move(old, new)
+    return 0 if move is None else move[1]

@@ -7,7 +7,7 @@ price that is missing is unknown, not zero. Latency and throughput are Hugging F
 import json
 import math
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from pydantic import ValidationError
@@ -29,15 +29,29 @@ class NoListing(Exception):
 
 
 def parse(body: bytes) -> Any:
-    """The document, its numbers as they were written: fractions are `Decimal`. Raises `NoListing`."""
+    """The document, its numbers as they were written: fractions are `Decimal`. Raises `NoListing`.
+
+    A number that none can be made of, and what JSON knows no number for (NaN), is no finite `Decimal`: it spoils its
+    own entry, not the list.
+    """
     try:
-        return json.loads(body, parse_float=Decimal, parse_constant=_no_number)
+        return json.loads(body, parse_float=_decimal, parse_int=_integer, parse_constant=_decimal)
     except (ValueError, RecursionError):
         raise NoListing(f"{len(body)} bytes that are no JSON") from None
 
 
-def _no_number(name: str) -> Any:
-    raise ValueError(name)
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent of twenty digits
+        return Decimal("NaN")
+
+
+def _integer(text: str) -> int | Decimal:
+    try:
+        return int(text)
+    except ValueError:  # more digits than Python reads
+        return _decimal(text)
 
 
 def read_models(document: Any, seen_at: datetime) -> list[PriceEvent]:

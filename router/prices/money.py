@@ -28,6 +28,8 @@ def nanousd(value: Any) -> int:
         raise BadPrice(f"is a number of {value.bit_length()} bits")
     if isinstance(value, str) and len(value) > MOST_CHARS:
         raise BadPrice(f"has {len(value)} characters; a price has {MOST_CHARS} at most")
+    if isinstance(value, str) and ("_" in value or not value.isascii()):
+        raise BadPrice(f"is no number ({len(value)} characters)")
     try:
         number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     except InvalidOperation:

@@ -7,6 +7,7 @@ from typing import Any
 from router.arrival import Arrival
 from router.replay import Stored
 from schemas.assignment import Price
+from schemas.base import MAX_NANOUSD
 from schemas.units import OUTPUT_TOKENS, PARTS, UNITS
 from schemas.values import frozen
 
@@ -70,7 +71,8 @@ def repriced(price: Price, usage: Mapping[str, int], *, most_output: int | None 
 
     The bill's own sum (`workers.cost.charge`): `ceil(sum(units * rate))`; a part of a unit with a price of its own
     (cached tokens) is charged at it and taken out of the whole, and one that was not told counts as all of it where it
-    is dearer. `most_output` cuts the tokens of output. Any other unit that was not counted is free.
+    is dearer; never more than a job may cost. `most_output` cuts the tokens of output. Any other unit that was not
+    counted is free.
     """
     total = 0
     for name, field, scale, parts in _WHOLES:
@@ -85,7 +87,7 @@ def repriced(price: Price, usage: Mapping[str, int], *, most_output: int | None 
             elif each > rest:
                 rest = each
         total += count * rest * scale
-    return -(-total // _WHOLE)
+    return min(-(-total // _WHOLE), MAX_NANOUSD)
 
 
 class Observed:

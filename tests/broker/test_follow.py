@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -49,6 +50,22 @@ class Seen:
 
 async def write(bus: Bus, *values: bytes, partition: int = 0) -> None:
     await bus.publish([Outgoing(CONTROL.name, b"key", value, partition=partition) for value in values])
+
+
+async def test_from_an_instant_on_only_what_was_written_since_is_given(broker, prefix: str, bus: Bus):
+    await bus.create_topics([CONTROL], partitions=2)
+    now = datetime.now(UTC)
+    for hours, value in ((3, b"old"), (1, b"new")):
+        at_ms = int((now - timedelta(hours=hours)).timestamp() * 1_000)
+        await bus.publish([Outgoing(CONTROL.name, b"key", value, partition=0, timestamp_ms=at_ms)])
+    seen = Seen()
+
+    async with Follower(settings_for(broker.bootstrap, prefix), CONTROL, seen, since=now - timedelta(hours=2)):
+        assert seen.values == [b"new"]
+        await write(bus, b"newer")
+        await write(bus, b"elsewhere", partition=1)
+        await seen.until(b"newer", b"elsewhere")
+    assert b"old" not in seen.values
 
 
 async def test_what_is_there_is_known_on_entry_and_what_comes_is_given_in_order(broker, prefix: str, bus: Bus):

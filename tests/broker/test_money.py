@@ -81,7 +81,7 @@ def test_a_tier_that_is_changed_holds_for_the_next_jobs(novix, tenant):
 def test_every_decision_of_this_installation_is_made_again_byte_for_byte(novix):
     """From the topics alone: budgets, tiers and terms changed between them."""
     novix.quiet()
-    told = json.loads(novix.cli("replay", "--since", "1h", "--json"))
+    told = json.loads(novix.cli("replay", "--since", "1h", "--json").stdout)
 
     assert told["different"] == 0, told["differences"]
     assert told["not_decided_again"] == {}

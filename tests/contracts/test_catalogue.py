@@ -304,3 +304,21 @@ def test_a_file_that_is_no_catalogue_is_refused(content: bytes) -> None:
 def test_a_price_that_nobody_told_is_none_and_not_zero() -> None:
     unknown = {offer.model for offer in catalogue().offers if offer.price is None}
     assert unknown == {"deepseek-ai/DeepSeek-V4-Flash-0731"}
+
+
+def test_the_sandbox_works_in_the_region_local_and_hosted_offers_in_none_that_is_known() -> None:
+    which = catalogue(sandbox_url=URL)
+    assert {(offer.local, offer.regions) for offer in which.offers} == {
+        (True, frozenset({"local"})),
+        (False, frozenset()),
+    }
+
+
+def test_a_row_says_where_it_works_and_how_fast_and_whether_it_is_ones_own(tmp_path: Path) -> None:
+    more = {"regions": ["eu-west"], "dedicated": True, "first_token_ms": 300, "tokens_per_s": 55.5}
+    which = catalogue(catalogue=str(own(tmp_path, **more)), egress_hosts="mine.example.org")
+    (offer,) = which.offers
+    told = (offer.regions, offer.dedicated, offer.local, offer.first_token_ms, offer.tokens_per_s)
+    assert told == (frozenset({"eu-west"}), True, True, 300, 55.5)
+    with pytest.raises(BadCatalogue, match="tokens_per_s"):
+        catalogue(catalogue=str(own(tmp_path, tokens_per_s=0)), egress_hosts="mine.example.org")

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from money_log import LARGE, SMALL, account, charge, decided, ended, outgoing_decision, outgoing_end
 
+from runtime.ports import Outgoing
 from schemas.accounts import AccountRecord, Budget, Organisation, Tenant
 from schemas.policies import PolicyRecord
-from schemas.topics import BUDGETS, POLICIES
+from schemas.topics import BUDGETS, LEDGER, POLICIES
 
 NOW = datetime.now(UTC)
 
@@ -277,3 +278,12 @@ def test_a_budget_that_was_taken_away_limits_nothing(novix, spent):
 
     assert "no budget" in done(novix, "budget", "show", "acme").stderr
     assert events(spent)[-1].removed
+
+
+def test_money_that_no_router_wrote_is_not_summed_but_told(novix, spent):
+    [home] = [partition for topic, partition in spent.records if topic == LEDGER.name]
+    spent.append(Outgoing(LEDGER.name, b"0", b"no json", partition=home))
+
+    refused = novix("budget", "show", "acme")
+
+    assert (refused.exit_code, f"the money of partition {home} cannot be read" in refused.stderr) == (1, True)

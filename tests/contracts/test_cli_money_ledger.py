@@ -12,7 +12,7 @@ from runtime.ports import Outgoing
 from schemas import headers
 from schemas.accounts import Organisation, Transfer
 from schemas.ledger import LedgerBatch
-from schemas.topics import DECISIONS, LEDGER, RETRY_TIERS, TEXT
+from schemas.topics import DECISIONS, DLQ, LEDGER, RETRY_TIERS, TEXT
 
 PROMPT = "canary prompt"
 DONE = decided("done", 9_000, team="red", metadata={"project": "x"}, places=(SMALL, LARGE))
@@ -139,8 +139,13 @@ def test_open_reservations_tell_where_their_jobs_are(novix, log):
         decided(name, deadline=soon if name in ("waiting", "queued") else past, at=NOON + timedelta(seconds=number))
         for number, name in enumerate(("waiting", "queued", "gone", "late"))
     )
-    unsettled = decided("unsettled", deadline=soon, at=NOON + timedelta(minutes=1))
-    place(log, waiting, queued, gone, late, unsettled)
+    unsettled, aside = (decided(name, deadline=soon, at=NOON + timedelta(minutes=1)) for name in ("unsettled", "aside"))
+    place(log, waiting, queued, gone, late, unsettled, aside)
+    for told_headers in (
+        ((headers.IDENTITY, b"acme/aside/1"),),
+        ((headers.IDENTITY, b"acme/gone/1"), (headers.HAS_RESULT, b"1")),
+    ):
+        log.append(Outgoing(DLQ.name, b"k", PROMPT.encode(), told_headers, partition=2))
     tier = RETRY_TIERS[1][1]
     due = datetime(2026, 11, 22, 13, tzinfo=UTC)
     told_headers = (
@@ -159,7 +164,8 @@ def test_open_reservations_tell_where_their_jobs_are(novix, log):
     assert f"waits in {tier.name} until 2026-11-22 13:00:00.000 UTC (rate_limited)" in found["waiting"]["why"]
     assert f"in {TEXT.name}" in found["queued"]["why"]
     assert "its result is written (succeeded), and no settle" in found["unsettled"]["why"]
-    assert {name for name, one in found.items() if one["leaked"]} == {"gone", "unsettled"}
+    assert {name for name, one in found.items() if one["leaked"]} == {"gone", "unsettled", "aside"}
+    assert "it was set aside without a result (novix dlq show 2/0)" in found["aside"]["why"]
     assert PROMPT not in done.output
     assert "novix ledger release" in done.stderr
 

@@ -15,7 +15,7 @@ from runtime.ports import Outgoing
 from runtime.settings import Settings
 from schemas import codec
 from schemas.job import InferenceJob
-from schemas.topics import DECISIONS, JOBS, LEDGER, RESULTS
+from schemas.topics import BUDGETS, DECISIONS, JOBS, LEDGER, RESULTS
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 
@@ -140,6 +140,20 @@ def test_an_interval_is_that_of_the_installations_own_history(novix, log, tmp_pa
     assert told["interval_covers"] == 0.9
     assert told["history"] == {"of": "task, model and tenant", "jobs": 101}
     assert told["called_ms"] == {"p50": 250, "p90": 250}
+
+
+def test_a_hard_budget_that_is_used_up_is_told_before_anything_is_published(novix, log, tmp_path):
+    event = {"kind": "budget", "id": "all", "tenant": "default", "limit_nanousd": 1, "window": "total"}
+    record = codec.encode({"event": {**event, "at": NOON.isoformat()}})
+    log.append(Outgoing(BUDGETS.name, b"budget/default/all", record, partition=0))
+    (tmp_path / "job.json").write_text(json.dumps(job(1)))
+
+    done = novix("quote", "job.json", "--json")
+
+    told = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert (told["verdict"], told["kind"]) == ("rejected", "over_budget")
+    assert json.loads(novix("quote", "job.json", "--json").stdout)["message"] == told["message"]
 
 
 def test_a_job_says_what_it_was_quoted(novix, log, tmp_path):

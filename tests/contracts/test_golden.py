@@ -162,6 +162,16 @@ def test_the_golden_audit_batches_are_a_chain_that_holds():
     assert written(second.name)["previous"] == written(first.name)["hash"]
 
 
+@pytest.mark.parametrize("name", [name for name in GOLDENS if name.startswith("job-result.")])
+def test_a_result_is_written_by_its_quick_way_as_pydantic_would_write_it(name: str):
+    result = JobResult.model_validate(written(name))
+
+    quick = json.loads(result.encode())
+
+    assert lost(result.model_dump(mode="json", by_alias=True), quick) == []
+    assert JobResult.model_validate(quick) == result
+
+
 def test_no_golden_was_edited_or_taken_away():
     listed = dict(reversed(line.split("  ")) for line in (FOLDER / "SHA256SUMS").read_text().splitlines())
     actual = {name: hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() for name in GOLDENS}

@@ -7,6 +7,7 @@ import pytest
 from router_world import START, MemoryLog, World, chat
 
 from console.decisions_read import Span, replayed
+from router import admission
 from router.catalogue import load
 from router.replay import NO_ROOM, OWN_FAULT, Replayed
 from router.snapshot import catalogue_records
@@ -142,6 +143,28 @@ async def test_a_job_that_waited_for_money_is_decided_again_with_the_money_of_th
 
     assert len(lane.decided()) == 4
     assert any(one["held"].get("purse") for one in lane.decided())
+    told = await lane.replayed()
+    assert (told.decisions, told.same, told.different) == (4, 4, 0), told
+
+
+async def test_a_job_that_was_turned_away_for_the_others_sake_is_decided_again_as_one(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "MOST_OVERTAKEN", 2)
+    budget = Budget(at=START, id="b", tenant="default", window="total", limit_nanousd=10**12)
+    lane.tell(budget)
+    await lane.world.run(lane.world.job(chat("a")))
+    each = lane.decided()[0]["reserve"]["nanousd"]
+    lane.tell(budget.model_copy(update={"limit_nanousd": 2 * each + 1_000}))
+    for name in ("b", "c", "d", "e", "f"):
+        await lane.give(lane.world.job(chat(name)))
+    for _ in range(2):
+        lane.world.app.pumps[lane.world.partition].look()
+    await lane.world.commit()
+
+    assert {one["job_id"]: one.get("kind") for one in lane.decided()} == {
+        "a": None, "b": None, "c": "over_budget", "d": "over_budget",
+    }  # fmt: skip
     told = await lane.replayed()
     assert (told.decisions, told.same, told.different) == (4, 4, 0), told
 

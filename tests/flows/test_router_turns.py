@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from router_world import START, World, chat
 
+from router import admission
 from runtime.outcome import Hold, Publish
+from runtime.partitions import home_partition
 from runtime.ports import Delivery, Lease, Outgoing, Record
 from schemas.accounts import AccountRecord, Budget, Tenant
 from schemas.ledger import LedgerBatch, LedgerEntry
@@ -236,3 +238,26 @@ async def test_money_is_known_again_after_a_crash(lane: Lane, tmp_path: Path) ->
 
     assert lane.sent(await lane.give(chat("b")))
     assert await lane.give(chat("c")) not in lane.ended
+
+
+async def test_who_waits_for_money_while_a_lane_of_others_goes_by_is_refused_before_the_lane_would_stop(
+    lane: Lane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One tenant without money must not keep the others of its partition from being read."""
+    monkeypatch.setattr(admission, "MOST_OVERTAKEN", 5)
+    lane.tell(budget(await reserved_by_one(tmp_path) + 10_000))
+    first, waits, behind = [await lane.give(chat(f"poor-{n}")) for n in range(3)]
+    assert lane.sent(first)
+    home = lane.world.partition
+    rich = next(name for name in map(str, range(100)) if home_partition(name, 3) == home)
+    others = [await lane.give({**chat(f"rich-{n}"), "tenant": rich}) for n in range(3)]
+    lane.look()
+    assert waits not in lane.ended
+
+    others.append(await lane.give({**chat("richer"), "tenant": rich}))
+    lane.look()
+
+    assert lane.refusal(waits) == "over_budget"
+    assert "waits no longer" in json.loads(lane.ended[waits].records[0].value)["error"]["message"]
+    assert behind not in lane.ended, "it may wait on"
+    assert all(lane.sent(offset) for offset in others)

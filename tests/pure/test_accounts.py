@@ -1,6 +1,6 @@
 """Who pays, as a fold: what holds, what is passed over, and what held before."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -128,6 +128,18 @@ def test_a_transfer_counts_in_the_window_in_which_it_was_said_in_the_tenants_zon
 
     said(accounts, Tenant(at=NOON, tenant=TENANT, time_zone="Europe/Berlin"))
     assert (accounts.funded(TENANT, "all", "2026-11"), accounts.funded(TENANT, "all", "2026-12")) == (0, 300)
+
+
+def test_a_transfer_of_the_year_one_stops_nobody():
+    accounts = Accounts()
+    said(accounts, Tenant(at=NOON, tenant=TENANT, time_zone="America/New_York"))
+    said(
+        accounts,
+        budget("all", 0, window="month", funded=True),
+        transfer("t1", 300, at=datetime.min.replace(tzinfo=UTC)),
+    )
+
+    assert accounts.funded(TENANT, "all", "2026-11") == 0
 
 
 def test_a_budget_that_takes_no_transfers_has_none():

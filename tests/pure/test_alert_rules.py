@@ -97,6 +97,18 @@ def test_a_budget_of_one_model_counts_the_charges_of_that_model_alone():
     assert [alert.threshold for alert in watched.look("budget")] == [50.0]
 
 
+def test_a_call_that_may_have_been_paid_counts_as_its_tenant_has_it_count():
+    watched = Watched()
+    watched.account("tenant", tenant="acme", ambiguous="nothing")
+    budget(watched)
+    watched.decided("j1", 60 * CENT, budgets=TODAY)
+    watched.ended("j1", 60 * CENT, ambiguous=True)
+    assert watched.look("budget") == []
+    watched.decided("j2", 60 * CENT, budgets=TODAY)
+    watched.ended("j2", 60 * CENT)
+    assert [alert.detail["spent_nanousd"] for alert in watched.look("budget")] == [60 * CENT]
+
+
 def test_an_organisation_over_half_its_soft_limit_is_told_of_and_below_it_is_not():
     watched = Watched()
     watched.account("organisation", organisation="hive", soft_nanousd_per_month=100 * CENT)
@@ -157,6 +169,19 @@ def test_a_price_that_moves_by_a_quarter_is_told_once_and_the_next_move_as_well(
     assert [(alert.value, alert.state) for alert in first] == [(25.0, "firing")]
     assert again == []
     assert [alert.value for alert in watched.look("price_drift")] == [36.0]
+
+
+def test_small_steps_add_up_until_they_are_told_and_are_told_once():
+    """A price that goes up by a tenth an hour is over a fifth with every second step."""
+    watched = Watched()
+    for nanousd in (100, 110, 121, 133, 146):
+        watched.later(HOUR).price(nanousd)
+        watched.look("price_drift")
+        watched.look("price_drift")
+    assert [(alert.value, alert.state) for alert in watched.written if alert.on == "price_drift"] == [
+        (21.0, "firing"),
+        (pytest.approx(20.661), "firing"),
+    ]
 
 
 def test_a_price_that_moves_a_little_or_is_the_first_is_no_drift():

@@ -10,6 +10,7 @@ from money_log import LARGE, NOON, SMALL, charge, decided, ended
 from console.money.bill import BadBill, Bill, Billed, columns_of, read_bill
 from console.money.joined import Ended
 from console.money.reconcile import Ours, Reconciler, ours_of
+from console.money.summed import Sums, is_summed
 
 HEADING = "request_id,time,model,provider,cost"
 
@@ -264,3 +265,76 @@ def test_what_is_compared_are_the_charges_of_an_end():
         (8, "", "org/large", "acme/a1/1"),
     ]
     assert ours_of(one)[0].began == NOON + timedelta(seconds=1.7)
+
+
+# bills of sums
+
+
+def summed(lines, charges):
+    bill = read_bill([line + "\n" for line in lines])
+    assert is_summed(bill)
+    sums = Sums(bill)
+    for one in charges:
+        sums.add(one)
+    return sums.finish()
+
+
+def test_a_bill_of_sums_is_compared_by_day_or_month_and_model():
+    lines = [
+        "date,model,provider,cost_nanousd",
+        "2026-11-22,org/small,groq,30",
+        "2026-11,org/large,groq,7",
+        "2026-11-21,org/small,groq,0",
+    ]
+    charges = [
+        ours(10),
+        ours(20, at=NOON + timedelta(hours=11)),
+        ours(7, model="org/large", at=NOON - timedelta(days=20)),
+    ]
+
+    found = summed(lines, charges)
+
+    assert (found.agrees(), found.differences, found.matched) == (True, [], {"sum": 3})
+
+
+@pytest.mark.parametrize(
+    ("cost", "charges", "expected"),
+    [
+        ("0.000000030", [ours(10)], [("other_amount", 20)]),
+        ("0.000000030", [], [("billed_not_ours", 30)]),
+        ("-0.000000030", [], [("credit", -30)]),
+        ("0.00", [ours(10)], [("rounding", -10)]),
+        ("0.000000010", [ours(10), ours(5, at=NOON + timedelta(days=1))], [("ours_not_billed", -5)]),
+        ("0.000000010", [ours(10), ours(5, provider="together")], [("ours_not_billed", -5)]),
+        ("0.000000010", [ours(10), ours(5, ambiguous=True)], [("ambiguous_not_billed", -5)]),
+        ("0.000000013", [ours(10), ours(5, ambiguous=True)], [("ambiguous_billed", -2)]),
+        ("0.000000009", [ours(10), ours(5, ambiguous=True)], [("other_amount", -6)]),
+    ],
+)
+def test_every_difference_of_a_sum_has_its_name(cost, charges, expected):
+    assert kinds(summed(["date,model,provider,cost", f"2026-11-22,org/small,groq,{cost}"], charges)) == expected
+
+
+@pytest.mark.parametrize("row", ["2026-11-22T12:00:00Z,m,,1", ",m,,1", "2026-11-22,m,r-1,1"])
+def test_a_bill_that_names_calls_is_none_of_sums(row):
+    assert not is_summed(read_bill(["time,model,request_id,cost\n", "2026-11-22,m,,1\n", row + "\n"]))
+
+
+@given(ROWS, OURS, st.sampled_from(["", ",groq", ",together"]))
+def test_the_differences_of_sums_are_what_the_bill_has_more_than_the_ledger(rows, charges, provider):
+    lines = [f"date,model{',provider' if provider else ''},cost_nanousd", f"2026-11,org/small{provider},5"]
+    lines += [f"2026-11-{22 + at % 3},{place[0]}{provider},{amount}" for amount, _, _, at, place in rows]
+    found = summed(
+        lines,
+        [
+            ours(amount, job=job, at=NOON + timedelta(hours=at), model=place[0], provider=place[1], ambiguous=unsure)
+            for amount, _, job, at, place, unsure in charges
+        ],
+    )
+
+    assert found.billed_nanousd - found.ours_nanousd == sum(one.nanousd for one in found.differences)
+    assert found.ours_nanousd == sum(amount for amount, *_ in charges)
+
+
+def test_a_heading_may_have_commas():
+    assert columns_of("cost=Amount, net (USD) , request_id=Call") == {"cost": "Amount, net (USD)", "request_id": "Call"}

@@ -30,7 +30,7 @@ JOBS = st.lists(
         st.sampled_from([None, "app"]),
         st.sampled_from([{}, {"project": "x"}, {"project": "y"}]),
         st.integers(0, 40 * 24),
-        st.sampled_from(["open", "settle", "release", "released and settled", "settled twice"]),
+        st.sampled_from(["open", "settle", "release", "released and settled", "settled twice", "decided anew"]),
         st.sampled_from([(SMALL,), (SMALL, LARGE)]),
     ),
     max_size=12,
@@ -68,8 +68,9 @@ def told(jobs, accounts):
             "release": [ended(decision)],
             "released and settled": [ended(decision), ended(decision, *parts)],
             "settled twice": [ended(decision, *parts), ended(decision, *parts)],
+            "decided anew": [ended(decision, *parts)],
         }[how]
-        rows.append((decision, ends))
+        rows += [(decision, ends)] * (2 if how == "decided anew" else 1)
     return rows
 
 
@@ -148,7 +149,7 @@ def test_an_open_reservation_says_whether_it_waits_is_late_or_leaks():
     waits = why(
         one, None, "in inference.text.v1 0/7, not ended by its workers (9 records behind)", due + timedelta(hours=1)
     )
-    unsettled = why(one, "succeeded", None, NOON)
+    unsettled = why(one, "its result is written (succeeded)", None, NOON)
 
     assert [found.leaked for found in (running, late, gone, waits, unsettled)] == [False, False, True, False, True]
     assert running.why == "running: its deadline is in 600 s; waits in inference.retry.60s.v1 until noon (rate_limited)"

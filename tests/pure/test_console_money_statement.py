@@ -124,9 +124,24 @@ def test_an_entry_that_comes_before_its_decision_finds_it():
 def test_a_second_settle_counts_for_nothing_and_is_told():
     entry = ended(decided(), charge())
 
-    join, found = joined(batch(decided()), entries(entry, entry), batch(decided()))
+    join, found = joined(batch(decided()), entries(entry, entry))
 
     assert (len(found), join.repeated, join.open) == (1, [entry], {})
+
+
+def test_a_submission_that_is_decided_anew_holds_what_its_last_decision_reserved():
+    first, second = decided(nanousd=5_000), decided(nanousd=3_000).model_copy(update={"decision_id": "anew"})
+    refused = second.model_copy(update={"verdict": "expired", "reserve": None})
+
+    again, _ = joined(batch(first), batch(second))
+    ended_first, counted = joined(
+        batch(first), entries(ended(first, charge())), batch(first), entries(ended(first, charge()))
+    )
+    nothing, _ = joined(batch(first), batch(refused))
+
+    assert [one.held.nanousd for one in again.open.values()] == [3_000]
+    assert (len(counted), ended_first.repeated, ended_first.open) == (2, [], {})
+    assert nothing.open == {}
 
 
 def test_a_settle_after_a_release_counts_and_is_no_new_job():

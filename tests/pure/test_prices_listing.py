@@ -73,6 +73,28 @@ def test_what_cannot_be_a_price_is_held_with_its_reason_and_no_number_of_ours(pr
     assert len(found.reason) < 200
 
 
+@pytest.mark.parametrize(
+    "amount", ["NaN", "-Infinity", "1e99999999999999999999", "1e-99999999999999999999", "9" * 5_000]
+)
+def test_a_number_that_is_none_spoils_its_own_entry_and_not_the_list(amount: str) -> None:
+    """One provider's broken price must not freeze the prices of all others."""
+    entries = [
+        f'{{"provider": "{name}", "status": "live", "pricing": {{"input": {price}, "output": 1}}}}'
+        for name, price in (("bad", amount), ("good", "0.5"))
+    ]
+    body = f'{{"data": [{{"id": "org/m", "providers": [{", ".join(entries)}]}}]}}'
+    bad, good = read_models(parse(body.encode()), NOON)
+    assert (bad.provider, bad.price, bad.state) == ("bad", None, "held")
+    assert good.price is not None
+    assert good.price.input_nanousd_per_million_tokens == 500_000_000
+
+
+@pytest.mark.parametrize("text", ["1_0", "\u0661"])
+def test_digits_are_those_of_json(text: str) -> None:
+    with pytest.raises(BadPrice, match="no number"):
+        nanousd(text)
+
+
 def test_the_smallest_price_is_a_nano_dollar_and_no_zero() -> None:
     assert read('{"input": 1e-300, "output": 0.0000000001}').price.input_nanousd_per_million_tokens == 1
     assert nanousd(Decimal("1e-99999999")) == 1

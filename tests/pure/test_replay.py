@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 from past_world import BEGAN, PARTITIONS, PastWorld
 from rulings import HARD, LARGE, SMALL
 
+from router.arrival import Arrival
+from router.feedback import Lessons, Observed
 from router.history import History, Told
 from router.purse import Line, Purse
-from router.replay import NO_JOB, OLD, OWN_FAULT, Replayed, batch_of
+from router.replay import NO_JOB, OLD, OWN_FAULT, Difference, Replayed, batch_of, compared
 from router.terms import Turn
+from runtime.partitions import home_partition
 from runtime.ports import Record
+from schemas import codec
 from schemas.topics import BUDGETS, CATALOG, DECISIONS, JOBS, POLICIES, PRICES
 
 TENANTS = ("default", "acme", "globex")
@@ -75,6 +79,18 @@ def test_every_decision_is_made_again_byte_for_byte(steps: list[tuple[Any, ...]]
     assert told.same == told.decisions
 
 
+def any_decision() -> tuple[Arrival, dict[str, Any], History]:
+    """A job, its decision, and what it was made from."""
+    world = PastWorld()
+    line = Line("b", "2026-11", 10**9, 5, 7)
+    arrival, _, fact = world.decide(chat(1), purse=Purse((line,)), shut=frozenset({("hf-inference", SMALL)}))
+    assert fact is not None
+    return arrival, codec.decode(fact.encoded), world.history
+
+
+ANY_DECISION = any_decision()
+
+
 def busy() -> PastWorld:
     """A world with a handful of decisions of all kinds."""
     world = PastWorld()
@@ -122,6 +138,31 @@ def test_a_decision_that_was_changed_in_the_log_is_found(change: dict[str, Any])
     assert told.same == told.decisions - 1
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=30)
+    | st.sampled_from(["2026-11-22T12:00:00", "0001-01-01T00:00Z"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_whatever_is_put_into_a_stored_decision_it_is_never_taken_for_the_same(data: st.DataObject) -> None:
+    arrival, stored, history = ANY_DECISION
+    place = data.draw(st.sampled_from(sorted(stored)))
+    inner = data.draw(st.sampled_from([None, *sorted(stored[place])])) if isinstance(stored[place], dict) else None
+    value = data.draw(JSON)
+    changed = {**stored, place: value if inner is None else {**stored[place], inner: value}}
+    if codec.encode(changed) == codec.encode(stored):
+        return
+    told = compared(changed, codec.encode(changed), arrival, history)
+    assert told is not None
+    if isinstance(told, Difference) and inner is None and place not in ("decided_at", "versions", "held", "submission"):
+        assert place in told.fields
+
+
 def test_the_same_values_written_otherwise_are_a_difference_of_bytes() -> None:
     world = busy()
     place = next(key for key in world.records if key[0] == DECISIONS.name)
@@ -144,6 +185,24 @@ def test_an_observed_breaker_that_is_taken_out_of_the_record_is_found() -> None:
     stored = json.loads(world.records[next(k for k in world.records if k[0] == DECISIONS.name)][0].value or b"")
     assert stored["decisions"][0]["held"], "the open breaker was looked at, so it is held"
     assert mutated(world, 0, held={}).replayed().different == 1
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.3, 1.0])
+def test_what_was_observed_is_held_so_adaptive_decisions_are_made_again(draw: float) -> None:
+    """Two of one tier, the cheaper of which fails half the time: what was seen turns their order."""
+    world = PastWorld(hf_router_url="https://router.huggingface.co", sandbox_url="")
+    world.rule(kind="policy", policy="cheapest/1")
+    _, plain, _ = world.decide(chat(1))
+    first, second = ((one.provider, one.model) for one in plain.candidates[:2])
+    seen = {first: Observed(900_000, 5_000, 500_000, 1_900_000), second: Observed(900_000, 100, 0, 1_000_000)}
+    _, learnt, fact = world.decide(chat(2), lessons=Lessons(seen, draw))
+    assert fact is not None
+    assert fact.document["held"]["lessons"]
+    assert learnt.candidates != plain.candidates
+
+    told = world.replayed()
+
+    assert (told.same, told.different) == (2, 0), told
 
 
 def test_what_cannot_be_made_again_is_counted_by_its_reason() -> None:
@@ -190,8 +249,6 @@ def test_in_the_order_of_the_log_each_history_is_folded_once() -> None:
     told = Replayed()
     arrivals = world.arrivals()
     rows = [one for (topic, _), some in world.records.items() if topic == DECISIONS.name for one in some]
-    from router.replay import compared
-
     for record in sorted(rows, key=lambda one: one.timestamp_ms):
         for stored, stands in batch_of(record):
             told.note(compared(stored, stands, arrivals.take(stored), history))
@@ -216,8 +273,6 @@ def test_a_job_that_was_sent_home_is_found_there() -> None:
 
 
 def world_home(world: PastWorld) -> int:
-    from runtime.partitions import home_partition
-
     return home_partition("default", PARTITIONS)
 
 

@@ -108,6 +108,26 @@ def test_who_is_put_back_late_still_begins_before_those_of_its_key_that_have_not
     assert served(room) == ["1", "2", "3"]
 
 
+def test_who_is_put_back_after_the_next_of_its_key_stood_up_is_before_it_again():
+    room = room_of(job("1", priority="batch", ordering_key="k"), job("2", priority="interactive", ordering_key="k"))
+    first = room.next(NOON)
+    assert first is not None
+    room.expired(NOON)  # who follows stands where it stood
+    room.put_back(replace(first, not_before=NOON + S))
+
+    assert served(room) == []
+    assert served(room, NOON + S) == ["1", "2"]
+
+
+def test_a_turn_that_came_to_nothing_is_still_the_tenants_own():
+    room = room_of(*(job(f"{tenant}{n}", tenant) for n in range(100) for tenant in "ab"))
+    for _ in range(20):
+        taken = room.next(NOON)
+        assert taken is not None
+        assert taken.identity == "a0"
+        room.put_back(taken)
+
+
 def test_a_key_goes_on_when_its_first_is_cancelled_or_late():
     first, second = job("1", ordering_key="k"), job("2", ordering_key="k", deadline=NOON + S)
     room = room_of(first, second, job("3", ordering_key="k"))
@@ -176,11 +196,15 @@ def test_each_is_expired_at_its_deadline_and_once():
 
 
 def test_who_is_so_far_behind_that_the_lane_would_stop_is_taken_out_the_lowest_first():
-    waiters = [replace(job(str(n)), delivery=Delivery(replace(RECORD, offset=n * 10), NOON)) for n in (1, 2, 3, 4)]
+    waiters = [
+        replace(job(str(n), needs_settle=n in (2, 3)), delivery=Delivery(replace(RECORD, offset=n * 10), NOON))
+        for n in (1, 2, 3, 4)
+    ]
     room = room_of(*waiters)
+    assert room.overtaken(30) == [], "the lowest has its turn, and the lane goes on then"
     assert room.next(NOON) is waiters[0]
 
-    assert room.overtaken(9) == []
+    assert room.overtaken(19) == []
     assert room.overtaken(30) == waiters[1:3]
     assert room.overtaken(30) == []
     assert served(room) == ["4"]

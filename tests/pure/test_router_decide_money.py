@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rulings import NOW, catalogue_of, chat, job, offer, ruled, view
+from rulings import NOW, VIEWS, catalogue_of, chat, job, offer, ruled, view
 
 from router.purse import Line, Purse
 from router.ruling import Ruling
@@ -111,6 +111,34 @@ def test_the_reserve_fits_the_own_budgets_of_every_candidate() -> None:
 
 def test_a_budget_of_nothing_lets_nothing_through() -> None:
     assert decided(line(0)).kind == K.OVER_BUDGET
+
+
+def test_what_has_no_bound_before_the_call_is_held_by_the_rest_of_the_budget() -> None:
+    """A picture of no asked size may have any number of pixels: its bound is the ceiling itself."""
+    rest = Purse((line(10**9, 10**9 - 5_000_000),))
+    asked = job("text-to-image", {"inputs": "a fox"}, provider="nscale")
+    ruling = ruled(asked, replace(VIEWS["hosted"], purse=rest))
+    assert ruling.verdict == "assigned"
+    assert ruling.max_cost_nanousd == 5_000_000
+    waiting = ruled(asked, replace(VIEWS["hosted"], purse=Purse((line(10**9, 10**9 - 6_000_000, 1_000_000),))))
+    assert (waiting.verdict, waiting.kind) == ("waiting", K.OVER_BUDGET)
+
+
+@pytest.mark.parametrize(
+    ("task", "task_input"),
+    [
+        ("feature-extraction", {"inputs": "a"}),
+        ("automatic-speech-recognition", {"inputs": "AAAA"}),
+        ("sentence-similarity", {"inputs": {"source_sentence": "a", "sentences": ["b"]}}),
+        ("text-classification", {"inputs": "good"}),
+    ],
+)
+@pytest.mark.parametrize("room", [0, 1, 50, 10_000, 10**6, 10**8])
+def test_every_task_keeps_within_its_budget(task: str, task_input: Any, room: int) -> None:
+    ruling = ruled(job(task, task_input), replace(VIEWS["sandbox"], purse=Purse((line(10**9, 10**9 - room),))))
+    assert (ruling.verdict, ruling.kind) in {("assigned", None), ("rejected", K.OVER_BUDGET)}
+    assert ruling.verdict == "rejected" or ruling.max_cost_nanousd <= room
+    assert all(one.ceiling_nanousd <= ruling.max_cost_nanousd for one in ruling.candidates)
 
 
 LINES = st.lists(

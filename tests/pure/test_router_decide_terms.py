@@ -5,6 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from price_world import GROQ, MODEL, NOON, NOVITA, book_of, catalogue, event, tokens
 from rulings import LLAMA, NOW, catalogue_of, chat, job, offer, ruled, view
 
 from router.catalogue import Catalogue
@@ -73,6 +76,16 @@ ROWS = catalogue_of(
 )  # fmt: skip
 
 
+MANY = catalogue_of(
+    *(
+        offer(f"m/{at}{'d' if own else ''}{licence}", price=10**8 + at, licence=licence, dedicated=own, regions=regions)
+        for at, regions in enumerate(([], ["eu-west"], ["us-east"], ["eu-west", "us-east"]))
+        for own in (False, True)
+        for licence in ("mit", "other", None)
+    )
+)
+
+
 @pytest.mark.parametrize(
     ("residency", "regions", "kept"),
     [
@@ -93,6 +106,34 @@ def test_data_stays_where_it_may_be_and_what_is_not_known_is_not_allowed(
     rulings = {name: ruled(job(model=name), here) for name in ROWS.by_model}
     assert {name for name, one in rulings.items() if one.verdict == "assigned"} == kept
     assert {one.kind for one in rulings.values()} <= {None, K.RESIDENCY_REFUSED}
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.sampled_from(["global", "regional", "sovereign"]), st.frozensets(st.sampled_from(["eu-west", "us-east"])),
+    st.none() | st.frozensets(st.sampled_from(["mit", "other"]), min_size=1), st.booleans(),
+    st.none() | st.frozensets(st.sampled_from(sorted(MANY.by_model)), min_size=1),
+    st.frozensets(st.sampled_from([(one.provider, one.model) for one in MANY.offers]), max_size=3),
+)  # fmt: skip
+def test_no_candidate_is_beyond_its_tenants_terms_not_even_a_fallback(
+    residency: Any, regions: frozenset[str], licences: frozenset[str] | None, dedicated: bool,
+    models: frozenset[str] | None, shut: frozenset[tuple[str, str]],
+) -> None:  # fmt: skip
+    """B225."""
+    terms = {"residency": residency, "regions": regions, "licences": licences, "models": models}
+    ruling = ruled(job(), replace(within(MANY, dedicated=dedicated, **terms), shut=shut))
+    assert (ruling.verdict == "assigned") == bool(ruling.candidates)
+    open_now = [(one.provider, one.model) in shut for one in ruling.candidates]
+    assert all(open_now) or not any(open_now)
+    for one in ruling.candidates:
+        (offered,) = MANY.by_model[one.model]
+        assert models is None or one.model in models
+        assert licences is None or offered.licence in licences
+        assert dedicated or not offered.dedicated
+        if residency != "global":
+            assert offered.regions
+            assert offered.regions <= regions
+        assert residency != "sovereign" or offered.dedicated or offered.local
 
 
 def test_a_tier_without_dedicated_endpoints_never_reaches_one() -> None:
@@ -129,6 +170,16 @@ def test_an_offer_that_is_not_served_now_is_excluded() -> None:
     (row,) = catalogue_of(offer()).offers
     rows = Catalogue((replace(row, live=False),), {}, {}, "v")
     assert "does not serve it now" in (ruled(job(), view(rows)).message or "")
+
+
+def test_the_price_book_tells_a_decision_who_is_served_now_and_how_fast() -> None:
+    rows = catalogue((NOVITA, tokens(1, 1)), (GROQ, tokens(2, 2)))
+    here = view(book_of(event(tokens(3, 3), first_token_ms=500, tokens_per_s=10.0)).priced(rows, NOON))
+    assert reasons(ruled(job(timeout_s=20), here)) == {MODEL: K.TOO_SLOW}
+    assert [one.provider for one in ruled(job(timeout_s=20), here).candidates] == [GROQ]
+    away = view(book_of(event(tokens(3, 3), is_live=False)).priced(rows, NOON))
+    assert [one.provider for one in ruled(job(), away).candidates] == [GROQ]
+    assert "does not serve it now" in ruled(job(), away).exclusions[0].detail
 
 
 def test_an_unknown_price_is_refused_or_counts_with_the_stated_cap_and_is_never_zero() -> None:

@@ -11,6 +11,7 @@ from router.case import Case
 from router.catalogue import Catalogue, load
 from router.decide import Ruling, decide
 from router.facts import Fact, fact_of, sealed
+from router.feedback import NO_LESSONS, Lessons
 from router.history import History, Told
 from router.purse import NO_PURSE, Purse
 from router.replay import Replayed, batch_of, compared
@@ -112,7 +113,7 @@ class PastWorld:
 
     def decide(
         self, job: Mapping[str, Any] | bytes, *, purse: Purse = NO_PURSE, turn: Turn = FREE,
-        shut: frozenset[tuple[str, str]] = frozenset(), published_ms: int | None = None,
+        shut: frozenset[tuple[str, str]] = frozenset(), lessons: Lessons = NO_LESSONS, published_ms: int | None = None,
         headers: tuple[tuple[str, bytes], ...] = (),
     ) -> tuple[Arrival, Ruling, Fact | None]:  # fmt: skip
         """Publish a job and decide it as a home lane does. One that waits leaves no decision."""
@@ -123,7 +124,7 @@ class PastWorld:
         arrival = read_arrival(record, self.now, PARTITIONS, "")
         assert not isinstance(arrival, Unreadable)
         self.turn(microseconds=700)
-        view = self.state.view(arrival.reading.tenant, self.now).at(purse, turn, shut)
+        view = self.state.view(arrival.reading.tenant, self.now).at(purse, turn, shut, lessons)
         case = Case(arrival, LaneId(ROUTER_GROUP, JOBS.name, home), 1, self.now, self.now)
         if isinstance(arrival.reading, ReadableJob):
             ruling = decide(arrival.reading.job, view, published=arrival.published, now=self.now)
