@@ -84,16 +84,16 @@ def least_ceiling(charged: Rates, load: Load, output_tokens: int) -> int:
     return -(-_micro(charged, load.least, output_tokens, expected_compute_ms(load, output_tokens)) // MICRO)
 
 
-def most_cost(charged: Rates, load: Load, output_tokens: int, *, ceiling: int, read_timeout_ms: int) -> int:
+def most_cost(charged: Rates, load: Load, output_tokens: int, *, ceiling: int, silent_ms: int | None) -> int:
     """The most that one attempt is taken to cost; never above `ceiling`, and that where a charged unit has no bound.
 
-    Compute time is bounded by the read timeout, the longest silence that is waited for. An answer that comes token by
-    token is never silent and may take until the deadline: its compute time has no bound.
+    Compute time is bounded by `silent_ms`, the longest silence that is waited for. An answer that comes token by token
+    is never silent, and one that is asked for again and again (None) takes as long: its compute time has no bound.
     """
     for unit, _ in charged:
-        if unit not in load.most if unit != COMPUTE_MS else output_tokens:
+        if unit not in load.most if unit != COMPUTE_MS else output_tokens or silent_ms is None:
             return ceiling
-    return min(-(-_micro(charged, load.most, output_tokens, read_timeout_ms) // MICRO), ceiling)
+    return min(-(-_micro(charged, load.most, output_tokens, silent_ms or 0) // MICRO), ceiling)
 
 
 def affordable_tokens(charged: Rates, load: Load, ceiling: int) -> int | None:

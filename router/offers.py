@@ -19,6 +19,7 @@ from schemas.assignment import Price
 from schemas.decision import Exclusion
 from schemas.failure import FailureKind
 from schemas.job import InferenceJob
+from schemas.providers import LATER
 from schemas.values import frozen
 
 MOST_ALONE = 32
@@ -224,9 +225,8 @@ def _price(offer: Offer) -> Price:
 
 def most_of(offer: Offer, load: Load, max_tokens: int, ceiling: int, view: View) -> int:
     """The most that one attempt at this offer is taken to cost under a ceiling, in nano-dollars."""
-    return estimate.most_cost(
-        offer.rates, load, max_tokens, ceiling=ceiling, read_timeout_ms=view.limits.read_timeout_ms
-    )
+    silent_ms = None if offer.dialect in LATER else view.limits.read_timeout_ms
+    return estimate.most_cost(offer.rates, load, max_tokens, ceiling=ceiling, silent_ms=silent_ms)
 
 
 def _waits(table: Table, output_tokens: int, view: View) -> Sequence[int | None]:

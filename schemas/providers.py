@@ -54,5 +54,13 @@ ROUTER_DIALECT = "hf-router"
 """The OpenAI-compatible door of Hugging Face's router: chat, any provider, model and provider in one name."""
 OWN_DIALECTS = frozenset({"openai-compatible", "tgi", "tei", "endpoint"})
 """Spoken by servers of the operator's own, wherever they are: no provider of Hugging Face's stands behind them."""
+LATER = frozenset({"fal-ai", "novita", "replicate", "together", "wavespeed", "zai-org"})
+"""Dialects of which an answer may be no response to the call itself: a queue is looked into again and again, or an
+address fetched."""
+DIALECTS = frozenset({"openai-compatible", "tgi", "tei", "endpoint"})
+"""Spoken by servers of the operator's own, wherever they are: no provider of Hugging Face's stands behind them."""
+AT_ONCE = OWN_DIALECTS | {ROUTER_DIALECT, "hf-inference"}
+"""Those whose answer is always the response to the call itself. Others may have a queue that is looked into again, or
+an address to fetch."""
 DIALECTS = frozenset({*PROVIDERS, ROUTER_DIALECT, *OWN_DIALECTS})
 """Every name that a candidate's `dialect` may have."""

@@ -168,10 +168,19 @@ async def _say(
             raise CommandError(f"no operator has said a price of {name} ({tier})", Exit.NOT_MET)
         event = PriceEvent(
             provider=provider, model=model, service_tier=tier, source=OPERATOR, price=price,
-            valid_from=since or now, seen_at=now, by=who("prices set" if price is not None else "prices unset"),
+            valid_from=max(since or now, now), seen_at=now,
+            by=who("prices set" if price is not None else "prices unset"),
             moved_ppm=_moved(book, price, provider, model, tier, now),
         )  # fmt: skip
-        return await _write(log, screen, event)
+        return await _write(log, screen, event, *(_taken_back(book, event) if price is None else ()))
+
+
+def _taken_back(book: "PriceBook", withdrawal: "PriceEvent") -> "list[PriceEvent]":
+    """The withdrawal once more for each day to come from which the operator's word was to hold."""
+    told = book.history(withdrawal.provider, withdrawal.model, withdrawal.service_tier)
+    to_come = {one.valid_from for one in told if one.source == withdrawal.source and one.price is not None}
+    later = sorted(at for at in to_come if at > withdrawal.valid_from)
+    return [withdrawal.model_copy(update={"valid_from": at}) for at in later]
 
 
 def _moved(
@@ -185,18 +194,20 @@ def _moved(
     return judge(before.price, price, hold_factor=1.0).moved_ppm
 
 
-async def _write(log: "Log", screen: Screen, event: "PriceEvent") -> Exit:
+async def _write(log: "Log", screen: Screen, event: "PriceEvent", *more: "PriceEvent") -> Exit:
+    """Write `event` and what goes with it; tell `event`."""
     from console.kafka import ends
     from console.price_table import dollars_of
     from router.prices.poller import record_of
     from schemas.topics import PRICES
 
     await ends(log, PRICES.name)  # refuses, with advice, where there is no such topic
-    [(_, offset)] = await log.publish([record_of(event)])
+    places = await log.publish([record_of(one) for one in (event, *more)])
+    offset, last = places[0][1], places[-1][1]
     document = {**event.model_dump(mode="json"), "offset": offset}
     what = f"{event.provider}/{event.model} ({event.service_tier})"
     told = "withdrawn: the other sources count" if event.price is None else dollars_of(event.price)
-    screen.answer(document, [f"{what}: {told}, from {event.valid_from:%Y-%m-%d %H:%M:%S} UTC on (prices@{offset + 1})"])
+    screen.answer(document, [f"{what}: {told}, from {event.valid_from:%Y-%m-%d %H:%M:%S} UTC on (prices@{last + 1})"])
     return Exit.OK
 
 

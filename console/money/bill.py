@@ -5,30 +5,40 @@ What has another form than a bill is refused by line and column: a bill that is 
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 
-from console.money.amounts import BadAmount, decimal, nanousd, shortened
-from schemas.base import MAX_NANOUSD
+from console.money.amounts import shortened
+from console.money.cells import BadCell, DecimalSign, amount, span
 from schemas.values import frozen
 
-MOST_ROWS = 1_000_000
-"""That one reconciliation holds, some 500 bytes each: cut a longer bill by `--since` and `--until`."""
+MOST_ROWS = 2_000_000
+"""That one reconciliation holds, some 600 bytes each: of a longer bill choose by `--since` and `--until`."""
 LONGEST_FIELD = 4_096
-NANOUSD = "cost_nanousd"
+LONGEST_HEADING = 65_536
+COSTS = {"cost_nanousd": 0, "cost_microusd": 3, "cost": 9, "cost_cents": 7}
+"""What may hold the amount, the finest first, and how many decimals of its unit make a nano-dollar."""
+COARSEST = 2
+"""Decimals of a dollar that any bill is taken to have: one of whole dollars does not make a whole one rounding."""
 KNOWN: dict[str, tuple[str, ...]] = {
-    "request_id": ("request_id", "inference_id", "request id", "requestid", "call_id", "id"),
-    "cost": ("cost", "cost_usd", "amount", "amount_usd", "total_cost", "cost (usd)", "price", "total"),
-    NANOUSD: (NANOUSD, "nanousd"),
-    "time": ("time", "at", "timestamp", "created_at", "created", "date", "datetime"),
-    "model": ("model", "model_id", "model_name"),
+    "request_id": ("requestid", "inferenceid", "callid", "generationid", "id"),
+    "cost": ("cost", "costusd", "amount", "amountusd", "totalcost", "totalcostusd", "total", "totalusd"),
+    "cost_cents": ("costcents", "costusdcents", "costincents", "amountcents", "amountusdcents", "amountincents"),
+    "cost_microusd": ("costmicrousd", "costmicros", "amountmicros", "microusd"),
+    "cost_nanousd": ("costnanousd", "costnanos", "nanousd"),
+    "currency": ("currency", "currencycode"),
+    "time": ("time", "at", "timestamp", "createdat", "created", "date", "datetime"),
+    "model": ("model", "modelid", "modelname"),
     "provider": ("provider",),
-    "job": ("job", "job_id", "trace"),
-}
-"""What a column may hold, and the headings under which it is found by itself, any case."""
-_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
+    "job": ("job", "jobid", "trace"),
+}  # fmt: skip
+"""What a column may hold, and the headings under which it is found by itself: their letters and digits, any case. A
+`price` is none: it may be that of one unit."""
+_DOLLARS = ("usd", "us$", "$", "us dollar", "us dollars", "")
 _NEXT = re.compile(rf",(?=\s*(?:{'|'.join(KNOWN)})=)")
-MEANINGS = "request_id, cost (dollars) or cost_nanousd (integers), time, model, provider, job"
+UNUSED = "-"
+MEANINGS = "request_id, cost (dollars), cost_cents, cost_microusd or cost_nanousd, currency, time, model, provider, job"
 
 
 class BadBill(ValueError):
@@ -54,43 +64,61 @@ class Billed:
 
 @frozen
 class Bill:
-    """All rows, and how fine the bill is."""
+    """The rows that were asked for, and how fine the bill is."""
 
     rows: tuple[Billed, ...]
     unit_nanousd: int
-    """Of the last decimal that any amount has: what differs by less is rounding. 1: the bill is exact."""
+    """Of the last decimal that any amount has: what differs by less is rounding. 1: the bill is exact. 2: it is finer
+    than a nano-dollar, and rounded to the nearest."""
     columns: tuple[tuple[str, str], ...]
     """(meaning, heading) of those that are used."""
+    left_out: int = 0
+    """Rows that were not asked for."""
+    left_out_nanousd: int = 0
 
 
-def read_bill(lines: Iterable[str], columns: Mapping[str, str] | None = None) -> Bill:
-    """Read a bill with a heading line, separated by comma, semicolon, tab or bar.
+def read_bill(
+    lines: Iterable[str],
+    columns: Mapping[str, str] | None = None,
+    *,
+    sign: DecimalSign | None = None,
+    asked: Callable[[Billed], bool] = lambda _: True,
+) -> Bill:
+    """Read a bill with a heading line, separated by comma, semicolon, tab or bar; of its rows those that are `asked`.
 
-    `columns` says which heading holds what (`{"cost": "Amount due"}`); the others are found by their names. A time
-    without a zone is UTC; a date stands for its whole day, `2026-11` for its month. Raises `BadBill`.
+    `columns` says which heading holds what (`{"cost": "Amount due"}`; `-`: none does); the others are found by their
+    names. `sign` is the decimal sign of its amounts. Raises `BadBill`.
     """
     rest, first = iter(lines), 1
     heading = next(rest, None)
-    while heading is not None and not heading.strip():
+    while heading is not None and (not heading.strip() or heading.lower().startswith("sep=")):  # Excel's own first line
         heading, first = next(rest, None), first + 1
     if heading is None:
         raise BadBill("the bill is empty; its first line must name the columns")
+    if len(heading) > LONGEST_HEADING:
+        raise BadBill(f"line {first} has {len(heading):,} characters; a heading may have {LONGEST_HEADING:,}")
     separator = max(",;\t|", key=heading.count)
     headings = [name.strip() for name in _fields(heading, separator, first)]
     used = _used(headings, columns or {})
     rows: list[Billed] = []
-    decimals = 0
+    named = {meaning: headings[place] for meaning, place in used.items()}
+    finest, left_out, left_out_nanousd = COARSEST, 0, 0
     for number, fields in _rows(rest, separator, first):
         if len(fields) != len(headings):
             raise BadBill(f"line {number}: {len(fields)} fields; the heading has {len(headings)}")
-        if len(rows) == MOST_ROWS:
-            raise BadBill(f"line {number}: more than {MOST_ROWS:,} rows; cut the bill by time")
         told = {meaning: fields[place].strip() for meaning, place in used.items()}
-        row, its_decimals = _row(number, told, {meaning: headings[place] for meaning, place in used.items()})
+        row, decimals = _row(number, told, named, sign)
+        if not asked(row):
+            left_out, left_out_nanousd = left_out + 1, left_out_nanousd + row.nanousd
+            continue
+        if len(rows) == MOST_ROWS:
+            raise BadBill(f"line {number}: more than {MOST_ROWS:,} rows; choose some with --since and --until")
         rows.append(row)
-        decimals = max(decimals, its_decimals)
-    unit = 1 if NANOUSD in used else 10 ** max(0, 9 - decimals)
-    return Bill(tuple(rows), unit, tuple((meaning, headings[place]) for meaning, place in used.items()))
+        finest = max(finest, decimals)
+    if "cost_nanousd" in used:
+        finest = max(finest, 9)
+    unit = 2 if finest > 9 else 10 ** (9 - finest)
+    return Bill(tuple(rows), unit, tuple(named.items()), left_out, left_out_nanousd)
 
 
 def columns_of(text: str | None) -> dict[str, str]:
@@ -107,21 +135,28 @@ def columns_of(text: str | None) -> dict[str, str]:
 def _used(headings: list[str], columns: Mapping[str, str]) -> dict[str, int]:
     """Where each meaning stands. Raises `BadBill` where what is needed is missing or told twice."""
     low = [name.lower() for name in headings]
+    plain = ["".join(filter(str.isalnum, name)) for name in low]
     used: dict[str, int] = {}
-    for meaning, names in KNOWN.items():
-        wanted = (columns[meaning].lower(),) if meaning in columns else names
-        place = next((low.index(name) for name in wanted if name in low and low.index(name) not in used.values()), None)
+    for meaning in sorted(KNOWN, key=lambda meaning: meaning not in columns):  # what was named is nobody else's
+        wanted = columns.get(meaning)
+        if wanted == UNUSED:
+            continue
+        names, those = ((wanted.lower(),), low) if wanted is not None else (KNOWN[meaning], plain)
+        place = next(
+            (those.index(one) for one in names if one in those and those.index(one) not in used.values()), None
+        )
         if place is None:
-            if meaning in columns:
-                raise BadBill(f"no column {shortened(columns[meaning])} for {meaning}; {_has(headings)}")
+            if wanted is not None:
+                raise BadBill(f"no column {shortened(wanted)} for {meaning}; {_has(headings)}")
             continue
         if low.count(low[place]) > 1:
             raise BadBill(f"column {shortened(headings[place])} stands there twice")
         used[meaning] = place
-    if "cost" in used and NANOUSD in used:
-        del used["cost" if NANOUSD in columns or "cost" not in columns else NANOUSD]
-    if "cost" not in used and NANOUSD not in used:
+    costs = [meaning for meaning in COSTS if meaning in used]
+    if not costs:
         raise BadBill(f"no column for cost; name it with --columns cost=HEADING; {_has(headings)}")
+    for other in sorted(costs, key=lambda meaning: meaning not in columns)[1:]:
+        del used[other]
     if not ({"request_id", "job"} & used.keys() or {"time", "model"} <= used.keys()):
         raise BadBill(
             f"no column by which a call is known: request_id, else job, else time and model; name it with --columns; "
@@ -130,56 +165,31 @@ def _used(headings: list[str], columns: Mapping[str, str]) -> dict[str, int]:
     return used
 
 
-def _row(number: int, told: Mapping[str, str], headings: Mapping[str, str]) -> tuple[Billed, int]:
-    """A row and the decimals of its amount. Raises `BadBill`."""
+def _row(
+    number: int, told: Mapping[str, str], headings: Mapping[str, str], sign: DecimalSign | None
+) -> tuple[Billed, int]:
+    """A row and the decimals of a dollar that its amount has. Raises `BadBill`."""
 
     def bad(meaning: str, reason: object) -> BadBill:
-        return BadBill(f"line {number}, column {headings[meaning]!r}: {reason}")
+        return BadBill(f"line {number}, column {shortened(headings[meaning])}: {reason}")
 
     for meaning, text in told.items():
         if len(text) > LONGEST_FIELD:
             raise bad(meaning, f"has {len(text)} characters; {LONGEST_FIELD} are allowed")
-    decimals = 0
-    if NANOUSD in told:
-        text = told[NANOUSD]
-        if not text.removeprefix("-").isascii() or not text.removeprefix("-").isdigit() or len(text) > 17:
-            raise bad(NANOUSD, f"{shortened(text)} is no whole number of nano-dollars")
-        amount = int(text)
-        if abs(amount) > MAX_NANOUSD:
-            raise bad(NANOUSD, f"{amount} is more than {MAX_NANOUSD}")
-    else:
-        try:
-            amount = nanousd(told["cost"], least=-MAX_NANOUSD)
-            exponent = decimal(told["cost"]).as_tuple().exponent
-            decimals = -exponent if isinstance(exponent, int) and exponent < 0 else 0
-        except BadAmount as error:
-            raise bad("cost", error) from None
+    if told.get("currency", "").lower() not in _DOLLARS:
+        raise bad("currency", f"{shortened(told['currency'])} is not USD; the ledger keeps US dollars alone")
+    meaning = next(meaning for meaning in COSTS if meaning in told)
     since = until = None
-    if told.get("time"):
-        span = _span(told["time"])
-        if span is None:
-            raise bad(
-                "time", f"{shortened(told['time'])} is no time; write 2026-11-22T12:00:00Z, 2026-11-22 or 2026-11"
-            )
-        since, until = span
-    names = {name: told.get(name, "") for name in ("request_id", "model", "provider", "job")}
-    return Billed(number, amount, since=since, until=until, **names), decimals
-
-
-def _span(text: str) -> tuple[datetime, datetime] | None:
-    """From when to when a time is; None for what is none. Digits alone are seconds since 1970, 13 of them ms."""
     try:
-        if text.isascii() and text.isdigit() and len(text) in (10, 13):
-            at = datetime.fromtimestamp(int(text) / (1_000 if len(text) == 13 else 1), UTC)
-            return at, at
-        if _MONTH.fullmatch(text):
-            at = datetime.fromisoformat(f"{text}-01").replace(tzinfo=UTC)
-            return at, (at + timedelta(days=31)).replace(day=1)
-        at = datetime.fromisoformat(text.removesuffix(" UTC").strip())
-        at = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).astimezone(UTC)
-        return at, at + timedelta(days=1) if len(text) == len("2026-11-22") else at
-    except (ValueError, OverflowError):
-        return None
+        nanousd, decimals = amount(told[meaning], COSTS[meaning], sign)
+        if told.get("time"):
+            meaning = "time"
+            since, until = span(told["time"])
+    except BadCell as error:
+        raise bad(meaning, error) from None
+    model, provider = (sys.intern(told.get(name, "")) for name in ("model", "provider"))
+    row = Billed(number, nanousd, told.get("request_id", ""), since, until, model, provider, told.get("job", ""))
+    return row, decimals
 
 
 def _rows(lines: Iterator[str], separator: str, before: int) -> Iterator[tuple[int, list[str]]]:

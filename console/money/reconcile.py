@@ -9,8 +9,9 @@ Each row and each of our charges is in one match or one difference, so
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Literal
 
 from console.money.bill import Bill, Billed
@@ -23,13 +24,15 @@ LOOKED_AT = 1_000
 """Charges of one model (and about one amount, at first) that a row without id or job is compared with."""
 
 Kind = Literal[
-    "billed_not_ours", "billed_twice", "credit", "ours_not_billed", "other_amount", "rounding", "ambiguous_billed",
-    "ambiguous_not_billed",
+    "billed_not_ours", "billed_twice", "other_time", "no_call", "credit", "ours_not_billed", "other_amount", "rounding",
+    "ambiguous_billed", "ambiguous_not_billed",
 ]  # fmt: skip
 MEANINGS: dict[Kind, str] = {
     "billed_not_ours": "billed, and no call of the ledger",
     "billed_twice": "billed a second time",
-    "credit": "a credit that belongs to no call of the ledger",
+    "other_time": "billed at a time of which the ledger has no call",
+    "no_call": "a row without request id, job and time: a fee, a tax, or the bill's own total",
+    "credit": "a credit: the ledger knows of none",
     "ours_not_billed": "in the ledger, and not billed",
     "other_amount": "billed with another amount",
     "rounding": "less than the bill's last decimal apart",
@@ -137,12 +140,16 @@ class Reconciler:
         self._left: list[Ours] = []
         self._known: set[str] = set()
         """Request ids of the bill that the ledger has as well."""
+        self._first: datetime | None = None
+        self._last: datetime | None = None
         self.found = Reconciled(rows=len(bill.rows), billed_nanousd=sum(row.nanousd for row in bill.rows))
 
     def add(self, ours: Ours) -> None:
         """One charge of ours."""
         self.found.charges += 1
         self.found.ours_nanousd += ours.nanousd
+        self._first = min(self._first or ours.began, ours.began)
+        self._last = max(self._last or ours.ended, ours.ended)
         same = self._by_id.get(ours.request_id, ())
         if same:
             self._known.add(ours.request_id)
@@ -154,22 +161,53 @@ class Reconciler:
 
     def finish(self) -> Reconciled:
         """Match what is left, ever more loosely, and name the rest."""
+        self._by_items()
         self._by_key("request_id", lambda row: [row.request_id], lambda ours: [ours.request_id])
         self._by_key("job", lambda row: [row.job], lambda ours: ours.names)
         self._by_time(self._about, about=True)
-        self._by_time(lambda row, ours: ours.ambiguous and row.nanousd < ours.nanousd + self._unit)
+        self._by_time(lambda row, ours: row.nanousd < ours.nanousd + self._unit, unsure=True)
         self._by_time(lambda row, ours: True, alone=True)
         for row in self._rows.values():
             if not row.nanousd:
                 self.found.free += 1
                 continue
-            twice = row.request_id in self._known
-            kind: Kind = "billed_twice" if twice and row.nanousd > 0 else "billed_not_ours"
-            self._differ("credit" if row.nanousd < 0 else kind, row, None)
+            self._differ(self._alone(row), row, None)
         for ours in self._left:
             self._differ("ambiguous_not_billed" if ours.ambiguous else "ours_not_billed", None, ours)
         self.found.differences.sort(key=lambda one: (list(MEANINGS).index(one.kind), one.line or 0, one.job or ""))
         return self.found
+
+    def _alone(self, row: Billed) -> Kind:
+        """What a row is that belongs to no charge."""
+        if row.nanousd < 0:
+            return "credit"
+        if row.request_id in self._known:
+            return "billed_twice"
+        if row.since is None or row.until is None:
+            return "billed_not_ours" if row.request_id or row.job else "no_call"
+        if self._first is None or self._last is None:
+            return "billed_not_ours"
+        during = row.until >= self._first - SLACK and row.since <= self._last + SLACK
+        return "billed_not_ours" if during else "other_time"
+
+    def _by_items(self) -> None:
+        """Pair a charge with all rows of its request id, where they are its items: where their sum is its amount."""
+        items: dict[str, list[Billed]] = defaultdict(list)
+        for row in self._rows.values():
+            if row.request_id in self._known:
+                items[row.request_id].append(row)
+        left = []
+        for ours in self._left:
+            rows = items.get(ours.request_id, ())
+            billed = sum(row.nanousd for row in rows)
+            if len(rows) < 2 or abs(billed - ours.nanousd) >= self._unit:
+                left.append(ours)
+                continue
+            for row in rows[1:]:
+                del self._rows[row.line]
+            del items[ours.request_id]
+            self._pair(replace(rows[0], nanousd=billed), ours, "request_id")
+        self._left = left
 
     def _by_key(
         self,
@@ -193,22 +231,31 @@ class Reconciler:
                     self._pair(found, ours, how)
             self._left = left
 
-    def _by_time(self, agree: Callable[[Billed, Ours], bool], *, about: bool = False, alone: bool = False) -> None:
+    def _by_time(
+        self,
+        agree: Callable[[Billed, Ours], bool],
+        *,
+        about: bool = False,
+        unsure: bool = False,
+        alone: bool = False,
+    ) -> None:
         """Pair a row with a charge of its model in whose time it lies, the latest first.
 
-        `about`: only charges of about its amount are looked at; `alone`: it is paired only if there is one. Of the
-        charges that were decided before a row at most `LOOKED_AT` are compared with it.
+        `about`: only charges of about its amount are looked at; `unsure`: only those that may have been paid; `alone`:
+        it is paired only if there is one. At most `LOOKED_AT` charges are compared with a row.
         """
         groups: dict[tuple[str, int], list[Ours]] = defaultdict(list)
         for ours in sorted(self._left, key=lambda one: one.began):
-            groups[ours.model, ours.nanousd // self._unit if about else 0].append(ours)
+            if ours.ambiguous or not unsure:
+                groups[ours.model, ours.nanousd // self._unit if about else 0].append(ours)
+        ends = {key: list(accumulate((ours.ended for ours in group), max)) for key, group in groups.items()}
         gone: set[int] = set()
         for row in [row for row in self._rows.values() if row.until is not None]:
             amount = row.nanousd // self._unit
             near = (
                 ours
-                for part in ((amount, amount - 1, amount + 1) if about else (0,))
-                for ours in _before(groups.get((row.model, part), ()), row)
+                for key in ((row.model, part) for part in ((amount, amount - 1, amount + 1) if about else (0,)))
+                for ours in _during(groups.get(key, ()), ends.get(key, ()), row)
                 if id(ours) not in gone and self._may(row, ours, "time") and _overlap(row, ours) and agree(row, ours)
             )
             found = next(near, None)
@@ -265,11 +312,16 @@ def _overlap(row: Billed, ours: Ours) -> bool:
     return row.since <= ours.ended + SLACK and row.until >= ours.began - SLACK
 
 
-def _before(members: Sequence[Ours], row: Billed) -> Iterator[Ours]:
-    """Of charges in the order of their decisions those that were decided before the row, the latest first."""
-    if row.until is not None:
-        place = bisect_right(members, row.until + SLACK, key=lambda one: one.began)
-        yield from reversed(members[max(0, place - LOOKED_AT) : place])
+def _during(members: Sequence[Ours], ends: Sequence[datetime], row: Billed) -> Iterator[Ours]:
+    """Of charges in the order of their decisions those in whose time the row may lie, the latest first; `ends` says
+    when the last of each and all before it ended."""
+    if row.since is None or row.until is None:
+        return
+    place = bisect_right(members, row.until + SLACK, key=lambda one: one.began)
+    for at in range(place - 1, max(-1, place - 1 - LOOKED_AT), -1):
+        if ends[at] + SLACK < row.since:
+            return
+        yield members[at]
 
 
 def _earliest(ended: Ended) -> datetime:

@@ -16,7 +16,7 @@ from router.money.ended import Ended
 from router.money.reports import Overdrawn, Reports
 from router.money.reservation import Document, Reservation, counted, reservation_of
 from router.money.scope import NOBODY, Plan
-from router.money.tenant import TenantMoney
+from router.money.tenant import TenantMoney, told
 from router.money.watchdog import OpenReservation, why_open
 from router.money.windows import calendar
 from router.purse import NO_PURSE, Line, Purse
@@ -93,8 +93,8 @@ class Books:
                 limit += self._accounts.funded(job.tenant, budget.id, label)
             lines.append(
                 Line(
-                    budget.id, label, limit, tally.spent, tally.reserved, budget.hard, budget.model, budget.provider,
-                    here.ends(budget.window, now),
+                    budget.id, label, told(limit), told(tally.spent), told(tally.reserved), budget.hard, budget.model,
+                    budget.provider, here.ends(budget.window, now),
                 )
             )  # fmt: skip
         return Purse(tuple(lines))

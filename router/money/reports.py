@@ -4,6 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from router.money.tenant import told
 from schemas.ledger import Charge, LedgerEntry
 from schemas.values import frozen
 
@@ -64,12 +65,12 @@ class Reports:
         """The job cost more than was reserved for it."""
         self.overcharged += 1
         self.overcharged_nanousd += entry.cost_nanousd - reserved_nanousd
-        told = {"reserved_nanousd": reserved_nanousd, "cost_nanousd": entry.cost_nanousd}
-        self.overcharges.append({**_job(entry), **told, "charges": [_call(one) for one in entry.charges[:8]]})
+        cost = {"reserved_nanousd": reserved_nanousd, "cost_nanousd": entry.cost_nanousd}
+        self.overcharges.append({**_job(entry), **cost, "charges": [_call(one) for one in entry.charges[:8]]})
 
     def describe(self) -> dict[str, Any]:
         """The counts, without the lists."""
-        return {name: getattr(self, name) for name in (*COUNTS, "since", "snapshot")}
+        return {**{name: told(getattr(self, name)) for name in COUNTS}, "since": self.since, "snapshot": self.snapshot}
 
 
 def _job(entry: LedgerEntry) -> dict[str, Any]:

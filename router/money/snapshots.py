@@ -9,7 +9,7 @@ from router.money.ended import Ended
 from router.money.reports import COUNTS, Reports
 from router.money.reservation import Reservation
 from router.money.scope import Payer
-from router.money.tenant import TenantMoney
+from router.money.tenant import TenantMoney, told
 from runtime.ports import LaneId, LogReader, Outgoing, Record
 from schemas import codec
 from schemas.topics import SNAPSHOTS
@@ -20,8 +20,6 @@ FORM = 1
 AT_FIRST, GROWTH = 64, 8
 """Offsets before the end in which a snapshot is looked for, and how much further each time that none is there."""
 IDS_A_ROW = 500
-MOST = 2**63 - 1
-"""What JSON holds of a sum."""
 ENVELOPE_BYTES = 1_024
 
 Row = list[Any]
@@ -42,21 +40,21 @@ def rows_of(
     tenants: Mapping[str, TenantMoney], without: Collection[str], ended: Ended, reports: Reports
 ) -> Iterator[Row]:
     """Everything as rows of plain JSON, but the open reservations of the decisions `without`."""
-    yield ["counts", {name: getattr(reports, name) for name in (*COUNTS, "since")}]
+    yield ["counts", reports.describe()]
     for name in ("ambiguous_charges", "overcharges"):
-        for told in getattr(reports, name):
-            yield [name, told]
+        for one in getattr(reports, name):
+            yield [name, one]
     for tenant, money in tenants.items():
         yield ["windows", tenant, list(money.sums)]
         numbers = {payer: number for number, payer in enumerate(money.payers)}
         for payer in money.payers:
             yield ["payer", tenant, *payer]
         for cell in dict.fromkeys(cell for cells in money.sums.values() for cell in cells):
-            spent = {label: min(cells[cell], MOST) for label, cells in money.sums.items() if cell in cells}
+            spent = {label: told(cells[cell]) for label, cells in money.sums.items() if cell in cells}
             yield ["spent", tenant, numbers[cell[0]], cell[1], cell[2], spent]
         for one in money.open.values():
             if one.decision_id not in without:
-                yield ["open", _told(one)]
+                yield ["open", _row(one)]
     ids: list[str] = []
     for decision_id, released in ended:
         if released is None and len(ids) < IDS_A_ROW:
@@ -65,7 +63,7 @@ def rows_of(
         yield ["ended", ids]
         ids = [] if released is not None else [decision_id]
         if released is not None:
-            yield ["released", _told(released)]
+            yield ["released", _row(released)]
     yield ["ended", ids]
 
 
@@ -175,28 +173,28 @@ def restore(
 _NAMES = tuple(one.name for one in fields(Reservation))
 
 
-def _told(one: Reservation) -> dict[str, Any]:
+def _row(one: Reservation) -> dict[str, Any]:
     return {**{name: getattr(one, name) for name in _NAMES}, "payer": list(one.payer), "labels": list(one.labels)}
 
 
-def _read(told: dict[str, Any]) -> Reservation:
-    team, key_id, tags = told["payer"]
-    deadline = told["deadline"]
+def _read(row: dict[str, Any]) -> Reservation:
+    team, key_id, tags = row["payer"]
+    deadline = row["deadline"]
     return Reservation(
         **{
-            **{name: told[name] for name in _NAMES},
+            **{name: row[name] for name in _NAMES},
             "payer": Payer(team, key_id, _pairs(tags)),
-            "places": _pairs(told["places"]),
-            "estimates": tuple(told["estimates"]),
-            "labels": tuple(told["labels"]),
-            "decided_at": datetime.fromisoformat(told["decided_at"]),
+            "places": _pairs(row["places"]),
+            "estimates": tuple(row["estimates"]),
+            "labels": tuple(row["labels"]),
+            "decided_at": datetime.fromisoformat(row["decided_at"]),
             "deadline": datetime.fromisoformat(deadline) if deadline else None,
         }
     )
 
 
-def _pairs(told: list[list[str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((one, other) for one, other in told)
+def _pairs(listed: list[list[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((one, other) for one, other in listed)
 
 
 def _part(record: Record) -> dict[str, Any] | None:

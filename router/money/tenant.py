@@ -22,9 +22,16 @@ MOST_PAYERS = 1_000
 for the tenant alone."""
 
 
+MOST_TOLD = 2**63 - 1
+"""Nano-dollars: what JSON holds of a sum. Nine thousand million dollars, which a lying provider may claim."""
 MOST_TALLIED = 2 * sum(KEPT.values())
 MOST_TOUCHED = 4_096
 """Remembered answers: they are worked out anew."""
+
+
+def told(nanousd: int) -> int:
+    """A sum as it is written."""
+    return max(-MOST_TOLD, min(nanousd, MOST_TOLD))
 
 
 @dataclass(slots=True)

@@ -26,9 +26,10 @@ class Verdict:
 def judge(old: Price | None, new: Price, *, hold_factor: float) -> Verdict:
     """Whether `new` may hold at once after `old` (None: unknown until now), or waits for somebody's approval.
 
-    Held is a price of nothing at all (also one that says it is free), and one of which any unit grows or falls by more
-    than `hold_factor`; a unit that is charged for the first time, or not any more, does that. Whoever was free and is
-    free still, or costs something now, is believed. A part without a price of its own costs what its whole does.
+    Held is a price of nothing at all (also one that says it is free), a first one of which tokens of the input cost
+    nothing or those of the output, and one of which any unit grows or falls by more than `hold_factor`; a unit that is
+    charged for the first time, or not any more, does that. Whoever was free and is free still, or costs something now,
+    is believed. A part without a price of its own costs what its whole does.
     """
     if not any(getattr(new, unit.price) for unit in UNITS):
         if old is not None and old.is_known and not any(getattr(old, unit.price) for unit in UNITS):
@@ -37,6 +38,9 @@ def judge(old: Price | None, new: Price, *, hold_factor: float) -> Verdict:
         return Verdict("held", f"{word}: an operator has to approve that", _moved(old, new))
     moved = _moved(old, new)
     if old is None or not any(getattr(old, unit.price) for unit in UNITS):
+        for nothing, other in (_TOKENS, _TOKENS[::-1]):
+            if getattr(new, nothing) == 0 < getattr(new, other):
+                return Verdict("held", f"{nothing} is zero, and unknown is never zero", moved)
         return Verdict("accepted", moved_ppm=moved)
     for unit in UNITS:
         before, after = effective(old, unit), effective(new, unit)
@@ -60,6 +64,7 @@ def effective(price: Price, unit: Unit) -> int:
     return own if own or not unit.part_of else getattr(price, _BY_NAME[unit.part_of].price)
 
 
+_TOKENS = "input_nanousd_per_million_tokens", "output_nanousd_per_million_tokens"
 _BY_NAME = {unit.name: unit for unit in UNITS}
 
 

@@ -122,6 +122,21 @@ def test_the_operators_word_is_written_exactly_and_withdrawn_again(novix, told):
     assert novix("prices", "unset", f"{NOVITA}/{MODEL}").exit_code == 3
 
 
+def test_what_is_withdrawn_does_not_come_back_with_a_day_that_had_been_named_for_it(novix, log):
+    name = f"{NOVITA}/{MODEL}"
+    assert novix("prices", "set", name, "--input", "1", "--from", "2126-01-01T00:00:00Z").exit_code == 0
+    assert novix("prices", "unset", name).exit_code == 0
+    assert json.loads(novix("prices", MODEL, "--at", "2126-01-02T00:00:00Z", "--json").stdout) == []
+
+
+def test_a_word_with_a_day_of_the_past_holds_from_now_on_against_an_earlier_one(novix, log):
+    name = f"{NOVITA}/{MODEL}"
+    assert novix("prices", "set", name, "--input", "1").exit_code == 0
+    assert novix("prices", "set", name, "--input", "2", "--from", "2026-01-01T00:00:00Z").exit_code == 0
+    [line] = json.loads(novix("prices", MODEL, "--json").stdout)
+    assert line["price"]["input_nanousd_per_million_tokens"] == 2 * DOLLAR
+
+
 def test_a_price_by_the_image_of_a_provider_that_nobody_lists_can_be_said(novix, log):
     """U19: what has no public price gets one in its own unit."""
     assert novix("prices", "set", "fal-ai/org/picture", "--image", "0.04", "--tier", "batch").exit_code == 0

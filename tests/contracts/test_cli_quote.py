@@ -214,3 +214,36 @@ def test_a_total_that_is_no_amount_is_refused_before_anything_is_published(novix
     assert done.exit_code == 2
     assert "--max-total" in done.stderr
     assert published(log) == []
+
+
+def test_a_total_holds_over_a_command_that_was_killed_and_the_same_command_again(novix, log, tmp_path):
+    """The first run ends, for all that it knows, without a result; they come while nobody looks, and then it is
+    started again: each job is published once, and both runs together stay within the total."""
+    path, limit = file(tmp_path, [job(number) for number in range(30)]), bound() * 5 // 2
+    command = ("publish", path, "--max-total", f"{limit / 1e9:.9f}", "--json", "--timeout")
+    first = json.loads(novix(*command, "0.01").stdout)
+    assert (first["published"], first["stopped"] != "") == (2, True)
+    answer, cost = answering(bound() * 9 // 10), bound() * 9 // 10
+    for (topic, _), rows in list(log.records.items()):
+        for row in [row for row in rows if topic == JOBS.name]:
+            for told in answer(row, (row.partition, row.offset)):
+                log.append(told)
+    log.on_publish = answer
+
+    second = json.loads(novix(*command, "5").stdout)
+
+    ids = [one["id"] for one in published(log)]
+    assert len(ids) == len(set(ids))
+    assert cost * len(ids) <= limit
+    assert (second["published_before"], second["spent_nanousd"]) == (2, cost * len(ids))
+
+
+def test_jobs_before_from_line_count_for_the_total_if_they_were_published(novix, log, tmp_path):
+    path, limit = file(tmp_path, [job(number) for number in range(5)]), bound() * 5 // 2
+    command = ("publish", path, "--max-total", f"{limit / 1e9:.9f}", "--json", "--timeout", "0.01")
+    novix(*command)
+
+    again = json.loads(novix(*command, "--from-line", "3").stdout)
+
+    assert (again["published"], again["reserved_nanousd"], again["next_line"]) == (0, 2 * bound(), 3)
+    assert len(published(log)) == 2

@@ -52,6 +52,15 @@ def test_the_plain_table_names_what_the_dialects_carry() -> None:
     assert PROVIDERS["hf-inference"].tasks == HOSTED | {"chat-completion"}
 
 
+def test_the_plain_table_names_whose_answers_may_come_later_than_the_call() -> None:
+    later = set()
+    for name, spoken in PROVIDERS.items():
+        for route in getattr(spoken, "routes", {}).values():
+            if "queues" in route.read.__module__ or "at_once" in route.read.__qualname__:
+                later.add(name)
+    assert later == providers.LATER
+
+
 def test_every_task_is_carried_by_some_dialect() -> None:
     assert {task for _, task in PAIRS} == set(MODALITIES)
 

@@ -32,7 +32,7 @@ def held(task: str, at_the_router: dict[str, Any], at_the_worker: dict[str, Any]
     for unit, count in known.items():
         assert count <= load.most.get(unit, count), unit
     for price in PRICES:
-        most = most_cost(rates(price), load, 0, ceiling=10**18, read_timeout_ms=30_000)
+        most = most_cost(rates(price), load, 0, ceiling=10**18, silent_ms=30_000)
         assert charge(known, price).nanousd <= most
 
 

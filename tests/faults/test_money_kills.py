@@ -1,6 +1,7 @@
 """A thousand jobs on one dollar, while router and worker are killed: the provider's own bill says what was spent."""
 
 import json
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from system import Process, chat
 
 from schemas.topics import TOPICS
 
-SEED = 6
+SEED = int(os.environ.get("NOVIX_FAULT_SEED", "6"))
 JOBS, TENANT = 1_000, "acme"
 ALERTS, TOLD = ("-m", "console", "alerts", "run"), "novix.alerts.v1"
 VICTIMS = (("worker",), ("router", "alerts"), ("router", "worker"), ("worker", "alerts"))

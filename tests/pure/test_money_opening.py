@@ -185,6 +185,21 @@ def test_a_snapshot_is_found_however_many_records_lie_behind_it():
     assert world.reopened().describe()["snapshot"] is not None
 
 
+def test_sums_beyond_what_json_holds_stop_no_decision_and_no_snapshot():
+    """A provider that claims a million dollars a call, ten thousand times."""
+    world = World(budget("all", 10**15))
+    claimed = [charge(10**15, ambiguous=True)]
+    for number in range(100):
+        world.end(*(entry(f"x{number}-{n}", *claimed) for n in range(100)))
+    world.decide("a1", 5)
+
+    line = world.line()
+    assert (line.spent_nanousd, line.available_nanousd) == (2**63 - 1, 0)
+    assert b"9223372036854775807" in line.told().plain()
+    world.snapshot()
+    assert world.reopened().purse(job(), NOON) == world.books.purse(job(), NOON)
+
+
 @pytest.mark.parametrize("damage", ["torn", "form", "rows", "unreadable"])
 def test_a_snapshot_that_cannot_be_read_leaves_the_log_to_be_folded_from_its_beginning(damage: str):
     world = filled()

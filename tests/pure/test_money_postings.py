@@ -18,7 +18,7 @@ from router.money.postings import (
 )
 from schemas.accounts import Transfer
 
-AMOUNTS = st.integers(0, 10**15)
+AMOUNTS = st.integers(0, 10**14)
 CHARGES = st.lists(
     st.builds(
         lambda nanousd, provider, ambiguous: charge(nanousd, ("m", provider), ambiguous=ambiguous),

@@ -4,13 +4,13 @@ from datetime import timedelta
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from price_world import GROQ, MODEL, NOON, NOVITA, book_of, event, tokens, write
 
 from router.prices.intake import absent, news, withdrawn
 from router.prices.judge import MOST_MOVED_PPM, judge
-from router.prices.rule import ROUTER
+from router.prices.rule import ROUTER, same, units_of
 from schemas.assignment import Price
 from schemas.base import MAX_NANOUSD
 
@@ -36,6 +36,8 @@ def test_a_price_is_held_exactly_if_it_moves_by_more_than_the_factor(old: int, n
     [
         (tokens(5, 5), tokens(0, 0), "zero"),
         (None, tokens(0, 0), "zero"),
+        (None, tokens(5, 0), "output_nanousd_per_million_tokens is zero"),
+        (tokens(0, 0, is_free=True), tokens(0, 5), "input_nanousd_per_million_tokens is zero"),
         (None, tokens(0, 0, is_free=True), "free"),
         (tokens(5, 5), tokens(5_000, 5), "grew by more than 10 times"),
         (tokens(5_000, 5), tokens(5, 5), "fell by more than 10 times"),
@@ -54,7 +56,8 @@ def test_what_looks_wrong_waits_for_approval_and_says_why(old: Price | None, new
     ("old", "new"),
     [
         (None, tokens(5, 5)),
-        (None, tokens(5, 0)),
+        (tokens(5, 0), tokens(6, 0)),
+        (None, Price(nanousd_per_image=5, source="test", as_of="")),
         (tokens(5, 5), tokens(50, 5)),
         (tokens(1_000, 5), tokens(1_000, 5, cached_input_nanousd_per_million_tokens=100)),
         (tokens(0, 0, is_free=True), tokens(0, 0)),
@@ -221,3 +224,32 @@ def test_a_clock_that_was_behind_hides_no_price_and_a_withdrawal_counts_on_eithe
     write(book, *news_of(withdrawn(other, (NOVITA, MODEL, "standard")), book=book))
     assert absent(book, [other], ROUTER) == set()
     assert looked(book, None, NOON + 6 * HOUR) is None
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([tokens(5, 5), tokens(6, 5), tokens(40, 5), tokens(5_000, 5), tokens(0, 0), None, "absent"]),
+            st.integers(-50, 50),
+            st.sampled_from([ROUTER, ROUTER, ROUTER, "genai-prices"]),
+        ),
+        max_size=12,
+    )
+)
+def test_whatever_the_clock_did_what_a_list_says_now_and_is_believed_holds_now(looks) -> None:
+    """Prices that jump, vanish and come back, read at hours that go forth and back."""
+    book = book_of()
+    for told, hours, source in looks:
+        live, at = source == ROUTER, NOON + hours * HOUR
+        if told == "absent":
+            one = withdrawn(event(None, at, source=source), (NOVITA, MODEL, "standard"))
+            listed = [one] if absent(book, [event(None, at, provider=GROQ)], source) else []
+        else:
+            one, listed = event(told, at, source=source), [event(told, at, source=source)]
+        write(book, *news_of(*listed, book=book, live=live))
+        assert news_of(*listed, book=book, live=live) == []
+        last, holds = book.last_of(source, NOVITA, MODEL), book.price_at(NOVITA, MODEL, at)
+        if live and last is not None and last.state == "accepted" and (one.price or holds.source == ROUTER):
+            assert same(holds.price, one.price)
+        assert holds is None or holds.price is None or any(units_of(holds.price))

@@ -59,23 +59,28 @@ def test_not_one_token_is_left_lying_about(asked: Price, load: Load, ceiling: in
 def test_one_attempt_is_never_taken_to_cost_more_than_the_ceiling(
     asked: Price, load: Load, ceiling: int, tokens: int, timeout_ms: int
 ) -> None:
-    assert estimate.most_cost(rates(asked), load, tokens, ceiling=ceiling, read_timeout_ms=timeout_ms) <= ceiling
+    assert estimate.most_cost(rates(asked), load, tokens, ceiling=ceiling, silent_ms=timeout_ms) <= ceiling
 
 
 @settings(deadline=None)
 @given(
     PRICES, LOADS, st.lists(st.floats(0, 1), min_size=len(NAMES), max_size=len(NAMES)), COUNTS, COUNTS,
-    st.dictionaries(st.sampled_from(PARTS), st.floats(0, 1)),
+    st.dictionaries(st.sampled_from(PARTS), st.floats(0, 1)), st.sets(st.sampled_from(NAMES)), st.floats(0, 1),
 )  # fmt: skip
 def test_whatever_is_used_within_the_bounds_is_charged_within_the_most_that_was_told(
-    asked: Price, load: Load, shares: list[float], tokens: int, timeout_ms: int, parts: dict[Unit, float]
-) -> None:
-    """Against the bill's own sum (`workers.cost.charge`), for every unit, any part of it and any price."""
+    asked: Price, load: Load, shares: list[float], tokens: int, timeout_ms: int, parts: dict[Unit, float],
+    untold: set[str], expected: float,
+) -> None:  # fmt: skip
+    """Against the bill's own sum (`workers.cost.charge`), for every unit, any part of it and any price; whatever of it
+    the provider does not tell, and whether or not we can estimate that."""
     bounds = {**load.most, COMPUTE_MS: timeout_ms, OUTPUT_TOKENS: load.most[OUTPUT_TOKENS] + tokens}
     used = {name: int(bounds[name] * share) for name, share in zip(NAMES, shares, strict=True)}
     used |= {part.name: int(used[part.part_of] * share) for part, share in parts.items()}
-    most = estimate.most_cost(rates(asked), load, tokens, ceiling=10**30, read_timeout_ms=timeout_ms)
+    most = estimate.most_cost(rates(asked), load, tokens, ceiling=10**30, silent_ms=timeout_ms)
     assert charge(used, asked).nanousd <= most
+    told = {name: count for name, count in used.items() if name not in untold}
+    estimates = {name: used[name] for name in sorted(untold)[::2]}
+    assert charge(told, asked, estimate=estimates, expected_nanousd=int(most * expected)).nanousd <= most
     if tokens and asked.nanousd_per_compute_ms:
         assert most == 10**30  # it streams: nothing bounds how long
         return
@@ -104,7 +109,7 @@ def test_a_charged_unit_without_a_bound_takes_the_whole_ceiling(
 ) -> None:
     load = load_of(task, {"inputs": "AAAA", "parameters": parameters})
     charged = rates(price(**{unit.price: 1_000}))
-    most = estimate.most_cost(charged, load, 0, ceiling=ceiling, read_timeout_ms=30_000)
+    most = estimate.most_cost(charged, load, 0, ceiling=ceiling, silent_ms=30_000)
     if (unit.part_of or unit.name) not in load.most:
         assert most == ceiling
     assert estimate.expected_cost(charged, load, 0) >= 0
@@ -220,7 +225,15 @@ def test_what_the_worker_measures_refuses_no_ceiling_before() -> None:
     told = load_of("automatic-speech-recognition", {"inputs": {"$ref": {"duration_ms": 60_000}}})
     assert estimate.least_ceiling(charged, unknown, 0) == 0 < estimate.expected_cost(charged, unknown, 0)
     assert estimate.least_ceiling(charged, told, 0) == 64_000_000
-    assert estimate.most_cost(charged, unknown, 0, ceiling=5, read_timeout_ms=1) == 5
+    assert estimate.most_cost(charged, unknown, 0, ceiling=5, silent_ms=1) == 5
+
+
+def test_the_compute_time_of_a_queue_that_is_looked_into_again_has_no_bound() -> None:
+    """Each look is answered at once: no silence tells how long the work takes."""
+    charged = rates(price(nanousd_per_compute_ms=3))
+    load = load_of("text-to-image", {"inputs": "a fox"})
+    assert estimate.most_cost(charged, load, 0, ceiling=10**9, silent_ms=30_000) == 90_000
+    assert estimate.most_cost(charged, load, 0, ceiling=10**9, silent_ms=None) == 10**9
 
 
 JSON = st.recursive(
