@@ -179,7 +179,7 @@ class Supervisor:
                 f"NOVIX_CONSOLE_PORT={wanted}: somebody else listens there; choose another, or 0", Exit.USAGE
             )
         ports = {"console": page}
-        for name in ("router", *workers(self._workers)):
+        for name in ("router", *workers(self._workers), "alerts"):
             ports[name] = free_port(LOOPBACK, dice, other_than=page)
         return ports
 

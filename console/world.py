@@ -186,7 +186,7 @@ def workers(choice: WorkersChoice) -> dict[str, tuple[str, ...]]:
 
 def process_order(names: Iterable[str]) -> list[str]:
     """The names of processes, in the order in which they are started."""
-    order = ["broker", "hugging-face", "router", *workers("one"), *workers("each"), "console"]
+    order = ["broker", "hugging-face", "router", *workers("one"), *workers("each"), "console", "alerts"]
     return sorted(names, key=order.index)
 
 
@@ -212,6 +212,7 @@ def services(
             for name, modalities in workers(choice).items()
         ),
         service("console", ("console",), stop_s=STOP_S, extra={"NOVIX_CONSOLE_PORT": str(ports["console"])}),
+        service("alerts", ("alerts", "run"), stop_s=STOP_S, extra={"NOVIX_HEALTH_PORT": str(ports["alerts"])}),
     ]
 
 

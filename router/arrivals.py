@@ -6,6 +6,7 @@ bounded number of jobs is kept, by the id of the decision that would answer each
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,13 +36,11 @@ class Arrivals:
         arrival = self.read(record)
         if arrival is None:
             return
-        if arrival.claim is not None:  # true or not: the decision's id says which
-            again = driven_again(arrival, arrival.claim, self._prefix)
-            self._keep(again)
-        self._keep(arrival)
+        for one in self._both(arrival):
+            self._keep(one)
 
     def take(self, decision: Mapping[str, Any]) -> Arrival | None:
-        """The job that a decision answers, if it was read and is still kept."""
+        """The job that a decision answers, if it was read and is still kept. It has a claim where that was found true."""
         arrival = self._kept.pop(str(decision.get("decision_id")), None)
         if arrival is not None:
             self._bytes -= len(arrival.record.value or b"")
@@ -55,12 +54,17 @@ class Arrivals:
     def answered(self, record: Record, decision: Mapping[str, Any]) -> Arrival | None:
         """The arrival of a record that was looked up for a decision; None if the decision answers another one."""
         arrival = self.read(record)
-        if arrival is not None and arrival.claim is not None and decision.get("redriven_from"):
-            arrival = driven_again(arrival, arrival.claim, self._prefix)
-        return arrival if arrival is not None and arrival.decision_id == decision.get("decision_id") else None
+        both = () if arrival is None else self._both(arrival)
+        return next((one for one in both if one.decision_id == decision.get("decision_id")), None)
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def _both(self, arrival: Arrival) -> tuple[Arrival, ...]:
+        """A claim to be a dead letter driven again is true or not: the decision's id says which."""
+        if arrival.claim is None:
+            return (arrival,)
+        return driven_again(arrival, arrival.claim, self._prefix), replace(arrival, claim=None)
 
     def _keep(self, arrival: Arrival) -> None:
         self._kept[arrival.decision_id] = arrival

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from router.estimate import Rates, rates
-from runtime.settings import Settings, is_plain_address
+from runtime.settings import BadSettings, Settings, is_plain_address
 from schemas import codec
 from schemas.assignment import Price
 from schemas.base import Contract
@@ -36,7 +36,7 @@ BUILT_IN = ("huggingface.json", "sandbox.json")
 ANY_PROVIDER = "auto"
 
 
-class BadCatalogue(Exception):
+class BadCatalogue(BadSettings):
     """A catalogue cannot be used. The message names the file, the row and the field."""
 
 

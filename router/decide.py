@@ -17,7 +17,7 @@ from router.load import GENERATIVE
 from router.offers import Fit, Judged, Wish, judged, most_of, quote, short
 from router.policies import Field
 from router.ruling import Ruling
-from router.table import Key, Table, summary, table_of
+from router.table import MOST_EXCLUSIONS, Key, Table, summary, table_of, told
 from router.view import View
 from schemas import codec
 from schemas.assignment import Candidate
@@ -32,9 +32,6 @@ __all__ = ["INTERCHANGEABLE", "MOST_CANDIDATES", "Ruling", "decide"]
 
 MOST_CANDIDATES = 3
 """Offers that a worker may ask, one after the other."""
-
-MOST_EXCLUSIONS = 32
-"""Told one by one in the record; the rest is counted."""
 
 DEEPEST_INPUT = codec.MAX_DEPTH - 2
 """A worker reads the input inside the job inside its assignment, with the same limit on nesting."""
@@ -116,7 +113,7 @@ class _Frame:
             message[:1000],
             self.modality,
             self.scored,
-            exclusions=_told(exclusions),
+            exclusions=told(exclusions),
             held=to_held(self.view, self.considered),
         )
 
@@ -185,8 +182,8 @@ def _assigned(frame: _Frame, result: Judged, model: str | None) -> Ruling | _Sho
         left = len(result.places) - len(ranked)
         exclusions.append(summary(left, FailureKind.NO_CANDIDATE, f"policy {view.policy.name} names others"))
     if not ranked:
-        told = f"policy {view.policy.name} takes none of the {len(result.places)} offers that fit"
-        return frame.refuse(FailureKind.NO_CANDIDATE, told, exclusions=exclusions)
+        message = f"policy {view.policy.name} takes none of the {len(result.places)} offers that fit"
+        return frame.refuse(FailureKind.NO_CANDIDATE, message, exclusions=exclusions)
 
     first = result.fit(ranked[0])
     tokens = first.clamped.max_tokens
@@ -207,7 +204,7 @@ def _assigned(frame: _Frame, result: Judged, model: str | None) -> Ruling | _Sho
         modality=frame.modality,
         complexity=frame.scored,
         candidates=candidates,
-        exclusions=_told([*exclusions, *left_out]),
+        exclusions=told([*left_out, *exclusions]),
         parameters=limits.parameters(frame.job.task, frame.job.input, tokens, warmth, view.limits),
         adapted=limits.adapted(wish.asked, first.clamped, view.limits),
         bound_by=first.clamped.bound_by,
@@ -225,19 +222,19 @@ def _short_of_money(frame: _Frame, table: Table, wish: Wish, model: str | None, 
     view = frame.view
     waits = view.terms.over_limit == "wait"
     lines = funds.binding(view.purse, lacking.needs, table.keys)
-    told = short(lines[0], lacking.needs)
+    message = short(lines[0], lacking.needs)
     if any(line.reserved_nanousd for line in lines):
         if waits:
-            return frame.wait(FailureKind.OVER_BUDGET, told, funds.resets(lines), lacking.exclusions)
-        return frame.refuse(FailureKind.OVER_BUDGET, told + funds.when(lines), exclusions=lacking.exclusions)
+            return frame.wait(FailureKind.OVER_BUDGET, message, funds.resets(lines), lacking.exclusions)
+        return frame.refuse(FailureKind.OVER_BUDGET, message + funds.when(lines), exclusions=lacking.exclusions)
     answer = _assigned(frame, judged(table, replace(wish, squeezed=True), view), model)
     if isinstance(answer, Ruling):
         return answer
     lines = funds.binding(view.purse, answer.needs, table.keys)
-    told, again = short(lines[0], answer.needs), funds.resets(lines)
+    message, again = short(lines[0], answer.needs), funds.resets(lines)
     if waits and again is not None and again < frame.deadline:
-        return frame.wait(FailureKind.OVER_BUDGET, told, again, answer.exclusions)
-    return frame.refuse(FailureKind.OVER_BUDGET, told + funds.when(lines), exclusions=answer.exclusions)
+        return frame.wait(FailureKind.OVER_BUDGET, message, again, answer.exclusions)
+    return frame.refuse(FailureKind.OVER_BUDGET, message + funds.when(lines), exclusions=answer.exclusions)
 
 
 def _ranked(view: View, result: Judged, scored: float) -> list[int]:
@@ -277,21 +274,25 @@ def _followers(
     All candidates get the same parameters, so a fallback must have room for them, in its context, under the ceiling and
     in the budgets. Behind the last that is kept nobody is looked at.
     """
-    wish = result.wish
+    wish, table, tokens = result.wish, result.table, first.clamped.max_tokens
     kept: list[tuple[Fit, int]] = []
     left: list[Exclusion] = []
+    shorter = 0
     for at, place in enumerate(others):
         if len(kept) + 1 == MOST_CANDIDATES:
             behind = len(others) - at
             left.append(summary(behind, FailureKind.NO_CANDIDATE, f"ranked behind the first {MOST_CANDIDATES}"))
             break
+        if len(left) >= MOST_EXCLUSIONS and result.tokens(place) < tokens:
+            shorter += 1
+            continue
         one = result.fit(place)
-        most = most_of(one.offer, wish.load, first.clamped.max_tokens, wish.ceiling, share.view)
-        if one.offer.model != first.offer.model and wish.job.task not in INTERCHANGEABLE:
+        most = most_of(one.offer, wish.load, tokens, wish.ceiling, share.view)
+        if table.models[place] != first.offer.model and wish.job.task not in INTERCHANGEABLE:
             detail = f"answers of {wish.job.task} do not compare with those of {first.offer.model}"
             left.append(one.exclude(FailureKind.NO_CANDIDATE, detail))
-        elif one.clamped.max_tokens < first.clamped.max_tokens:
-            detail = f"allows {one.clamped.max_tokens} tokens of output, the first {first.clamped.max_tokens}"
+        elif one.clamped.max_tokens < tokens:
+            detail = f"allows {one.clamped.max_tokens} tokens of output, the first {tokens}"
             kind = _BOUND.get(one.clamped.bound_by or "", FailureKind.PRICE_CEILING)
             left.append(one.exclude(kind, detail))
         elif not share.takes(most, one.own_room):
@@ -299,6 +300,9 @@ def _followers(
             left.append(one.exclude(FailureKind.OVER_BUDGET, detail))
         else:
             kept.append((one, most))
+    if shorter:
+        detail = f"further ones that allow fewer than {tokens} tokens of output"
+        left.append(summary(shorter, FailureKind.NO_CANDIDATE, detail))
     return kept, left
 
 
@@ -335,10 +339,3 @@ def _nobody(result: Judged, model: str | None) -> tuple[FailureKind, str]:
     if closest.reason == FailureKind.PRICE_CEILING:
         return closest.reason, quote(alike, result.beyond, result.wish)
     return closest.reason, f"{what}: {len(alike)} of {len(refused) + result.beyond} offers: {closest.detail}"
-
-
-def _told(exclusions: Sequence[Exclusion]) -> tuple[Exclusion, ...]:
-    rest = len(exclusions) - MOST_EXCLUSIONS
-    if rest <= 0:
-        return tuple(exclusions)
-    return (*exclusions[:MOST_EXCLUSIONS], summary(rest, FailureKind.NO_CANDIDATE, "further ones, not told here"))

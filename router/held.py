@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from router.feedback import NO_LESSONS, Lessons, Observed
 from router.purse import NO_PURSE, Line, Purse
@@ -10,6 +10,8 @@ from router.table import Key
 from router.terms import FREE, Turn
 from router.view import View
 from schemas.values import frozen
+
+T = TypeVar("T")
 
 
 @frozen
@@ -50,11 +52,11 @@ def from_held(held: Mapping[str, Any]) -> Held:
         lines = tuple(_line(row) for row in held.get("purse", ()))
         return Held(
             Purse(lines) if lines else NO_PURSE,
-            FREE if turn is None else Turn(turn["allowed"], _instant(turn["at"]), turn["limit"]),
-            frozenset((provider, model) for provider, model in held.get("shut", ())),
+            FREE if turn is None else Turn(_a(bool, turn["allowed"]), _instant(turn["at"]), _a(str, turn["limit"])),
+            frozenset((_a(str, provider), _a(str, model)) for provider, model in held.get("shut", ())),
             NO_LESSONS if lessons is None else _lessons(lessons),
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, ValueError) as error:
         raise ValueError(f"held by no decision of ours: {type(error).__name__}") from None
 
 
@@ -76,12 +78,19 @@ def _row(line: Line) -> list[Any]:
 def _line(row: list[Any]) -> Line:
     name, window, limit, spent, reserved, hard, *more = row
     resets, model, provider = [*more, None, None, None][:3]
-    return Line(name, window, limit, spent, reserved, hard, model, provider, _instant(resets))
+    for one in (limit, spent, reserved):
+        _a(int, one)
+    for one in (name, window, *(one for one in (model, provider) if one is not None)):
+        _a(str, one)
+    return Line(name, window, limit, spent, reserved, _a(bool, hard), model, provider, _instant(resets))
 
 
 def _lessons(told: Mapping[str, Any]) -> Lessons:
-    seen = {(provider, model): Observed(*numbers) for provider, model, *numbers in told["seen"]}
-    return Lessons(seen, told["draw"])
+    seen = {
+        (_a(str, provider), _a(str, model)): Observed(*(_a(int, one) for one in numbers))
+        for provider, model, *numbers in told["seen"]
+    }
+    return Lessons(seen, _a(float, told["draw"]))
 
 
 def _told(at: datetime | None) -> str | None:
@@ -89,4 +98,16 @@ def _told(at: datetime | None) -> str | None:
 
 
 def _instant(told: str | None) -> datetime | None:
-    return None if told is None else datetime.fromisoformat(told)
+    if told is None:
+        return None
+    at = datetime.fromisoformat(told)
+    if at.tzinfo is None:  # it would be taken for a time of this machine's own zone
+        raise ValueError("an instant without a zone")
+    return at.astimezone(UTC)
+
+
+def _a(kind: type[T], told: Any) -> T:
+    """`told`, which is of this kind exactly. Raises TypeError: what a lane wrote is never of another."""
+    if type(told) is not kind:
+        raise TypeError(kind.__name__)
+    return told

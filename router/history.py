@@ -12,12 +12,14 @@ from typing import Generic, Protocol, TypeVar
 
 from router.accounts import Accounts
 from router.catalogue import Catalogue
+from router.policies import POLICIES
 from router.prices.book import PriceBook
 from router.rules import Rules
 from router.snapshot import Catalogues
 from router.terms import terms_of
 from router.view import Limits, View
 from runtime.ports import Record
+from runtime.settings import BadSettings
 
 MOST_VIEWS = 10_000
 """Tenants whose views are kept ready between two changes of a history."""
@@ -27,6 +29,10 @@ NEEDED = ("catalogue", "scorer", "policy", "limits", "prices", "policies", "acco
 
 class NotReplayable(Exception):
     """A decision cannot be decided again. The message is one of few, so that they can be counted."""
+
+
+class Damaged(NotReplayable):
+    """The record is none that a lane writes. The message is one field of it."""
 
 
 class Fold(Protocol):
@@ -59,7 +65,7 @@ class Timeline(Generic[F]):
     def at(self, version: str) -> F:
         """The state that has every record below this offset. Valid until the next call. Raises `NotReplayable`."""
         if not (version.isascii() and version.isdigit()) or len(version) > 18:
-            raise NotReplayable(f"the version of {self._name} is no offset")
+            raise Damaged("versions")
         wanted = int(version)
         end = self._records[-1].offset + 1 if self._records else 0
         if wanted > end:
@@ -109,12 +115,12 @@ class History:
         return self._prices.at(version)
 
     def view(self, tenant: str, versions: Mapping[str, str], now: datetime) -> View:
-        """What a tenant's jobs were decided from at `now`, without what each decision holds itself.
+        """What a tenant's jobs were decided from at `now`, without what each decision holds itself. All of `NEEDED` is
+        in `versions`.
 
-        Raises `NotReplayable` where a version names nothing that is known here.
+        The policy is the one that the rules name, also where `versions` name another one of this program's. Raises
+        `NotReplayable` where a version names nothing that is known here.
         """
-        if any(name not in versions for name in NEEDED):
-            raise NotReplayable("decided before decisions named all that they were made from")
         catalogue = self._priced(versions, now)
         made_of = tuple(versions[name] for name in NEEDED if name != "policy")
         if catalogue is not self._catalogue or made_of != self._made_of or len(self._views) >= MOST_VIEWS:
@@ -127,7 +133,8 @@ class History:
             other = sorted(
                 name for name in {*view.versions, *versions} if view.versions.get(name) != versions.get(name)
             )
-            raise NotReplayable(f"made by another {', '.join(other)[:100]} than this program has")
+            if other != ["policy"] or versions["policy"] not in POLICIES:
+                raise NotReplayable(f"made by another {', '.join(other)[:100]} than this program has")
         return view
 
     def _priced(self, versions: Mapping[str, str], now: datetime) -> Catalogue:
@@ -139,7 +146,10 @@ class History:
     def _view(self, tenant: str, versions: Mapping[str, str], catalogue: Catalogue) -> View:
         limits = limits_read(versions["limits"])
         if versions["limits"] not in self._rules:
-            self._rules[versions["limits"]] = Timeline("policies", self._told.policies, lambda: Rules(limits))
+            try:
+                self._rules[versions["limits"]] = Timeline("policies", self._told.policies, lambda: Rules(limits))
+            except BadSettings:
+                raise NotReplayable("made by another policy than this program has") from None
         rules = self._rules[versions["limits"]].at(versions["policies"])
         terms = terms_of(tenant, self._accounts.at(versions["accounts"]), rules, limits)
         state = {name: versions[name] for name in ("prices", "policies", "accounts")}

@@ -24,7 +24,7 @@ from router.money.books import Books
 from router.redrive import Redriven
 from router.repeats import repeated, sent_home, unreadable
 from router.room import Waiter
-from router.ruling import turned_away
+from router.ruling import failed, turned_away
 from router.seen import NotFolded, Seen
 from router.standing import Conflict, Duplicate, Fresh, Standing
 from router.state import State
@@ -100,7 +100,7 @@ class RouterLane:
     def fault(self, delivery: Delivery, error: Exception) -> Done:
         """A fault of ours: the job ends as `failed/internal` where somebody can be told, with a copy for replay."""
         now, name = self._clock.now(), type(error).__name__
-        message = f"the router failed with {name}"
+        message = failed(name)
         arrival = read_arrival(delivery.record, now, self._partitions, self._prefix)
         if isinstance(arrival, Unreadable):
             return GiveUp(FailureKind.INTERNAL, message, error_type=name)

@@ -1,7 +1,8 @@
 """May this offer do this job, and what would it cost? What the job itself brings, held against the offers of its table.
 
-Of most jobs nothing binds: the columns say so for all offers at once. Where a limit may bind an offer, it is looked at
-alone (`_looked_at`); both ways give the same answer, and a test holds them against each other.
+Of most jobs nothing binds, and where the ceiling does, it cuts tokens alone: the columns say so for all offers at once.
+Where another limit may bind an offer, it is looked at alone (`_looked_at`); both ways give the same answer, and a test
+holds them against each other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -97,12 +98,28 @@ class Judged:
     refused: list[Refused] = field(default_factory=list)
     beyond: int = 0
     """More that were refused for their price, and dearer than all that are in `refused`."""
+    own_rooms: Mapping[int, int] = field(default_factory=dict)
+    """Of each place whose model or provider has hard budgets, what these have left."""
+    cut: dict[int, int] = field(default_factory=dict)
+    """The tokens of output of those that the ceiling alone cuts."""
     looked_at: dict[int, Fit] = field(default_factory=dict)
+
+    def tokens(self, place: int) -> int:
+        """The tokens of output of one that fits."""
+        known = self.looked_at.get(place)
+        return self.cut.get(place, self.wish.wanted.max_tokens) if known is None else known.clamped.max_tokens
 
     def fit(self, place: int) -> Fit:
         """One that fits."""
         known = self.looked_at.get(place)
-        return _unbound(self, place) if known is None else known
+        if known is not None:
+            return known
+        offer, tokens = self.table.offers[place], self.cut.get(place)
+        clamped = self.wish.wanted if tokens is None else Clamped(tokens, "money")
+        return Fit(
+            place, offer, self.table.providers[place], _price(offer), clamped, self.costs[place],
+            self.own_rooms.get(place),
+        )  # fmt: skip
 
 
 def judged(table: Table, wish: Wish, view: View) -> Judged:
@@ -116,18 +133,23 @@ def judged(table: Table, wish: Wish, view: View) -> Judged:
     asks = view.policy.heeds_time or bool(view.lessons.seen)
     late = table.some_known and _is_late(table.slowest_ms(output), wish)
     waits = _waits(table, output, view) if asks or late else table.no_waits
-    result = Judged(table, wish, costs, waits, table.places)
-    own = _own_budgets(table, view)
-    looked = set(table.places) if wish.squeezed else _tight(result, asks=asks or late) | own.keys()
-    for place in sorted(looked):
-        answer = _looked_at(result, place, own.get(place, ()), view)
+    lines = _own_budgets(table, view)
+    rooms = {at: min([line.available_nanousd for line in own]) for at, own in lines.items()}
+    result = Judged(table, wish, costs, waits, table.places, own_rooms=rooms)
+    if wish.squeezed:
+        alone = set(table.places)
+    else:
+        alone = _tight(result, asks=asks or late) | {at for at, room in rooms.items() if room < wish.ceiling}
+        _hold_to_ceiling(result, alone)
+    for place in sorted(alone):
+        answer = _looked_at(result, place, lines.get(place, ()), view)
         if isinstance(answer, Fit):
             result.looked_at[place] = answer
         else:
             result.refused.append(answer)
-    if looked or result.beyond:
-        result.places = [at for at in result.places if at not in looked or at in result.looked_at]
-        result.costs = costs = list(costs)
+    if alone:
+        result.places = [at for at in result.places if at not in alone or at in result.looked_at]
+        result.costs = costs = list(result.costs)
         for place, one in result.looked_at.items():
             costs[place] = one.expected_micro
     if view.shut and not view.shut.isdisjoint(table.all_keys):
@@ -136,25 +158,40 @@ def judged(table: Table, wish: Wish, view: View) -> Judged:
 
 
 def _tight(result: Judged, *, asks: bool) -> set[int]:
-    """Places at which a limit might bind the offer: its context, the deadline, the ceiling. Those that the ceiling
-    cannot pay at all are refused here."""
+    """Places at which the context or the deadline might bind the offer."""
     table, wish = result.table, result.wish
     tight: set[int] = set()
-    tokens, load, ceiling = wish.wanted.max_tokens, wish.load, wish.ceiling * estimate.MICRO
     if wish.generates and table.least_context is not None:
-        context = load.context_tokens + max(tokens, 1)
+        context = wish.load.context_tokens + max(wish.wanted.max_tokens, 1)
         if table.least_context < context:
             tight.update(at for at, one in enumerate(table.offers) if (one.context_tokens or context) < context)
     if asks:
         tight.update(at for at, wait in enumerate(result.waits_ms) if _is_late(wait, wish))
-    most = (load.least, tokens, estimate.expected_compute_ms(load, tokens))
-    if table.dearest_micro(*most) > ceiling:
-        least = table.micro(load.least, wish.least, estimate.expected_compute_ms(load, wish.least))
-        beyond = {at for at, needs in enumerate(least) if needs > ceiling} - tight
-        tight.update(at for at, full in enumerate(table.micro(*most)) if full > ceiling and at not in beyond)
-        if beyond:
-            _price_out(result, sorted(beyond, key=least.__getitem__), least)
     return tight
+
+
+def _hold_to_ceiling(result: Judged, alone: set[int]) -> None:
+    """Refuse the offers that the ceiling cannot pay, and cut the tokens of those that it pays in part, but for those
+    that are looked at alone. What a call costs is linear in its tokens of output."""
+    table, wish, load = result.table, result.wish, result.wish.load
+    tokens, ceiling = wish.wanted.max_tokens, wish.ceiling * estimate.MICRO
+    most = (load.least, tokens, estimate.expected_compute_ms(load, tokens))
+    if table.dearest_micro(*most) <= ceiling:
+        return
+    full = table.micro(*most)
+    least = table.micro(load.least, wish.least, estimate.expected_compute_ms(load, wish.least))
+    over = [at for at, needs in enumerate(full) if needs > ceiling and at not in alone]
+    beyond = [at for at in over if least[at] > ceiling]
+    if beyond:
+        _price_out(result, sorted(beyond, key=least.__getitem__), least)
+    if len(beyond) < len(over):
+        each = table.micro({}, 1, estimate.expected_compute_ms(load, 1) - estimate.expected_compute_ms(load, 0))
+        expected, costs = min(tokens, EXPECTED_OUTPUT_TOKENS), list(result.costs)
+        for at in over:
+            if least[at] <= ceiling:
+                given = result.cut[at] = (ceiling - full[at]) // each[at] + tokens
+                costs[at] -= max(0, expected - given) * each[at]
+        result.costs = costs
 
 
 def _price_out(result: Judged, places: Sequence[int], least: Sequence[int]) -> None:
@@ -162,7 +199,7 @@ def _price_out(result: Judged, places: Sequence[int], least: Sequence[int]) -> N
     for place in places[:MOST_ALONE]:
         needs = -(-least[place] // estimate.MICRO)
         result.refused.append(_too_dear(result.table.offers[place], needs, result.wish))
-    result.beyond = len(places) - MOST_ALONE if len(places) > MOST_ALONE else 0
+    result.beyond = max(0, len(places) - MOST_ALONE)
     gone = set(places)
     result.places = [at for at in result.places if at not in gone]
 
@@ -187,7 +224,7 @@ def _looked_at(result: Judged, place: int, own: Sequence[Line], view: View) -> F
     needs = estimate.least_ceiling(offer.rates, load, wish.least)
     if needs > wish.ceiling:
         return _too_dear(offer, needs, wish)
-    own_room = min((line.available_nanousd for line in own), default=None)
+    own_room = result.own_rooms.get(place)
     spare = wish.ceiling
     if wish.squeezed:
         rooms = (one for one in (view.purse.room_nanousd, own_room) if one is not None)
@@ -210,11 +247,6 @@ def _looked_at(result: Judged, place: int, own: Sequence[Line], view: View) -> F
     expected = estimate.expected_micro(offer.rates, load, clamped.max_tokens)
     price = _price(offer)
     return Fit(place, offer, result.table.providers[place], price, clamped, expected, own_room)
-
-
-def _unbound(result: Judged, place: int) -> Fit:
-    offer = result.table.offers[place]
-    return Fit(place, offer, result.table.providers[place], _price(offer), result.wish.wanted, result.costs[place])
 
 
 def _price(offer: Offer) -> Price:
@@ -244,14 +276,14 @@ def _is_late(wait_ms: int | None, wish: Wish) -> bool:
 
 def _own_budgets(table: Table, view: View) -> Mapping[int, list[Line]]:
     """By place, the hard budgets of that model or provider alone."""
-    special = [line for line in view.purse.lines if line.hard and not (line.model is None and line.provider is None)]
-    if not special:
-        return {}
-    found = {
-        at: [line for line in special if line.holds_for(model, provider)]
-        for at, (provider, model) in enumerate(table.keys)
-    }
-    return {at: lines for at, lines in found.items() if lines}
+    found: dict[int, list[Line]] = {}
+    for line in view.purse.lines:
+        if line.hard and not (line.model is None and line.provider is None):
+            model, provider = line.model, line.provider
+            for at, (one, other) in enumerate(table.keys):
+                if (provider is None or provider == one) and (model is None or model == other):
+                    found.setdefault(at, []).append(line)
+    return found
 
 
 def _without_shut(result: Judged, shut: frozenset[Key]) -> None:

@@ -5,9 +5,9 @@ with the reason; none is passed over.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from router.arrival import Arrival
@@ -15,9 +15,9 @@ from router.case import Case
 from router.decide import Ruling, decide
 from router.facts import fact_of, told_published
 from router.held import seen_again as at_its_moment
-from router.history import History, NotReplayable
-from router.redrive import Redriven
-from router.ruling import turned_away
+from router.history import NEEDED, Damaged, History, NotReplayable
+from router.redrive import MOST_SUBMISSIONS, Redriven
+from router.ruling import FAULT, turned_away
 from router.view import View
 from runtime.ports import LaneId, Record
 from schemas import codec
@@ -35,6 +35,7 @@ OWN_FAULT = "a fault of the router itself"
 NO_ROOM = "the broker took no record of its size"
 NO_JOB = "its job's record is gone by retention"
 OLD = "decided before decisions could be made again"
+NO_BATCH = "a record that is no batch of decisions"
 
 
 @frozen
@@ -74,22 +75,21 @@ class Replayed:
                 self.differences.append(told)
 
 
-def batch_of(record: Record) -> Iterator[tuple[Stored, bytes]]:
+def batch_of(record: Record) -> Sequence[tuple[Stored, bytes]]:
     """The decisions of one record of the decisions topic, each with its JSON as it stands there.
 
     A batch that another program wrote in another form gives its decisions with empty bytes: they are told as different.
-    Nothing for a record that is no batch.
+    None for a record that is no batch.
     """
     try:
-        document = codec.decode(record.value or b"")
-        decisions = document["decisions"]
+        decisions = codec.decode(record.value or b"")["decisions"]
         encoded = [codec.encode(one) for one in decisions]
     except (codec.Undecodable, KeyError, TypeError):
-        return
+        return ()
+    if not all(isinstance(one, dict) for one in decisions):
+        return ()
     stands = (record.value or b"").endswith(b'"decisions":[%s]}' % b",".join(encoded))
-    for one, told in zip(decisions, encoded, strict=True):
-        if isinstance(one, dict):
-            yield one, told if stands else b""
+    return [(one, told if stands else b"") for one, told in zip(decisions, encoded, strict=True)]
 
 
 def compared(stored: Stored, stands: bytes, arrival: Arrival | None, history: History) -> Difference | str | None:
@@ -98,17 +98,34 @@ def compared(stored: Stored, stands: bytes, arrival: Arrival | None, history: Hi
         return NO_JOB
     try:
         again = decided_again(stored, arrival, history)
+    except Damaged as reason:
+        return difference(stored, str(reason))
     except NotReplayable as reason:
         return str(reason)
     if again == stands:
-        return None
+        return taken_over(stored, arrival)
     document = codec.parse(again)
     names = sorted({*document, *stored})
     differing = [name for name in names if _told(document, name) != _told(stored, name)]
+    return difference(stored, *differing or ("bytes",))
+
+
+def difference(stored: Stored, *fields: str) -> Difference:
+    """These fields of a decision are not what a lane would have written."""
+    submission = stored.get("submission")
     return Difference(
-        str(stored.get("tenant")), str(stored.get("job_id")), int(stored["submission"]),
-        str(stored.get("decision_id")), tuple(differing) or ("bytes",),
+        str(stored.get("tenant")), str(stored.get("job_id")), submission if isinstance(submission, int) else 0,
+        str(stored.get("decision_id")), fields,
     )  # fmt: skip
+
+
+def taken_over(stored: Stored, arrival: Arrival) -> str | None:
+    """Why no rule led to this decision: its ruling is the record's own word. None: one did."""
+    if stored.get("kind") == FailureKind.INTERNAL and str(stored.get("message")).startswith(FAULT):
+        return OWN_FAULT
+    if stored.get("kind") == FailureKind.TOO_LARGE and isinstance(arrival.reading, ReadableJob):
+        return NO_ROOM
+    return None
 
 
 def _told(document: Stored, name: str) -> bytes:
@@ -123,46 +140,61 @@ def decided_again(stored: Stored, arrival: Arrival, history: History) -> bytes:
     was cancelled, that it was a dead letter driven again). Everything else is found again. Raises `NotReplayable`.
     """
     case, view = seen_again(stored, arrival, history)
-    return fact_of(case, ruled_again(stored, case, view), view.versions).encoded
+    try:
+        return fact_of(case, ruled_again(stored, case, view), view.versions).encoded
+    except OverflowError:
+        raise Damaged("decided_at") from None  # its deadlines lie beyond the calendar
 
 
 def seen_again(stored: Stored, arrival: Arrival, history: History) -> tuple[Case, View]:
     """The job as it lay before the router, and all that it was decided from. Raises `NotReplayable`."""
-    try:
-        decided_at = datetime.fromisoformat(stored["decided_at"])
-        versions, held, submission = stored["versions"], dict(stored["held"]), int(stored["submission"])
-        published = held.pop("published", None)
-        told = datetime.fromisoformat(published) if published else told_published(arrival.received, decided_at)
-        if (
-            decided_at.tzinfo is None
-            or told.tzinfo is None
-            or not all(isinstance(one, str) for one in versions.values())
-        ):
-            raise ValueError("not as a lane writes it")
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-        raise NotReplayable(OLD) from None
-    arrival = replace(arrival, published=told)
+    versions, held, submission = stored.get("versions"), stored.get("held"), stored.get("submission")
+    names_all = isinstance(versions, dict) and versions.keys() >= set(NEEDED)
+    if held is None and not names_all:
+        raise NotReplayable(OLD)
+    if not names_all or not all(isinstance(one, str) for one in versions.values()):
+        raise Damaged("versions")
+    if not isinstance(held, dict):
+        raise Damaged("held")
+    if type(submission) is not int or not 1 <= submission <= MOST_SUBMISSIONS:
+        raise Damaged("submission")
+    decided_at = _instant(stored.get("decided_at"), "decided_at")
+    published = told_published(arrival.received, decided_at)
+    if "published" in held:
+        published = _instant(held["published"], "held")
+        if published > decided_at:
+            raise Damaged("held")
+    arrival = replace(arrival, published=published)
     lane = LaneId(ROUTER_GROUP, JOBS.name, arrival.home)
-    redrive = Redriven(arrival.claim, submission) if stored.get("redriven_from") and arrival.claim else None
+    redrive = Redriven(arrival.claim, submission) if arrival.claim else None
     case = Case(arrival, lane, submission, decided_at, decided_at, redrive)
     view = history.view(arrival.reading.tenant, versions, decided_at)
     try:
         return case, at_its_moment(view, held)
     except ValueError:
-        raise NotReplayable("what it holds is of another form") from None
+        raise Damaged("held") from None
+
+
+def _instant(told: Any, field: str) -> datetime:
+    """A time as a lane writes it: in UTC. Raises `Damaged`."""
+    try:
+        at = datetime.fromisoformat(told)
+    except (TypeError, ValueError):
+        raise Damaged(field) from None
+    if at.utcoffset() != timedelta(0):
+        raise Damaged(field)
+    return at
 
 
 def ruled_again(stored: Stored, case: Case, view: View) -> Ruling:
-    """The ruling that the lane came to. Raises `NotReplayable` for one that no rule led to."""
+    """The ruling that the lane came to; where no rule led to it (`taken_over`), as the record tells it."""
     reading, now = case.arrival.reading, case.decided_at
     if stored.get("verdict") == "cancelled":
         deadline = case.job.deadline_at(case.arrival.published) if case.job else now
         return Ruling("cancelled", deadline, 0, FailureKind.CANCELLED, "cancelled before it was assigned")
-    if stored.get("kind") == FailureKind.INTERNAL:
-        raise NotReplayable(OWN_FAULT)
+    if taken_over(stored, case.arrival):
+        return Ruling("rejected", now, 0, FailureKind(stored["kind"]), stored.get("message"))
     if not isinstance(reading, ReadableJob):
         return Ruling("rejected", now, 0, reading.kind, reading.message)
-    if stored.get("kind") == FailureKind.TOO_LARGE:
-        raise NotReplayable(NO_ROOM)
     ruling = decide(reading.job, view, published=case.arrival.published, now=now)
     return turned_away(ruling) if ruling.verdict == "waiting" else ruling  # no other of these is ever written

@@ -10,6 +10,9 @@ from schemas.failure import FailureKind
 from schemas.values import frozen
 
 
+FAULT = "the router failed with "
+
+
 @frozen
 class Ruling:
     """What was decided, without the identity of the job."""
@@ -35,6 +38,11 @@ class Ruling:
     """What the ruling was made from and has no version (`Decision.held`)."""
     until: datetime | None = None
     """Of a `waiting` one: when to look again at the latest; None: when a reservation ends."""
+
+
+def failed(error_type: str) -> str:
+    """The message of a job that ends by a fault of ours."""
+    return f"{FAULT}{error_type}"
 
 
 def turned_away(ruling: Ruling) -> Ruling:

@@ -17,8 +17,12 @@ from schemas.failure import FailureKind
 from schemas.units import COMPUTE_MS, OUTPUT_TOKENS
 from schemas.values import frozen
 
-MOST_TABLES = 2_000
-"""Kept with one catalogue; then all are forgotten and made again as they are wanted."""
+MOST_OFFERS = 200_000
+"""In all tables that are kept with one catalogue; then all are forgotten, and made again as they are wanted."""
+MOST_EXCLUSIONS = 32
+"""Offers that are told one by one in a decision's record; the rest is counted."""
+EVERY = "*"
+"""In place of a provider: several offers that were excluded for one reason."""
 CAP = "novix-cap"
 """Source of a price that nobody knows: each call counts with the cap that the tenant states for such."""
 
@@ -55,7 +59,7 @@ class Table:
     """Who is asked: the offer's provider, or where that is `auto`, the one that the job names."""
     refused: tuple[Refused, ...]
     exclusions: tuple[Exclusion, ...]
-    """Of the refused, and of those that do other tasks, told once with their number."""
+    """Of the refused, and of those that do other tasks, told once with their number (`told`)."""
     models: tuple[str, ...] = field(init=False)
     tiers: tuple[Tier | None, ...] = field(init=False)
     keys: tuple[Key, ...] = field(init=False)
@@ -96,6 +100,11 @@ class Table:
         for name, value in made.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "all_keys", frozenset(self.keys))
+
+    @property
+    def size(self) -> int:
+        """What it counts for against `MOST_OFFERS`: its offers, those that are left and those that are not, and itself."""
+        return len(self.offers) + len(self.refused) + 10
 
     def micro(self, units: Mapping[str, int], output_tokens: int, compute_ms: int) -> list[int]:
         """What each offer charges for these units, in millionths of a nano-dollar (`estimate.money` for all)."""
@@ -144,9 +153,11 @@ def table_of(catalogue: Catalogue, task: str, model: str | None, provider: str, 
     )  # fmt: skip
     known: Table | None = catalogue.tables.get(key)
     if known is None:
-        if len(catalogue.tables) >= MOST_TABLES:
+        known = _made(catalogue, task, model, provider, terms, images=images)
+        kept = sum([table.size for table in catalogue.tables.values()])
+        if kept + known.size > MOST_OFFERS:
             catalogue.tables.clear()
-        known = catalogue.tables[key] = _made(catalogue, task, model, provider, terms, images=images)
+        catalogue.tables[key] = known
     return known
 
 
@@ -162,11 +173,13 @@ def _made(catalogue: Catalogue, task: str, model: str | None, provider: str, ter
         else:
             kept.append((offer.model, asked, at, _with_price(offer, terms)))
     kept.sort(key=lambda one: one[:3])
-    told = [one.exclusion() for one in refused]
+    exclusions = [one.exclusion() for one in refused[:MOST_EXCLUSIONS]]
+    if len(refused) > MOST_EXCLUSIONS:
+        exclusions.append(_further(len(refused) - MOST_EXCLUSIONS))
     if model is None:
         counts = Counter(reason for offer in catalogue.offers if (reason := offer.never(task)))
-        told += [summary(count, FailureKind.NO_CANDIDATE, reason) for reason, count in sorted(counts.items())]
-    return Table(tuple(one[3] for one in kept), tuple(one[1] for one in kept), tuple(refused), tuple(told))
+        exclusions += [summary(count, FailureKind.NO_CANDIDATE, reason) for reason, count in sorted(counts.items())]
+    return Table(tuple(one[3] for one in kept), tuple(one[1] for one in kept), tuple(refused), tuple(exclusions))
 
 
 def _fault(offer: Offer, task: str, asked: str | None, terms: Terms, *, images: bool, named: str) -> Refused | None:
@@ -194,7 +207,7 @@ def _checks(
     approved = terms.models is None or offer.model in terms.models
     yield FailureKind.NOT_APPROVED, "" if approved else "the model is none of the tenant's approved ones"
     allowed = terms.dedicated or not offer.dedicated
-    yield FailureKind.NOT_APPROVED, "" if allowed else f"a dedicated endpoint, which tier {terms.tier} has none of"
+    yield FailureKind.NOT_APPROVED, "" if allowed else "a dedicated endpoint, and the tenant's tier has none of those"
     yield FailureKind.LICENCE_REFUSED, _licence(offer, terms)
     yield FailureKind.RESIDENCY_REFUSED, _residency(offer, terms)
     priced = (offer.price is not None and offer.price.is_known) or terms.unknown_price_cap_nanousd > 0
@@ -246,4 +259,18 @@ def _with_price(offer: Offer, terms: Terms) -> Offer:
 
 def summary(count: int, reason: FailureKind, detail: str) -> Exclusion:
     """Several offers that were excluded for one reason."""
-    return Exclusion.made(model=f"({count} offers)", provider="*", reason=reason, detail=detail)
+    return Exclusion.made(model=f"({count} offers)", provider=EVERY, reason=reason, detail=detail)
+
+
+def told(exclusions: Sequence[Exclusion]) -> tuple[Exclusion, ...]:
+    """As a record tells them: the first ones by name, the rest by number; who was counted before stays counted."""
+    if len(exclusions) <= MOST_EXCLUSIONS:
+        return tuple(exclusions)
+    named = [one for one in exclusions if one.provider != EVERY]
+    counted = [one for one in exclusions if one.provider == EVERY]
+    rest = len(named) - MOST_EXCLUSIONS
+    return (*named[:MOST_EXCLUSIONS], *([_further(rest)] if rest > 0 else []), *counted)
+
+
+def _further(count: int) -> Exclusion:
+    return summary(count, FailureKind.NO_CANDIDATE, "further ones, not told here")

@@ -1,6 +1,8 @@
 """A decision told aloud, in sentences for somebody who has not seen the code. Pure, and total over any record."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from schemas.failure import FAILURES, FailureKind
@@ -14,6 +16,38 @@ _BOUND = {
     "money": "which is what the job's price ceiling pays for",
     "budget": "which is what is left of the budget",
 }
+
+
+_POLICIES = {
+    "brief": "which gives simple jobs to small models and hard ones to large models, and of those takes the cheapest",
+    "cheapest": "which takes whoever is expected to cost least",
+    "fastest": "which takes whoever probably answers soonest",
+    "balanced": "which weighs cost, time and quality against each other",
+    "pinned": "which takes what the tenant's operator named, in that order",
+}
+_AMOUNTS = (
+    (re.compile(r"\bmax_cost_nanousd is ([0-9]+)"), "the job's price ceiling is {}"),
+    (
+        re.compile(r"\bceiling of ([0-9]+) nano-dollars([^;]*); it is ([0-9]+)"),
+        "price ceiling of {}{}; the job's is {}",
+    ),
+    (re.compile(r"\b([0-9]+) of ([0-9]+) nano-dollars"), "{} of {}"),
+    (re.compile(r"\(([0-9]+) spent, ([0-9]+) reserved\); ([0-9]+) are"), "({} spent, {} reserved); {} are"),
+    (re.compile(r"\b([0-9]+) nano-dollars"), "{}"),
+)
+"""Where a message names nano-dollars."""
+
+
+def spoken(message: object) -> str:
+    """A message of a decision or a result with its nano-dollars as dollars."""
+    text = str(message)
+    for pattern, words in _AMOUNTS:
+        text = pattern.sub(partial(_in_dollars, words), text)
+    return text.rstrip(".")
+
+
+def _in_dollars(words: str, found: re.Match[str]) -> str:
+    return words.format(*(dollars(int(part)) if part.isdecimal() else part for part in found.groups()))
 
 
 def dollars(nanousd: Any) -> str:
@@ -50,9 +84,10 @@ def _who(decision: Mapping[str, Any]) -> str:
     part = [f"{what} {decision[field]}" for field, what in (("team", "team"), ("key_id", "key")) if decision.get(field)]
     of = f" ({', '.join(part)})" if part else ""
     again = decision.get("submission")
-    nth = f", submitted for the {again}. time" if isinstance(again, int) and again > 1 else ""
+    nth = f"; this is its submission {again}" if isinstance(again, int) and again > 1 else ""
     task = f" asks for {decision['task']}" if decision.get("task") else " names no task that could be read"
-    return f"{name}{of}{task}{nth}."
+    until = f", to be done by {decision['deadline']}" if decision.get("deadline") else ""
+    return f"{name}{of}{task}{until}{nth}."
 
 
 def _hard(decision: Mapping[str, Any]) -> str:
@@ -61,7 +96,8 @@ def _hard(decision: Mapping[str, Any]) -> str:
         return ""
     versions = decision.get("versions")
     scorer = versions.get("scorer") if isinstance(versions, Mapping) else None
-    return f"Its complexity is {score:g} on a scale from 0 to 1" + (f", as {scorer} counts it." if scorer else ".")
+    by = f", as scorer {scorer} reckons from its text" if scorer else ""
+    return f"Its complexity is {score:g} on a scale from 0, simple, to 1, hard{by}."
 
 
 def _assigned(decision: Mapping[str, Any]) -> Iterator[str]:
@@ -72,28 +108,31 @@ def _assigned(decision: Mapping[str, Any]) -> Iterator[str]:
         source = f", at a price from {price['source']}" if isinstance(price, Mapping) and price.get("source") else ""
         cost = f"about {dollars(one.get('estimate_nanousd', 0))}, and {dollars(one.get('ceiling_nanousd', 0))} at most"
         if at == 0:
-            yield f"Policy {decision.get('policy')} chose {who}: one attempt costs {cost}{source}."
+            policy = str(decision.get("policy"))
+            rule = f", {_POLICIES[name]}," if (name := policy.partition("/")[0]) in _POLICIES else ""
+            yield f"Policy {policy}{rule} chose {who}: one attempt costs {cost}{source}."
         else:
             before = "If that fails" if at == 1 else "After that"
-            yield f"{before}, {who} is asked: {cost}{source}."
+            yield f"{before}, {who} is asked: one attempt costs {cost}{source}."
     if len(candidates) == 1:
-        yield "Nobody else may be asked instead."
+        yield "If that fails, nobody else is asked."
     parameters = decision.get("parameters")
     tokens = parameters.get("max_tokens") if isinstance(parameters, Mapping) else None
     if tokens is not None and isinstance(parameters, Mapping):
         why = _BOUND.get(str(decision.get("bound_by")), "as this installation gives where nobody asks")
         warm = [
-            f"{name} {parameters[name]:g}"
+            f"its {name} is {parameters[name]:g}"
             for name in ("temperature", "top_p")
             if isinstance(parameters.get(name), int | float)
         ]
-        yield f"The answer may have {tokens} tokens, {why}" + (f"; {' and '.join(warm)}." if warm else ".")
+        yield f"The answer may have at most {tokens} tokens, {why}" + (f"; {' and '.join(warm)}." if warm else ".")
     reserve = decision.get("reserve")
     most = decision.get("max_cost_nanousd", 0)
     if isinstance(reserve, Mapping):
         quoted = reserve.get("quoted_nanousd")
         said = f"; its producer had been told {dollars(quoted)}" if quoted is not None else ""
-        yield f"{dollars(reserve.get('nanousd', 0))} are reserved for it, all attempts together{said}."
+        amount = dollars(reserve.get("nanousd", 0))
+        yield f"For all attempts together {amount} is reserved{said}; what is not spent comes back when it ends."
     else:
         yield f"All attempts together may cost {dollars(most)}."
 
@@ -103,7 +142,7 @@ def _refused(decision: Mapping[str, Any]) -> Iterator[str]:
         str(decision.get("verdict")), str(decision.get("verdict"))
     )
     message = decision.get("message")
-    yield f"It was {verb}, and nobody was called" + (f": {message}." if message else ".")
+    yield f"It was {verb}, and nobody was called" + (f": {spoken(message)}." if message else ".")
     kind = decision.get("kind")
     if isinstance(kind, str) and kind in FAILURES:
         failure = FAILURES[FailureKind(kind)]
@@ -114,22 +153,33 @@ def _refused(decision: Mapping[str, Any]) -> Iterator[str]:
 def _budgets(decision: Mapping[str, Any]) -> Iterator[str]:
     reserve = decision.get("reserve")
     for one in _rows(reserve.get("budgets")) if isinstance(reserve, Mapping) else ():
-        kind = "Budget" if one.get("hard", True) else "Soft budget"
+        limit, spent, reserved = (one.get(f"{name}_nanousd") for name in ("limit", "spent", "reserved"))
+        left = ""
+        if isinstance(limit, int) and isinstance(spent, int) and isinstance(reserved, int):
+            left = f", so {dollars(limit - spent - reserved)} was left"
+        soft = "" if one.get("hard", True) else "; it is soft: it gives alerts, and limits nothing"
         yield (
-            f"{kind} {one.get('id')} of {one.get('window')} has {dollars(one.get('limit_nanousd', 0))}: "
-            f"{dollars(one.get('spent_nanousd', 0))} were spent and {dollars(one.get('reserved_nanousd', 0))} reserved "
-            "by other jobs when this one came."
+            f"It counts against budget {one.get('id')}, which has {dollars(limit)} for {_window(one.get('window'))}: "
+            f"when this job came, {dollars(spent)} was spent and {dollars(reserved)} reserved by other jobs{left}{soft}."
         )
+
+
+def _window(label: Any) -> str:
+    """A window's label in words: `the month 2026-11`."""
+    text = str(label)
+    if text == "total":
+        return "all time"
+    return f"{ {7: 'the month ', 10: 'the day ', 13: 'the hour '}.get(len(text), '') }{text}"
 
 
 def _excluded(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for one in rows[:MOST_EXCLUDED]:
         model, detail = str(one.get("model")), one.get("detail")
         if model.startswith("("):
-            yield f"{model.strip('()').capitalize()} were left out: {detail}."
+            yield f"{model.strip('()').capitalize()} were left out: {spoken(detail)}."
         else:
             reason = str(one.get("reason")).replace("_", " ")
-            yield f"{model} at {_provider(one.get('provider'))} was left out ({reason}): {detail}."
+            yield f"{model} at {_provider(one.get('provider'))} was left out ({reason}): {spoken(detail)}."
     if len(rows) > MOST_EXCLUDED:
         yield f"{len(rows) - MOST_EXCLUDED} more reasons stand in the record."
 
@@ -138,15 +188,17 @@ def _made_from(decision: Mapping[str, Any]) -> Iterator[str]:
     held = decision.get("held")
     if isinstance(held, Mapping) and held.get("shut"):
         names = ", ".join(f"{model} at {_provider(provider)}" for provider, model in _pairs(held["shut"]))
-        yield f"When it was decided, the breaker of {names} was open."
+        yield f"Nobody was sent to {names} then: the breaker was open, for too many calls had failed."
     if isinstance(held, Mapping) and held.get("lessons"):
-        yield "What had been observed of the offers was heeded."
+        yield "How fast, how dear and how reliable the offers had been of late was taken into account."
+    at = f" at {decision['decided_at']}" if decision.get("decided_at") else ""
     versions = decision.get("versions")
-    if isinstance(versions, Mapping):
-        states = ("prices", "policies", "accounts", "catalogue")
-        named = [f"{name} {versions[name]}" for name in states if versions.get(name) is not None]
-        if named:
-            yield f"It was made from {', '.join(named)}: from the same, anybody decides the same."
+    states = ("prices", "policies", "accounts", "catalogue")
+    named = [f"{name} {versions[name]}" for name in states if name in versions] if isinstance(versions, Mapping) else []
+    if named:
+        yield f"It was decided{at} from {', '.join(named)}: whoever decides it again from these comes to the same."
+    elif at:
+        yield f"It was decided{at}."
 
 
 def _provider(name: Any) -> str:

@@ -209,7 +209,7 @@ class Settings(BaseModel):
                 raise ValueError("must be host:port, comma-separated")
         return value
 
-    @field_validator("hf_router_url", "hf_hub_url", "sandbox_url", "s3_endpoint", "webhook_url")
+    @field_validator("hf_router_url", "hf_hub_url", "sandbox_url", "s3_endpoint")
     @classmethod
     def _http(cls, value: str) -> str:
         if not value:
@@ -217,6 +217,13 @@ class Settings(BaseModel):
         if not is_plain_address(value):
             raise ValueError("must be http(s)://host[:port][/path] without user or query")
         return value.rstrip("/").removesuffix("/v1")
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _webhook(cls, value: str) -> str:
+        if value and not is_plain_address(value.partition("?")[0]):
+            raise ValueError("must be http(s)://host[:port][/path][?query] without user")
+        return value
 
     @field_validator("home", "cache")
     @classmethod

@@ -21,7 +21,7 @@ from faststream.specification import AsyncAPI
 from runtime import logs
 from runtime.health import serve_health
 from runtime.looplag import LoopLag
-from runtime.settings import Settings, load
+from runtime.settings import BadSettings, Settings, load
 from schemas.topics import Topic
 
 log = structlog.get_logger("novix.process")
@@ -103,7 +103,7 @@ def declared(*roles: Role, prefix: str = "") -> Declared:
 
 
 def _about(topic: Topic) -> str:
-    return f"{topic.carries}. Key: {topic.key}. Kept {topic.retention_ms // 86_400_000} days."
+    return f"{topic.carries}. Key: {topic.key}. Kept {topic.lasts}."
 
 
 def application(
@@ -129,7 +129,11 @@ def application(
     async def _open() -> None:
         wanted = (settings or (lambda: load().settings))()
         logs.configure(wanted.log_level, wanted.log_format)
-        service = build(wanted)
+        try:
+            service = build(wanted)
+        except BadSettings as error:
+            log.error("process.refused", role=role.name, reason=str(error))
+            raise
         _on_signals(stop, app, service)
         settle_in()
         running.append(asyncio.create_task(_run(role, wanted, service, stop, app)))

@@ -7,6 +7,7 @@ from runtime.ports import Outgoing
 from schemas import codec
 from schemas.base import contents
 from schemas.ledger import CallMade, Charge, LedgerEntry
+from schemas.prices import SERVICE_TIER
 from schemas.result import JobResult, Money
 from schemas.topics import LEDGER
 from schemas.values import frozen
@@ -111,4 +112,4 @@ def _service_tier(job: Assigned, model: str, provider: str) -> str:
     for one in job.candidates:
         if (one.model, one.provider) == (model, provider):
             return one.price.service_tier
-    return "standard"
+    return SERVICE_TIER

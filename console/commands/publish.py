@@ -37,7 +37,7 @@ def publish(
     ] = 600,
     quote: Annotated[bool, typer.Option("--quote", help="Quote each job, and write the quote into it.")] = False,
     max_total: Annotated[
-        str | None, typer.Option(metavar="DOLLARS", help="Stop before all together could cost more than this.")
+        str | None, typer.Option(metavar="DOLLARS", help="Stop before all jobs of the file could cost more.")
     ] = None,
     from_line: Annotated[int, typer.Option(help="Leave out the lines before this one.", min=1)] = 1,
     as_json: AsJson = False,
@@ -50,7 +50,8 @@ def publish(
 
     With --max-total a job is published only while what was spent, the ceilings of jobs without a result, and its own
     ceiling together are at most that; its ceiling is written into it. Jobs that would be refused are left out. Where
-    nothing fits any more it stops, says how far it came, and the exit code is 3 (docs/quotes.md).
+    nothing fits any more it stops, says how far it came, and the exit code is 3. Stopped or killed, the same command
+    goes on: jobs of the file that were published before are not published again, and count (docs/quotes.md).
     """
     loaded, screen = settings(), Screen(as_json=as_json)
     if stream and (quote or max_total is not None):
@@ -95,21 +96,27 @@ async def _publish_quoted(
     from console.kafka import connected, ends
     from console.quotes import publishing
     from console.quotes.allowance import Allowance
+    from console.quotes.earlier import earlier, named
     from console.quotes.known import known
     from schemas.topics import JOBS
 
-    allowance = None if limit is None else Allowance(limit)
+    allowance, limits = None if limit is None else Allowance(limit), loaded.settings
+    twice = allowance is not None and source.seekable()
+    wanted = await asyncio.to_thread(named, source, tenant) if twice else set[bytes]()
     async with connected(loaded) as log:
         await ends(log, JOBS.name)
         found = await known(loaded, log, datetime.now(UTC))
         for note in found.notes:
             screen.note(f"novix: {note}")
-        publisher = publishing.Publisher(log, found, tenant, allowance, wait_s, screen.note)
+        since_ms = int((time.time() - limits.dedup_hours * 3600) * 1000)
+        before = await earlier(log, wanted, since_ms, limits.default_max_cost_nanousd) if wanted else {}
+        publisher = publishing.Publisher(log, found, tenant, allowance, wait_s, screen.note, before)
+        publisher.told.again = twice
         with screen.progress("publishing", total) as bar:
             try:
                 await publishing.publish_all(publisher, source, from_line, bar.advance, strict=strict)
             finally:
-                told = publisher.told, allowance, publisher.sums, loaded.settings.max_in_flight
+                told = publisher.told, allowance, publisher.sums, limits.max_in_flight
                 screen.answer(publishing.document(*told), publishing.lines(*told))
     if publisher.told.next_line is not None:
         return Exit.NOT_MET

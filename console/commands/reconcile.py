@@ -1,10 +1,11 @@
 """`novix ledger reconcile` and `novix ledger bill`: a provider's bill against the ledger."""
 
 import asyncio
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -15,7 +16,8 @@ from console.screen import Screen
 from console.shell import AsJson, command, settings
 
 if TYPE_CHECKING:
-    from console.money.bill import Bill
+    from console.money.bill import Bill, Billed
+    from console.money.cells import DecimalSign
     from console.money.joined import Ended
     from console.money.reconcile import Difference, Reconciled
     from runtime.settings import Loaded
@@ -29,7 +31,11 @@ def reconcile(
     file: Annotated[Path, typer.Argument(metavar="BILL.csv", help="The bill, with a heading line.")],
     provider: Annotated[str | None, typer.Option(help="Only this provider's calls and rows.")] = None,
     columns: Annotated[
-        str | None, typer.Option(metavar="MEANING=HEADING,...", help="request_id, cost, cost_nanousd, time, model, ...")
+        str | None,
+        typer.Option(metavar="MEANING=HEADING,...", help="request_id, cost, cost_cents, time, ...; MEANING=-: none."),
+    ] = None,
+    decimal: Annotated[
+        str | None, typer.Option(metavar="point|comma", help="Its amounts' decimal sign; default: a point.")
     ] = None,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's calls.")] = None,
     since: Since = None,
@@ -45,33 +51,41 @@ def reconcile(
     sum for each day or month and model is compared with such sums of ours. --since and --until choose calls and rows;
     without them the whole ledger is compared.
     """
-    asked = _Asked(file, provider, tenant, moment("--since", since), moment("--until", until), _accepted(accept))
-    return asyncio.run(_reconcile(settings(), Screen(as_json=as_json), asked, columns))
+    between = moment("--since", since), moment("--until", until)
+    asked = _Asked(file, columns, _sign(decimal), provider, tenant, *between, _accepted(accept))
+    return asyncio.run(_reconcile(settings(), Screen(as_json=as_json), asked))
 
 
+@dataclass(frozen=True, slots=True)
 class _Asked:
     """What the person wants."""
 
-    def __init__(
-        self, file: Path, provider: str | None, tenant: str | None, since: datetime | None, until: datetime | None,
-        accepted: set[str],
-    ) -> None:  # fmt: skip
-        self.file = file
-        self.provider = provider
-        self.tenant = tenant
-        self.since = since
-        self.until = until
-        self.accepted = accepted
+    file: Path
+    columns: str | None
+    decimal: "DecimalSign | None"
+    provider: str | None
+    tenant: str | None
+    since: datetime | None
+    until: datetime | None
+    accepted: set[str]
+
+    def row(self, row: "Billed") -> bool:
+        """Whether this row of the bill is asked for; one that tells no provider or no time always is."""
+        return (
+            (self.provider is None or row.provider.casefold() in ("", self.provider.casefold()))
+            and (self.since is None or row.until is None or row.until >= self.since)
+            and (self.until is None or row.since is None or row.since < self.until)
+        )
 
 
-async def _reconcile(loaded: "Loaded", screen: Screen, asked: _Asked, columns: str | None) -> Exit:
+async def _reconcile(loaded: "Loaded", screen: Screen, asked: _Asked) -> Exit:
     from console.kafka import connected
     from console.money import histories
     from console.money.reading import read
     from console.money.reconcile import Reconciler, ours_of
     from console.money.summed import Sums, is_summed
 
-    bill = _read(asked, columns)
+    bill = _read(asked)
     reconciler = Sums(bill) if is_summed(bill) else Reconciler(bill)
 
     def take(ended: "Ended") -> None:
@@ -96,27 +110,41 @@ async def _reconcile(loaded: "Loaded", screen: Screen, asked: _Asked, columns: s
     return Exit.OK if agrees else Exit.FAILED
 
 
-def _read(asked: _Asked, columns: str | None) -> "Bill":
+def _read(asked: _Asked) -> "Bill":
     """The rows that are asked for. Raises `CommandError` naming line and column."""
-    from console.money.bill import BadBill, Bill, columns_of, read_bill
+    from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+
+    from console.money.bill import BadBill, columns_of, read_bill
 
     try:
-        with asked.file.open(encoding="utf-8-sig", newline="") as lines:
-            bill = read_bill(lines, columns_of(columns))
+        columns = columns_of(asked.columns)
+        with asked.file.open("rb") as opened:
+            wide = opened.read(2) in (BOM_UTF16_BE, BOM_UTF16_LE)
+        encoding = "utf-16" if wide else "utf-8-sig"
+        with asked.file.open(encoding=encoding, errors="strict" if wide else "surrogateescape", newline="") as lines:
+            return read_bill(_text(lines), columns, sign=asked.decimal, asked=asked.row)
     except BadBill as error:
         raise CommandError(f"{asked.file}: {error}", Exit.USAGE) from None
-    except UnicodeDecodeError:
-        raise CommandError(f"{asked.file}: no UTF-8 text", Exit.USAGE) from None
+    except UnicodeError:
+        raise CommandError(f"{asked.file}: no UTF-16 text, though it begins as such", Exit.USAGE) from None
     except OSError as error:
         raise CommandError(f"{asked.file}: {error.strerror}", Exit.USAGE) from None
-    rows = [
-        row
-        for row in bill.rows
-        if (asked.provider is None or row.provider in ("", asked.provider))
-        and (asked.since is None or row.until is None or row.until >= asked.since)
-        and (asked.until is None or row.since is None or row.since < asked.until)
-    ]
-    return Bill(tuple(rows), bill.unit_nanousd, bill.columns)
+
+
+def _text(lines: Iterable[str]) -> Iterator[str]:
+    """The lines, which were read with `surrogateescape`. Raises `BadBill` for one with bytes that are no UTF-8."""
+    from console.money.bill import BadBill
+
+    for number, line in enumerate(lines, 1):
+        if not line.isascii() and any("\udc80" <= char <= "\udcff" for char in line):
+            raise BadBill(f"line {number}: no UTF-8 text")
+        yield line
+
+
+def _sign(text: str | None) -> "DecimalSign | None":
+    if text in ("point", "comma", None):
+        return cast("DecimalSign | None", text)
+    raise CommandError(f"--decimal {text[:40]!r}: write point or comma", Exit.USAGE)
 
 
 def _accepted(text: str | None) -> set[str]:
@@ -139,6 +167,8 @@ def _document(found: "Reconciled", bill: "Bill") -> dict[str, Any]:
         "charges": found.charges,
         "columns": dict(bill.columns),
         "unit_nanousd": bill.unit_nanousd,
+        "rows_left_out": bill.left_out,
+        "left_out_nanousd": bill.left_out_nanousd,
         "billed_nanousd": found.billed_nanousd,
         "ours_nanousd": found.ours_nanousd,
         "difference_nanousd": found.billed_nanousd - found.ours_nanousd,
@@ -159,11 +189,17 @@ def _lines(found: "Reconciled", bill: "Bill", accepted: set[str]) -> list[str]:
 
     lines = [
         f"bill    {money(found.billed_nanousd)} in {count(found.rows, 'row')}"
-        + (f", exact to {money(bill.unit_nanousd)}" if bill.unit_nanousd > 1 else ""),
+        + (f", exact to {money(bill.unit_nanousd)}" if bill.unit_nanousd > 2 else "")
+        + (", finer than a nano-dollar: each row is rounded to the nearest" if bill.unit_nanousd == 2 else ""),
+        "columns " + ", ".join(f"{meaning} is {heading!r}" for meaning, heading in bill.columns),
         f"ledger  {money(found.ours_nanousd)} in {count(found.charges, 'call')}",
         "matched " + ", ".join(f"{many:,} by {how.replace('_', ' ')}" for how, many in found.matched.items()),
         f"difference {money(found.billed_nanousd - found.ours_nanousd)}",
     ]
+    if bill.left_out:
+        lines.insert(
+            1, f"        {count(bill.left_out, 'row')} left out by your options: {money(bill.left_out_nanousd)}"
+        )
     for kind, (many, amount) in found.sums().items():
         mark = " (accepted)" if kind in accepted else ""
         lines.append(f"  {kind}: {many:,}, {money(amount)}: {MEANINGS[kind]}{mark}")

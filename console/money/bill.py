@@ -14,7 +14,7 @@ from console.money.cells import BadCell, DecimalSign, amount, span
 from schemas.values import frozen
 
 MOST_ROWS = 2_000_000
-"""That one reconciliation holds, some 600 bytes each: of a longer bill choose by `--since` and `--until`."""
+"""That one reconciliation holds, some 700 bytes each: of a longer bill choose by `--since` and `--until`."""
 LONGEST_FIELD = 4_096
 LONGEST_HEADING = 65_536
 COSTS = {"cost_nanousd": 0, "cost_microusd": 3, "cost": 9, "cost_cents": 7}

@@ -277,7 +277,7 @@ class Reconciler:
         if self._known and row.request_id and ours.request_id and row.request_id != ours.request_id:
             return False
         models = not row.model or row.model == ours.model
-        return models and (not row.provider or row.provider == ours.provider)
+        return models and (not row.provider or row.provider.casefold() == ours.provider.casefold())
 
     def _fits(self, row: Billed, ours: Ours, exact: bool) -> bool:
         return row.nanousd == ours.nanousd if exact else True

@@ -1,7 +1,7 @@
 """A bill that names no calls but sums: one row for each day or month and model. Pure.
 
-Each row is compared with the sum of our charges of its model (and provider) that ended within its time, UTC. As with
-calls, the differences sum to bill minus ledger.
+Each row is compared with the sum of our charges of its model (and provider) that ended within its time, UTC; one that
+tells no model, with those that no other row has. As with calls, the differences sum to bill minus ledger.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Sums:
         self.found = Reconciled(rows=len(bill.rows), billed_nanousd=sum(row.nanousd for row in bill.rows))
         self.found.matched = {"sum": 0}
         for row in bill.rows:
-            groups = self._groups.setdefault((row.model, row.provider), [])
+            groups = self._groups.setdefault((row.model, row.provider.casefold()), [])
             group = next(
                 (one for one in groups if (one.rows[0].since, one.rows[0].until) == (row.since, row.until)), None
             )
@@ -80,8 +80,9 @@ class Sums:
         return self.found
 
     def _of(self, ours: Ours) -> _Group | None:
-        for provider in (ours.provider, ""):
-            for group in self._groups.get((ours.model, provider), ()):
+        provider = ours.provider.casefold()
+        for key in ((ours.model, provider), (ours.model, ""), ("", provider), ("", "")):
+            for group in self._groups.get(key, ()):
                 since, until = group.rows[0].since, group.rows[0].until
                 if since is not None and until is not None and since <= ours.ended < until:
                     return group

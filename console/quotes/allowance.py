@@ -1,7 +1,8 @@
 """What publishing may spend in all: the rule of `novix publish --max-total`. Pure.
 
 A job may be published while `spent + open + its own ceiling <= limit`: `spent` is what jobs with a result have cost,
-`open` the ceilings of those published without one. Each is published with that ceiling as its `max_cost_nanousd`, which
+`open` the ceilings of those published without one; both of all jobs of the file, whichever command published them
+(`console/quotes/earlier.py`). Each is published with that ceiling as its `max_cost_nanousd`, which
 its worker holds over all its calls together. So the sum of what is paid never passes the limit, whatever is killed or
 repeated; but for a provider that charges more than the price it stated, which the result then says.
 """
@@ -16,8 +17,8 @@ Place = tuple[int, int]
 class Allowance:
     """A limit, what is spent of it, and what is open. No clock, no I/O, one owner.
 
-    Invariant: `spent + open_nanousd <= limit` as long as no job costs more than its ceiling. A job that never gets a
-    result, such as one whose id was used before, stays open with its ceiling.
+    Invariant: `spent + open_nanousd <= limit` as long as no job costs more than its ceiling and what was published
+    `before` kept within it. A job that never gets a result stays open with its ceiling.
     """
 
     def __init__(self, limit_nanousd: int) -> None:
@@ -30,6 +31,7 @@ class Allowance:
         self._open: dict[Place, int] = {}
         self._sending: list[int] = []
         self._early: dict[Place, int] = {}
+        self._again: set[Place] = set()
 
     @property
     def open_jobs(self) -> int:
@@ -40,6 +42,12 @@ class Allowance:
     def left(self) -> int:
         """What one more job may cost at most."""
         return self.limit - self.spent - self.open_nanousd
+
+    def before(self, place: Place, ceiling_nanousd: int, again: Sequence[Place] = ()) -> None:
+        """A job that an earlier command published there, and perhaps `again`: whatever it costs is of this limit."""
+        self._open[place] = ceiling_nanousd
+        self.open_nanousd += ceiling_nanousd
+        self._again.update(again)
 
     def send(self, ceiling_nanousd: int) -> bool:
         """Whether a job of that ceiling may be sent now; if so it counts from now on, acknowledged or not."""
@@ -58,16 +66,24 @@ class Allowance:
             self._end(place, cost)
 
     def result(self, result: Mapping[str, Any]) -> bool:
-        """Count a result; whether it was of a job of ours. One that comes before its job was acknowledged is kept."""
-        received = result.get("received") or {}
-        place = int(received.get("partition", -1)), int(received.get("offset", -1))
-        cost = int(result.get("cost_nanousd") or 0)
+        """Count a result; whether it was of a job of ours. One that comes before its job was acknowledged is kept; one
+        that does not tell its job or its cost is none: the job stays open."""
+        received = result.get("received")
+        told = received if isinstance(received, Mapping) else {}
+        partition, offset, cost = told.get("partition"), told.get("offset"), result.get("cost_nanousd", 0)
+        if not (isinstance(partition, int) and isinstance(offset, int) and isinstance(cost, int) and cost >= 0):
+            return False
+        place = partition, offset
         if self._sending and place not in self._open:
             self._early.setdefault(place, cost)
             return False
         return self._end(place, cost)
 
     def _end(self, place: Place, cost: int) -> bool:
+        if place in self._again:
+            self._again.remove(place)
+            self.spent += cost
+            return True
         ceiling = self._open.pop(place, None)
         if ceiling is None:
             return False

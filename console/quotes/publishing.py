@@ -5,7 +5,7 @@ The rule itself stands in `console/quotes/allowance.py`. Kafka is asked through 
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,8 +13,10 @@ from typing import Any
 
 from console import answers
 from console.kafka import Log, ends
-from console.lines import Lines, outgoing_of
+from console.lines import Lines, outgoing_of, result_key
+from console.money.amounts import dollars
 from console.quotes.allowance import Allowance
+from console.quotes.earlier import CHUNK_BYTES, Published
 from console.quotes.known import Known
 from console.quotes.lines import job_in, quoted
 from console.words import count, money
@@ -22,9 +24,10 @@ from router.quote import Quote, Sums
 from runtime.ports import Outgoing
 from schemas.topics import RESULTS
 
-CHUNK_BYTES = 262_144
 BATCH = 200
 """Jobs that are published together at most: what is quoted leaves soon."""
+MOST_TOLD = 100
+"""Refused lines whose reason is kept; the others are counted."""
 
 
 @dataclass(slots=True)
@@ -32,12 +35,18 @@ class Told:
     """How far it came."""
 
     published: int = 0
-    refused: list[str] = field(default_factory=list)
-    """`line 3: why`: what is no job, and what would not be taken."""
+    before: int = 0
+    """Jobs that were published before, and were not again."""
+    refused: int = 0
+    """Lines that are no job, or a job that would not be taken."""
+    errors: list[str] = field(default_factory=list)
+    """`line 3: why`, of the first of them."""
     next_line: int | None = None
     """The first line that was not published for the total's sake; None: the file's end was reached."""
     stopped: str = ""
     """Why it stopped before the end."""
+    again: bool = True
+    """Whether the same command goes on where it stopped: not with a pipe, whose lines cannot be looked at twice."""
 
 
 class Publisher:
@@ -51,6 +60,7 @@ class Publisher:
         allowance: Allowance | None,
         wait_s: float,
         note: Callable[[str], None],
+        before: Mapping[bytes, Published] | None = None,
     ) -> None:
         self._log = log
         self._known = known
@@ -58,18 +68,24 @@ class Publisher:
         self._allowance = allowance
         self._wait_s = wait_s
         self._note = note
+        self._before = before or {}
         self._batch: list[Outgoing] = []
         self._news = asyncio.Event()
+        self._deaf = False
         self.told = Told()
         self.sums = Sums()
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
-        """Count results as they come, while the block runs; from before the first job is published."""
+        """Count results as they come, while the block runs; from before the first of the jobs was published."""
         if self._allowance is None:
             yield
             return
-        task = asyncio.create_task(self._listen(await ends(self._log, RESULTS.name), self._allowance))
+        starts = await ends(self._log, RESULTS.name)
+        if self._before:
+            await self._catch_up(starts, self._allowance)
+        task = asyncio.create_task(self._listen(starts, self._allowance))
+        task.add_done_callback(lambda _: self._end_of_news())
         try:
             yield
         finally:
@@ -77,12 +93,31 @@ class Publisher:
             with suppress(asyncio.CancelledError):
                 await task
 
+    async def _catch_up(self, until: dict[int, int], allowance: Allowance) -> None:
+        """Count what was published before, and those of its results that are there."""
+        for one in self._before.values():
+            allowance.before(one.place, one.ceiling_nanousd, one.again)
+        first_ms = min(one.timestamp_ms for one in self._before.values())
+        reader = self._log.reader()
+        for partition, end in until.items():
+            start = await self._log.find_since(RESULTS.name, partition, first_ms)
+            async for record in reader.read(RESULTS.name, partition, start, end):
+                allowance.result(answers.document(record))
+
+    def _end_of_news(self) -> None:
+        """Nobody listens any more: whoever waits for a result waits in vain."""
+        self._deaf = True
+        self._news.set()
+
     async def feed(self, number: int, line: bytes) -> bool:
         """Quote and publish one line; False: it may not be published, and nothing behind it either."""
         outgoing = outgoing_of(line, self._tenant)
         job = outgoing if isinstance(outgoing, str) else job_in(outgoing)
         if isinstance(outgoing, str) or isinstance(job, str):
             self._refuse(number, str(job))
+            return True
+        if self._before and result_key(outgoing) in self._before:
+            self.told.before += 1
             return True
         one = await self._known.quote(job.job, datetime.now(UTC))
         self.sums.add(one)
@@ -113,8 +148,11 @@ class Publisher:
             await self.flush()
 
     def _refuse(self, number: int, why: str) -> None:
-        self.told.refused.append(f"line {number}: {why}")
-        self._note(f"novix: {self.told.refused[-1]}")
+        why = f"line {number}: {why}"
+        self.told.refused += 1
+        if len(self.told.errors) < MOST_TOLD:
+            self.told.errors.append(why)
+        self._note(f"novix: {why}")
 
     async def _room(self, number: int, one: Quote, allowance: Allowance) -> bool:
         """Whether the job fits, now or once results of those before it have come."""
@@ -133,10 +171,13 @@ class Publisher:
 
     async def _some_result(self) -> bool:
         """Wait for a result of ours; False: none came in time."""
+        if self._deaf:
+            return False
         self._news.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._wait_s):
-                return await self._news.wait()
+                await self._news.wait()
+                return not self._deaf
         return False
 
     async def _listen(self, starts: dict[int, int], allowance: Allowance) -> None:
@@ -171,18 +212,20 @@ def document(told: Told, allowance: Allowance | None, sums: Sums, most_in_flight
     total = sums.total(most_in_flight)
     found: dict[str, Any] = {
         "published": told.published,
-        "refused": len(told.refused),
-        "errors": told.refused[:100],
+        "refused": told.refused,
+        "errors": told.errors,
         "quoted_nanousd": total.predicted,
     }
     if allowance is not None:
         found |= {
+            "published_before": told.before,
             "limit_nanousd": allowance.limit,
             "spent_nanousd": allowance.spent,
             "reserved_nanousd": allowance.open_nanousd,
             "without_result": allowance.open_jobs,
             "next_line": told.next_line,
             "stopped": told.stopped,
+            "same_command_goes_on": told.again,
         }
     return found
 
@@ -190,8 +233,9 @@ def document(told: Told, allowance: Allowance | None, sums: Sums, most_in_flight
 def lines(told: Told, allowance: Allowance | None, sums: Sums, most_in_flight: int) -> list[str]:
     """How far it came, in words."""
     total = sums.total(most_in_flight)
-    refused = f", {count(len(told.refused), 'line')} refused" if told.refused else ""
-    found = [f"{count(told.published, 'job')} published{refused}, quoted {money(total.predicted)} in all"]
+    refused = f", {count(told.refused, 'line')} refused" if told.refused else ""
+    before = f", {count(told.before, 'job')} before" if told.before else ""
+    found = [f"{count(told.published, 'job')} published{before}{refused}, quoted {money(total.predicted)} in all"]
     if allowance is None:
         return found
     found.append(
@@ -199,5 +243,15 @@ def lines(told: Told, allowance: Allowance | None, sums: Sums, most_in_flight: i
         f"reserved {money(allowance.open_nanousd)} ({count(allowance.open_jobs, 'job')} without a result)"
     )
     if told.next_line is not None:
-        found.append(f"stopped before line {told.next_line}: {told.stopped}; go on with --from-line {told.next_line}")
+        found.append(f"stopped before line {told.next_line}: {told.stopped}; {_go_on(told, allowance)}")
     return found
+
+
+def _go_on(told: Told, allowance: Allowance) -> str:
+    """How to go on without passing the total."""
+    if not told.again:
+        rest = dollars(max(0, allowance.left))
+        return f"go on with --from-line {told.next_line} --max-total {rest}, and no more"
+    if allowance.open_jobs:
+        return "the same command goes on, within the same total"
+    return "a higher --max-total goes on, and counts what was spent"

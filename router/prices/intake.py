@@ -91,7 +91,11 @@ def _is_held(book: PriceBook, one: PriceEvent) -> bool:
 def _is_overruled(book: PriceBook, one: PriceEvent) -> bool:
     """Whether what `one` says again was accepted, and another statement holds all the same."""
     last, holds = book.last_of(one.source, *key_of(one)), _holding(book, one, one.seen_at)
-    if last is None or last.state != "accepted" or holds is None or same(holds.price, one.price):
+    if last is None or last.state != "accepted":
+        return False
+    if holds is None:
+        return one.price is not None
+    if same(holds.price, one.price):
         return False
     return holds.source == one.source or (one.price is not None and holds.source != OPERATOR)
 

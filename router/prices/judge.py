@@ -31,17 +31,29 @@ def judge(old: Price | None, new: Price, *, hold_factor: float) -> Verdict:
     charged for the first time, or not any more, does that. Whoever was free and is free still, or costs something now,
     is believed. A part without a price of its own costs what its whole does.
     """
+    was_charged = old is not None and any(getattr(old, unit.price) for unit in UNITS)
+    if old is not None and was_charged and any(getattr(new, unit.price) for unit in UNITS):
+        doubt = _jump(old, new, hold_factor)
+    else:
+        doubt = _zero(old, new)
+    return Verdict("held" if doubt else "accepted", doubt, _moved(old, new))
+
+
+def _zero(old: Price | None, new: Price) -> str:
+    """Why `new`, which costs nothing or is the first to cost something, is not believed; empty: it is."""
     if not any(getattr(new, unit.price) for unit in UNITS):
         if old is not None and old.is_known and not any(getattr(old, unit.price) for unit in UNITS):
-            return Verdict("accepted", moved_ppm=0)
+            return ""
         word = "says that it is free" if new.is_free else "is a price of zero, and unknown is never zero"
-        return Verdict("held", f"{word}: an operator has to approve that", _moved(old, new))
-    moved = _moved(old, new)
-    if old is None or not any(getattr(old, unit.price) for unit in UNITS):
-        for nothing, other in (_TOKENS, _TOKENS[::-1]):
-            if getattr(new, nothing) == 0 < getattr(new, other):
-                return Verdict("held", f"{nothing} is zero, and unknown is never zero", moved)
-        return Verdict("accepted", moved_ppm=moved)
+        return f"{word}: an operator has to approve that"
+    for nothing, other in (_TOKENS, _TOKENS[::-1]):
+        if getattr(new, nothing) == 0 < getattr(new, other):
+            return f"{nothing} is zero, and unknown is never zero"
+    return ""
+
+
+def _jump(old: Price, new: Price, hold_factor: float) -> str:
+    """Which unit moves too far from `old` to `new`, both above nothing; empty: none."""
     for unit in UNITS:
         before, after = effective(old, unit), effective(new, unit)
         if before == after:
@@ -49,13 +61,11 @@ def judge(old: Price | None, new: Price, *, hold_factor: float) -> Verdict:
         low, high = sorted((before, after))
         if low == 0:
             change = "was not charged before" if before == 0 else "is not charged any more"
-            return Verdict("held", f"{unit.price} {change}: {before} -> {after}", moved)
+            return f"{unit.price} {change}: {before} -> {after}"
         if Fraction(high, low) > Fraction(hold_factor):
             word = "grew" if after > before else "fell"
-            return Verdict(
-                "held", f"{unit.price} {word} by more than {hold_factor:g} times: {before} -> {after}", moved
-            )
-    return Verdict("accepted", moved_ppm=moved)
+            return f"{unit.price} {word} by more than {hold_factor:g} times: {before} -> {after}"
+    return ""
 
 
 def effective(price: Price, unit: Unit) -> int:

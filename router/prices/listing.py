@@ -58,7 +58,8 @@ def read_models(document: Any, seen_at: datetime) -> list[PriceEvent]:
     """What the list says of each model at each provider, in order of the keys; nothing is judged yet.
 
     An entry without a price has None. One whose price cannot be one (negative, beyond all measure, no number) has None
-    and is `held`, with the reason. Entries that name nobody are left out; of two about the same the dearer counts.
+    and is `held`, with the reason. Entries that name nobody are left out; of two about the same the one that is served
+    counts, then the dearer.
     Raises `NoListing`, also for a list that names nothing at all.
     """
     rows = document.get("data") if isinstance(document, dict) else None
@@ -81,8 +82,9 @@ def read_models(document: Any, seen_at: datetime) -> list[PriceEvent]:
     return [found[key] for key in sorted(found)]
 
 
-def _dearness(event: PriceEvent) -> tuple[bool, tuple[int, ...]]:
-    return event.price is not None, units_of(event.price)
+def _dearness(event: PriceEvent) -> tuple[bool, bool, int, tuple[int, ...]]:
+    units = units_of(event.price)  # of tokens alone, so that they add up
+    return event.price is not None, event.is_live, sum(units), units
 
 
 def _entry(model: Any, entry: Any, seen_at: datetime) -> PriceEvent | None:

@@ -313,7 +313,10 @@ def test_one_provider_may_be_compared_alone(novix, spent, tmp_path):
         (b"colour,taste\n1,2\n", [], "no column for cost"),
         (b"id,cost\nr,1\nr,free\n", [], "line 3, column 'cost': 'free' is no amount"),
         (b"Call,Due\nr,1.0\n", ["--columns", "request_id=Call,cost=Owed"], "no column 'Owed' for cost"),
-        (b"id,cost\n\xff\xfe,1\n", [], "no UTF-8"),
+        (b"id,cost\nr,1\n\xff\xfe,1\n", [], "line 3: no UTF-8"),
+        (b"\xff\xfei", [], "no UTF-16"),
+        (b"", [], "the bill is empty"),
+        (b"id,cost\n", ["--decimal", "dot"], "--decimal 'dot'"),
         (b"id,cost\n", ["--accept", "anything"], "--accept 'anything'"),
     ],
 )
@@ -323,6 +326,28 @@ def test_a_file_that_is_no_bill_is_refused_with_line_and_column(novix, log, tmp_
     done = novix("ledger", "reconcile", tmp_path / "bill.csv", *words)
 
     assert (done.exit_code, named in done.stderr) == (2, True), done.stderr
+
+
+EXCEL = (
+    "sep=;\r\n"
+    "Request ID;Created At;Provider;Amount (cents)\r\n"
+    "r-1;2026-11-22T12:00:00Z;Groq;0,00012\r\n"
+    "r-2;2026-10-22T12:00:00Z;Groq;1.234,5\r\n"
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_bill_from_a_spreadsheet_is_read_and_what_the_options_leave_out_is_told(novix, spent, tmp_path, encoding):
+    (tmp_path / "bill.csv").write_bytes(EXCEL.encode(encoding))
+    words = [tmp_path / "bill.csv", "--decimal", "comma", "--provider", "groq", "--since", "2026-11-01"]
+
+    found = told(novix, "reconcile", *words, "--until", "2026-11-22T12:30:00Z")
+    lines = novix("ledger", "reconcile", *words, "--accept", "ambiguous").stdout
+
+    assert (found["agrees"], found["rows"], found["matched"]["request_id"]) == (True, 1, 1)
+    assert (found["rows_left_out"], found["left_out_nanousd"]) == (1, 12_345_000_000)
+    assert "cost_cents is 'Amount (cents)'" in lines
+    assert "1 row left out by your options: $12.345" in lines
 
 
 def test_a_bill_that_is_not_there_and_a_sandbox_that_is_none_are_told(novix, log, tmp_path):

@@ -1,6 +1,7 @@
 """`novix quote`, and `novix publish` with quotes and within a total."""
 
 import json
+import os
 from contextlib import asynccontextmanager
 
 import pytest
@@ -8,6 +9,7 @@ from aiokafka.errors import KafkaConnectionError
 from console_world import NOON, Story, ms
 
 from console import kafka
+from console.money.amounts import dollars
 from router.catalogue import load
 from router.decide import decide
 from router.view import view_of
@@ -247,3 +249,27 @@ def test_jobs_before_from_line_count_for_the_total_if_they_were_published(novix,
 
     assert (again["published"], again["reserved_nanousd"], again["next_line"]) == (0, 2 * bound(), 3)
     assert len(published(log)) == 2
+
+
+def test_of_a_file_that_is_published_already_nothing_is_published_and_its_results_are_counted(novix, log, tmp_path):
+    log.on_publish = answering(7)
+    command = ("publish", file(tmp_path, [job(1), job(2)]), "--max-total", "1", "--json")
+    novix(*command)
+
+    again = json.loads(novix(*command).stdout)
+
+    assert (again["published"], again["published_before"]) == (0, 2)
+    assert (again["spent_nanousd"], again["reserved_nanousd"]) == (14, 0)
+
+
+def test_a_pipe_is_told_with_which_total_it_may_go_on(novix, log, tmp_path):
+    """Its lines cannot be looked at twice, so the rest of the total is named."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "w") as pipe:
+        pipe.write("".join(json.dumps(job(number)) + "\n" for number in range(5)))
+        pipe.close()
+        total = f"{bound() * 5 // 2 / 1e9:.9f}"
+        done = novix("publish", f"/dev/fd/{reading}", "--max-total", total, "--timeout", "0.01")
+
+    assert done.exit_code == 3
+    assert f"--from-line 3 --max-total {dollars(bound() // 2)}, and no more" in done.stdout

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,3 +75,27 @@ def test_a_result_that_is_read_before_the_job_is_acknowledged_is_not_lost():
     allowance.placed([(0, 1)])
 
     assert (allowance.spent, allowance.open_nanousd) == (10, 0)
+
+
+def test_what_was_published_before_is_of_the_same_limit_and_so_is_what_it_cost_when_it_ran_again():
+    allowance = Allowance(100)
+    allowance.before((0, 1), 60, again=[(0, 7)])
+    assert not allowance.send(50)
+
+    allowance.result(result((0, 1), 0))
+    allowance.result(result((0, 7), 40))
+    allowance.result(result((0, 7), 40))
+
+    assert (allowance.spent, allowance.open_nanousd, allowance.left) == (40, 0, 60)
+
+
+@pytest.mark.parametrize("cost", [-1, "10", None, 1.5])
+def test_a_result_that_tells_no_cost_leaves_its_job_open(cost: Any):
+    allowance = Allowance(100)
+    allowance.send(60)
+    allowance.placed([(0, 1)])
+
+    assert not allowance.result({"received": {"partition": 0, "offset": 1}, "cost_nanousd": cost})
+    assert not allowance.result({"received": ["0", 1], "cost_nanousd": 1})
+
+    assert (allowance.spent, allowance.open_nanousd) == (0, 60)

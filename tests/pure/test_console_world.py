@@ -17,7 +17,7 @@ from console.world import (
 from runtime.settings import resolve
 
 URL = "http://127.0.0.1:12345"
-PORTS = {"router": 1, "worker": 2, "console": 3}
+PORTS = {"router": 1, "worker": 2, "console": 3, "alerts": 4}
 
 
 def settings(**environment):
@@ -81,9 +81,9 @@ def test_no_secret_is_on_a_command_line_or_among_the_shared_variables(tmp_path):
 def test_router_comes_before_worker_and_each_can_be_told_from_its_command_line(tmp_path):
     started = services(tmp_path, settings(), PORTS, {})
 
-    assert [service.name for service in started] == ["router", "worker", "console"]
+    assert [service.name for service in started] == ["router", "worker", "console", "alerts"]
     assert all(service.mark in service.command for service in started)
-    assert len({service.mark for service in started}) == 3
+    assert len({service.mark for service in started}) == 4
     assert started[0].environment["NOVIX_HEALTH_PORT"] == "1"
 
 
@@ -94,15 +94,17 @@ def test_one_worker_process_does_all_modalities_unless_each_shall_have_its_own(t
     ports = {name: number for number, name in enumerate([*PORTS, *workers("each")])}
     each = services(tmp_path, settings(), ports, {}, "each")
     named = [service.name for service in each]
-    assert named == ["router", "worker-text", "worker-image", "worker-audio", "worker-multimodal", "console"]
-    assert [service.command[-1] for service in each[1:-1]] == ["text", "image", "audio", "multimodal"]
-    assert len({service.port for service in each}) == 6
+    assert named == ["router", "worker-text", "worker-image", "worker-audio", "worker-multimodal", "console", "alerts"]
+    assert [service.command[-1] for service in each[1:-2]] == ["text", "image", "audio", "multimodal"]
+    assert len({service.port for service in each}) == 7
 
 
-@given(st.permutations(["broker", "hugging-face", "router", "worker", "worker-text", "worker-audio", "console"]))
+ORDER = ["broker", "hugging-face", "router", "worker", "worker-text", "worker-audio", "console", "alerts"]
+
+
+@given(st.permutations(ORDER))
 def test_processes_are_told_in_the_order_of_their_start(names):
-    told = process_order(names)
-    assert told == ["broker", "hugging-face", "router", "worker", "worker-text", "worker-audio", "console"]
+    assert process_order(names) == ORDER
 
 
 def test_a_worker_gets_the_time_that_it_may_drain_and_some_more(tmp_path):

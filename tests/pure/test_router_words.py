@@ -43,16 +43,18 @@ def test_an_assignment_is_told_from_the_first_choice_to_the_money() -> None:
     sentences = told(document(ruled(job(task_input=chat(text="")), here), versions=versions, team="red"))
     assert " ".join(sentences) == (
         "Job j1 of tenant acme (team red) asks for chat-completion. "
-        "Its complexity is 0 on a scale from 0 to 1, as features/2 counts it. "
-        "Policy brief/1 chose a/a at acme: one attempt costs about $0.0000256, and $0.00006 at most, at a price "
-        "from t. Nobody else may be asked instead. "
-        "The answer may have 600 tokens, which is what is left of the budget; temperature 0.8 and top_p 0.95. "
-        "$0.00006 are reserved for it, all attempts together. "
-        "Budget day of 2026-11-22 has $0.001: $0.00094 were spent and $0.00 reserved by other jobs when this one came. "
+        "Its complexity is 0 on a scale from 0, simple, to 1, hard, as scorer features/2 reckons from its text. "
+        "Policy brief/1, which gives simple jobs to small models and hard ones to large models, and of those takes the "
+        "cheapest, chose a/a at acme: one attempt costs about $0.0000256, and $0.00006 at most, at a price from t. "
+        "If that fails, nobody else is asked. The answer may have at most 600 tokens, which is what is left of the "
+        "budget; its temperature is 0.8 and its top_p is 0.95. "
+        "For all attempts together $0.00006 is reserved; what is not spent comes back when it ends. "
+        "It counts against budget day, which has $0.001 for the day 2026-11-22: when this job came, $0.00094 was spent "
+        "and $0.00 reserved by other jobs, so $0.00006 was left. "
         "b/b at acme was left out (breaker open): its breaker is open. "
-        "c/c at acme was left out (over budget): allows 200 tokens of output, the first 600. "
-        "When it was decided, the breaker of b/b at acme was open. "
-        "It was made from prices 7: from the same, anybody decides the same."
+        "c/c at acme was left out (over budget): has room for 200 tokens of output, the first choice for 600. "
+        "Nobody was sent to b/b at acme then: the breaker was open, for too many calls had failed. "
+        "It was decided from prices 7: whoever decides it again from these comes to the same."
     )
 
 
@@ -62,6 +64,23 @@ def test_a_refusal_is_told_with_what_to_do() -> None:
     assert "It was refused, and nobody was called: chat-completion by any model: 3 of 3 offers:" in sentences[2]
     assert "What to do: Name another model, or add the licence to the tenant's record." in sentences
     assert "c/c at acme was left out (licence refused): its licence is other, none of the tenant's." in sentences
+
+
+@pytest.mark.parametrize(
+    ("left", "task_input", "words"),
+    [
+        (5_000, {}, "budget day of 2026-11-22 has $0.000005 of $0.001 left ($0.000995 spent, $0.00 reserved); $"),
+        (10**6, {"max_cost_nanousd": 5}, "$0.000000005"),
+    ],
+)
+def test_what_is_said_aloud_has_no_nano_dollars(left: int, task_input: dict[str, Any], words: str) -> None:
+    lines = (Line("day", "2026-11-22", 10**6, 10**6 - left, 0, resets_at=NOW + timedelta(hours=1)),)
+    here = replace(view(ROWS), purse=Purse(lines), terms=Terms(tenant="acme", over_limit="refuse"))
+
+    sentences = told(document(ruled(job(task_input=chat(text="x"), **task_input), here)))
+
+    assert words in " ".join(sentences)
+    assert "nano" not in " ".join(sentences)
 
 
 @pytest.mark.parametrize(
