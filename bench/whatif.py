@@ -84,7 +84,7 @@ def measure(*, quick: bool) -> list[Figure]:
 
 def _compare(setting: _Setting, log: _Run) -> list[Figure]:
     others = [_alternative(name, parameters) for name, parameters in POLICIES]
-    study = Study(log.world.history, others, Observed(log.world.results.values()))
+    study = Study(log.world.history, others, Observed(log.world.ended.values()))
     judged: dict[str, list[tuple[str, Judged]]] = {other.name: [] for other in others}
     for past in _pasts(log.world):
         for other, one in zip(others, study.note(past), strict=True):
@@ -112,7 +112,7 @@ def _compare(setting: _Setting, log: _Run) -> list[Figure]:
 def _alternative(name: str, parameters: dict[str, float]) -> Alternative:
     policy = made(name, parameters)
     told = "".join(f" {key}={value}" for key, value in parameters.items())
-    return Alternative(name + told, lambda _: policy)
+    return Alternative(name + told, lambda _, __: policy)
 
 
 def _run(setting: _Setting, policy: str, parameters: Mapping[str, float]) -> _Run:
@@ -163,13 +163,13 @@ def _tier(world: Any, model: str) -> str:
 
 
 def _pasts(world: Any) -> list[Past]:
-    arrivals = world.arrivals()
+    arrivals, ended = world.arrivals(), world.ended
     rows = [one for place, some in world.records.items() if place[0] == DECISIONS.name for one in some]
     found = []
     for record in sorted(rows, key=lambda one: one.timestamp_ms):
         for stored, _ in batch_of(record):
             arrival = arrivals.take(stored)
-            found.append(Past(stored, arrival, world.results.get(arrival.decision_id)))
+            found.append(Past(stored, arrival, ended.get(arrival.decision_id)))
     return found
 
 

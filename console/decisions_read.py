@@ -8,8 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 from console.answers import document
 from console.exits import CommandError
@@ -18,8 +17,19 @@ from console.money.events import history
 from router.arrival import Arrival
 from router.arrivals import Arrivals
 from router.history import History, Told
-from router.replay import NO_JOB, Replayed, Stored, batch_of, compared
-from router.whatif.past import Past
+from router.replay import (
+    DAMAGED,
+    NO_BATCH,
+    NO_JOB,
+    NOT_FOUND,
+    Difference,
+    Replayed,
+    Stored,
+    batch_of,
+    compared,
+    difference,
+)
+from router.whatif.past import Ended, Past, ended_of
 from runtime.ports import Record
 from schemas.topics import BUDGETS, CATALOG, DECISIONS, JOBS, POLICIES, PRICES, RESULTS
 
@@ -46,22 +56,29 @@ class Span:
         """Whether this one is."""
         if self.tenant is not None and decision.get("tenant") != self.tenant:
             return False
-        if self.since is None and self.until is None:
-            return True
-        try:
-            at = datetime.fromisoformat(decision["decided_at"])
-        except (KeyError, TypeError, ValueError):
-            return True  # it is told as one that cannot be read
+        at = decided_at(decision)
+        if at is None:
+            return True  # it is told as one that no lane wrote
         return (self.since is None or at >= self.since) and (self.until is None or at < self.until)
+
+
+def decided_at(decision: Stored) -> datetime | None:
+    """When it was decided; None where it does not tell."""
+    try:
+        at = datetime.fromisoformat(decision["decided_at"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return at if at.tzinfo is not None else None
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One decision: its document, its JSON as it stands in the log, and the job that it answers, if that is there."""
+    """One decision: its document, its JSON as it stands in the log, and the job that it answers."""
 
     stored: Stored
     stands: bytes
-    arrival: Arrival | None
+    arrival: Arrival | Difference | str
+    """Or why there is none (`router.replay.compared`)."""
 
 
 async def histories(log: Log) -> History:
@@ -79,7 +96,10 @@ async def decisions(log: Log, span: Span, prefix: str) -> AsyncIterator[Found]:
     for partition, end in until.items():
         side = _Jobs(log, partition, prefix, jobs)
         async for record in _from(log, DECISIONS.name, partition, span.since, end):
-            for stored, stands in batch_of(record):
+            batch = batch_of(record)
+            if not batch:
+                yield Found({}, b"", NO_BATCH)
+            for stored, stands in batch:
                 if span.has(stored):
                     yield Found(stored, stands, await side.of(stored))
 
@@ -95,30 +115,29 @@ async def replayed(log: Log, span: Span, prefix: str, seen: Callable[[], None] =
 
 
 async def pasts(
-    log: Log, span: Span, prefix: str, results: Mapping[str, dict[str, Any]], lost: Counter[str]
+    log: Log, span: Span, prefix: str, results: Mapping[str, Ended], lost: Counter[str]
 ) -> AsyncIterator[Past]:
     """The decisions of a span whose jobs are still there, each with its result if there is one. The others are counted
     in `lost`."""
     async for found in decisions(log, span, prefix):
-        if found.arrival is None:
-            lost[NO_JOB] += 1
+        if isinstance(found.arrival, str):
+            lost[found.arrival] += 1
+        elif isinstance(found.arrival, Difference):
+            lost[DAMAGED] += 1
         else:
             yield Past(found.stored, found.arrival, results.get(str(found.stored.get("decision_id"))))
 
 
-async def results(log: Log, span: Span) -> dict[str, dict[str, Any]]:
-    """The terminal results that were written since the span began, by decision; without their outputs."""
-    found: dict[str, dict[str, Any]] = {}
+async def results(log: Log, span: Span) -> dict[str, Ended]:
+    """What is kept of the terminal results that were written since the span began, by decision."""
+    found: dict[str, Ended] = {}
     for partition, end in (await ends(log, RESULTS.name)).items():
         async for record in _from(log, RESULTS.name, partition, span.since, end):
             told = document(record)
-            if span.tenant is None or told.get("tenant") == span.tenant:
-                found[str(told.get("decision_id"))] = {name: told.get(name) for name in KEPT}
+            ended = ended_of(told) if span.tenant in (None, told.get("tenant")) else None
+            if ended is not None:
+                found[str(told.get("decision_id"))] = ended
     return found
-
-
-KEPT = ("tenant", "job_id", "status", "task", "served", "usage", "cost_nanousd", "attempts")
-"""Of a result: never its output."""
 
 
 async def _from(log: Log, topic: str, partition: int, since: datetime | None, end: int) -> AsyncIterator[Record]:
@@ -139,51 +158,67 @@ class _Jobs:
         self._partition = partition
         self._arrivals = Arrivals(partitions, prefix)
         self._records: AsyncIterator[Record] | None = None
-        self._first = self._next = 0
-        self._ended = False
+        self._first = self._next = self._end = 0
+        self._at_end = False
 
-    async def of(self, decision: Stored) -> Arrival | None:
-        """The job that a decision answers: one that passed, one further on, or one looked up at its place."""
+    async def of(self, decision: Stored) -> Arrival | Difference | str:
+        """The job that a decision answers: one that passed, one further on, or one looked up at its place. Where its
+        place has another job's record the decision's own names are wrong."""
         found = self._arrivals.take(decision)
         if found is not None:
             return found
+        began = self._records is not None
+        if not began:
+            self._first, self._end = await self._log.reader().bounds(JOBS.name, self._partition)
         here = self._here(decision)
-        if self._records is None:
-            await self._begin(decision, here)
-        if here is not None and here < self._next:
-            return await self._at(decision, here)
-        return await self._further(decision, here)
+        if here is not None and here < self._end and (not began or here >= self._next + FURTHER):
+            place = await self._at(decision, here)  # it may name any place: seen before anything is skipped
+            if isinstance(place, Arrival):
+                await self._read_from(max(self._next, here - BEFORE))
+            elif not began:
+                await self._read_from(await self._earliest(decision))
+            return place
+        if not began:
+            await self._read_from(await self._earliest(decision))
+        if here is None or here >= self._end:
+            return await self._further(decision, None) or (NOT_FOUND if here is None else NO_JOB)
+        found = None if here < self._next else await self._further(decision, here)
+        return found or await self._at(decision, here)
 
     def _here(self, decision: Stored) -> int | None:
         """Its job's offset, if it entered at home."""
-        received = decision.get("received") or {}
-        at_home = received.get("partition") == self._partition
-        return received["offset"] if at_home and isinstance(received.get("offset"), int) else None
+        received = decision.get("received")
+        if not isinstance(received, dict) or received.get("partition") != self._partition:
+            return None
+        offset = received.get("offset")
+        return offset if type(offset) is int and offset >= 0 else None
 
-    async def _begin(self, decision: Stored, here: int | None) -> None:
-        self._first, end = await self._log.reader().bounds(JOBS.name, self._partition)
-        start = self._first
-        if here is not None:
-            start = max(start, here - BEFORE)
-        else:
-            at = datetime.fromisoformat(decision["decided_at"]).astimezone(UTC)
-            early = max(0, int(at.timestamp() * 1000) - LOOK_BACK_MS)
-            start = max(start, await self._log.find_since(JOBS.name, self._partition, early))
-        self._next = start
-        self._records = self._log.reader().read(JOBS.name, self._partition, start, end)
+    async def _earliest(self, decision: Stored) -> int:
+        """Where its job may stand first, as far as its time tells."""
+        at = decided_at(decision)
+        early = 0 if at is None else max(0, int(at.timestamp() * 1000) - LOOK_BACK_MS)
+        return await self._log.find_since(JOBS.name, self._partition, early)
 
-    async def _at(self, decision: Stored, offset: int) -> Arrival | None:
+    async def _read_from(self, offset: int) -> None:
+        self._next = max(self._first, offset)
+        self._records = self._log.reader().read(JOBS.name, self._partition, self._next, self._end)
+        self._at_end = False
+
+    async def _at(self, decision: Stored, offset: int) -> Arrival | Difference | str:
         """It lies behind what was read: it waited long, or began before the span."""
         if offset < self._first:
-            return None
+            return NO_JOB
         async for record in self._log.reader().read(JOBS.name, self._partition, offset, offset + 1):
-            return self._arrivals.answered(record, decision)
-        return None
+            found, at = self._arrivals.answered(record, decision), decided_at(decision)
+            if found is None and (at is None or record.timestamp_ms <= at.timestamp() * 1000 + SKEW_MS):
+                return difference(decision, "decision_id")
+            return found or NO_JOB  # a younger one: the topic was made anew
+        return NO_JOB
 
     async def _further(self, decision: Stored, here: int | None) -> Arrival | None:
         """Read on up to its place; for one that was sent home, as long as what is kept has room."""
         room = FURTHER
-        while self._records is not None and not self._ended:
+        while self._records is not None and not self._at_end:
             if here is not None and self._next > here:
                 break
             if here is None and room == 0:
@@ -191,7 +226,7 @@ class _Jobs:
             try:
                 record = await anext(self._records)
             except StopAsyncIteration:
-                self._ended = True
+                self._at_end = True
                 break
             self._next = record.offset + 1
             self._arrivals.add(record)

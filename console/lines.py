@@ -30,6 +30,18 @@ class Lines:
         return [(number, line.strip()) for number, line in numbered if line.strip()]
 
 
+def are_lines(head: bytes) -> bool:
+    """Whether a file that begins with `head` has one job a line, rather than one job in all: its first line is a whole
+    JSON object, and another follows."""
+    first, _, rest = head.lstrip().partition(b"\n")
+    if not rest.strip():
+        return False
+    try:
+        return isinstance(codec.decode(first), dict)
+    except codec.Undecodable:
+        return False
+
+
 def outgoing_of(value: bytes, batch_tenant: str = DEFAULT_TENANT, *, stream: bool = False) -> Outgoing | str:
     """The record of one line, keyed by tenant; or why it is none.
 
@@ -43,7 +55,7 @@ def outgoing_of(value: bytes, batch_tenant: str = DEFAULT_TENANT, *, stream: boo
     except codec.Undecodable as error:
         return str(error)
     if not isinstance(document, dict):
-        return f"a {type(document).__name__}; a job is a JSON object"
+        return f"a {type(document).__name__}; a job is a JSON object, several are one a line"
     if openai_batch.is_request(document):
         job = openai_batch.job_of(document, batch_tenant)
         if isinstance(job, str):

@@ -48,7 +48,7 @@ def _tally(one: Tally) -> dict[str, Any]:
     return {
         "jobs": one.jobs, "paid_nanousd": one.paid_nanousd, "would_nanousd": one.would_nanousd,
         "saved_nanousd": one.saved_nanousd, "fates": dict(one.fates), "refused_for": dict(one.reasons),
-        "slower": one.slower, "faster": one.faster, "time_unknown": one.unknown_ms,
+        "without_result": one.open, "slower": one.slower, "faster": one.faster, "time_unknown": one.unknown_ms,
         "moved_was_ms": one.was_ms, "moved_would_ms": one.would_ms,
     }  # fmt: skip
 
@@ -74,6 +74,8 @@ _FATES = {
 
 def _fates(whole: Tally) -> list[str]:
     lines = [f"  {count(whole.fates[fate], 'job')} {words}" for fate, words in _FATES.items() if whole.fates[fate]]
+    if whole.open:
+        lines.append(f"  {count(whole.open, 'job')} of these without a result here: counted with no money")
     if whole.reasons:
         lines.append(
             "  refused for: " + ", ".join(f"{reason} {jobs:,}" for reason, jobs in whole.reasons.most_common())

@@ -41,8 +41,9 @@ class Admission:
         self._terms_of = terms_of
         self._new_ahead = ahead
         self._ahead: dict[str, Ahead] = {}
-        self._late: deque[Waiter] = deque()
-        """Taken out of the room because their deadlines have come, and not decided yet."""
+        self._late: deque[tuple[Waiter, bool]] = deque()
+        """Taken out of the room and not decided yet: those that are late, cancelled or overtaken, and whether they may
+        wait on if they still must."""
         self._started: dict[str, Started] = {}
         """Jobs that are assigned and have not ended, by identity."""
 
@@ -67,23 +68,24 @@ class Admission:
         instant; with neither, for its next turn."""
         self._room.put_back(replace(waiter, needs_settle=for_money, not_before=until))
 
-    def due(self, now: datetime) -> Iterator[Waiter]:
-        """Those that are to be decided now, taken out one after the other: who does not end is given back (`wait_on`)
-        before the next."""
-        self._late.extend(self._room.expired(now))
+    def due(self, now: datetime, reached: int, excess_bytes: int = 0) -> Iterator[tuple[Waiter, bool]]:
+        """Those that are to be decided now, taken out one after the other, each with whether it may wait on: then it is
+        given back (`wait_on`) before the next.
+
+        Who waits for money or an instant may not, if it holds back a lane that has read up to `reached`, or a process
+        whose waiting jobs have `excess_bytes` too many.
+        """
+        self._late.extend((waiter, True) for waiter in self._room.expired(now))
+        self._late.extend((one, False) for one in self._room.overtaken(reached - MOST_OVERTAKEN, excess_bytes))
         while self._late:  # the caller may stop at any of them
             yield self._late.popleft()
-        while (waiter := self._room.next(now, lambda one: self._may(one, now))) is not None:
-            yield waiter
+        while self._may_anybody(now) and (waiter := self._room.next(now, lambda one: self._may(one, now))) is not None:
+            yield waiter, True
 
-    def overtaken(self, reached: int) -> list[Waiter]:
-        """Those that wait for money or an instant, and hold back a lane that has read up to `reached`: taken out."""
-        return self._room.overtaken(reached - MOST_OVERTAKEN)
-
-    def interrupted(self) -> list[Waiter]:
-        """Those that somebody cancelled: taken out, to be decided now."""
+    def interrupted(self) -> None:
+        """Somebody cancelled jobs: those of them that wait here are due."""
         found = [waiter for waiter in self._room if waiter.delivery.lease.interrupted]
-        return [waiter for waiter in found if self._room.remove(waiter)]
+        self._late.extend((waiter, True) for waiter in found if self._room.remove(waiter))
 
     def assigned(self, identity: str, started: Started, terms: Terms, now: datetime) -> None:
         """The job goes to its worker now: it takes a place ahead, and counts for its tenant's rate."""
@@ -102,12 +104,18 @@ class Admission:
         self.stir(entry.tenant)
         return started
 
+    def unassigned(self, identity: str) -> None:
+        """It was assigned and will not be done after all: nobody will tell its end."""
+        started = self._started.pop(identity, None)
+        if started is not None:
+            self._of(started.modality).ended(identity, None, None)
+
     def stir(self, tenant: str) -> None:
         """Money of this tenant moved: who waits for it is asked again."""
         self._room.settled(tenant)
 
     def stir_all(self) -> None:
-        """Budgets changed."""
+        """Budgets, prices or rules changed."""
         for tenant in {waiter.tenant for waiter in self._room}:
             self._room.settled(tenant)
 
@@ -117,7 +125,12 @@ class Admission:
 
     def everybody(self) -> list[Waiter]:
         """All that wait."""
-        return [*self._late, *self._room]
+        return [*(waiter for waiter, _ in self._late), *self._room]
+
+    @property
+    def bytes(self) -> int:
+        """Of the records of those that wait."""
+        return self._room.bytes
 
     def describe(self) -> dict[str, object]:
         """Who waits, for /healthz."""
@@ -126,9 +139,16 @@ class Admission:
             "ahead": {modality: one.describe() for modality, one in sorted(self._ahead.items())},
         }
 
+    def _may_anybody(self, now: datetime) -> bool:
+        """Not while the queues of all the workers that somebody waits for are full: then nobody need be asked."""
+        return any([self._of(modality).may(now) for modality in self._room.modalities()])
+
     def _may(self, waiter: Waiter, now: datetime) -> bool:
-        modality, _, _ = waiter.queue.partition(" ")
-        return self._of(modality).may(now) and self._rates.look(self._terms_of(waiter.tenant), now).allowed
+        """Whether to decide it now. Who is over its rate waits on, unless its tenant chose to be refused."""
+        if not self._of(waiter.modality).may(now):
+            return False
+        terms = self._terms_of(waiter.tenant)
+        return terms.over_limit == "refuse" or self._rates.look(terms, now).allowed
 
     def _of(self, modality: str) -> Ahead:
         found = self._ahead.get(modality)

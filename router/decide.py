@@ -292,7 +292,7 @@ def _followers(
             detail = f"answers of {wish.job.task} do not compare with those of {first.offer.model}"
             left.append(one.exclude(FailureKind.NO_CANDIDATE, detail))
         elif one.clamped.max_tokens < tokens:
-            detail = f"allows {one.clamped.max_tokens} tokens of output, the first {tokens}"
+            detail = f"has room for {one.clamped.max_tokens} tokens of output, the first choice for {tokens}"
             kind = _BOUND.get(one.clamped.bound_by or "", FailureKind.PRICE_CEILING)
             left.append(one.exclude(kind, detail))
         elif not share.takes(most, one.own_room):
@@ -301,7 +301,7 @@ def _followers(
         else:
             kept.append((one, most))
     if shorter:
-        detail = f"further ones that allow fewer than {tokens} tokens of output"
+        detail = f"further ones with room for fewer than {tokens} tokens of output"
         left.append(summary(shorter, FailureKind.NO_CANDIDATE, detail))
     return kept, left
 

@@ -235,7 +235,11 @@ def _looked_at(result: Judged, place: int, own: Sequence[Line], view: View) -> F
         if clamped.bound_by == "money" and spare < wish.ceiling:
             clamped = Clamped(clamped.max_tokens, "budget")
     least = needs
-    if own_room is not None and not wish.squeezed:
+    if wish.squeezed:
+        most = needs if wish.generates else most_of(offer, load, 0, wish.ceiling, view)
+        if most < wish.ceiling:  # it has a bound, and no tokens to cut: the budgets pay for all of it, or it is not done
+            least = max(needs, most)
+    elif own_room is not None:
         least = most_of(offer, load, clamped.max_tokens, wish.ceiling, view)
         spare = min(spare, own_room)
     if least > spare:

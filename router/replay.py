@@ -34,7 +34,9 @@ MOST_DIFFERENCES = 100
 OWN_FAULT = "a fault of the router itself"
 NO_ROOM = "the broker took no record of its size"
 NO_JOB = "its job's record is gone by retention"
+NOT_FOUND = "its job was sent home, and its record was not found there"
 OLD = "decided before decisions could be made again"
+DAMAGED = "its record is none that a lane writes"
 NO_BATCH = "a record that is no batch of decisions"
 
 
@@ -92,10 +94,17 @@ def batch_of(record: Record) -> Sequence[tuple[Stored, bytes]]:
     return [(one, told if stands else b"") for one, told in zip(decisions, encoded, strict=True)]
 
 
-def compared(stored: Stored, stands: bytes, arrival: Arrival | None, history: History) -> Difference | str | None:
-    """Decide again, and say what differs: None: nothing; a text: why it could not be decided again."""
+def compared(
+    stored: Stored, stands: bytes, arrival: "Arrival | Difference | str | None", history: History
+) -> Difference | str | None:
+    """Decide again, and say what differs: None: nothing; a text: why it could not be decided again.
+
+    `arrival`: the job, or why there is none, in the same words (None: its record is gone).
+    """
     if arrival is None:
         return NO_JOB
+    if not isinstance(arrival, Arrival):
+        return arrival
     try:
         again = decided_again(stored, arrival, history)
     except Damaged as reason:
@@ -108,6 +117,11 @@ def compared(stored: Stored, stands: bytes, arrival: Arrival | None, history: Hi
     names = sorted({*document, *stored})
     differing = [name for name in names if _told(document, name) != _told(stored, name)]
     return difference(stored, *differing or ("bytes",))
+
+
+def told_of(reason: NotReplayable) -> str:
+    """Why a decision could not be made again, as it is counted."""
+    return DAMAGED if isinstance(reason, Damaged) else str(reason)
 
 
 def difference(stored: Stored, *fields: str) -> Difference:
@@ -149,10 +163,9 @@ def decided_again(stored: Stored, arrival: Arrival, history: History) -> bytes:
 def seen_again(stored: Stored, arrival: Arrival, history: History) -> tuple[Case, View]:
     """The job as it lay before the router, and all that it was decided from. Raises `NotReplayable`."""
     versions, held, submission = stored.get("versions"), stored.get("held"), stored.get("submission")
-    names_all = isinstance(versions, dict) and versions.keys() >= set(NEEDED)
-    if held is None and not names_all:
-        raise NotReplayable(OLD)
-    if not names_all or not all(isinstance(one, str) for one in versions.values()):
+    if not isinstance(versions, dict) or not versions.keys() >= set(NEEDED):
+        raise NotReplayable(OLD) if held is None else Damaged("versions")
+    if not all(isinstance(one, str) for one in versions.values()):
         raise Damaged("versions")
     if not isinstance(held, dict):
         raise Damaged("held")

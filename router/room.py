@@ -8,8 +8,9 @@ tenants that have something which may not begin; who waits for an instant or for
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from router.alarms import Alarms
@@ -19,9 +20,8 @@ from runtime.waiting import PRIORITIES, Turns
 
 __all__ = ["Waiter", "WaitingRoom"]
 
-ALONE = 10
-"""A tenant may have so many times the places that are free (A. K. Choudhury and E. L. Hahne, "Dynamic queue length
-thresholds", 1998): alone all of them, for a tenth more than there are is kept for whoever comes then."""
+AT_A_TIME = 1_000
+"""Of those whose time has come, or that were overtaken: so many are taken out in 10 ms."""
 
 Key = tuple[str, str]
 
@@ -34,9 +34,7 @@ def anybody(waiter: Waiter) -> bool:
 class WaitingRoom:
     """The jobs of one lane that are held until they may begin."""
 
-    def __init__(self, places: int | None = None) -> None:
-        """`places`: how many jobs one tenant may have here, as long as nobody else has any; None: as many as come."""
-        self._places = places
+    def __init__(self) -> None:
         self._turns = Turns()
         self._rounds = [Round() for _ in PRIORITIES]
         self._shares: list[dict[str, Share]] = [{} for _ in PRIORITIES]
@@ -56,16 +54,16 @@ class WaitingRoom:
         self._deadlines: Alarms[datetime] = Alarms(self._by_number)
         self._offsets: Alarms[int] = Alarms(self._by_number)
         self._of_tenant: Counter[str] = Counter()
+        self._of_modality: Counter[str] = Counter()
+        self.bytes = 0
+        """Of the records of all who wait."""
 
     # who comes and goes
 
-    def enter(self, waiter: Waiter) -> bool:
-        """Wait behind those that are here. False: there is no place, and it was not let in."""
-        if not self.has_place(waiter.tenant):
-            return False
+    def enter(self, waiter: Waiter) -> None:
+        """Wait behind those that are here."""
         self._numbers += 1
         self._add(self._numbers, waiter)
-        return True
 
     def put_back(self, waiter: Waiter) -> None:
         """Wait again in the place that it had: it was taken out by `next` and may not begin after all.
@@ -90,25 +88,32 @@ class WaitingRoom:
         return True
 
     def expired(self, now: datetime) -> list[Waiter]:
-        """Those whose deadline has come, the earliest first: taken out."""
-        late = [self._drop(number) for number, _ in self._deadlines.due(now)]
+        """Those whose deadline has come, the earliest first, at most `AT_A_TIME`: taken out."""
+        late = [self._drop(number) for number, _ in islice(self._deadlines.due(now), AT_A_TIME)]
         self._follow()
         return late
 
-    def overtaken(self, offset: int) -> list[Waiter]:
-        """Those whose record has at most this offset, the lowest first, and whose flow sleeps: taken out.
+    def overtaken(self, offset: int, excess_bytes: int = 0) -> list[Waiter]:
+        """Those whose record has at most this offset, the lowest first, and whose flow sleeps: taken out, `AT_A_TIME`
+        at most; then as many more as have `excess_bytes` together.
 
-        A lane reads on only so far above the lowest that waits (`runtime.progress.WINDOW`): who would stop it for
-        everybody has to go. Nobody goes behind one whose flow is awake: the lane goes on when that has had its turn.
+        A lane reads on only so far above the lowest that waits (`runtime.progress.WINDOW`), and a process holds only so
+        many bytes: who would stop it for everybody has to go. Nobody goes behind one whose flow is awake: the lane goes
+        on when that has had its turn.
         """
         found: list[Waiter] = []
         slept: set[Flow] = set()
-        for number, waiter in self._offsets.due(offset):
+        while len(found) < AT_A_TIME:
+            lowest = self._offsets.earliest()
+            if lowest is None or (lowest > offset and excess_bytes <= 0):
+                break
+            number, waiter = next(self._offsets.due(lowest))
             flow = self._share_of(waiter).flows.get(waiter.queue)
             if flow is None or (flow.queue in flow.share.awake and flow not in slept):
-                self._offsets.add(waiter.delivery.record.offset, number)
+                self._offsets.add(lowest, number)
                 break
             slept.add(flow)
+            excess_bytes -= waiter.size_bytes
             found.append(self._drop(number))
         self._follow()
         return found
@@ -147,12 +152,9 @@ class WaitingRoom:
         known = self._waiters.get(identity)
         return known[1] if known is not None else None
 
-    def has_place(self, tenant: str) -> bool:
-        """Whether one more job of the tenant may come."""
-        if self._places is None:
-            return True
-        free = self._places + self._places // ALONE - len(self._waiters)
-        return self._of_tenant[tenant] < ALONE * free
+    def modalities(self) -> Iterable[str]:
+        """Whose workers somebody waits for."""
+        return self._of_modality.keys()
 
     def wakes_at(self, now: datetime) -> datetime | None:
         """When somebody has to be looked at for the time alone: an expiry, or the end of a wait. None: never."""
@@ -181,6 +183,8 @@ class WaitingRoom:
         self._waiters[waiter.identity] = number, waiter
         self._by_number[number] = waiter
         self._of_tenant[waiter.tenant] += 1
+        self._of_modality[waiter.modality] += 1
+        self.bytes += waiter.size_bytes
         self._deadlines.add(waiter.deadline, number)
         self._offsets.add(waiter.delivery.record.offset, number)
         self._share_of(waiter).weight = waiter.weight
@@ -190,7 +194,8 @@ class WaitingRoom:
         key = waiter.tenant, waiter.ordering_key
         of_key = self._keys.setdefault(key, [])
         before = of_key[0] if of_key else None
-        heapq.heappush(of_key, number)
+        if before != number:  # it is not back before anybody has followed it
+            heapq.heappush(of_key, number)
         if of_key[0] == number and key not in self._freed:
             if before is not None:
                 self._step_out(before, self._by_number[before])
@@ -202,9 +207,11 @@ class WaitingRoom:
     def _drop(self, number: int) -> Waiter:
         waiter = self._by_number.pop(number)
         del self._waiters[waiter.identity]
-        self._of_tenant[waiter.tenant] -= 1
-        if not self._of_tenant[waiter.tenant]:
-            del self._of_tenant[waiter.tenant]
+        self.bytes -= waiter.size_bytes
+        for counter, name in ((self._of_tenant, waiter.tenant), (self._of_modality, waiter.modality)):
+            counter[name] -= 1
+            if not counter[name]:
+                del counter[name]
         self._step_out(number, waiter)
         if waiter.ordering_key is not None:
             key = waiter.tenant, waiter.ordering_key

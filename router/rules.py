@@ -78,7 +78,11 @@ class Rules:
         self.version = "0"
 
     def fold(self, record: Record) -> None:
-        """Take in one record. Total: a bad one is listed in `faults` and moves the version all the same."""
+        """Take in one record. Total: a bad one is listed in `faults` and moves the version all the same. A record that
+        was folded before changes nothing: a version that went back would name less than what decisions are made from.
+        """
+        if record.offset < int(self.version):
+            return
         self.version = str(record.offset + 1)
         if record.value is None:
             return

@@ -9,7 +9,6 @@ from schemas.decision import Exclusion, Reserve, Verdict
 from schemas.failure import FailureKind
 from schemas.values import frozen
 
-
 FAULT = "the router failed with "
 
 

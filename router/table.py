@@ -103,7 +103,7 @@ class Table:
 
     @property
     def size(self) -> int:
-        """What it counts for against `MOST_OFFERS`: its offers, those that are left and those that are not, and itself."""
+        """What it counts for against `MOST_OFFERS`: offers that are left, offers that are not, and something itself."""
         return len(self.offers) + len(self.refused) + 10
 
     def micro(self, units: Mapping[str, int], output_tokens: int, compute_ms: int) -> list[int]:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 DEFAULT_TIER = "default"
 STRICTEST_TIER = "standard"
-"""In place of a tier that nobody has described: a misspelt name gives nothing away."""
+"""In place of a tier that nobody has described: a misspelt name gives nothing away. Residency is `sovereign` then,
+unless the tenant's own record says otherwise: nobody knows what the tier was to promise."""
 
 
 @frozen
@@ -77,7 +78,8 @@ def terms_of(tenant: str, accounts: "Accounts", rules: "Rules", settings: Instal
     """
     record = accounts.tenant(tenant)
     name = DEFAULT_TIER if record is None else record.tier
-    tier = rules.tier(name) or rules.tier(STRICTEST_TIER)
+    described = rules.tier(name)
+    tier = described or rules.tier(STRICTEST_TIER)
     if tier is None:  # pragma: no cover - STRICTEST_TIER is built in
         raise LookupError(STRICTEST_TIER)
     if record is None:
@@ -102,7 +104,7 @@ def terms_of(tenant: str, accounts: "Accounts", rules: "Rules", settings: Instal
         weight=tier.weight,
         over_limit=record.over_limit,
         time_zone=record.time_zone,
-        residency=record.residency or tier.residency,
+        residency=record.residency or (tier.residency if described else "sovereign"),
         regions=frozenset(record.regions),
         dedicated=tier.dedicated,
         licences=frozenset(record.licences) or None,

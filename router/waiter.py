@@ -29,5 +29,12 @@ class Waiter:
     """It cannot begin earlier: a rate, or a budget's next window."""
     needs_settle: bool = False
     """It cannot begin before a reservation of its tenant ends (`WaitingRoom.settled`), or `not_before` has come."""
+    modality: str = ""
+    """Which workers do it."""
     queue: str = ""
-    """Which workers do it (a modality): one whose queue is full holds up nobody who goes elsewhere."""
+    """Where it stands in its tenant's line: nobody in it is held up by who waits for something else."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What its record takes in memory, roughly."""
+        return len(self.delivery.record.value or b"")

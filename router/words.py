@@ -19,7 +19,7 @@ _BOUND = {
 
 
 _POLICIES = {
-    "brief": "which gives simple jobs to small models and hard ones to large models, and of those takes the cheapest",
+    "brief": "which gives simple jobs to small models and hard ones to large models, whoever is expected to cost least first",
     "cheapest": "which takes whoever is expected to cost least",
     "fastest": "which takes whoever probably answers soonest",
     "balanced": "which weighs cost, time and quality against each other",
@@ -125,7 +125,9 @@ def _assigned(decision: Mapping[str, Any]) -> Iterator[str]:
             for name in ("temperature", "top_p")
             if isinstance(parameters.get(name), int | float)
         ]
-        yield f"The answer may have at most {tokens} tokens, {why}" + (f"; {' and '.join(warm)}." if warm else ".")
+        yield f"The answer may have at most {tokens} tokens (some three quarters of a word each), {why}" + (
+            f"; {' and '.join(warm)}." if warm else "."
+        )
     reserve = decision.get("reserve")
     most = decision.get("max_cost_nanousd", 0)
     if isinstance(reserve, Mapping):
@@ -160,7 +162,7 @@ def _budgets(decision: Mapping[str, Any]) -> Iterator[str]:
         soft = "" if one.get("hard", True) else "; it is soft: it gives alerts, and limits nothing"
         yield (
             f"It counts against budget {one.get('id')}, which has {dollars(limit)} for {_window(one.get('window'))}: "
-            f"when this job came, {dollars(spent)} was spent and {dollars(reserved)} reserved by other jobs{left}{soft}."
+            f"when this job came, {dollars(spent)} was spent and {dollars(reserved)} reserved by others{left}{soft}."
         )
 
 
@@ -186,8 +188,9 @@ def _excluded(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def _made_from(decision: Mapping[str, Any]) -> Iterator[str]:
     held = decision.get("held")
-    if isinstance(held, Mapping) and held.get("shut"):
-        names = ", ".join(f"{model} at {_provider(provider)}" for provider, model in _pairs(held["shut"]))
+    shut = _pairs(held.get("shut")) if isinstance(held, Mapping) else []
+    if shut:
+        names = ", ".join(f"{model} at {_provider(provider)}" for provider, model in shut)
         yield f"Nobody was sent to {names} then: the breaker was open, for too many calls had failed."
     if isinstance(held, Mapping) and held.get("lessons"):
         yield "How fast, how dear and how reliable the offers had been of late was taken into account."
@@ -210,4 +213,5 @@ def _rows(value: Any) -> list[Mapping[str, Any]]:
 
 
 def _pairs(value: Any) -> list[tuple[str, str]]:
-    return [(str(one[0]), str(one[1])) for one in value if isinstance(one, list | tuple) and len(one) == 2]
+    listed = value if isinstance(value, list | tuple) else ()
+    return [(str(one[0]), str(one[1])) for one in listed if isinstance(one, list | tuple) and len(one) == 2]

@@ -59,7 +59,7 @@ class AlertRule(_Event):
     id: StrictStr = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")
     on: Measure
     tenant: TenantId | Literal["*"] = EVERYBODY
-    threshold: StrictFloat | StrictInt = 0
+    threshold: Annotated[StrictFloat | StrictInt, Field(ge=0, le=10**18, allow_inf_nan=False)] = 0
     window_s: Annotated[StrictInt, Field(ge=1, le=31 * 86_400)] = 300
     severity: Literal["info", "warning", "critical"] = "warning"
     webhook: StrictBool = True

@@ -71,7 +71,7 @@ def answered_attempt(
 ) -> Progress:
     """`progress` with the call that gave the answer, and what it cost."""
     answer = called.answer
-    estimate = {**answer.estimate, COMPUTE_MS: milliseconds(took)}
+    estimate = {**answer.estimate, COMPUTE_MS: clocked_ms(answer, candidate, took)}
     cost = charge(
         answer.usage, candidate.price, told_nanousd=answer.told_nanousd, estimate=estimate,
         expected_nanousd=candidate.estimate_nanousd,
@@ -88,6 +88,20 @@ def answered_attempt(
         upstream_status=called.status,
         first_token=first,
     )
+
+
+def clocked_ms(answer: Answer, candidate: Candidate, took: timedelta) -> int:
+    """The compute time of a call by our own clock, for where nobody tells it: no more than the ceiling still pays for.
+
+    The clock counts the way there and back and the wait in a queue too, which are no compute: a guess of ours spends
+    nothing that was not reserved.
+    """
+    clock, each = milliseconds(took), candidate.price.nanousd_per_compute_ms
+    if not each or COMPUTE_MS in answer.usage:
+        return clock
+    others = candidate.price.model_copy(update={"nanousd_per_compute_ms": 0})
+    left = candidate.ceiling_nanousd - charge(answer.usage, others, estimate=answer.estimate).nanousd
+    return min(clock, max(0, left) // each)
 
 
 def _told(answer: Answer, price: Price, estimate: Mapping[str, int]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """When an alert is given: once as a subject comes over its threshold, once as it falls below. Pure."""
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
@@ -13,17 +14,22 @@ from schemas.policies import AlertRule
 
 Place = tuple[str, str]
 """Rule and subject."""
+MOST_RESOLVED = 100_000
+"""Subjects that fire no more whose crossings go on being counted: those that ended last. Most are windows that are
+over and come never again."""
 
 
 class Told:
-    """What the alerts topic says: the newest alert of each rule and subject.
+    """What the alerts topic says: what fires, and how often each rule and subject has crossed.
 
     The topic is the only memory. Whoever reads it to its end knows every crossing that was told, so a process that
     died tells none again.
     """
 
     def __init__(self) -> None:
-        self._newest: dict[Place, Alert] = {}
+        self._firing: dict[Place, Alert] = {}
+        self._resolved: OrderedDict[Place, int] = OrderedDict()
+        """The number of its last crossing."""
 
     def fold(self, record: Record) -> None:
         """Take note of one record of the alerts topic. What is no alert is passed over."""
@@ -35,17 +41,26 @@ class Told:
     def note(self, alert: Alert) -> None:
         """One that was told."""
         place = alert.rule, alert.subject
-        known = self._newest.get(place)
-        if known is None or _order(alert) >= _order(known):
-            self._newest[place] = alert
+        crossing, fires = self.last(*place)
+        if (alert.crossing, alert.state == "resolved") < (crossing, not fires):
+            return
+        self._firing.pop(place, None)
+        self._resolved.pop(place, None)
+        if alert.state == "firing":
+            self._firing[place] = alert
+            return
+        self._resolved[place] = alert.crossing
+        if len(self._resolved) > MOST_RESOLVED:
+            self._resolved.popitem(last=False)
 
-    def newest(self, rule: str, subject: str) -> Alert | None:
-        """The last word on a subject; None if it never crossed."""
-        return self._newest.get((rule, subject))
+    def last(self, rule: str, subject: str) -> tuple[int, bool]:
+        """The number of a subject's last crossing, 0 if it never crossed; and whether it fires."""
+        alert = self._firing.get((rule, subject))
+        return (alert.crossing, True) if alert is not None else (self._resolved.get((rule, subject), 0), False)
 
     def firing(self, rule: str | None = None) -> list[Alert]:
         """Those that have not ended: of one rule, or all."""
-        return [alert for alert in self._newest.values() if alert.state == "firing" and rule in (None, alert.rule)]
+        return [alert for alert in self._firing.values() if rule in (None, alert.rule)]
 
 
 def alert_id(rule: str, subject: str, crossing: int) -> str:
@@ -63,20 +78,21 @@ def crossings(rule: AlertRule, readings: Iterable[Reading], told: Told, now: dat
     one that fired and is below, or is not there any more (`resolved`).
 
     Between the two a subject fires only once, however its value moves above the threshold. A value that is not known
-    now changes nothing.
+    now changes nothing; of two readings of one subject the first counts.
     """
     seen: set[str] = set()
     alerts: list[Alert] = []
     for reading in readings:
+        again = reading.subject in seen
         seen.add(reading.subject)
-        if reading.value is None:
+        if again or reading.value is None:
             continue
-        before = told.newest(rule.id, reading.subject)
+        last, fires = told.last(rule.id, reading.subject)
         threshold = float(rule.threshold if reading.threshold is None else reading.threshold)
         over = is_over(reading.value, threshold)
-        if over == (before is not None and before.state == "firing"):
+        if over == fires:
             continue
-        number = (before.crossing if before else 0) + (1 if over else 0)
+        number = last + 1 if over else last
         alerts.append(
             Alert(
                 alert_id=alert_id(rule.id, reading.subject, number),
@@ -109,7 +125,3 @@ def orphans(rules: Mapping[str, AlertRule], told: Told, now: datetime) -> Iterat
 def _over(alert: Alert, why: str, now: datetime) -> Alert:
     changed = {"state": "resolved", "value": 0.0, "message": f"{alert.subject}: {why}", "detail": {}, "at": now}
     return alert.model_copy(update=changed)
-
-
-def _order(alert: Alert) -> tuple[int, bool]:
-    return alert.crossing, alert.state == "resolved"

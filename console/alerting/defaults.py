@@ -32,9 +32,8 @@ def built_in(price_drift: float) -> tuple[AlertRule, ...]:
 
 
 def in_force(built: Iterable[AlertRule], told: Iterable[AlertRule]) -> Mapping[str, AlertRule]:
-    """The rules by their ids: one that was told replaces the built-in one of its id, or switches it off (`removed`)."""
-    rules = {rule.id: rule for rule in built} | {rule.id: rule for rule in told}
-    return {name: rule for name, rule in rules.items() if not rule.removed}
+    """The rules by their ids: one that was told replaces the built-in one of its id."""
+    return {rule.id: rule for rule in (*built, *told)}
 
 
 def _rule(name: str, on: str, threshold: float, window_s: int, severity: str = "warning") -> AlertRule:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 
+import structlog
+
 from console.alerting.crossings import Told, crossings, orphans
 from console.alerting.defaults import built_in, in_force
 from console.alerting.drift import Prices
@@ -16,6 +18,8 @@ from runtime.ports import Record
 from schemas.alerts import Alert
 from schemas.policies import AlertRule, Measure
 from schemas.topics import BREAKERS, BUDGETS, DECISIONS, DLQ, LEDGER, POLICIES, PRICES, RESULTS, Topic
+
+log = structlog.get_logger("novix.alerts")
 
 RECENT = timedelta(days=3)
 """The longest window of a built-in rule. What lies further back of decisions, results and dead letters is not read."""
@@ -53,11 +57,15 @@ class Measures:
         return in_force(self._built_in, self.rules.alert_rules())
 
     def look(self, told: Told, now: datetime) -> list[Alert]:
-        """What is to be told now and has not been."""
+        """What is to be told now and has not been. A rule that fails, by a fault of ours, concludes nothing and leaves
+        the others alone."""
         rules = self.in_force()
         alerts = list(orphans(rules, told, now))
         for rule in rules.values():
-            alerts += crossings(rule, self._readings[rule.on](rule, now), told, now)
+            try:
+                alerts += crossings(rule, self._readings[rule.on](rule, now), told, now)
+            except Exception as error:
+                log.error("alerts.rule_failed", rule=rule.id, error=type(error).__name__)
         return alerts
 
 

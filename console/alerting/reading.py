@@ -1,10 +1,9 @@
 """What a measure says of one subject at one instant. Values only."""
 
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from runtime.ports import Record
 from schemas.policies import AlertRule
@@ -29,18 +28,6 @@ class Reading:
     threshold: float | None = None
     """Its own, in place of the rule's."""
     detail: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Measure(Protocol):
-    """A fold of topics that answers for one kind of rule. Total: what it cannot read it passes over."""
-
-    def fold(self, record: Record) -> None:
-        """Take note of one record of a topic that this measure reads."""
-        ...
-
-    def readings(self, rule: AlertRule, now: datetime) -> Iterator[Reading]:
-        """Every subject that there is now. What is not named any more is over."""
-        ...
 
 
 def instant_of(record: Record) -> datetime:
@@ -69,26 +56,24 @@ class Once:
 
 @dataclass(slots=True)
 class Buckets:
-    """Sums over time: what was added in the last so many steps. An invariant: no more than `steps` of them are kept.
+    """Sums over time. An invariant: no more than `steps` steps are kept, the latest ones in which something was added;
+    so whatever was added within that many steps is there, and a record from the future takes the place of the oldest.
 
     Instants are rounded down to a step, so that a window is exact to one step.
     """
 
     step: timedelta
     steps: int
-    _sums: OrderedDict[int, dict[str, int]] = field(default_factory=OrderedDict)
+    _sums: dict[int, dict[str, int]] = field(default_factory=dict)
 
     def add(self, at: datetime, **amounts: int) -> None:
-        """Add at an instant. Records come nearly in their order; one that is too old for all windows is dropped."""
+        """Add at an instant, in whatever order they come."""
         number = self._number(at)
         sums = self._sums.get(number)
         if sums is None:
-            newest = max(self._sums, default=number)
-            if number <= newest - self.steps:
-                return
             sums = self._sums[number] = {}
-            for old in [one for one in self._sums if one <= max(newest, number) - self.steps]:
-                del self._sums[old]
+            if len(self._sums) > self.steps:
+                del self._sums[min(self._sums)]
         for name, amount in amounts.items():
             sums[name] = sums.get(name, 0) + amount
 
@@ -103,10 +88,6 @@ class Buckets:
     def first(self) -> datetime | None:
         """The begin of the oldest step that is kept."""
         return EPOCH + min(self._sums) * self.step if self._sums else None
-
-    def newest(self) -> datetime | None:
-        """The begin of the newest."""
-        return EPOCH + max(self._sums) * self.step if self._sums else None
 
     def _number(self, at: datetime) -> int:
         return (at - EPOCH) // self.step

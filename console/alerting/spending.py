@@ -12,21 +12,21 @@ from console.alerting.reading import Buckets, Reading, wanted
 from console.words import count, money
 from router.accounts import Accounts
 from router.money.reservation import Reservation, counted, reservation_of
-from router.money.windows import UnknownZone, calendar
+from router.money.windows import UnknownZone, calendar, kind_of
 from runtime.ports import Record
 from schemas import codec
-from schemas.accounts import Window
+from schemas.accounts import Tenant, Window
 from schemas.decision import BudgetHeld, Reserve
 from schemas.ledger import LedgerBatch, LedgerEntry
 from schemas.policies import AlertRule
 from schemas.topics import DECISIONS
 from schemas.values import frozen
 
-MOST_OPEN = 1_000_000
-"""Reservations that are remembered until they end."""
+MOST_OPEN = 200_000
+"""Reservations that are remembered until they end: 300 MB."""
 MOST_ENDED = 200_000
 """Ends that are remembered, so that one that is read twice counts once."""
-MOST_EARLY = 100_000
+MOST_EARLY = 20_000
 """Ends that are remembered until their decision is read, for two topics are read at once."""
 MOST_TENANTS = 5_000
 """Tenants whose past is remembered for anomalies: those that spent last."""
@@ -119,7 +119,9 @@ class Money:
         for held in budgets:
             self._held(reservation.tenant, held, reservation.nanousd)
         self._open[name] = Open(reservation, tuple((held.id, held.window) for held in budgets))
-        _bound(self._open, MOST_OPEN)
+        if len(self._open) > MOST_OPEN:
+            self._ended[next(iter(self._open))] = None
+            self._give_back(self._open.popitem(last=False)[1])
         early = self._early.pop(name, None)
         if early is not None:
             self._settle(self._open.pop(name), early)
@@ -149,17 +151,23 @@ class Money:
         tenant, version = one.reservation.tenant, one.reservation.version
         known = {budget.id: budget for budget in self._accounts.budgets_of(tenant)}
         ambiguous = self._accounts.customs(tenant, version).ambiguous
+        self._give_back(one)
         for name, window in one.budgets:
             spent, budget = self._budgets.get((tenant, name, window)), known.get(name)
             if spent is None:
                 continue
-            spent.reserved = max(0, spent.reserved - one.reservation.nanousd)
             spent.ours += sum(
                 counted(charge, ambiguous, one.reservation)
                 for charge in entry.charges
                 if budget is None
                 or (budget.model in (None, charge.model) and budget.provider in (None, charge.provider))
             )
+
+    def _give_back(self, one: Open) -> None:
+        for name, window in one.budgets:
+            spent = self._budgets.get((one.reservation.tenant, name, window))
+            if spent is not None:
+                spent.reserved = max(0, spent.reserved - one.reservation.nanousd)
 
     def _spend(self, entry: LedgerEntry) -> None:
         past = self._past.setdefault(entry.tenant, Buckets(STEP, STEPS))
@@ -186,7 +194,7 @@ class Money:
             if budget is None:
                 continue
             holder = self._accounts.tenant(tenant)
-            if _label(budget.window, holder.time_zone if holder else "UTC", now) != label:
+            if kind_of(label) != budget.window or label < _label(budget.window, holder, now):
                 del self._budgets[tenant, name, label]
                 continue
             if not wanted(rule, tenant):
@@ -210,7 +218,7 @@ class Money:
         if rule.tenant != "*":
             return
         for (name, month), nanousd in list(self._organisations.items()):
-            if month != f"{now:%Y-%m}":
+            if month < f"{now:%Y-%m}":
                 del self._organisations[name, month]
                 continue
             organisation = self._accounts.organisation(name)
@@ -283,9 +291,10 @@ def _shares(
         yield Reading(f"{subject} at {percent:g} %", round(value, 2), "%", told, tenant, float(percent), detail)
 
 
-def _label(window: Window, zone: str, now: datetime) -> str:
+def _label(window: Window, tenant: Tenant | None, now: datetime) -> str:
+    """Of the present window. Later ones have later labels; such a one has begun already where a lane's clock is ahead."""
     try:
-        return calendar(zone).labels(now).of(window)
+        return calendar(tenant.time_zone if tenant else "UTC").labels(now).of(window)
     except UnknownZone:
         return calendar("UTC").labels(now).of(window)
 

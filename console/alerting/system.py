@@ -98,9 +98,6 @@ class Lags:
             (group, topic.name): deque(maxlen=MOST_LAG_SAMPLES) for group, topic in GROUPS
         }
 
-    def fold(self, record: Record) -> None:
-        """No record says it."""
-
     def note(self, group: str, topic: str, records: int, at: datetime) -> None:
         """So many records of the topic were not committed by the group."""
         self._samples[group, topic].append((at, records))

@@ -23,9 +23,7 @@ MOST_BYTES = 1_048_576
 
 @command
 def quote(
-    file: Annotated[
-        str, typer.Argument(metavar="JOB.json|FILE.jsonl|-", help="One job, or one a line (- and .jsonl).")
-    ],
+    file: Annotated[str, typer.Argument(metavar="JOB.json|FILE.jsonl|-", help="One job, or one a line.")],
     tenant: Annotated[
         str, typer.Option(help="Who asks and pays for lines of an OpenAI batch file; jobs say it themselves.")
     ] = "default",
@@ -35,17 +33,21 @@ def quote(
     """Say what jobs would cost now, and how many would be refused and why; publish and spend nothing.
 
     The interval holds what nine of ten such jobs have paid, measured on this installation's own history of the last
-    seven days (docs/quotes.md); without history it goes from 0 to the ceiling. With --json a file of lines gives a line
-    a job and a last one with "total"; a single job gives one object. Exit code 1 if a job would be refused.
+    seven days (docs/quotes.md); without history it goes from 0 to the ceiling. Jobs of one file share their tenants'
+    budgets, as if each had paid what it is quoted before the next comes. With --json a file of lines gives a line a job
+    and a last one with "total"; a single job gives one object. Exit code 1 if a job would be refused.
     """
+    from console.lines import are_lines
+
     loaded, screen = settings(), Screen(as_json=as_json)
     try:
         if file == "-":
-            return asyncio.run(_lines(loaded, screen, sys.stdin.buffer, tenant, brief=brief))
+            return asyncio.run(_lines(loaded, screen, b"", sys.stdin.buffer, tenant, brief=brief))
         with Path(file).open("rb") as source:
-            if file.endswith(".jsonl"):
-                return asyncio.run(_lines(loaded, screen, source, tenant, brief=brief))
-            return asyncio.run(_one(loaded, screen, source.read(MOST_BYTES + 1), tenant))
+            head = source.read(MOST_BYTES + 1)
+            if file.endswith(".jsonl") or are_lines(head):
+                return asyncio.run(_lines(loaded, screen, head, source, tenant, brief=brief))
+            return asyncio.run(_one(loaded, screen, head, tenant))
     except OSError as error:
         raise CommandError(f"{file}: {error.strerror}", Exit.USAGE) from None
 
@@ -68,7 +70,7 @@ async def _one(loaded: "Loaded", screen: Screen, raw: bytes, tenant: str) -> Exi
     return Exit.OK if one.taken else Exit.FAILED
 
 
-async def _lines(loaded: "Loaded", screen: Screen, source: IO[bytes], tenant: str, *, brief: bool) -> Exit:
+async def _lines(loaded: "Loaded", screen: Screen, head: bytes, source: IO[bytes], tenant: str, *, brief: bool) -> Exit:
     from console.quotes import told
     from console.quotes.known import knowing
     from console.quotes.lines import job_of
@@ -79,13 +81,13 @@ async def _lines(loaded: "Loaded", screen: Screen, source: IO[bytes], tenant: st
     async with knowing(loaded, at) as known:
         for note in known.notes:
             screen.note(f"novix: {note}")
-        for number, line in _numbered(source):
+        for number, line in _numbered(head, source):
             job = job_of(line, tenant)
             if isinstance(job, str):
                 unreadable += 1
                 shown = told.refused_line(number, job), [f"line {number}\t{job}"]
             else:
-                one = await known.quote(job.job, at)
+                one = await known.quote(job.job, at, together=True)
                 sums.add(one)
                 shown = {"line": number, **told.document(one)}, [told.line(number, one)]
             if not brief:
@@ -102,9 +104,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _numbered(source: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+def _numbered(head: bytes, source: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     from console.lines import Lines
 
     splitter = Lines()
+    if head:
+        yield from splitter.feed(head)
     while not splitter.ended:
         yield from splitter.feed(source.read(CHUNK_BYTES))

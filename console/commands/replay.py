@@ -34,10 +34,13 @@ def replay(since: Since = "24h", until: Until = None, tenant: Tenant = None, as_
 
 
 def span_of(since: str | None, until: str | None, tenant: str | None) -> "Span":
-    """The options as a span of time. Raises `CommandError` for what is no time."""
+    """The options as a span of time. Raises `CommandError` for what is no time, or no span."""
     from console.decisions_read import Span
 
-    return Span(_instant("--since", since), _instant("--until", until), tenant)
+    begin, end = _instant("--since", since), _instant("--until", until)
+    if begin is not None and end is not None and end <= begin:
+        raise CommandError(f"--until {until!r} is not after --since {since!r}", Exit.USAGE)
+    return Span(begin, end, tenant)
 
 
 def _instant(option: str, text: str | None) -> datetime | None:

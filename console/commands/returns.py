@@ -90,9 +90,8 @@ async def _roi(loaded: "Loaded", screen: Screen, span: "Span") -> Exit:
             found = await results(log, span)
             async for past in pasts(log, span, loaded.settings.topic_prefix, found, lost):
                 job = past.arrival.reading
-                if past.result is not None and isinstance(job, ReadableJob):
-                    paid = int(past.result.get("cost_nanousd") or 0)
-                    costs.append(Cost(job.tenant, job.id, paid, job.job.metadata))
+                if past.ended is not None and isinstance(job, ReadableJob):
+                    costs.append(Cost(job.tenant, job.id, past.ended.cost_nanousd, job.job.metadata))
     screen.answer(*past_words.roi(returns(values, costs), lost))
     return Exit.OK
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.exits import Exit
+from console.exits import CommandError, Exit
 from console.screen import Screen
 from console.shell import AsJson, command, settings
 
@@ -60,6 +60,8 @@ async def _set(loaded: "Loaded", screen: Screen, name: str, asked: dict[str, str
     async with connected(loaded) as log:
         known, rules = await histories.accounts(log), await histories.rules(log, loaded.settings)
         old = known.tenant(name)
+        if remove and old is None:
+            raise CommandError(f"tenant {name!r} has no record", Exit.NOT_MET)
         fields: dict[str, Any] = {} if old is None else old.model_dump(exclude={"at", "by"})
         event = events.made(Tenant, **{**fields, **told, "tenant": name, "by": who("tenant set"), "removed": remove})
         if not remove:

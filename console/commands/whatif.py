@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,8 +51,9 @@ async def _whatif(loaded: "Loaded", screen: Screen, span: "Span", policy: Path |
     from console import past_words
     from router.whatif.study import Alternative
 
-    policies = (lambda _: None) if policy is None else policies_of(policy, loaded.settings.cheap_below)
-    other = Alternative("other", policies, {} if prices is None else prices_of(prices))
+    other = Alternative("other", prices={} if prices is None else prices_of(prices))
+    if policy is not None:
+        other = replace(other, policy_of=policies_of(policy))
     study = await studied(loaded, screen, span, [other])
     screen.answer(*past_words.whatif(study.reports["other"], study.skipped))
     return Exit.OK
@@ -108,8 +110,9 @@ async def studied(loaded: "Loaded", screen: Screen, span: "Span", alternatives: 
     return study
 
 
-def policies_of(path: Path, cheap_below: float) -> "Callable[[str], Policy | None]":
-    """A policy file as who has which policy; None for tenants that keep theirs. Raises `CommandError` with its line."""
+def policies_of(path: Path) -> "Callable[[str, float], Policy | None]":
+    """A policy file as who has which policy, in an installation with that `cheap_below`; None for tenants that keep
+    theirs. Raises `CommandError` with its line."""
     from router.policies import made
     from router.policies.file import BadPolicyFile, read
     from schemas.policies import EVERYBODY
@@ -118,10 +121,19 @@ def policies_of(path: Path, cheap_below: float) -> "Callable[[str], Policy | Non
         found = read(text_of(path), path.name)
     except BadPolicyFile as error:
         raise CommandError(str(error), Exit.USAGE) from None
-    policies = {
-        one.tenant: made(one.policy, one.parameters, cheap_below=cheap_below) for one in found if not one.removed
-    }
-    return lambda tenant: policies.get(tenant) or policies.get(EVERYBODY)
+    named = {one.tenant: one for one in found if not one.removed}
+    policies: dict[tuple[str, float], Policy] = {}
+
+    def policy_of(tenant: str, cheap_below: float) -> "Policy | None":
+        one = named.get(tenant) or named.get(EVERYBODY)
+        if one is None:
+            return None
+        key = one.tenant, cheap_below
+        if key not in policies:
+            policies[key] = made(one.policy, one.parameters, cheap_below=cheap_below)
+        return policies[key]
+
+    return policy_of
 
 
 def prices_of(path: Path) -> "dict[tuple[str, str], Price]":

@@ -91,8 +91,8 @@ def _lines(found: Explained) -> list[str]:
     budget = one.budget
     lines = [
         f"budget     {budget.tenant}/{budget.id}, {'hard' if budget.hard else 'soft'}, window {one.window}: "
-        f"{money(one.limit_nanousd)} = {money(found.spent_nanousd)} spent + {money(one.reserved_nanousd)} reserved + "
-        f"{money(left)} left"
+        f"{money(one.limit_nanousd)} = {money(found.spent_nanousd)} spent + {money(one.reserved_nanousd)} reserved "
+        + (f"+ {money(left)} left" if left >= 0 else f"- {money(-left)} over it")
     ]
     if one.funded_nanousd:
         lines.append(f"{'':11}of it {money(one.funded_nanousd)} handed over by transfers")
@@ -125,20 +125,33 @@ def _lines(found: Explained) -> list[str]:
         lines.append(
             f"above      {job} cost {money(over)} more than was reserved: its provider charged above its ceiling"
         )
-    if left <= 0:
-        lines.append(f"so         nothing is left{_why_none(found)}")
+    lines.append(f"so         {_so(found)}")
+    if found.books.whole and found.line.spent_nanousd != one.spent_nanousd:
+        lines.append(
+            f"books      the home lane counts {money(found.line.spent_nanousd)} as spent: a job ended while this was "
+            "read, or a record cannot be read (novix ledger balance)"
+        )
     if not found.books.whole and found.books.begins is not None:
         lines.append(f"log        decisions are kept from {found.books.begins:%Y-%m-%d %H:%M:%S} UTC on")
     return lines
 
 
-def _why_none(found: Explained) -> str:
-    one = found.standing
+def _so(found: Explained) -> str:
+    """What follows for the next job."""
+    one, left = found.standing, found.left_nanousd
+    if not one.budget.hard:
+        return "it is soft: it gives alerts, and no job waits or is refused for it"
+    if left > 0:
+        return f"{money(left)} is left: a job that may cost more than that waits, or is refused"
     if found.spent_nanousd > one.limit_nanousd:
-        return ": more is spent than the limit; it was lowered, or a provider charged above its ceiling"
-    if one.reserved_nanousd:
-        return f": {money(one.reserved_nanousd)} come back, or are spent, as the open jobs end"
-    return "" if one.ends is None else " until the next window"
+        why = "more is spent than the limit; it was lowered, or a provider charged above its ceiling"
+    elif one.reserved_nanousd:
+        why = f"{money(one.reserved_nanousd)} come back, or are spent, as the open jobs end"
+    else:
+        why = "all of it is spent"
+    raised = f"novix budget set {one.budget.tenant} {one.budget.id} --limit DOLLARS"
+    until = "it never begins anew; raise it" if one.ends is None else "wait for the next window, or raise it"
+    return f"nothing is left: {why}; {until}: {raised}"
 
 
 def _window(one: Standing, now: datetime) -> str:

@@ -2,8 +2,10 @@
 like these have paid. Reads, outside any group; nothing is written."""
 
 import heapq
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from console.exits import CommandError, Exit
@@ -14,6 +16,7 @@ from router.accounts import Accounts
 from router.calibration import Calibration, Observed
 from router.catalogue import load
 from router.money.books import Books
+from router.purse import NO_PURSE, Line, Purse
 from router.quote import Quote, quote
 from router.state import State
 from runtime.outcome import CannotOpen
@@ -34,6 +37,8 @@ class Known:
     def __init__(self, loaded: Loaded, log: Log | None = None) -> None:
         self._log = log
         self._books: dict[int, Books | None] = {}
+        self._promised: Counter[tuple[str, str]] = Counter()
+        """(tenant, budget) -> what jobs that were quoted together would have spent of it."""
         self.settings = loaded.settings
         self.state = State(loaded.settings, load(loaded.settings))
         self.calibration = Calibration()
@@ -45,13 +50,23 @@ class Known:
         """Whose prices they are."""
         return f"prices@{self.state.prices.version}" if self._log is not None else "the catalogue's own"
 
-    async def quote(self, job: InferenceJob, now: datetime) -> Quote:
-        """What `job` would cost now, its tenant's budgets and open breakers considered."""
+    async def quote(self, job: InferenceJob, now: datetime, *, together: bool = False) -> Quote:
+        """What `job` would cost now, its tenant's budgets and open breakers considered; `together`: as if each job that
+        was quoted so before it had paid what was predicted."""
         books = await self._of(job.tenant, now)
-        view = self.state.view(job.tenant, now).at(shut=self.state.health.shut(now))
-        if books is not None:
-            view = view.at(purse=books.purse(job, now), shut=self.state.health.shut(now))
-        return quote(job, view, self.calibration, now=now)
+        purse = NO_PURSE if books is None else books.purse(job, now)
+        if together:
+            purse = Purse(tuple(self._less(job.tenant, line) for line in purse.lines))
+        view = self.state.view(job.tenant, now).at(purse=purse, shut=self.state.health.shut(now))
+        one = quote(job, view, self.calibration, now=now)
+        if together and one.verdict == "assigned":
+            for line in purse.lines:
+                if line.holds_for(one.model, one.provider):
+                    self._promised[job.tenant, line.id] += one.predicted
+        return one
+
+    def _less(self, tenant: str, line: Line) -> Line:
+        return replace(line, spent_nanousd=line.spent_nanousd + self._promised[tenant, line.id])
 
     async def _of(self, tenant: str, now: datetime) -> Books | None:
         """The money of the tenant's home; None where there is no log, or no hard budget asks for it."""

@@ -42,10 +42,11 @@ def whole(one: Quote, prices: str) -> list[str]:
 
 def summary(told: Total) -> list[str]:
     """Many jobs, together."""
+    covered = "" if told.without_history else " in nine of ten cases"
     lines = [
         f"{count(told.jobs, 'job')}: {count(told.taken, 'job')} would be taken, {told.jobs - told.taken} refused",
         *(f"  {number} for {kind}" for kind, number in sorted(told.refused.items())),
-        f"in all {money(told.low)} to {money(told.high)} in nine of ten cases, {money(told.predicted)} on average",
+        f"in all {money(told.low)} to {money(told.high)}{covered}, {money(told.predicted)} on average",
         f"{money(told.ceiling)} would be reserved if all were open at once",
     ]
     if told.without_history:

@@ -17,9 +17,9 @@ class BalancedPolicy(Parameters):
 
     name: ClassVar[str] = "balanced/1"
     heeds_time: ClassVar[bool] = True
-    cost: float = pydantic.Field(default=1.0, ge=0, le=1_000)
-    latency: float = pydantic.Field(default=1.0, ge=0, le=1_000)
-    quality: float = pydantic.Field(default=1.0, ge=0, le=1_000)
+    cost: float = pydantic.Field(default=1.0, ge=0, le=1_000, strict=True)
+    latency: float = pydantic.Field(default=1.0, ge=0, le=1_000, strict=True)
+    quality: float = pydantic.Field(default=1.0, ge=0, le=1_000, strict=True)
 
     @pydantic.model_validator(mode="after")
     def _weighs_something(self) -> Self:

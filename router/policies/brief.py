@@ -12,13 +12,13 @@ class BriefPolicy(Parameters):
     """Complexity below `cheap_below`: the small tier first, else the large one; then by expected cost, then by name."""
 
     name: ClassVar[str] = "brief/1"
-    cheap_below: float = pydantic.Field(default=0.4, ge=0, le=1)
+    cheap_below: float = pydantic.Field(default=0.4, ge=0, le=1, strict=True)
     """Complexity below which the small tier comes first."""
-    calm_above: float = pydantic.Field(default=0.6, ge=0, le=1)
+    calm_above: float = pydantic.Field(default=0.6, ge=0, le=1, strict=True)
     """Complexity above which the answer should keep to the point."""
-    calm: float = pydantic.Field(default=0.5, ge=0, le=2)
+    calm: float = pydantic.Field(default=0.5, ge=0, le=2, strict=True)
     """Temperature above it."""
-    lively: float = pydantic.Field(default=0.8, ge=0, le=2)
+    lively: float = pydantic.Field(default=0.8, ge=0, le=2, strict=True)
     """Temperature up to it."""
 
     def rank(self, field: Field, complexity: float) -> list[int]:

@@ -27,17 +27,17 @@ class PinnedPolicy(Parameters):
 
     def rank(self, field: Field, complexity: float) -> list[int]:
         """Pinned offers alone."""
+        pins: dict[tuple[str, str], int] = {}
+        for pin, one in enumerate(self.order):
+            pins.setdefault((one.model, one.provider), pin)
+        nobody = len(self.order)
         places: list[tuple[int, int, int]] = []
         for at, (model, provider) in enumerate(zip(field.models, field.providers, strict=True)):
-            pin = self._pin(model, provider)
-            if pin is not None:
+            pin = min(pins.get((model, provider), nobody), pins.get((model, ANY), nobody))
+            if pin < nobody:
                 places.append((pin, field.costs[at], at))
         return [at for _, _, at in sorted(places)]
 
     def alike(self, field: Field, ranked: Sequence[int], complexity: float) -> int:
         """The first alone: a pinned order is not for anybody to learn better."""
         return 1
-
-    def _pin(self, model: str, provider: str) -> int | None:
-        fits = (at for at, one in enumerate(self.order) if one.model == model and one.provider in (ANY, provider))
-        return next(fits, None)

@@ -59,8 +59,7 @@ def read_models(document: Any, seen_at: datetime) -> list[PriceEvent]:
 
     An entry without a price has None. One whose price cannot be one (negative, beyond all measure, no number) has None
     and is `held`, with the reason. Entries that name nobody are left out; of two about the same the one that is served
-    counts, then the dearer.
-    Raises `NoListing`, also for a list that names nothing at all.
+    counts, then the dearer. Raises `NoListing`, also for a list that names nothing at all.
     """
     rows = document.get("data") if isinstance(document, dict) else None
     if not isinstance(rows, list):

@@ -1,6 +1,8 @@
 """One decision with what came of it, and how long calls took. Values only."""
 
+import functools
 import statistics
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,15 +26,6 @@ _WHOLES = tuple(
 
 
 @frozen
-class Past:
-    """One decision, its job, and the terminal result if there is one yet."""
-
-    stored: Stored
-    arrival: Arrival
-    result: Mapping[str, Any] | None = None
-
-
-@frozen
 class Used:
     """What a job that succeeded really took."""
 
@@ -52,9 +45,61 @@ class Used:
         return self.paid_nanousd + self.lost_nanousd
 
 
-def used_of(result: Mapping[str, Any] | None) -> Used | None:
+@frozen
+class Ended:
+    """What is kept of a terminal result: small, for a span has a million of them."""
+
+    task: str
+    cost_nanousd: int
+    units: tuple[str, ...] = ()
+    packed: tuple[str, str, tuple[int, ...], int, int, int] | None = None
+
+    @property
+    def used(self) -> Used | None:
+        """What the job took; None for one that did not succeed."""
+        if self.packed is None:
+            return None
+        model, provider, counts, *money = self.packed
+        return Used(model, provider, dict(zip(self.units, counts, strict=True)), *money)
+
+
+@frozen
+class Past:
+    """One decision, its job, and how it ended, if that is known."""
+
+    stored: Stored
+    arrival: Arrival
+    ended: Ended | None = None
+
+    @property
+    def used(self) -> Used | None:
+        """What the job took, if it succeeded."""
+        return None if self.ended is None else self.ended.used
+
+
+def ended_of(result: Mapping[str, Any]) -> Ended | None:
+    """What is kept of a result; None where it is none that a lane writes."""
+    try:
+        used, task, cost = used_of(result), str(result.get("task")), int(result.get("cost_nanousd") or 0)
+        if used is None:
+            return Ended(sys.intern(task), cost)
+        counts = tuple(int(count) for count in used.usage.values())
+        names = sys.intern(used.model), sys.intern(used.provider)
+        money = used.paid_nanousd, used.lost_nanousd, used.called_ms
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return Ended(sys.intern(task), cost, _one_of(tuple(used.usage)), (*names, counts, *money))
+
+
+@functools.lru_cache(maxsize=1_024)
+def _one_of(units: tuple[str, ...]) -> tuple[str, ...]:
+    """The same names, kept once."""
+    return units
+
+
+def used_of(result: Mapping[str, Any]) -> Used | None:
     """What a result tells of money and tokens; None for one that is no success, or tells nothing."""
-    if result is None or result.get("status") != "succeeded" or not isinstance(result.get("served"), Mapping):
+    if result.get("status") != "succeeded" or not isinstance(result.get("served"), Mapping):
         return None
     served, attempts = result["served"], result.get("attempts") or []
     last = attempts[-1] if attempts else {}
@@ -93,17 +138,17 @@ def repriced(price: Price, usage: Mapping[str, int], *, most_output: int | None 
 class Observed:
     """How long calls that succeeded took, by task, model and provider: what a slower choice is told by."""
 
-    def __init__(self, results: Iterable[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, results: Iterable[Ended] = ()) -> None:
         self._seen: dict[tuple[str, str, str], list[int]] = {}
         self._means: dict[tuple[str, str, str], int | None] = {}
         for result in results:
             self.note(result)
 
-    def note(self, result: Mapping[str, Any]) -> None:
+    def note(self, result: Ended) -> None:
         """Take in one result."""
-        used = used_of(result)
+        used = result.used
         if used is not None and used.called_ms > 0:
-            key = (str(result.get("task")), used.model, used.provider)
+            key = (result.task, used.model, used.provider)
             seen = self._seen.setdefault(key, [])
             seen.append(used.called_ms)
             del seen[:-MOST_SEEN]

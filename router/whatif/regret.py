@@ -13,8 +13,8 @@ from typing import ClassVar
 from router.decide import decide
 from router.history import History, NotReplayable
 from router.policies import Field, Parameters
-from router.replay import seen_again
-from router.whatif.past import Past, Used, repriced, used_of
+from router.replay import seen_again, told_of
+from router.whatif.past import Past, Used, repriced
 from schemas.assignment import Candidate
 from schemas.job import ReadableJob
 
@@ -105,7 +105,7 @@ class RegretStudy:
         try:
             one = regret_of(past, self._history)
         except NotReplayable as reason:
-            self.skipped[str(reason)] += 1
+            self.skipped[told_of(reason)] += 1
             return
         if one is None:
             self.skipped[NOT_LOOKED_AT] += 1
@@ -116,7 +116,7 @@ class RegretStudy:
 
 def regret_of(past: Past, history: History) -> Regretted | None:
     """One job's regret; None where nothing was paid for an answer. Raises `NotReplayable`."""
-    used, reading = used_of(past.result), past.arrival.reading
+    used, reading = past.used, past.arrival.reading
     if used is None or past.stored.get("verdict") != "assigned" or not isinstance(reading, ReadableJob):
         return None
     best = cheapest(past, used, history)

@@ -11,6 +11,7 @@
 | over-asking | no money: what would not have been reserved, had jobs asked for the tokens that such jobs use |
 """
 
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from typing import Any
 from router.history import History, NotReplayable
 from router.policies import POLICIES, Policy, made
 from router.replay import seen_again
-from router.whatif.past import Observed, Past, Used, repriced, used_of
+from router.whatif.past import Observed, Past, Used, repriced
 from router.whatif.study import Alternative, Study
 from schemas import codec
 from schemas.job import InferenceJob, ReadableJob
@@ -66,7 +67,7 @@ def _open_model(job: InferenceJob) -> InferenceJob:
 
 def alternatives() -> list[Alternative]:
     """The other policies with their own defaults, and jobs that leave the choice to the router."""
-    policies = [_under(made(name, {})) for name in sorted(POLICIES) if _free_standing(name)]
+    policies = [_under(name) for name in sorted(POLICIES) if _free_standing(name)]
     return [
         *policies,
         Alternative("any provider", job=_open_provider),
@@ -79,8 +80,12 @@ def _free_standing(name: str) -> bool:
     return not any(one.is_required() for one in POLICIES[name].model_fields.values()) and not name.startswith("pinned/")
 
 
-def _under(policy: Policy) -> Alternative:
-    return Alternative(f"policy {policy.name}", lambda _: policy)
+def _under(name: str) -> Alternative:
+    @functools.lru_cache(maxsize=64)
+    def policy(cheap_below: float) -> Policy:
+        return made(name, {}, cheap_below=cheap_below)
+
+    return Alternative(f"policy {name}", lambda _, cheap_below: policy(cheap_below))
 
 
 @dataclass(slots=True)
@@ -123,7 +128,7 @@ class SavingsStudy:
     def note(self, past: Past) -> None:
         """Look at one job."""
         self._study.note(past)
-        used, reading = used_of(past.result), past.arrival.reading
+        used, reading = past.used, past.arrival.reading
         if used is None or not isinstance(reading, ReadableJob):
             return
         self.jobs += 1

@@ -18,9 +18,9 @@ from router.estimate import rates
 from router.history import History, NotReplayable
 from router.policies import Policy
 from router.purse import Purse
-from router.replay import seen_again
+from router.replay import seen_again, taken_over, told_of
 from router.view import View
-from router.whatif.past import Observed, Past, Used, repriced, used_of
+from router.whatif.past import Observed, Past, Used, repriced
 from schemas.assignment import Candidate, Price
 from schemas.job import InferenceJob, ReadableJob
 from schemas.values import frozen
@@ -35,8 +35,8 @@ class Alternative:
     """Other rules for the same jobs. What is None or empty stays as it was."""
 
     name: str
-    policy_of: Callable[[str], Policy | None] = lambda _: None
-    """By tenant."""
+    policy_of: Callable[[str, float], Policy | None] = lambda _, __: None
+    """By tenant, and by the `cheap_below` of the installation that decided (`router.policies.made`)."""
     prices: Mapping[tuple[str, str], Price] = field(default_factory=dict)
     """By provider and model."""
     job: Callable[[InferenceJob], InferenceJob] = lambda job: job
@@ -62,6 +62,8 @@ class Judged:
     was_ms: int | None = None
     would_ms: int | None = None
     """How long such a call typically takes; None: not seen often enough."""
+    is_open: bool = False
+    """Assigned then, and its result is not known."""
 
 
 @dataclass(slots=True)
@@ -74,6 +76,8 @@ class Tally:
     moves: Counter[tuple[tuple[str, str] | None, tuple[str, str] | None]] = field(default_factory=Counter)
     paid_nanousd: int = 0
     would_nanousd: int = 0
+    open: int = 0
+    """Assigned then, and without a result in the span: they count with no money."""
     slower: int = 0
     faster: int = 0
     unknown_ms: int = 0
@@ -93,6 +97,7 @@ class Tally:
         self.fates[one.fate] += 1
         self.paid_nanousd += one.paid_nanousd
         self.would_nanousd += one.would_nanousd
+        self.open += one.is_open
         if one.reason:
             self.reasons[one.reason] += 1
         if one.fate != "moved":
@@ -136,18 +141,20 @@ class Study:
         return {world.alternative.name: world.report for world in self._worlds}
 
     def note(self, past: Past) -> Sequence[Judged]:
-        """Judge one job under every alternative, in their order. One that was cancelled, never read whole or cannot be
-        decided again is counted in `skipped`, and nothing is answered."""
-        reading = past.arrival.reading
+        """Judge one job under every alternative, in their order. One that was cancelled, never read whole, or whose
+        decision no rule led to or cannot be made again, is counted in `skipped`, and nothing is answered."""
+        reading, reason = past.arrival.reading, taken_over(past.stored, past.arrival)
         if past.stored.get("verdict") == "cancelled" or not isinstance(reading, ReadableJob):
-            self.skipped["cancelled, or not a whole job"] += 1
+            reason = "cancelled, or not a whole job"
+        if reason is not None or not isinstance(reading, ReadableJob):
+            self.skipped[str(reason)] += 1
             return ()
         try:
             case, view = seen_again(past.stored, past.arrival, self._history)
-        except NotReplayable as reason:
-            self.skipped[str(reason)] += 1
+        except NotReplayable as why:
+            self.skipped[told_of(why)] += 1
             return ()
-        used = used_of(past.result)
+        used = past.used
         return [
             world.note(past, reading.job, view, used, published=case.arrival.published, now=case.decided_at)
             for world in self._worlds
@@ -176,7 +183,7 @@ class _World:
         return judged
 
     def _view(self, view: View, tenant: str) -> View:
-        policy = self.alternative.policy_of(tenant)
+        policy = self.alternative.policy_of(tenant, view.limits.cheap_below)
         lines = tuple(
             replace(line, spent_nanousd=max(0, line.spent_nanousd + self._more[tenant, line.id, line.window]))
             for line in view.purse.lines
@@ -198,7 +205,8 @@ class _World:
     def _judged(self, past: Past, ruling: Ruling, used: Used | None) -> Judged:
         stored, task = past.stored, str(past.stored.get("task"))
         assigned = stored.get("verdict") == "assigned"
-        paid = int((past.result or {}).get("cost_nanousd") or 0)
+        paid = 0 if past.ended is None else past.ended.cost_nanousd
+        is_open = assigned and past.ended is None
         first = next(iter(ruling.candidates), None)
         after = None if first is None else (first.model, first.provider)
         before = _before(past, used)
@@ -207,13 +215,13 @@ class _World:
             reason = str(ruling.kind or "")
             if not assigned:
                 fate, reason = "never", ""
-            return Judged(str(stored.get("tenant")), task, fate, paid, 0, before, None, reason)
+            return Judged(str(stored.get("tenant")), task, fate, paid, 0, before, None, reason, is_open=is_open)
         would = self._would(first, ruling, used, before, paid=paid, assigned=assigned)
         fate = "taken" if not assigned else "same" if after == before else "moved"
         ms: tuple[int | None, int | None] = (None, None)
         if fate == "moved" and before is not None and after is not None:
             ms = (self._observed.typical_ms(task, *before), self._observed.typical_ms(task, *after))
-        return Judged(str(stored.get("tenant")), task, fate, paid, would, before, after, "", *ms)
+        return Judged(str(stored.get("tenant")), task, fate, paid, would, before, after, "", *ms, is_open)
 
     def _would(
         self, first: Candidate, ruling: Ruling, used: Used | None, before: tuple[str, str] | None, *, paid: int,

@@ -20,7 +20,7 @@ def grid(policy: str, steps: int = STEPS) -> list[Alternative]:
 
 def _alternative(policy: str, parameter: str, value: float) -> Alternative:
     chosen: Policy = made(policy, {parameter: value})
-    return Alternative(f"{value:g}", lambda _: chosen)
+    return Alternative(f"{value:g}", lambda _, __: chosen)
 
 
 @frozen

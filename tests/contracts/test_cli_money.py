@@ -135,6 +135,7 @@ def test_what_cannot_be_meant_is_refused_with_value_and_limit_and_nothing_is_pub
         ["budget", "explain", "acme", "none"],
         ["tier", "show", "none"],
         ["tier", "set", "none", "--remove"],
+        ["tenant", "set", "none", "--remove"],
     ],
 )
 def test_what_there_is_not_is_not_known(novix, acme, words):
@@ -266,11 +267,25 @@ def test_explain_says_what_used_a_budget_up_and_what_is_open_and_why(novix, spen
     assert document["lane"] == {"spent_nanousd": 8_500, "reserved_nanousd": 5_000}
     for part in (
         "hard, window total", "it never begins anew",
-        "$0.0000085 = $0.0000085 spent + $0.000005 reserved + -$0.000005 left",
+        "$0.0000085 = $0.0000085 spent + $0.000005 reserved - $0.000005 over it",
         "model      org/small $0.0000082; org/large $0.0000003", "acme/open/1: running: its deadline is in",
         "1 call may have been paid without an answer, $0.000007 at most", "nothing is left: $0.000005 come back",
     ):  # fmt: skip
         assert part in told, told
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--limit", "1.00"], "$0.9999865 is left: a job that may cost more than that waits, or is refused"),
+        (["--limit", "0.00", "--soft"], "it is soft: it gives alerts, and no job waits or is refused for it"),
+        (["--limit", "0.00"], "nothing is left: more is spent than the limit"),
+    ],
+)
+def test_explain_says_what_follows_for_the_next_job(novix, spent, options, words):
+    done(novix, "budget", "set", "acme", "all", *options)
+
+    assert words in done(novix, "budget", "explain", "acme", "all").stdout
 
 
 def test_a_budget_that_was_taken_away_limits_nothing(novix, spent):

@@ -68,6 +68,39 @@ def test_replay_names_the_decision_and_the_field_that_differ_and_fails(novix, wo
     assert "differs: acme/j0 (submission 1): bound_by" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        (b'"decision_id":"', b'"decision_id":"0', "decision_id"),
+        (b'"decided_at":"2026-11-22T12:00:00.000700Z"', b'"decided_at":"2026-11-22T12:00:00"', "decided_at"),
+        (b'"decided_at":', b'"decided":', "decided_at"),
+        (b'"received":{', b'"received":[],"was":{', "received"),
+        (b'"partition":', b'"partition":[],"was":', "received"),
+        (b'"offset":', b'"offset":7000000000000000,"was":', "received"),
+    ],
+)
+def test_replay_finds_a_decision_whose_names_or_times_were_changed(novix, world, old, new, field):
+    """It does not fall out of the span, is not taken for one whose job is gone, and stops no replay."""
+    spoiled(world, old, new)
+    told = answer(novix("replay", *ALL, "--json"), code=1)
+    assert (told["decisions"], told["same"], told["not_decided_again"]) == (12, 11, {})
+    assert field in told["differences"][0]["fields"]
+    for name in ("regret", "savings", "roi"):
+        assert novix(name, *ALL).exit_code == 0
+
+
+def test_replay_tells_a_record_that_is_no_batch(novix, world):
+    spoiled(world, b'"decisions":[', b'"decisons":[')
+    told = answer(novix("replay", *ALL, "--json"))
+    assert told["not_decided_again"] == {"a record that is no batch of decisions": 1}
+
+
+def test_a_span_that_ends_before_it_begins_is_refused(novix, world):
+    done = novix("replay", "--since", "1h", "--until", "2h")
+    assert done.exit_code == 2
+    assert "--until" in done.output
+
+
 def test_replay_looks_at_the_span_and_the_tenant_that_are_named(novix, world):
     later = (BEGAN + timedelta(minutes=29)).isoformat()
     assert answer(novix("replay", "--since", later, "--json"))["decisions"] == 6
@@ -106,6 +139,19 @@ def test_whatif_refuses_a_wrong_policy_file_with_its_line(novix, world, tmp_path
     done = novix("whatif", "--policy", "new.yaml", *ALL)
     assert done.exit_code == 2
     assert named in done.output
+
+
+def test_whatif_goes_by_the_numbers_of_the_installation_that_decided(novix, log, tmp_path):
+    """What a policy file leaves open is not filled in with this machine's settings."""
+    past = PastWorld(cheap_below=1.0)
+    log.partitions = PARTITIONS
+    log.records = past.records
+    for number in range(4):
+        past.decide(chat(number, HARD))
+    (tmp_path / "new.yaml").write_text("policy: brief/1\n")
+    told = answer(novix("whatif", "--policy", "new.yaml", *ALL, "--json"))
+    assert told["fates"] == {"same": 4}
+    assert told["without_result"] == 4
 
 
 def test_whatif_takes_other_prices(novix, world, tmp_path):

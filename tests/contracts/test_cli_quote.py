@@ -273,3 +273,38 @@ def test_a_pipe_is_told_with_which_total_it_may_go_on(novix, log, tmp_path):
 
     assert done.exit_code == 3
     assert f"--from-line 3 --max-total {dollars(bound() // 2)}, and no more" in done.stdout
+
+
+def test_a_file_is_quoted_as_a_whole_so_a_budget_pays_for_as_many_of_its_jobs_as_it_can(novix, log, tmp_path):
+    limit = 5 * bound()
+    event = {"kind": "budget", "id": "all", "tenant": "default", "limit_nanousd": limit, "window": "total"}
+    record = codec.encode({"event": {**event, "at": NOON.isoformat()}})
+    log.append(Outgoing(BUDGETS.name, b"budget/default/all", record, partition=0))
+
+    done = novix("quote", file(tmp_path, [job(number) for number in range(30)]), "--brief", "--json")
+
+    total = json.loads(done.stdout)["total"]
+    assert total["refused"] == {"over_budget": 30 - total["taken"]}
+    assert limit - bound() < total["predicted_nanousd"] <= limit
+
+
+@pytest.mark.parametrize("name", ["jobs.json", "jobs.ndjson", "jobs"])
+def test_a_file_of_lines_is_one_whatever_its_name(novix, log, tmp_path, name):
+    file(tmp_path, [job(1), job(2)]).rename(tmp_path / name)
+
+    done = novix("quote", name, "--brief", "--json")
+
+    assert json.loads(done.stdout)["total"]["taken"] == 2, done.stderr
+
+
+def test_a_list_of_jobs_is_told_to_be_none_and_what_is_wanted(novix, log, tmp_path):
+    (tmp_path / "jobs.json").write_text(json.dumps([job(1), job(2)], indent=1))
+
+    done = novix("quote", "jobs.json")
+
+    assert done.exit_code == 1
+    assert "a list; a job is a JSON object, several are one a line" in done.stderr
+
+
+def test_no_interval_is_claimed_where_there_is_no_history(novix, log, tmp_path):
+    assert "nine of ten" not in novix("quote", file(tmp_path, [job(1)]), "--brief").stdout

@@ -91,14 +91,28 @@ def test_a_story_is_told_aloud_in_whole_sentences_without_prompt_or_output():
     assert all(sentence.endswith(".") for sentence in sentences)
     for words in (
         "org/small at hf-inference answered, 820 ms after it was published.",
-        "Of 2 attempts 1 failed: rate limited.",
-        "It cost $0.000001234 of the $0.000004 that were reserved; $0.000002766 came back.",
-        "$0.000000034 of it count for calls that may have been paid although no answer came.",
+        "The producer of job a1 of tenant default published it last at 2026-11-22 12:00:09.000 UTC and leaves the",
+        "Attempt 1, org/small at hf-inference, failed after 40 ms (rate limited).",
+        "Attempt 2, org/small at hf-inference, was answered after 500 ms.",
+        "It cost $0.000001234, reckoned from the usage that the provider reports and the price, of the $0.000004 that "
+        "was reserved; $0.000002766 came back.",
+        "Of that, $0.000000034 counts for calls that may have been paid although no answer came.",
         "It ended as rejected, 820 ms after it was published, and nobody answered.",
     ):
         assert words in text, text
     assert "my secret prompt" not in text
     assert "Hello there." not in text
+
+
+def test_a_failure_is_told_aloud_with_its_reason_and_what_to_do_once():
+    log = MemoryLog()
+    Story(status="failed").write(log)
+    Story(job_id="a2", status="rejected").write(log)
+
+    failed, refused = (" ".join(aloud(asyncio.run(find(log, "default", name)))) for name in ("a1", "a2"))
+
+    assert "It ended as failed, 820 ms after it was published, and nobody answered. The reason: too dear." in failed
+    assert [told.count("What to do: ") for told in (failed, refused)] == [1, 1]
 
 
 def test_neither_prompt_nor_output_is_in_the_story():

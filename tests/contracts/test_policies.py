@@ -81,6 +81,8 @@ def test_an_unknown_parameter_is_refused_by_name(name: str) -> None:
         ("brief/1", {"cheap_below": 1.1}, "less than or equal to 1"),
         ("brief/1", {"cheap_below": float("nan")}, "finite"),
         ("brief/1", {"calm_above": -0.1}, "greater than or equal to 0"),
+        ("brief/1", {"cheap_below": True}, "parameters.cheap_below: Input should be a valid number"),
+        ("balanced/1", {"latency": "3"}, "parameters.latency: Input should be a valid number"),
         ("balanced/1", {"cost": 0, "latency": 0, "quality": 0}, "nothing would be preferred"),
         ("pinned/1", {"order": []}, "at least 1"),
         ("pinned/1", {"order": [{"provider": "groq"}]}, "parameters.order.0.model"),

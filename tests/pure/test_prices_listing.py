@@ -118,6 +118,25 @@ def test_what_stands_beside_the_price_is_read_where_it_is_sound() -> None:
     assert (odd.context_tokens, odd.first_token_ms, odd.tokens_per_s, odd.is_live) == (None, None, None, False)
 
 
+@pytest.mark.parametrize(
+    ("rows", "counts"),
+    [
+        ([("live", 6, 1), ("live", 5, 100)], (5, 100)),
+        ([("live", 5, 100), ("live", 6, 1)], (5, 100)),
+        ([("error", 9, 9), ("live", 1, 1)], (1, 1)),
+        ([("live", 1, 1), ("error", 9, 9)], (1, 1)),
+    ],
+)
+def test_of_two_rows_about_the_same_the_one_that_is_served_counts_and_then_the_dearer(rows: Any, counts: Any) -> None:
+    entries = [
+        {"provider": "p", "status": status, "pricing": {"input": inp, "output": out}} for status, inp, out in rows
+    ]
+    [found] = read_models({"data": [{"id": "org/m", "providers": entries}]}, NOON)
+    assert found.price is not None
+    each = found.price.input_nanousd_per_million_tokens, found.price.output_nanousd_per_million_tokens
+    assert each == (counts[0] * 10**9, counts[1] * 10**9)
+
+
 def test_of_two_rows_about_the_same_the_dearer_counts() -> None:
     rows = [entry(f'{{"input": {dollars}, "output": 1}}')["data"][0] for dollars in (1, 3, 2)]
     [found] = read_models({"data": rows}, NOON)

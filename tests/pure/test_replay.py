@@ -1,6 +1,7 @@
 """A stored decision is made again byte for byte, and whatever was changed in it is found."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from router.arrival import Arrival
 from router.feedback import Lessons, Observed
 from router.history import History, Told
 from router.purse import Line, Purse
-from router.replay import NO_JOB, OLD, OWN_FAULT, Difference, Replayed, batch_of, compared
+from router.replay import NO_JOB, OLD, Difference, Replayed, batch_of, compared
 from router.terms import Turn
 from runtime.partitions import home_partition
 from runtime.ports import Record
@@ -113,11 +114,13 @@ def test_decisions_of_all_kinds_are_the_same_again() -> None:
     assert (told.decisions, told.same, told.different, dict(told.skipped)) == (7, 7, 0, {})
 
 
-def mutated(world: PastWorld, number: int, **changes: Any) -> PastWorld:
+def mutated(world: PastWorld, number: int, *, without: tuple[str, ...] = (), **changes: Any) -> PastWorld:
     """One stored decision is another one."""
     rows = world.records[next(key for key in world.records if key[0] == DECISIONS.name)]
     document = json.loads(rows[number].value or b"")
     document["decisions"][0] |= changes
+    for name in without:
+        del document["decisions"][0][name]
     rows[number] = replace(rows[number], value=json.dumps(document, separators=(",", ":")).encode())
     return world
 
@@ -128,13 +131,17 @@ def mutated(world: PastWorld, number: int, **changes: Any) -> PastWorld:
         {"complexity": 0.3999}, {"bound_by": "cap"}, {"max_cost_nanousd": 10_000_001}, {"candidates": []},
         {"tenant": "other"}, {"metadata": {"a": 1}}, {"trace_id": "0" * 32}, {"extra": None}, {"modality": "image"},
         {"parameters": {"max_tokens": 1024, "temperature": 0.8, "top_p": 0.951}}, {"submission": 2},
+        {"kind": "internal"}, {"kind": "too_large"}, {"verdict": "cancelled"}, {"held": None}, {"versions": {}},
+        {"submission": 0}, {"decided_at": "yesterday"}, {"decided_at": "9999-12-31T23:59:59Z"},
+        {"policy": "cheapest/1"}, {"redriven_from": "0/1"}, {"held": {"published": "9999-12-31T23:59:59Z"}},
     ],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
 def test_a_decision_that_was_changed_in_the_log_is_found(change: dict[str, Any]) -> None:
     told = mutated(busy(), 0, **change).replayed()
     assert told.different == 1
-    assert set(change) <= set(told.differences[0].fields) or set(change) & {"submission", "tenant"}
+    taken_over = {"submission", "tenant", "kind", "verdict", "decided_at"}  # what follows from them differs
+    assert set(change) <= set(told.differences[0].fields) or set(change) & taken_over
     assert told.same == told.decisions - 1
 
 
@@ -161,6 +168,49 @@ def test_whatever_is_put_into_a_stored_decision_it_is_never_taken_for_the_same(d
     assert told is not None
     if isinstance(told, Difference) and inner is None and place not in ("decided_at", "versions", "held", "submission"):
         assert place in told.fields
+
+
+def test_a_policy_that_the_rules_did_not_name_is_found() -> None:
+    """Only a policy that this program has not is a reason to pass over."""
+    world = busy()
+    place = next(key for key in world.records if key[0] == DECISIONS.name)
+    versions = json.loads(world.records[place][0].value or b"")["decisions"][0]["versions"]
+    told = mutated(world, 0, versions={**versions, "policy": "cheapest/1"}).replayed()
+    assert [one.fields for one in told.differences] == [("versions",)]
+    told = mutated(world, 0, versions={**versions, "policy": "greenest/7"}).replayed()
+    assert dict(told.skipped) == {"made by another policy than this program has": 1}
+    default = versions["limits"].replace('"policy":"brief/1"', '"policy":"greenest/7"')
+    told = mutated(world, 0, versions={**versions, "policy": "greenest/7", "limits": default}).replayed()
+    assert dict(told.skipped) == {"made by another policy than this program has": 1}
+
+
+def places(told: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Of every value in a document."""
+    inner = told.items() if isinstance(told, dict) else enumerate(told) if isinstance(told, list) else ()
+    for name, value in inner:
+        yield (*path, name)
+        yield from places(value, (*path, name))
+
+
+ODD = (
+    None, True, 0, -1, 2**62, 1.5, "", "x", "7", [], {}, [[]], "internal", "2026-11-22T12:00:00",
+    "0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59Z",
+)  # fmt: skip
+
+
+def test_an_odd_value_anywhere_in_a_stored_decision_stops_no_replay() -> None:
+    """Every value, also inside of what is held, in the place of every other: an answer, and never an exception."""
+    arrival, stored, history = ANY_DECISION
+    for path in places(stored):
+        for odd in ODD:
+            document = codec.decode(codec.encode(stored))
+            inner = document
+            for name in path[:-1]:
+                inner = inner[name]
+            inner[path[-1]] = odd
+            told = compared(document, codec.encode(document), arrival, history)
+            if isinstance(told, str):
+                assert path[0] == "versions", (path, odd, told)
 
 
 def test_the_same_values_written_otherwise_are_a_difference_of_bytes() -> None:
@@ -207,10 +257,9 @@ def test_what_was_observed_is_held_so_adaptive_decisions_are_made_again(draw: fl
 
 def test_what_cannot_be_made_again_is_counted_by_its_reason() -> None:
     world = busy()
-    mutated(world, 0, kind="internal", verdict="rejected")
-    mutated(world, 1, held=None)
+    mutated(world, 1, without=("held", "versions"))
     told = world.replayed()
-    assert dict(told.skipped) == {OWN_FAULT: 1, OLD: 1}
+    assert dict(told.skipped) == {OLD: 1}
     assert told.same + sum(told.skipped.values()) == told.decisions
 
     lost = busy()

@@ -21,6 +21,7 @@ from router.table import table_of
 from router.terms import FREE, Terms, Turn
 from router.view import Limits, View, view_of
 from schemas import codec
+from schemas.failure import FailureKind
 
 MODELS = ["a/a", "b/b", "c/c", "d/d"]
 ROWS = catalogue_of(
@@ -123,3 +124,35 @@ def test_the_columns_say_of_every_offer_what_a_look_at_it_says(
         assert (place in short.places) == isinstance(looked, Fit)
         if isinstance(looked, Fit):
             assert short.fit(place) == looked
+            assert short.tokens(place) == looked.clamped.max_tokens
+            assert short.costs[place] == looked.expected_micro
+
+
+def test_what_one_tenants_job_is_told_depends_on_no_other_tenant_before_it() -> None:
+    """The offers of a kind of job are kept for all tenants of equal terms: replay may see them in another order."""
+    rows = catalogue_of(offer("d/d", dedicated=True), offer("a/a"))
+    terms = [Terms(tenant=tier, tier=tier, dedicated=False) for tier in ("standard", "bronze")]
+    there = [ruled(job(), replace(view(rows), terms=one)) for one in terms]
+    again = [ruled(job(), replace(view(replace(rows)), terms=one)) for one in reversed(terms)]
+    assert there == again[::-1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(10, 8_192), LINES, st.integers(0, 60))
+def test_every_offer_is_told_once_however_it_was_judged(
+    ceiling: int, tokens: int, lines: list[Line], unpriced: int
+) -> None:
+    """By name or in a number; with ceilings, budgets and terms that leave some out."""
+    rows = catalogue_of(
+        *(offer(f"m/{at:02}", price=10**7 * (1 + at * at)) for at in range(50)),
+        *(offer(f"u/{at:02}", price=None) for at in range(unpriced)),
+    )
+    ruling = ruled(
+        job(task_input=chat(max_tokens=tokens), max_cost_nanousd=ceiling), view(rows).at(Purse(tuple(lines)))
+    )
+    told = [one.model for one in ruling.exclusions] + [one.model for one in ruling.candidates]
+    named = [one for one in told if not one.startswith("(")]
+    assert len(named) == len(set(named)) <= 35
+    if ruling.kind == FailureKind.OVER_BUDGET:
+        return  # those that fit and could not be paid are not left out
+    assert len(named) + sum(int(one[1:].split()[0]) for one in told if one.startswith("(")) == len(rows.offers)

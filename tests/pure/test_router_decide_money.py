@@ -11,7 +11,7 @@ from rulings import NOW, VIEWS, catalogue_of, chat, job, offer, ruled, view
 
 from router.purse import Line, Purse
 from router.ruling import Ruling
-from router.terms import Terms
+from router.terms import FREE, Terms, Turn
 from router.view import View
 from schemas.failure import FailureKind as K
 
@@ -141,6 +141,16 @@ def test_every_task_keeps_within_its_budget(task: str, task_input: Any, room: in
     assert all(one.ceiling_nanousd <= ruling.max_cost_nanousd for one in ruling.candidates)
 
 
+def test_the_rest_of_a_budget_pays_for_all_of_a_call_that_cannot_be_cut_or_for_none_of_it() -> None:
+    """Compute time is charged as it comes: 30 s, the longest silence that is waited for, at 120 nano-dollars a ms."""
+    asked, longest = job("feature-extraction", {"inputs": "a"}), 30_000 * 120
+    enough, less = (Purse((line(10**9, 10**9 - room),)) for room in (longest, longest - 1))
+    assert ruled(asked, replace(VIEWS["sandbox"], purse=enough)).max_cost_nanousd == longest
+    refused = ruled(asked, replace(VIEWS["sandbox"], purse=less))
+    assert refused.kind == K.OVER_BUDGET
+    assert f"{longest} are needed" in (refused.message or "")
+
+
 LINES = st.lists(
     st.builds(
         lambda limit, spent, reserved, hard, model, at: Line(
@@ -183,3 +193,49 @@ def test_of_a_budget_with_enough_work_99_percent_are_used() -> None:
     while (ruling := decided(line(limit, spent), timeout_s=600)).verdict == "assigned":
         spent += ruling.candidates[0].ceiling_nanousd
     assert 0.99 * limit <= spent <= limit
+
+
+MIXED = catalogue_of(
+    offer("a/a", price=10**8), offer("a/a", "other", price=3 * 10**8), offer("b/b", price=2 * 10**9, tier="large"),
+    offer("e/e", "hf-inference", {"nanousd_per_compute_ms": 120, "source": "t", "as_of": "t"}, dialect="hf-inference",
+          tasks=["feature-extraction"]),
+    offer("f/f", "other", None, dialect="openai-compatible", tasks=["feature-extraction"]),
+)  # fmt: skip
+ANY_LINES = st.lists(
+    st.builds(
+        Line, st.sampled_from(["x", "y", "z"]), st.just("2026-11-22"), st.integers(-5, 4 * 10**6),
+        st.integers(0, 10**6), st.sampled_from([0, 0, 1, 10**6]), st.booleans(),
+        st.sampled_from([None, None, "a/a", "e/e"]), st.sampled_from([None, None, "acme", "other", "hf-inference"]),
+        st.sampled_from([None, NOW + timedelta(seconds=90), NOW + timedelta(days=9)]),
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    ANY_LINES, st.sampled_from(["wait", "refuse"]), st.sampled_from([1.0, 600.0]), st.none() | st.integers(0, 10**7),
+    st.sampled_from([FREE, Turn(allowed=False, at=NOW + timedelta(seconds=60), limit="1 a minute"), Turn(allowed=False)]),
+    st.sampled_from(["chat-completion", "feature-extraction"]), st.sampled_from([0, 500]),
+)  # fmt: skip
+def test_whoever_waits_waits_for_something_that_will_come(
+    lines: list[Line], over_limit: Any, timeout_s: float, ceiling: int | None, turn: Turn, task: str, cap: int
+) -> None:
+    """The end of a reservation that is open, or an instant: else a job would stand until its deadline for nothing."""
+    asked = job(task, chat() if task == "chat-completion" else {"inputs": "a"}, timeout_s=timeout_s)
+    terms = Terms(tenant="t", over_limit=over_limit, unknown_price_cap_nanousd=cap)
+    here = replace(view(MIXED), terms=terms).at(Purse(tuple(lines)), turn)
+    ruling = ruled(asked.model_copy(update={"max_cost_nanousd": ceiling}), here)
+    if ruling.verdict != "waiting":
+        assert ruling.until is None
+        for one in ruling.candidates:
+            assert one.ceiling_nanousd <= ruling.max_cost_nanousd
+            rooms = [line.available_nanousd for line in lines if line.hard and line.holds_for(one.model, one.provider)]
+            assert ruling.max_cost_nanousd <= min(rooms, default=10**7)
+        return
+    assert over_limit == "wait"
+    assert ruling.kind == (K.OVER_BUDGET if turn.allowed else K.OVER_RATE)
+    assert ruling.until is None or ruling.until > NOW
+    if not (turn.allowed and any(one.hard and one.reserved_nanousd for one in lines)):
+        assert ruling.until is not None
+        assert ruling.until < ruling.deadline

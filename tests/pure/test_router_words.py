@@ -44,15 +44,16 @@ def test_an_assignment_is_told_from_the_first_choice_to_the_money() -> None:
     assert " ".join(sentences) == (
         "Job j1 of tenant acme (team red) asks for chat-completion. "
         "Its complexity is 0 on a scale from 0, simple, to 1, hard, as scorer features/2 reckons from its text. "
-        "Policy brief/1, which gives simple jobs to small models and hard ones to large models, and of those takes the "
-        "cheapest, chose a/a at acme: one attempt costs about $0.0000256, and $0.00006 at most, at a price from t. "
-        "If that fails, nobody else is asked. The answer may have at most 600 tokens, which is what is left of the "
-        "budget; its temperature is 0.8 and its top_p is 0.95. "
+        "Policy brief/1, which gives simple jobs to small models and hard ones to large models, whoever is expected to "
+        "cost least first, chose a/a at acme: one attempt costs about $0.0000256, and $0.00006 at most, at a price from t. "
+        "If that fails, nobody else is asked. "
+        "The answer may have at most 600 tokens (some three quarters of a word each), "
+        "which is what is left of the budget; its temperature is 0.8 and its top_p is 0.95. "
         "For all attempts together $0.00006 is reserved; what is not spent comes back when it ends. "
         "It counts against budget day, which has $0.001 for the day 2026-11-22: when this job came, $0.00094 was spent "
-        "and $0.00 reserved by other jobs, so $0.00006 was left. "
-        "b/b at acme was left out (breaker open): its breaker is open. "
+        "and $0.00 reserved by others, so $0.00006 was left. "
         "c/c at acme was left out (over budget): has room for 200 tokens of output, the first choice for 600. "
+        "b/b at acme was left out (breaker open): its breaker is open. "
         "Nobody was sent to b/b at acme then: the breaker was open, for too many calls had failed. "
         "It was decided from prices 7: whoever decides it again from these comes to the same."
     )
@@ -69,7 +70,7 @@ def test_a_refusal_is_told_with_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("left", "task_input", "words"),
     [
-        (5_000, {}, "budget day of 2026-11-22 has $0.000005 of $0.001 left ($0.000995 spent, $0.00 reserved); $"),
+        (100, {}, "day of 2026-11-22 has $0.0000001 of $0.001 left ($0.0009999 spent, $0.00 reserved); $0.0000016 are"),
         (10**6, {"max_cost_nanousd": 5}, "$0.000000005"),
     ],
 )
@@ -80,7 +81,7 @@ def test_what_is_said_aloud_has_no_nano_dollars(left: int, task_input: dict[str,
     sentences = told(document(ruled(job(task_input=chat(text="x"), **task_input), here)))
 
     assert words in " ".join(sentences)
-    assert "nano" not in " ".join(sentences)
+    assert "nano-dollars" not in " ".join(sentences)
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,9 @@ def test_a_tenant_without_a_record_is_unknown_where_the_installation_is_closed()
 
 def test_a_misspelt_tier_gives_nothing_away() -> None:
     told = terms_of("acme", accounts(tier="enterprize"), rules(), Limits())
-    assert (told.requests_per_minute, told.dedicated) == (10_000, False)
+    assert (told.requests_per_minute, told.dedicated, told.residency) == (10_000, False, "sovereign")
+    own = terms_of("acme", accounts(tier="goverment", residency="regional", regions=["eu"]), rules(), Limits())
+    assert (own.residency, own.regions) == ("regional", frozenset({"eu"}))
 
 
 def test_alert_rules_and_values_are_kept_until_they_are_removed() -> None:

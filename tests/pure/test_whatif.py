@@ -14,7 +14,7 @@ from router.decide import decide
 from router.policies import made
 from router.purse import Line, Purse
 from router.replay import batch_of, seen_again
-from router.whatif.past import Observed, Past, repriced, used_of
+from router.whatif.past import Observed, Past, ended_of, repriced, used_of
 from router.whatif.regret import RegretStudy, regret_of
 from router.whatif.roi import Cost, returns, together
 from router.whatif.savings import SavingsStudy
@@ -40,13 +40,13 @@ def chat(number: int, text: str = "Hi", **more: Any) -> dict[str, Any]:
 
 def pasts(world: PastWorld) -> list[Past]:
     """Every decision of a world with its job and its result."""
-    arrivals, found = world.arrivals(), []
+    arrivals, ended, found = world.arrivals(), world.ended, []
     for (topic, _), rows in world.records.items():
         for record in rows if topic == DECISIONS.name else ():
             for stored, _ in batch_of(record):
                 arrival = arrivals.take(stored)
                 assert arrival is not None
-                found.append(Past(stored, arrival, world.results.get(arrival.decision_id)))
+                found.append(Past(stored, arrival, ended.get(arrival.decision_id)))
     return found
 
 
@@ -64,7 +64,7 @@ def lived(count: int = 60, seed: int = 7, **settings: Any) -> PastWorld:
 
 
 def studied(world: PastWorld, *alternatives: Alternative) -> dict[str, Report]:
-    study = Study(world.history, alternatives, Observed(world.results.values()))
+    study = Study(world.history, alternatives, Observed(world.ended.values()))
     for past in pasts(world):
         study.note(past)
     assert not study.skipped
@@ -88,7 +88,7 @@ def test_under_the_same_rules_nothing_would_have_changed() -> None:
 def test_a_policy_that_takes_the_small_model_always_saves_what_the_large_one_cost_more() -> None:
     world = lived()
     always = made("brief/1", {"cheap_below": 1.0})
-    whole = studied(world, Alternative("small", lambda _: always))["small"].whole
+    whole = studied(world, Alternative("small", lambda _, __: always))["small"].whole
 
     then = lived_under(always)
 
@@ -106,8 +106,9 @@ def lived_under(policy: Any) -> int:
         case, view = seen_again(past.stored, past.arrival, world.history)
         assert case.job is not None
         ruling = decide(case.job, replace(view, policy=policy), published=case.arrival.published, now=case.decided_at)
-        assert past.result is not None
-        total += repriced(ruling.candidates[0].price, past.result["usage"])
+        assert past.ended is not None
+        assert past.ended.used is not None
+        total += repriced(ruling.candidates[0].price, past.ended.used.usage)
     return total
 
 
@@ -148,7 +149,7 @@ def test_what_an_alternative_would_have_saved_is_there_for_the_jobs_behind_it() 
     was = sum(past.stored["verdict"] == "assigned" for past in pasts(world))
 
     always = made("brief/1", {"cheap_below": 1.0})
-    whole = studied(world, Alternative("small", lambda _: always))["small"].whole
+    whole = studied(world, Alternative("small", lambda _, __: always))["small"].whole
 
     assert 1 < was < 40
     assert whole.fates["taken"] > 0
@@ -221,7 +222,7 @@ def test_a_job_without_a_result_has_no_regret_and_is_counted() -> None:
 
 def test_advice_saves_what_its_replay_says_and_without_data_there_is_none() -> None:
     world = lived()
-    study = SavingsStudy(world.history, Observed(world.results.values()))
+    study = SavingsStudy(world.history, Observed(world.ended.values()))
     assert study.advice() == []
     for past in pasts(world):
         study.note(past)
@@ -229,9 +230,9 @@ def test_advice_saves_what_its_replay_says_and_without_data_there_is_none() -> N
     repeats = lines["answer repeats from what was answered before"]
     assert repeats.jobs == 58, "two inputs, sixty jobs"
     firsts = {past.stored["complexity"]: past for past in reversed(pasts(world))}
-    kept = sum(past.result["cost_nanousd"] for past in firsts.values() if past.result)
+    kept = sum(past.ended.cost_nanousd for past in firsts.values() if past.ended)
     assert repeats.saved_nanousd == sum(one["cost_nanousd"] for one in world.results.values()) - kept
-    always = studied(world, Alternative("c", lambda _: made("cheapest/1", {})))["c"].whole
+    always = studied(world, Alternative("c", lambda _, __: made("cheapest/1", {})))["c"].whole
     assert lines["use policy cheapest/1"].saved_nanousd == always.saved_nanousd
     assert [one.saved_nanousd for one in study.advice()] == sorted(
         (one.saved_nanousd for one in study.advice()), reverse=True
@@ -260,7 +261,7 @@ def test_a_result_tells_what_was_used_and_what_was_lost_on_the_way() -> None:
     assert told is not None
     assert (told.paid_nanousd, told.lost_nanousd, told.whole_nanousd, told.called_ms) == (30, 7, 37, 12)
     assert used_of({"status": "failed"}) is None
-    assert used_of(None) is None
+    assert ended_of({"status": "succeeded", "served": {"model": "m"}}) is None, "no lane writes that"
 
 
 def value(nanousd: int, **of: Any) -> ValueEvent:

@@ -1,16 +1,18 @@
 """Money: integers, exact, never less than what was used."""
 
+from datetime import timedelta
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.assignment import Price
+from schemas.assignment import Candidate, Price
 from schemas.base import MAX_NANOUSD
 from schemas.units import UNITS, Unit
+from workers.attempt import clocked_ms
 from workers.cost import Charge, charge, together
-from workers.exchange import count, measured, milliseconds, text_bytes, tokens_in
+from workers.exchange import Answer, count, measured, milliseconds, text_bytes, tokens_in
 
 tokens = st.integers(0, 10**7)
 prices = st.integers(0, 10**12)
@@ -105,8 +107,8 @@ def test_every_units_price_is_counted_exactly() -> None:
     """One of what a price is for costs that price, whatever the price is for: a call or a million tokens."""
     for unit in UNITS:
         price = Price(**{unit.price: 7}, source="test", as_of="2026-11-22")
-        for count, costs in ((unit.per, 7), (1, -(-7 // unit.per))):
-            usage = {unit.name: count} | ({unit.part_of: count} if unit.part_of else {})
+        for number, costs in ((unit.per, 7), (1, -(-7 // unit.per))):
+            usage = {unit.name: number} | ({unit.part_of: number} if unit.part_of else {})
             assert charge(usage, price) == Charge(costs, "computed")
 
 
@@ -149,3 +151,22 @@ def test_what_is_known_to_cost_nothing_costs_nothing_and_what_is_unknown_is_not_
     free = price().model_copy(update={"is_free": True})
     assert charge({"input_tokens": 10**6}, free) == Charge(0, "computed")
     assert charge({"input_tokens": 10**6}, price()) == Charge(0, "none")
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**9), st.integers(1, 10**6), st.integers(0, 10**6))
+def test_the_time_that_our_clock_took_is_never_charged_beyond_the_ceiling(
+    took_ms: int, ceiling: int, each: int, spoken: int
+) -> None:
+    """A slow upload, a long way back, a queue: none of it was computing, and none of it was reserved."""
+    asked = price(ms=each).model_copy(update={"nanousd_per_call": spoken})
+    candidate = Candidate(
+        model="m", provider="p", provider_model="m", dialect="replicate", base_url="https://e.example", price=asked,
+        max_in_flight=1, estimate_nanousd=0, ceiling_nanousd=ceiling,
+    )  # fmt: skip
+    answer = Answer({}, estimate={"calls": 1})
+    clocked = clocked_ms(answer, candidate, timedelta(milliseconds=took_ms))
+    made = charge({}, asked, estimate={"calls": 1, "compute_ms": clocked})
+    assert made.nanousd <= max(ceiling, spoken)
+    assert clocked == took_ms or made.nanousd + each > ceiling
+    told = Answer({}, usage={"compute_ms": 5})
+    assert clocked_ms(told, candidate, timedelta(milliseconds=took_ms)) == took_ms

@@ -18,6 +18,7 @@ from router.replay import Replayed, batch_of, compared
 from router.snapshot import catalogue_records
 from router.state import State
 from router.terms import FREE, Turn
+from router.whatif.past import Ended, ended_of
 from runtime.partitions import home_partition
 from runtime.ports import LaneId, Outgoing, Record
 from runtime.settings import Settings
@@ -154,6 +155,12 @@ class PastWorld:
         )  # fmt: skip
         self.results[arrival.decision_id] = codec.decode(result.encode())
         self.append(Outgoing(RESULTS.name, arrival.identity.encode(), result.encode(), partition=arrival.home))
+
+    @property
+    def ended(self) -> dict[str, Ended]:
+        """What the commands keep of the results, by decision id."""
+        told = {name: ended_of(result) for name, result in self.results.items()}
+        return {name: one for name, one in told.items() if one is not None}
 
     @property
     def history(self) -> History:

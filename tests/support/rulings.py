@@ -40,9 +40,13 @@ def view(catalogue: Catalogue | None = None, **limits: Any) -> View:
     return view_of(chosen, catalogue or load(chosen))
 
 
-def offer(model: str = "m/m", provider: str = "acme", price: int | None = 10**8, **more: Any) -> dict[str, Any]:
+def offer(
+    model: str = "m/m", provider: str = "acme", price: int | dict[str, Any] | None = 10**8, **more: Any
+) -> dict[str, Any]:
     """A row of `catalogue_of`: one offer of one model, `price` nano-dollars for a million tokens of output."""
-    told = None if price is None else {"output_nanousd_per_million_tokens": price, "source": "t", "as_of": "t"}
+    told = price
+    if isinstance(price, int):
+        told = {"output_nanousd_per_million_tokens": price, "source": "t", "as_of": "t"}
     row = {
         "provider": provider, "provider_model": model, "dialect": "hf-router", "base": "huggingface",
         "tasks": ["chat-completion"], "max_in_flight": 1, "price": told,
