@@ -208,12 +208,13 @@ class _Jobs:
         """It lies behind what was read: it waited long, or began before the span."""
         if offset < self._first:
             return NO_JOB
-        async for record in self._log.reader().read(JOBS.name, self._partition, offset, offset + 1):
-            found, at = self._arrivals.answered(record, decision), decided_at(decision)
-            if found is None and (at is None or record.timestamp_ms <= at.timestamp() * 1000 + SKEW_MS):
-                return difference(decision, "decision_id")
-            return found or NO_JOB  # a younger one: the topic was made anew
-        return NO_JOB
+        there = [one async for one in self._log.reader().read(JOBS.name, self._partition, offset, offset + 1)]
+        if not there:
+            return NO_JOB
+        found, at = self._arrivals.answered(there[0], decision), decided_at(decision)
+        if found is None and (at is None or there[0].timestamp_ms <= at.timestamp() * 1000 + SKEW_MS):
+            return difference(decision, "decision_id")
+        return found or NO_JOB  # a younger one: the topic was made anew
 
     async def _further(self, decision: Stored, here: int | None) -> Arrival | None:
         """Read on up to its place; for one that was sent home, as long as what is kept has room."""

@@ -55,9 +55,10 @@ class Admission:
         """What the tenant's rate says of one more job."""
         return self._rates.look(terms, now)
 
-    def may_start(self, modality: str, now: datetime) -> bool:
-        """Whether a job that has just come may be assigned at once: nobody waits, and its workers' queue has room."""
-        return not len(self._room) and self._of(modality).may(now)
+    def may_start(self, tenant: str, modality: str, now: datetime) -> bool:
+        """Whether a job that has just come may be assigned at once: nobody waits for a turn, nobody of its tenant for
+        anything, and its workers' queue has room."""
+        return not self._room.keeps_back(tenant) and self._of(modality).may(now)
 
     def wait(self, waiter: Waiter) -> None:
         """A job that has just come begins to wait."""
@@ -104,11 +105,14 @@ class Admission:
         self.stir(entry.tenant)
         return started
 
-    def unassigned(self, identity: str) -> None:
-        """It was assigned and will not be done after all: nobody will tell its end."""
+    def unassigned(self, identity: str, tenant: str, now: datetime) -> bool:
+        """It is not assigned; whether it had been: then nobody will tell its end, and what it had is free."""
         started = self._started.pop(identity, None)
-        if started is not None:
-            self._of(started.modality).ended(identity, None, None)
+        if started is None:
+            return False
+        self._of(started.modality).ended(identity, None, now)
+        self.stir(tenant)
+        return True
 
     def stir(self, tenant: str) -> None:
         """Money of this tenant moved: who waits for it is asked again."""
@@ -141,7 +145,7 @@ class Admission:
 
     def _may_anybody(self, now: datetime) -> bool:
         """Not while the queues of all the workers that somebody waits for are full: then nobody need be asked."""
-        return any([self._of(modality).may(now) for modality in self._room.modalities()])
+        return any(self._of(modality).may(now) for modality in self._room.modalities())
 
     def _may(self, waiter: Waiter, now: datetime) -> bool:
         """Whether to decide it now. Who is over its rate waits on, unless its tenant chose to be refused."""

@@ -20,6 +20,9 @@ from runtime.ports import Clock, LaneId, LogReader, Record, Resumed
 from runtime.settings import Settings
 from schemas.topics import DECISIONS, JOBS, LEDGER, ROUTER_GROUP, SNAPSHOTS
 
+MOST_WAITING = 0.75
+"""Share of `NOVIX_MAX_IN_FLIGHT_BYTES` that jobs which wait for money or an instant may fill: when all of it is used,
+no lane of the process reads on."""
 AT_HOME = (DECISIONS, LEDGER, SNAPSHOTS)
 
 
@@ -44,11 +47,11 @@ class RouterApplication:
         self._memory = Memory(settings.dedup_max, timedelta(hours=settings.dedup_hours))
         self._lanes: dict[int, RouterLane] = {}
         self.pumps: dict[int, Pump] = {}
-        """Of each lane that was opened last for its partition: who brings it what it waits for."""
+        """Of each open lane: who brings it what it waits for."""
         self._following = following
         self._tail = Tail()
         fair_wait = timedelta(seconds=settings.fair_wait_s)
-        self._new_ahead = ahead or (lambda: Ahead(fair_wait=fair_wait, most=settings.ahead_most))
+        self._new_ahead = ahead or (lambda: Ahead(fair_wait=fair_wait))
 
     @property
     def group(self) -> str:
@@ -73,12 +76,13 @@ class RouterApplication:
     def describe(self) -> dict[str, Any]:
         """`dedup`: of each open lane its partition, how many identities it remembers, `since` when it remembers all,
         and which bound holds: `24 h`, `1000000 ids`, `all since the beginning`. `money`: who waits, and what is
-        reserved. `versions`: of the histories that are decided from."""
-        lanes = [lane for _, lane in sorted(self._lanes.items()) if not lane.closed]
+        reserved. `versions`: of the histories that are decided from; `refused`: what of them could not be taken in."""
+        lanes = [lane for _, lane in sorted(self._lanes.items())]
         return {
             "dedup": [lane.describe() for lane in lanes],
             "money": [lane.money() for lane in lanes],
             "versions": dict(self.state.versions),
+            "refused": self.state.refused(),
         }
 
     def order_of(self, record: Record) -> None:
@@ -98,14 +102,31 @@ class RouterApplication:
         settings, state, clock = self._settings, self.state, self._clock
         name = settings.named(DECISIONS.name)
         seen = await Seen.open(settings.home / "seen", name, lane.partition, log, self._memory, clock.now())
-        books = await Books.open(lane, log, state.accounts, clock.now())
+        try:
+            books = await Books.open(lane, log, state.accounts, clock.now())
+        except BaseException:
+            seen.close()
+            raise
         admission = Admission(state.terms, self._new_ahead)
         opened = RouterLane(
             lane, state, seen, books, admission, log, clock, self._cancels, partitions=jobs,
             prefix=settings.topic_prefix, snapshot_every=settings.snapshot_every,
         )  # fmt: skip
-        self._lanes[lane.partition] = opened
-        pump = self.pumps[lane.partition] = Pump(opened, books, admission, state, clock, self._tail)
+        pump = Pump(
+            opened, books, admission, state, clock, self._cancels, self._tail, excess_bytes=self._excess_bytes
+        )  # fmt: skip
+        self._lanes[lane.partition], self.pumps[lane.partition] = opened, pump
+        opened.on_close = lambda: self._closed(opened, pump)
         if self._following is not None:
             pump.start(self._following)
         return opened
+
+    def _closed(self, lane: RouterLane, pump: Pump) -> None:
+        pump.stop()
+        if self._lanes.get(lane.partition) is lane:
+            del self._lanes[lane.partition], self.pumps[lane.partition]
+
+    def _excess_bytes(self) -> int:
+        """What waits beyond the share of the process's window that it may have: the rest is for who comes."""
+        waiting = sum(lane.waiting_bytes for lane in self._lanes.values())
+        return waiting - int(self._settings.max_in_flight_bytes * MOST_WAITING)

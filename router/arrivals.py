@@ -40,7 +40,7 @@ class Arrivals:
             self._keep(one)
 
     def take(self, decision: Mapping[str, Any]) -> Arrival | None:
-        """The job that a decision answers, if it was read and is still kept. It has a claim where that was found true."""
+        """The job that a decision answers, if it was read and is still kept; its claim only where that was true."""
         arrival = self._kept.pop(str(decision.get("decision_id")), None)
         if arrival is not None:
             self._bytes -= len(arrival.record.value or b"")

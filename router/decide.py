@@ -14,10 +14,10 @@ from router.catalogue import ANY_PROVIDER
 from router.feedback import reranked
 from router.held import to_held
 from router.load import GENERATIVE
-from router.offers import Fit, Judged, Wish, judged, most_of, quote, short
+from router.offers import MOST_ALONE, Fit, Judged, Wish, judged, most_of, quote, short
 from router.policies import Field
 from router.ruling import Ruling
-from router.table import MOST_EXCLUSIONS, Key, Table, summary, table_of, told
+from router.table import Key, Table, summary, table_of, told
 from router.view import View
 from schemas import codec
 from schemas.assignment import Candidate
@@ -246,7 +246,7 @@ def _ranked(view: View, result: Judged, scored: float) -> list[int]:
         columns = (table.models, table.providers, table.tiers, result.costs, result.waits_ms)
         field = Field(*([column[at] for at in places] for column in columns))  # type: ignore[arg-type]
     order = view.policy.rank(field, scored)
-    ranked = [places[at] for at in order]
+    ranked = order if len(places) == len(table.offers) else [places[at] for at in order]
     if not ranked or not view.lessons.seen:
         return ranked
     return reranked(
@@ -277,32 +277,33 @@ def _followers(
     wish, table, tokens = result.wish, result.table, first.clamped.max_tokens
     kept: list[tuple[Fit, int]] = []
     left: list[Exclusion] = []
-    shorter = 0
+    further = 0
     for at, place in enumerate(others):
         if len(kept) + 1 == MOST_CANDIDATES:
             behind = len(others) - at
             left.append(summary(behind, FailureKind.NO_CANDIDATE, f"ranked behind the first {MOST_CANDIDATES}"))
             break
-        if len(left) >= MOST_EXCLUSIONS and result.tokens(place) < tokens:
-            shorter += 1
-            continue
-        one = result.fit(place)
-        most = most_of(one.offer, wish.load, tokens, wish.ceiling, share.view)
+        reason, detail = FailureKind.NO_CANDIDATE, ""
         if table.models[place] != first.offer.model and wish.job.task not in INTERCHANGEABLE:
             detail = f"answers of {wish.job.task} do not compare with those of {first.offer.model}"
-            left.append(one.exclude(FailureKind.NO_CANDIDATE, detail))
-        elif one.clamped.max_tokens < tokens:
-            detail = f"has room for {one.clamped.max_tokens} tokens of output, the first choice for {tokens}"
-            kind = _BOUND.get(one.clamped.bound_by or "", FailureKind.PRICE_CEILING)
-            left.append(one.exclude(kind, detail))
-        elif not share.takes(most, one.own_room):
-            detail = f"may cost {most} nano-dollars, more than the budgets have left for it"
-            left.append(one.exclude(FailureKind.OVER_BUDGET, detail))
+        elif result.tokens(place) < tokens:
+            if len(left) < MOST_ALONE:
+                reason = _BOUND.get(result.fit(place).clamped.bound_by or "", FailureKind.PRICE_CEILING)
+            detail = f"has room for {result.tokens(place)} tokens of output, the first choice for {tokens}"
         else:
-            kept.append((one, most))
-    if shorter:
-        detail = f"further ones with room for fewer than {tokens} tokens of output"
-        left.append(summary(shorter, FailureKind.NO_CANDIDATE, detail))
+            one = result.fit(place)
+            most = most_of(one.offer, wish.load, tokens, wish.ceiling, share.view)
+            if share.takes(most, one.own_room):
+                kept.append((one, most))
+                continue
+            reason = FailureKind.OVER_BUDGET
+            detail = f"may cost {most} nano-dollars, more than the budgets have left for it"
+        if len(left) < MOST_ALONE:
+            left.append(result.fit(place).exclude(reason, detail))
+        else:
+            further += 1
+    if further:
+        left.append(summary(further, FailureKind.NO_CANDIDATE, "further ones that could not take its place"))
     return kept, left
 
 

@@ -103,14 +103,19 @@ def affordable_tokens(charged: Rates, load: Load, ceiling: int) -> int | None:
     can be paid. None: output is not charged.
     """
     left = ceiling * MICRO - _micro(charged, load.least, 0, expected_compute_ms(load, 0))
-    each = sum(_OF_A_TOKEN.get(unit, 0) * rate for unit, rate in charged)
+    each = of_a_token(charged)
     if each == 0:
         return None if left >= 0 else -1
     return left // each
 
 
+def of_a_token(charged: Rates) -> int:
+    """What one more token of output adds to the cost, in millionths of a nano-dollar."""
+    return sum([_OF_A_TOKEN.get(unit, 0) * rate for unit, rate in charged])
+
+
 _OF_A_TOKEN = {OUTPUT_TOKENS: 1, COMPUTE_MS: COMPUTE_MS_PER_OUTPUT_TOKEN}
-"""What one more token of output adds of each unit."""
+"""Of each unit."""
 
 
 def _micro(charged: Rates, units: Mapping[str, int], output_tokens: int, compute_ms: int) -> int:

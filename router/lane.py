@@ -6,10 +6,12 @@ what else answers it in `router/answers.py`, who waits for what in `router/admis
 who wait back here.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -24,7 +26,7 @@ from router.money.books import Books
 from router.redrive import Redriven
 from router.repeats import repeated, sent_home, unreadable
 from router.room import Waiter
-from router.ruling import failed, turned_away
+from router.ruling import failed, outwaited, turned_away
 from router.seen import NotFolded, Seen
 from router.standing import Conflict, Duplicate, Fresh, Standing
 from router.state import State
@@ -38,6 +40,8 @@ from schemas.job import ReadableJob, Unreadable
 CHECKPOINT_EVERY = 20_000
 """Decisions after which the place in the log is noted, so that the next opening reads at most about as many."""
 
+CHECKPOINT_S = 5.0
+"""For that: the lane's records wait meanwhile."""
 MEND_AGAIN = timedelta(seconds=1)
 
 log = structlog.get_logger("novix.router")
@@ -64,13 +68,15 @@ class RouterLane:
         self._letters = Letters(reader, clock)
         self._held: dict[str, Case] = {}
         """Jobs that wait, by identity."""
+        self._limited: dict[str, tuple[FailureKind, datetime]] = {}
+        """By tenant: which of its own limits a job of it was last told to wait for, and when; while anybody waits."""
         self.blocked: str | None = None
         """Why nothing is taken in: the cache of seen identities can neither be used nor made anew."""
         self.closed = False
         self.reached = -1
         """The last offset that was handed over."""
-        self.on_hold: Callable[[], None] = lambda: None
-        """Told when a job begins to wait."""
+        self.on_news: Callable[[], None] = lambda: None
+        """Told when a job begins to wait, or what another waits for may be there."""
         self.on_close: Callable[[], None] = lambda: None
 
     async def handle(self, delivery: Delivery) -> Outcome:
@@ -100,23 +106,22 @@ class RouterLane:
     def fault(self, delivery: Delivery, error: Exception) -> Done:
         """A fault of ours: the job ends as `failed/internal` where somebody can be told, with a copy for replay."""
         now, name = self._clock.now(), type(error).__name__
-        message = failed(name)
         arrival = read_arrival(delivery.record, now, self._partitions, self._prefix)
         if isinstance(arrival, Unreadable):
-            return GiveUp(FailureKind.INTERNAL, message, error_type=name)
+            return GiveUp(FailureKind.INTERNAL, failed(name), error_type=name)
         if not arrival.at_home:
             return sent_home(arrival, now)
         case, standing = self._case(arrival, delivery)
-        if not isinstance(standing, Fresh):
-            return repeated(case, standing)
-        view = self._state.view(arrival.reading.tenant)
-        ruling = Ruling("rejected", now, 0, FailureKind.INTERNAL, message)
+        return self._failed(case, name) if isinstance(standing, Fresh) else repeated(case, standing)
+
+    def _failed(self, case: Case, name: str) -> GiveUp:
+        """A new submission, at which we failed with an exception of this name."""
+        message = failed(name)
+        view = self._state.view(case.arrival.reading.tenant)
+        ruling = Ruling("rejected", case.decided_at, 0, FailureKind.INTERNAL, message)
         answers = Answers(case, ruling, view)
-        fact = self._noted(case, ruling, view)
-        return GiveUp(
-            FailureKind.INTERNAL, message, (answers.refused("failed"),), answers.audit(), (answers.span(),), (fact,),
-            error_type=name,
-        )  # fmt: skip
+        told = (answers.refused("failed"),), answers.audit(), (answers.span(),)
+        return GiveUp(FailureKind.INTERNAL, message, *told, (self._noted(case, ruling, view),), error_type=name)
 
     def postpone(self, delivery: Delivery, retry: RetryAt) -> None:
         """A decision waits in memory: those behind it must see it."""
@@ -160,9 +165,16 @@ class RouterLane:
         """Of the jobs topic, and of everything at home."""
         return self._lane.partition
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Of the records of those that wait."""
+        return self._admission.bytes
+
     def money(self) -> dict[str, object]:
         """Budgets, reservations and who waits, for /healthz."""
-        return {"partition": self.partition, **self._admission.describe(), **self._books.describe()}
+        overdrawn = len(self._books.overdrawn(self._clock.now()))
+        told = {"partition": self.partition, **self._admission.describe(), **self._books.describe()}
+        return told | {"overdrawn": overdrawn}
 
     # who waits
 
@@ -181,12 +193,18 @@ class RouterLane:
             self._forget(waiter)
             lease.end(self._answered(case, ruling, view))
         except Exception as error:
-            log.error("router.fault", lane=str(self._lane), error=type(error).__name__)
+            name = type(error).__name__
+            log.error("router.fault", lane=str(self._lane), error=name)
             self._forget(waiter)
-            lease.end(error)
+            try:
+                lease.end(self._failed(case, name))
+            except Exception as second:
+                lease.end(second)
 
     def _forget(self, waiter: Waiter) -> None:
         self._held.pop(waiter.identity, None)
+        if not self._held:
+            self._limited.clear()
         self._cancels.release(waiter.delivery.lease)
 
     def _hold(self, case: Case, ruling: Ruling, view: View, delivery: Delivery) -> Hold:
@@ -203,19 +221,25 @@ class RouterLane:
             cost_nanousd=ruling.candidates[0].estimate_nanousd if ruling.candidates else 0,
             weight=view.terms.weight,
             ordering_key=job.ordering_key,
+            modality=ruling.modality,
             queue=queue_of(ruling.modality, view.purse),
         )
         self._held[arrival.identity] = case
         self._cancels.hold((job.tenant, job.id, case.submission), delivery.lease, arrival.published)
         self._admission.wait(waiter)
-        self.on_hold()
+        self.on_news()
         return Hold()
 
     # decide
 
     async def _checkpoint(self) -> None:
-        await self._seen.checkpoint(self._lane.partition, self._log, CHECKPOINT_EVERY)
-        await self._books.mark(self._lane.partition, self._log, self._snapshot_every)
+        """Only a successor's reading grows where the log cannot be asked: no job fails for that."""
+        try:
+            async with asyncio.timeout(CHECKPOINT_S):
+                await self._seen.checkpoint(self._lane.partition, self._log, CHECKPOINT_EVERY)
+                await self._books.mark(self._lane.partition, self._log, self._snapshot_every)
+        except Exception as error:
+            log.warning("router.no_checkpoint", lane=str(self._lane), error=type(error).__name__)
         self._still_open()
 
     async def _mend(self, damage: Exception, attempt: int) -> RetryAt:
@@ -253,7 +277,8 @@ class RouterLane:
     def _ruled(self, case: Case, delivery: Delivery) -> Done | Hold:
         """Decide; a job that is over a limit, or whose turn it is not, waits."""
         case, ruling, view = self._rule(case)
-        starts = ruling.modality is not None and self._admission.may_start(ruling.modality, case.decided_at)
+        tenant, modality = case.arrival.reading.tenant, ruling.modality
+        starts = modality is not None and self._admission.may_start(tenant, modality, case.decided_at)
         if ruling.verdict == "waiting" or (ruling.verdict == "assigned" and not starts):
             return self._hold(case, ruling, view, delivery)
         return self._answered(case, ruling, view)
@@ -277,29 +302,40 @@ class RouterLane:
             self._state.health.shut(now),
             self._state.lessons(job.task, arrival.decision_id, now),
         )
-        return case, decide(job, view, published=arrival.published, now=now), view
+        ruling = decide(job, view, published=arrival.published, now=now)
+        if ruling.verdict == "waiting" and ruling.kind is not None:
+            self._limited[job.tenant] = ruling.kind, now
+        limit, told_at = self._limited.get(job.tenant, (None, now))
+        if ruling.verdict == "expired" and limit is not None and told_at >= case.arrived_at:
+            ruling = outwaited(ruling, limit)
+        return case, ruling, view
 
     def _answered(self, case: Case, ruling: Ruling, view: View) -> Done:
-        """Publish a ruling, and remember it for the records that follow in the same transaction."""
-        answers = Answers(case, ruling, view)
-        fact = self._noted(case, ruling, view)
-        rest = (answers.audit(), (answers.span(),), (fact,))
-        if ruling.verdict == "assigned":
-            home = self._lane.partition
-            return Publish((answers.assigned(home),), *rest, shrunk=lambda size: self._too_large(case, view, size))
+        """Publish a ruling, and remember it for the records that follow in the same transaction. Whatever may raise
+        does so before it is remembered."""
         if ruling.verdict == "waiting":
             raise ValueError("a job that waits has no answer yet")
-        return Publish((answers.refused(ruling.verdict),), *rest)
+        answers = Answers(case, ruling, view)
+        shrunk: Callable[[int], Done] | None = None
+        if ruling.verdict == "assigned":
+            told = answers.assigned(self._lane.partition)
+            shrunk = partial(self._too_large, case, view)
+        else:
+            told = answers.refused(ruling.verdict)
+        audit, span = answers.audit(), answers.span()
+        return Publish((told,), audit, (span,), (self._noted(case, ruling, view),), shrunk)
 
     def _noted(self, case: Case, ruling: Ruling, view: View) -> Fact:
-        """The decision, known from now on: its identity is seen, its money reserved, its turn taken."""
+        """The decision, known from now on: its money is reserved, its turn taken, its identity seen."""
+        identity, tenant = case.arrival.identity, case.arrival.reading.tenant
         fact = fact_of(case, ruling, view.versions)
-        self._seen.note(fact.entry)
         self._books.reserve(fact.document)
         if ruling.verdict == "assigned" and ruling.modality is not None:
             expected = {(one.provider, one.model): one.estimate_nanousd for one in ruling.candidates}
-            started = Started(ruling.modality, expected)
-            self._admission.assigned(case.arrival.identity, started, view.terms, case.decided_at)
+            self._admission.assigned(identity, Started(ruling.modality, expected), view.terms, case.decided_at)
+        elif self._admission.unassigned(identity, tenant, case.decided_at):
+            self.on_news()
+        self._seen.note(fact.entry)
         return fact
 
     def _too_large(self, case: Case, view: View, size_bytes: int) -> Done:

@@ -23,8 +23,8 @@ from schemas.job import InferenceJob
 from schemas.providers import LATER
 from schemas.values import frozen
 
-MOST_ALONE = 32
-"""Offers beyond the ceiling that are told one by one."""
+MOST_ALONE = 8
+"""Offers beyond the ceiling, and offers that are no fallback, that are told one by one."""
 SLOW_PERCENT = 125
 """Of its expected time an offer must have until the deadline: a queue and a slow day are not in the expectation."""
 
@@ -179,13 +179,13 @@ def _hold_to_ceiling(result: Judged, alone: set[int]) -> None:
     if table.dearest_micro(*most) <= ceiling:
         return
     full = table.micro(*most)
-    least = table.micro(load.least, wish.least, estimate.expected_compute_ms(load, wish.least))
+    each, fewer = table.of_a_token, tokens - wish.least
+    least = [needs - fewer * one for needs, one in zip(full, each, strict=True)]
     over = [at for at, needs in enumerate(full) if needs > ceiling and at not in alone]
     beyond = [at for at in over if least[at] > ceiling]
     if beyond:
         _price_out(result, sorted(beyond, key=least.__getitem__), least)
     if len(beyond) < len(over):
-        each = table.micro({}, 1, estimate.expected_compute_ms(load, 1) - estimate.expected_compute_ms(load, 0))
         expected, costs = min(tokens, EXPECTED_OUTPUT_TOKENS), list(result.costs)
         for at in over:
             if least[at] <= ceiling:
@@ -237,7 +237,7 @@ def _looked_at(result: Judged, place: int, own: Sequence[Line], view: View) -> F
     least = needs
     if wish.squeezed:
         most = needs if wish.generates else most_of(offer, load, 0, wish.ceiling, view)
-        if most < wish.ceiling:  # it has a bound, and no tokens to cut: the budgets pay for all of it, or it is not done
+        if most < wish.ceiling:  # bounded, and no tokens to cut: the budgets pay for all of it, or it is not done
             least = max(needs, most)
     elif own_room is not None:
         least = most_of(offer, load, clamped.max_tokens, wish.ceiling, view)
@@ -283,9 +283,8 @@ def _own_budgets(table: Table, view: View) -> Mapping[int, list[Line]]:
     found: dict[int, list[Line]] = {}
     for line in view.purse.lines:
         if line.hard and not (line.model is None and line.provider is None):
-            model, provider = line.model, line.provider
-            for at, (one, other) in enumerate(table.keys):
-                if (provider is None or provider == one) and (model is None or model == other):
+            for at, (provider, model) in enumerate(table.keys):
+                if line.holds_for(model, provider):
                     found.setdefault(at, []).append(line)
     return found
 

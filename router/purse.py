@@ -3,8 +3,15 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from router.catalogue import ANY_PROVIDER
 from schemas.decision import BudgetHeld
 from schemas.values import frozen
+
+
+def is_at(budgeted: str | None, provider: str) -> bool:
+    """Whether a call at `provider` counts against a budget of the provider `budgeted` (None: of any). What Hugging
+    Face's router sends where it likes (`auto`) may be a call there."""
+    return budgeted in (None, provider) or provider == ANY_PROVIDER
 
 
 @frozen
@@ -31,7 +38,7 @@ class Line:
 
     def holds_for(self, model: str, provider: str) -> bool:
         """Whether calls there count against it."""
-        return self.model in (None, model) and self.provider in (None, provider)
+        return self.model in (None, model) and is_at(self.provider, provider)
 
     def told(self) -> BudgetHeld:
         """For the decision's record."""

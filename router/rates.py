@@ -5,7 +5,6 @@ and may come earlier than due by a tolerance. It is the token bucket, kept as th
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from router.terms import FREE, Terms, Turn
@@ -68,14 +67,6 @@ class Rates:
                 return
             if len(self._due) > 1:
                 del self._due[first]
-
-    def state(self) -> dict[str, int]:
-        """For a snapshot: of each tenant that is remembered, nanoseconds since 1970."""
-        return dict(self._due)
-
-    def restore(self, state: Mapping[str, int]) -> None:
-        """What `state` said, in place of what is remembered. Who is not in it may have one burst."""
-        self._due = OrderedDict(sorted(state.items(), key=lambda one: one[1]))
 
     def __len__(self) -> int:
         return len(self._due)

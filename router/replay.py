@@ -17,7 +17,7 @@ from router.facts import fact_of, told_published
 from router.held import seen_again as at_its_moment
 from router.history import NEEDED, Damaged, History, NotReplayable
 from router.redrive import MOST_SUBMISSIONS, Redriven
-from router.ruling import FAULT, turned_away
+from router.ruling import FAULT, OWN_LIMITS, outwaited, turned_away
 from router.view import View
 from runtime.ports import LaneId, Record
 from schemas import codec
@@ -210,4 +210,7 @@ def ruled_again(stored: Stored, case: Case, view: View) -> Ruling:
     if not isinstance(reading, ReadableJob):
         return Ruling("rejected", now, 0, reading.kind, reading.message)
     ruling = decide(reading.job, view, published=case.arrival.published, now=now)
+    limit = next((one for one in OWN_LIMITS if one == stored.get("kind")), None)
+    if ruling.verdict == "expired" and limit is not None:
+        return outwaited(ruling, limit)  # what it waited for stands in the record alone
     return turned_away(ruling) if ruling.verdict == "waiting" else ruling  # no other of these is ever written

@@ -152,6 +152,11 @@ class WaitingRoom:
         known = self._waiters.get(identity)
         return known[1] if known is not None else None
 
+    def keeps_back(self, tenant: str) -> bool:
+        """Whether a job of the tenant that has just come must wait here: somebody is awake, or its tenant has one that
+        is not."""
+        return self._of_tenant[tenant] > 0 or any(map(len, self._rounds))
+
     def modalities(self) -> Iterable[str]:
         """Whose workers somebody waits for."""
         return self._of_modality.keys()

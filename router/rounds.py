@@ -93,6 +93,10 @@ class Round:
         if self._ring.pop(share.tenant, None) is not None:
             share.visited = False
 
+    def __len__(self) -> int:
+        """Tenants of which something is awake."""
+        return len(self._ring)
+
     def turn(self, may: May) -> tuple[Flow, Waiter] | None:
         """Whose turn it is: the same until somebody is taken out. None: nobody may begin.
 

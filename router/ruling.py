@@ -10,6 +10,8 @@ from schemas.failure import FailureKind
 from schemas.values import frozen
 
 FAULT = "the router failed with "
+OWN_LIMITS = {FailureKind.OVER_BUDGET: "budget", FailureKind.OVER_RATE: "rate"}
+"""What a tenant's jobs wait for on account of the tenant itself, in words."""
 
 
 @frozen
@@ -46,5 +48,12 @@ def failed(error_type: str) -> str:
 
 def turned_away(ruling: Ruling) -> Ruling:
     """A `waiting` one whose job may wait no longer, whatever its tenant chose: its lane could read no further."""
-    why = "it waits no longer: as many newer records have come as a lane reads meanwhile"
+    why = "it waits no longer: what has come since, and waits, is as much as a router holds meanwhile"
     return replace(ruling, verdict="rejected", message=f"{(ruling.message or '')[:900]}; {why}", until=None)
+
+
+def outwaited(ruling: Ruling, limit: FailureKind) -> Ruling:
+    """An `expired` one whose time ran out while its tenant's jobs waited for the tenant's own money or rate: it ends by
+    that limit, and not by a fault of the service (docs/slo.md)."""
+    why = f"while jobs of its tenant waited for the tenant's own {OWN_LIMITS[limit]}"
+    return replace(ruling, kind=limit, message=f"{(ruling.message or '')[:900]}, {why}")

@@ -122,7 +122,8 @@ def _told(offer: Offer) -> dict[str, Any]:
             continue
         told[one.name] = sorted(value) if isinstance(value, frozenset) else value
     if offer.price is not None:
-        told["price"] = {name: value for name, value in offer.price.model_dump(mode="json").items() if value}
+        price = offer.price.model_dump(mode="json")
+        told["price"] = {name: value for name, value in price.items() if value or isinstance(value, str)}
     return told
 
 

@@ -18,6 +18,7 @@ from runtime.settings import Settings
 from schemas.ledger import LedgerEntry
 from schemas.topics import BREAKERS, BUDGETS, POLICIES, PRICES
 
+MOST_TOLD = 10
 MOST_VIEWS = 10_000
 """Tenants whose views are kept ready."""
 
@@ -81,13 +82,23 @@ class State:
         """A job ended; `expected` is what a call of each of its candidates had been expected to cost."""
         if self.observations is None or entry.task is None:
             return
-        paid = {(one.provider, one.model): one.nanousd for one in entry.charges}
-        for call in entry.calls:
+        paid = {one.attempt: one.nanousd for one in entry.charges}
+        for attempt, call in enumerate(entry.calls, 1):
             key = call.provider, call.model
             self.observations.note(
-                entry.task, key, wait_ms=call.duration_ms, is_good=call.kind is None, paid_nanousd=paid.get(key, 0),
+                entry.task, key, wait_ms=call.duration_ms, is_good=call.kind is None, paid_nanousd=paid.get(attempt, 0),
                 expected_nanousd=expected.get(key, 0), at=entry.at,
             )  # fmt: skip
+
+    def refused(self) -> list[dict[str, object]]:
+        """Records of the histories that were passed over, the newest `MOST_TOLD` of each: what they meant to change
+        stays as it was."""
+        of = {BUDGETS: self.accounts.faults, POLICIES: self.rules.faults}
+        return [
+            {"topic": topic.name, "offset": one.offset, "reason": one.reason}
+            for topic, faults in of.items()
+            for one in list(faults)[-MOST_TOLD:]
+        ]
 
     @property
     def versions(self) -> Mapping[str, str]:

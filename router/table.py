@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from router.catalogue import ANY_PROVIDER, Catalogue, Offer, Tier
-from router.estimate import rates
+from router.estimate import of_a_token, rates
 from router.terms import Terms
 from schemas.assignment import Price
 from schemas.decision import Exclusion
@@ -67,6 +67,8 @@ class Table:
     places: Sequence[int] = field(init=False)
     least_context: int | None = field(init=False)
     """The shortest context that is stated."""
+    of_a_token: Sequence[int] = field(init=False)
+    """What one more token of output adds, in millionths of a nano-dollar."""
     _columns: tuple[tuple[str, list[int], int], ...] = field(init=False)
     """Each unit that anybody here charges, with its rates and the highest of them."""
     _first_ms: list[int | None] = field(init=False)
@@ -90,6 +92,7 @@ class Table:
             "keys": tuple(zip(self.providers, (offer.model for offer in self.offers), strict=True)),
             "places": range(len(self.offers)),
             "least_context": min(stated, default=None),
+            "of_a_token": tuple(of_a_token(offer.rates) for offer in self.offers),
             "_columns": tuple((unit, column, max(column)) for unit, column in columns.items()),
             "_first_ms": first,
             "_a_token_us": each,

@@ -1,7 +1,8 @@
 """The ledger as the home lanes of one process hear it: one reader for all of them, whatever lanes come and go."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,7 +23,7 @@ log = structlog.get_logger("novix.router")
 class Following(LogReader, Protocol):
     """A reader that goes on."""
 
-    def follow(self, topic: str, starts: dict[int, int]) -> AsyncIterator[Record]:
+    def follow(self, topic: str, starts: dict[int, int]) -> AsyncGenerator[Record, None]:
         """Records of several partitions from the given offsets on, without end."""
         ...
 
@@ -82,11 +83,14 @@ class Tail:
         await self._changed.wait()
 
     async def _read(self, reader: Following) -> None:
-        starts = {partition: hearing.next for partition, hearing in self._lanes.items()}
-        if not starts:
+        hearings = dict(self._lanes)
+        if not hearings:
             return
-        async for record in reader.follow(LEDGER.name, starts):
-            hearing = self._lanes.get(record.partition)
-            if hearing is not None and record.offset >= hearing.next:
-                hearing.next = record.offset + 1
-                hearing.give(record)
+        starts = {partition: hearing.next for partition, hearing in hearings.items()}
+        async with aclosing(reader.follow(LEDGER.name, starts)) as records:
+            async for record in records:
+                hearing = hearings[record.partition]  # a lane that was opened since may begin further back
+                if self._lanes.get(record.partition) is hearing and record.offset >= hearing.next:
+                    hearing.next = record.offset + 1
+                    hearing.give(record)
+                await asyncio.sleep(0)  # one fetch brings hundreds, with thousands of ended jobs

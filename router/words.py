@@ -19,7 +19,7 @@ _BOUND = {
 
 
 _POLICIES = {
-    "brief": "which gives simple jobs to small models and hard ones to large models, whoever is expected to cost least first",
+    "brief": "which gives simple jobs to small models and hard ones to large models, the least expected cost first",
     "cheapest": "which takes whoever is expected to cost least",
     "fastest": "which takes whoever probably answers soonest",
     "balanced": "which weighs cost, time and quality against each other",
@@ -178,7 +178,9 @@ def _excluded(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for one in rows[:MOST_EXCLUDED]:
         model, detail = str(one.get("model")), one.get("detail")
         if model.startswith("("):
-            yield f"{model.strip('()').capitalize()} were left out: {spoken(detail)}."
+            several = model.strip("()").capitalize()
+            left = "1 offer was" if several == "1 offers" else f"{several} were"
+            yield f"{left} left out: {spoken(detail)}."
         else:
             reason = str(one.get("reason")).replace("_", " ")
             yield f"{model} at {_provider(one.get('provider'))} was left out ({reason}): {spoken(detail)}."

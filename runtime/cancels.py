@@ -27,6 +27,8 @@ class Cancels:
 
     def __init__(self, window: timedelta = timedelta(hours=24)) -> None:
         self._window = window
+        self.wishes = 0
+        """How many were folded: who holds thousands of jobs looks at them when there are more."""
         self._cancelled: OrderedDict[Identity, ControlEvent] = OrderedDict()
         self._held: WeakKeyDictionary[Lease, tuple[Identity, datetime]] = WeakKeyDictionary()
         """A lease that nobody has any more (its record was left to another process at rest) is forgotten."""
@@ -40,6 +42,7 @@ class Cancels:
             event = ControlEvent.model_validate_json(record.value or b"")
         except ValidationError:
             return
+        self.wishes += 1
         identity = (event.tenant, event.job_id, event.submission)
         known = self._cancelled.get(identity)
         if known is None or known.at < event.at:  # the later one counts for every job that the earlier one counts for

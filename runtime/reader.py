@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -76,7 +76,7 @@ class KafkaReader:
         finally:
             await consumer.stop()
 
-    async def follow(self, topic: str, starts: dict[int, int]) -> AsyncIterator[Record]:
+    async def follow(self, topic: str, starts: dict[int, int]) -> AsyncGenerator[Record, None]:
         """Records of several partitions from the given offsets on, without end."""
         name = self._settings.named(topic)
         consumer = await self._started()

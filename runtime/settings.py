@@ -140,14 +140,8 @@ class Settings(BaseModel):
     price_hold_factor: float = _var(
         10.0, "A price that grows or falls by more than this waits for approval; the old one holds.", gt=1, le=1_000_000
     )
-    waiting_jobs: int = _var(
-        10_000, "Jobs that wait for their turn, a rate or a budget in one router lane.", ge=1, le=12_000
-    )
     fair_wait_s: float = _var(
         1.0, "How long assigned work may stand in a queue before a lane assigns less at a time.", gt=0, le=600
-    )
-    ahead_most: int = _var(
-        100_000, "Most jobs of a lane that are assigned and have not ended, of the last minute.", ge=1, le=10_000_000
     )
     snapshot_every: int = _var(20_000, "Decisions after which a lane writes what it knows of money.", ge=100)
     webhook_url: str = _var("", "Where alerts are sent (http or https); empty: nowhere.")

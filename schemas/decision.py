@@ -72,7 +72,7 @@ class Decision(Contract):
     exclusions: list[Exclusion] = Field(default_factory=list)
     parameters: dict[str, Any] = Field(default_factory=dict)
     bound_by: str | None = None
-    """The limit that bound max_tokens: job, cap, context or money; None where nothing had to give."""
+    """The limit that bound max_tokens: job, cap, context, money or budget; None where nothing had to give."""
     max_cost_nanousd: Nanousd = 0
     reserve: Reserve | None = None
     """None: nothing is called, so nothing is reserved."""

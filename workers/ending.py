@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runtime.outcome import Done, GiveUp, Publish
-from runtime.ports import Outgoing
+from runtime.ports import Outgoing, Record
 from runtime.telemetry import HF_API_VERSION
 from schemas import headers
 from schemas.audit import AuditEntry
@@ -17,7 +17,7 @@ from schemas.values import frozen
 from workers.assigned import Assigned
 from workers.cost import together
 from workers.progress import Progress
-from workers.settlement import Settled, money_of, settled
+from workers.settlement import Settled, given_back, money_of, settled
 from workers.spans import spans_of
 
 ACTIONS: dict[Status, str] = {
@@ -106,9 +106,12 @@ def ended(job: Assigned, progress: Progress, ending: Ending, *, now: datetime) -
     return Publish((record,), audit, spans, facts, shrunk=shrunk)
 
 
-def undecodable(message: str) -> GiveUp:
-    """A record that is no assigned job: there is nobody to tell, so it is set aside."""
-    return GiveUp(FailureKind.UNDECODABLE, message)
+def undecodable(record: Record, message: str, now: datetime, *, uncalled: bool) -> GiveUp:
+    """A record that is no assigned job: there is nobody to tell, so it is set aside. What was reserved for it comes
+    back if the record says so, and nobody can have been called for it (`uncalled`)."""
+    told = given_back(record, now) if uncalled else None
+    facts = () if told is None else (Fact(record.offset, settled=told),)
+    return GiveUp(FailureKind.UNDECODABLE, message, facts=facts)
 
 
 def result_of(job: Assigned, progress: Progress, ending: Ending, *, now: datetime) -> JobResult:

@@ -65,8 +65,16 @@ class Inheritance:
                 elsewhere.left -= 1
                 elsewhere.counted.add(offset)
             if offset in elsewhere.counted:
-                turn.progress = guessed(turn.progress, turn.job.candidates[0], elsewhere.custody)
+                turn.progress = guessed(
+                    turn.progress, turn.job.candidates[0], elsewhere.custody,
+                    most_nanousd=turn.job.assignment.max_cost_nanousd,
+                )  # fmt: skip
         return alone
+
+    def may_have_called(self, lane: str, offset: int) -> bool:
+        """Whether a process before may have made a call for that record."""
+        elsewhere = self._elsewhere.get(lane, {}).values()
+        return offset in self._noted.get(lane, {}) or any(offset < one.end and one.left > 0 for one in elsewhere)
 
     def owed(self, lane: str, base: int) -> str:
         """The journals of calls of records from `base` on that no committed outcome accounts for; empty: none."""

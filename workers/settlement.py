@@ -1,11 +1,15 @@
 """How a job's reservation ends: the ledger entry beside its result. Pure."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from runtime.ports import Outgoing
+from pydantic import ValidationError
+
+from runtime.ports import Outgoing, Record
 from schemas import codec
+from schemas.assignment import Reserved
 from schemas.base import contents
+from schemas.job import DEFAULT_TENANT, MAX_READ_BYTES
 from schemas.ledger import CallMade, Charge, LedgerEntry
 from schemas.prices import SERVICE_TIER
 from schemas.result import JobResult, Money
@@ -88,6 +92,30 @@ def settled(job: Assigned, progress: Progress, result: JobResult) -> Settled | N
         by="",
     )
     return Settled(reserved.home, codec.encode(entry.__dict__, contents))
+
+
+def given_back(record: Record, now: datetime) -> Settled | None:
+    """The end of the reservation of an assigned record that cannot be read as a job, and so is never called for.
+
+    None where it names no reservation, or was worked on before (`carried`): what that cost is in what cannot be read.
+    """
+    value = record.value or b""
+    if len(value) > MAX_READ_BYTES:
+        return None
+    try:
+        document = codec.decode(value)
+        if document.get("carried") is not None:
+            return None
+        assignment, job = document["assignment"], document["job"]
+        reserved = Reserved.model_validate(assignment["reserved"])
+        entry = LedgerEntry(
+            kind="release", tenant=job.get("tenant", DEFAULT_TENANT), job_id=job["id"],
+            submission=document["submission"], decision_id=assignment["decision_id"],
+            reserved_nanousd=reserved.nanousd, status="failed", at=now,
+        )  # fmt: skip
+    except (codec.Undecodable, ValidationError, AttributeError, KeyError, TypeError):
+        return None
+    return Settled(reserved.home, entry.encode())
 
 
 def sealed(lane: str, entries: Sequence[Settled], limit_bytes: int) -> list[Outgoing]:

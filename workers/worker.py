@@ -166,7 +166,8 @@ class WorkerLane:
         """
         job = read_assigned(delivery.record)
         if isinstance(job, str):
-            return undecodable(job)
+            called = self._app.inherited.may_have_called(self._lane, delivery.record.offset)
+            return undecodable(delivery.record, job, self._app.clock.now(), uncalled=not called)
         app, outcome = self._app, None
         turn = Turn(delivery, job, self._progress(delivery, job))
         known = len(turn.progress.attempts)

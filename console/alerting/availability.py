@@ -5,6 +5,7 @@ from typing import Literal
 
 from router.accounts import Accounts
 from router.rules import Rules
+from router.ruling import OWN_LIMITS
 from router.terms import DEFAULT_TIER
 from runtime.ports import Record
 from schemas import codec
@@ -29,7 +30,7 @@ def verdict_of(status: str, kind: str | None) -> Verdict:
     """
     if status == "succeeded":
         return "good"
-    if status == "cancelled" or kind in _OWN_LIMITS:
+    if status == "cancelled" or kind in OWN_LIMITS:
         return "uncounted"
     if status == "expired":
         return "bad"
@@ -38,7 +39,6 @@ def verdict_of(status: str, kind: str | None) -> Verdict:
     return "bad" if fault in at_fault else "uncounted"
 
 
-_OWN_LIMITS = frozenset({FailureKind.OVER_BUDGET.value, FailureKind.OVER_RATE.value})
 _KINDS = frozenset(kind.value for kind in FailureKind)
 
 

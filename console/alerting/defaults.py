@@ -3,10 +3,15 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from schemas.policies import AlertRule
+from schemas.policies import AlertRule, Measure
 
 BUILT_IN_AT = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR_S, DAY_S = 3_600, 86_400
+LONGEST_WINDOW_S: Mapping[Measure, int] = {
+    "anomaly": 8 * HOUR_S, "dead_letters": DAY_S, "lag": 4 * HOUR_S, "overcharge": 3 * DAY_S, "slo_burn": 3 * DAY_S,
+    "reservation_open": DAY_S,
+}  # fmt: skip
+"""Of what is remembered for so long only; a rule that looks back further would see less than it says."""
 
 
 def built_in(price_drift: float) -> tuple[AlertRule, ...]:

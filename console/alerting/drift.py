@@ -17,7 +17,8 @@ from schemas.values import frozen
 
 Row = tuple[str, str, str]
 """Provider, model and service tier."""
-MOST_MOVES = 100_000
+MOST_MOVES = 20_000
+"""The last of all prices: a look goes over them all."""
 MILLION = 1_000_000
 
 

@@ -56,38 +56,39 @@ class Once:
 
 @dataclass(slots=True)
 class Buckets:
-    """Sums over time. An invariant: no more than `steps` steps are kept, the latest ones in which something was added;
-    so whatever was added within that many steps is there, and a record from the future takes the place of the oldest.
+    """Sums by name over time. An invariant: of each name no more than `steps` steps are kept, the latest ones in which
+    something was added (100 bytes each); so whatever was added within that many steps is there, and a record from the
+    future takes the place of the oldest.
 
     Instants are rounded down to a step, so that a window is exact to one step.
     """
 
     step: timedelta
     steps: int
-    _sums: dict[int, dict[str, int]] = field(default_factory=dict)
+    _sums: dict[str, dict[int, int]] = field(default_factory=dict)
 
     def add(self, at: datetime, **amounts: int) -> None:
         """Add at an instant, in whatever order they come."""
         number = self._number(at)
-        sums = self._sums.get(number)
-        if sums is None:
-            sums = self._sums[number] = {}
-            if len(self._sums) > self.steps:
-                del self._sums[min(self._sums)]
         for name, amount in amounts.items():
-            sums[name] = sums.get(name, 0) + amount
+            sums = self._sums.setdefault(name, {})
+            sums[number] = sums.get(number, 0) + amount
+            if len(sums) > self.steps:
+                del sums[min(sums)]
 
     def sum(self, name: str, end: datetime, window: timedelta) -> int:
         """What was added within `window` before `end`."""
-        last = self._number(end)
+        sums, last = self._sums.get(name, {}), self._number(end)
         count = max(1, -(-window // self.step))
-        if count < len(self._sums):
-            return sum(self._sums.get(last - back, {}).get(name, 0) for back in range(count))
-        return sum(sums.get(name, 0) for number, sums in self._sums.items() if last - count < number <= last)
+        if count < len(sums):
+            return sum(sums.get(last - back, 0) for back in range(count))
+        return sum(amount for number, amount in sums.items() if last - count < number <= last)
 
-    def first(self) -> datetime | None:
-        """The begin of the oldest step that is kept."""
-        return EPOCH + min(self._sums) * self.step if self._sums else None
+    def first(self, name: str, end: datetime) -> datetime | None:
+        """The begin of the oldest step in which something was added, of the last `steps` before `end`."""
+        last = self._number(end)
+        known = [number for number in self._sums.get(name, ()) if last - self.steps < number <= last]
+        return EPOCH + min(known) * self.step if known else None
 
     def _number(self, at: datetime) -> int:
         return (at - EPOCH) // self.step

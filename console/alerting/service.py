@@ -21,11 +21,11 @@ from runtime.bus import Bus
 from runtime.clock import SystemClock
 from runtime.follow import Follower, end
 from runtime.function import FunctionApplication
-from runtime.http import PRIVATE_NETWORKS, Egress, HttpTransport
+from runtime.http import PRIVATE_NETWORKS, Egress, HttpTransport, InvalidURL
 from runtime.patience import once_kafka_answers
 from runtime.ports import Clock, LaneId, Outgoing
 from runtime.service import LaneService, MissingTopicError, Services
-from runtime.settings import Settings
+from runtime.settings import BadSettings, Settings, variable
 from runtime.shell import Role, Service
 from runtime.shell import run as run_role
 from runtime.standing import unless
@@ -67,7 +67,7 @@ class Watch(Service):
         self._clock = clock
         self._measures = Measures(settings.price_drift)
         self._told = Told()
-        self._open = False
+        self._open = self._was_open = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`. Raises `MissingTopicError` without the alerts topic."""
@@ -103,7 +103,7 @@ class Watch(Service):
         writer = await LaneTransaction.open(self._settings, WRITER)
         try:
             told = self._told = await _read(bus)
-            self._open = True
+            self._open = self._was_open = True
             while not stop.is_set():
                 alerts = self._measures.look(told, self._clock.now())[:MOST_AT_ONCE]
                 if alerts:
@@ -132,7 +132,12 @@ class Watch(Service):
 
     @property
     def healthy(self) -> bool:
-        """Whether it looks: not while it reads the topics, and not while Kafka is away."""
+        """Whether it looks, or reads the topics for the first time, which may take minutes: not while Kafka is away."""
+        return self._open or not self._was_open
+
+    @property
+    def ready(self) -> bool:
+        """Whether it looks."""
         return self._open
 
 
@@ -152,9 +157,13 @@ def build(settings: Settings) -> Services:
 
 def webhook_of(settings: Settings) -> tuple[Webhook, HttpTransport]:
     """The webhook and what it sends with, to be closed by the caller. It may call the one address that is set, also in
-    a private network, and no other."""
+    a private network, and no other. Raises `BadSettings` for an address that nobody can be called at; it may hold a
+    secret, and is not repeated."""
     url = settings.webhook_url
-    transport = HttpTransport(Egress([url] if url else [], private=PRIVATE_NETWORKS))
+    try:
+        transport = HttpTransport(Egress([url] if url else [], private=PRIVATE_NETWORKS))
+    except (InvalidURL, ValueError):
+        raise BadSettings(f"{variable('webhook_url')}: these {len(url)} characters are no address") from None
     secret = settings.webhook_secret.get_secret_value()
     return Webhook(url, secret, transport, SystemClock(), random.random), transport
 

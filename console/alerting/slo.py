@@ -13,7 +13,8 @@ from schemas.policies import AlertRule
 
 MINUTE, STEPS = timedelta(minutes=1), 3 * 24 * 60
 TENANT_STEP, TENANT_STEPS = timedelta(minutes=5), 3 * 24 * 12
-MOST_TENANTS = 5_000
+MOST_TENANTS = 1_000
+"""For rules that name one."""
 SHORT_SHARE = 12
 """The short window is a twelfth of the long one."""
 LEAST_JOBS = 100

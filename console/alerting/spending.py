@@ -32,7 +32,7 @@ MOST_TENANTS = 5_000
 """Tenants whose past is remembered for anomalies: those that spent last."""
 STEP = timedelta(minutes=5)
 STEPS = 864
-"""Three days."""
+"""Three days: a window of eight hours, and eight of its length before it."""
 PAST_WINDOWS, LEAST_PAST = 24, 8
 LEAST_SPREAD_NANOUSD = 1_000_000
 """A tenth of a cent: less than that above the past is no anomaly of money."""
@@ -120,7 +120,6 @@ class Money:
             self._held(reservation.tenant, held, reservation.nanousd)
         self._open[name] = Open(reservation, tuple((held.id, held.window) for held in budgets))
         if len(self._open) > MOST_OPEN:
-            self._ended[next(iter(self._open))] = None
             self._give_back(self._open.popitem(last=False)[1])
         early = self._early.pop(name, None)
         if early is not None:
@@ -187,8 +186,8 @@ class Money:
     # what is to be seen
 
     def budgets(self, rule: AlertRule, now: datetime) -> Iterator[Reading]:
-        """Each budget in its present window at each of its shares, or at the rule's threshold if that is not 0; and
-        each organisation's soft limit of the month."""
+        """Each budget in its present window at each of its shares, or at the rule's threshold if that is not 0; not
+        known where the log that was read says nothing of it. And each organisation's soft limit of the month."""
         for (tenant, name, label), spent in list(self._budgets.items()):
             budget = next((one for one in self._accounts.budgets_of(tenant) if one.id == name), None)
             if budget is None:
@@ -212,7 +211,17 @@ class Money:
                 told += ": no room for a job as small as the smallest of this window"
             subject = f"budget {name} of {tenant}, {label}"
             yield from _shares(subject, tenant, rule, budget.alert_percent, used, told, detail, full=full)
+        yield from self._unknown(rule, now)
         yield from self._soft(rule, now)
+
+    def _unknown(self, rule: AlertRule, now: datetime) -> Iterator[Reading]:
+        """What fires for a budget that was used up long ago goes on, although nothing is reserved of it any more."""
+        for tenant in self._accounts.budgeted():
+            for budget in self._accounts.budgets_of(tenant) if wanted(rule, tenant) else ():
+                label = _label(budget.window, self._accounts.tenant(tenant), now)
+                if (tenant, budget.id, label) not in self._budgets:
+                    subject = f"budget {budget.id} of {tenant}, {label}"
+                    yield from _shares(subject, tenant, rule, budget.alert_percent, None, "nothing is known of it", {})
 
     def _soft(self, rule: AlertRule, now: datetime) -> Iterator[Reading]:
         if rule.tenant != "*":
@@ -237,12 +246,11 @@ class Money:
         """
         window = timedelta(seconds=rule.window_s)
         for tenant, spent in self._past.items():
-            latest, first = spent.sum("nanousd", now, window), spent.first()
-            at_most = (
-                Z_PER_MAD * latest / LEAST_SPREAD_NANOUSD
-            )  # too little for any past: nearly all tenants, nearly always
-            if not latest or first is None or at_most < rule.threshold or not wanted(rule, tenant):
+            latest = spent.sum("nanousd", now, window)
+            at_most = Z_PER_MAD * latest / LEAST_SPREAD_NANOUSD  # too little for any past: nearly all, nearly always
+            if not latest or at_most < rule.threshold or not wanted(rule, tenant):
                 continue
+            first = spent.first("nanousd", now) or now
             ends = [now - window * back for back in range(1, PAST_WINDOWS + 1)]
             past = [spent.sum("nanousd", end, window) for end in ends if end - window >= first]
             if len(past) < LEAST_PAST:
@@ -283,16 +291,16 @@ def robust_z(latest: int, past: list[int]) -> tuple[float, float]:
 
 
 def _shares(
-    subject: str, tenant: str | None, rule: AlertRule, percents: tuple[int, ...], used: float, told: str,
+    subject: str, tenant: str | None, rule: AlertRule, percents: tuple[int, ...], used: float | None, told: str,
     detail: Mapping[str, Any], *, full: bool = False,
 ) -> Iterator[Reading]:  # fmt: skip
     for percent in percents if rule.threshold == 0 else (rule.threshold,):
-        value = max(used, 100.0) if full and percent == 100 else used
-        yield Reading(f"{subject} at {percent:g} %", round(value, 2), "%", told, tenant, float(percent), detail)
+        value = None if used is None else round(max(used, 100.0) if full and percent == 100 else used, 2)
+        yield Reading(f"{subject} at {percent:g} %", value, "%", told, tenant, float(percent), detail)
 
 
 def _label(window: Window, tenant: Tenant | None, now: datetime) -> str:
-    """Of the present window. Later ones have later labels; such a one has begun already where a lane's clock is ahead."""
+    """Of the present window. Later ones have later labels: they have begun already where a lane's clock is ahead."""
     try:
         return calendar(tenant.time_zone if tenant else "UTC").labels(now).of(window)
     except UnknownZone:

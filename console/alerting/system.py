@@ -17,7 +17,8 @@ from schemas.topics import ALERTS, JOBS, MODALITY_TOPICS, RETRY_TIERS, ROUTER_GR
 SILENT = timedelta(minutes=10)
 """After its trial call is due, until an open breaker of which nobody says anything more is taken for forgotten."""
 MINUTE, STEPS = timedelta(minutes=1), 24 * 60
-MOST_TENANTS = 5_000
+MOST_TENANTS = 1_000
+"""For rules that name one."""
 MOST_LAG_SAMPLES = 1_000
 
 

@@ -117,7 +117,7 @@ async def _rules(loaded: "Loaded", screen: Screen) -> Exit:
 
 
 async def _set_rule(loaded: "Loaded", rule_id: str, named: dict[str, Any], *, removed: bool) -> Exit:
-    from console.alerting.defaults import built_in, in_force
+    from console.alerting.defaults import LONGEST_WINDOW_S, built_in, in_force
     from console.kafka import connected
     from console.money import events, histories
     from console.who import who
@@ -130,6 +130,9 @@ async def _set_rule(loaded: "Loaded", rule_id: str, named: dict[str, Any], *, re
             raise CommandError(f"no rule {rule_id!r}; a new one says what it measures: --on", Exit.NOT_MET)
         before = {} if known is None else known.model_dump(exclude={"at", "by"})
         rule = events.made(AlertRule, **{**before, **named, "id": rule_id, "by": who("alerts set"), "removed": removed})
+        longest = LONGEST_WINDOW_S.get(rule.on)
+        if longest is not None and rule.window_s > longest and not removed:
+            raise CommandError(f"--window {rule.window_s}: of {rule.on}, {longest} s are remembered", Exit.USAGE)
         version = await events.rule(log, f"alert/{rule_id}", rule)
     done = "removed" if removed else "made" if known is None else "changed"
     Screen().line(f"{done} alert rule {rule_id}; policies are at version {version}")

@@ -133,6 +133,7 @@ def show(
 async def _show(loaded: "Loaded", screen: Screen, tenant: str | None) -> Exit:
     from console.kafka import connected
     from console.money import histories, lanes
+    from schemas.topics import BUDGETS
 
     now = datetime.now(UTC)
     async with connected(loaded) as log:
@@ -140,6 +141,8 @@ async def _show(loaded: "Loaded", screen: Screen, tenant: str | None) -> Exit:
         named = [tenant] if tenant is not None else known.budgeted()
         with screen.progress("reading the ledger", None):
             found = await lanes.lines(log, known, named, now)
+    for one in known.faults:
+        screen.note(f"novix: record {one.offset} of {BUDGETS.name} was passed over, and changes nothing: {one.reason}")
     documents = [_described(known, key, line) for key, line in sorted(found.items())]
     if screen.as_json:
         screen.answer(documents)

@@ -55,14 +55,15 @@ def quote(
 async def _one(loaded: "Loaded", screen: Screen, raw: bytes, tenant: str) -> Exit:
     from console.quotes import told
     from console.quotes.known import knowing
-    from console.quotes.lines import job_of
+    from console.quotes.lines import job_of, refused
+    from schemas.job import RefusedJob
 
     job = job_of(raw, tenant)
     if isinstance(job, str):
         raise CommandError(job)
     at = now()
     async with knowing(loaded, at) as known:
-        one = await known.quote(job.job, at)
+        one = refused(job) if isinstance(job, RefusedJob) else await known.quote(job.job, at)
         for note in known.notes:
             screen.note(f"novix: {note}")
         world = {"prices": known.prices, "notes": known.notes}
@@ -73,8 +74,9 @@ async def _one(loaded: "Loaded", screen: Screen, raw: bytes, tenant: str) -> Exi
 async def _lines(loaded: "Loaded", screen: Screen, head: bytes, source: IO[bytes], tenant: str, *, brief: bool) -> Exit:
     from console.quotes import told
     from console.quotes.known import knowing
-    from console.quotes.lines import job_of
+    from console.quotes.lines import job_of, refused
     from router.quote import Sums
+    from schemas.job import RefusedJob
 
     sums, unreadable = Sums(), 0
     at = now()
@@ -87,7 +89,7 @@ async def _lines(loaded: "Loaded", screen: Screen, head: bytes, source: IO[bytes
                 unreadable += 1
                 shown = told.refused_line(number, job), [f"line {number}\t{job}"]
             else:
-                one = await known.quote(job.job, at, together=True)
+                one = refused(job) if isinstance(job, RefusedJob) else await known.quote(job.job, at, together=True)
                 sums.add(one)
                 shown = {"line": number, **told.document(one)}, [told.line(number, one)]
             if not brief:

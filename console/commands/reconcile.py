@@ -84,6 +84,7 @@ async def _reconcile(loaded: "Loaded", screen: Screen, asked: _Asked) -> Exit:
     from console.money.reading import read
     from console.money.reconcile import Reconciler, ours_of
     from console.money.summed import Sums, is_summed
+    from console.words import shown
 
     bill = _read(asked)
     reconciler = Sums(bill) if is_summed(bill) else Reconciler(bill)
@@ -105,8 +106,12 @@ async def _reconcile(loaded: "Loaded", screen: Screen, asked: _Asked) -> Exit:
     else:
         for line in _lines(found, bill, asked.accepted):
             screen.line(line)
-    for line in books.notes():
-        screen.note(f"novix: {line}")
+    notes = books.notes()
+    if (unit := found.other_unit()) is not None and "cost" in dict(bill.columns):
+        heading = dict(bill.columns)["cost"]
+        notes.append(f"column {heading!r} is probably not in dollars; if so: --columns {unit}={heading}")
+    for line in notes:
+        screen.note(shown(f"novix: {line}"))
     return Exit.OK if agrees else Exit.FAILED
 
 

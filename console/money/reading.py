@@ -77,7 +77,8 @@ async def read(
     `since` leaves out what was decided before it. Raises `CommandError` where a topic is missing.
     """
     found = Books()
-    decisions, ledger = await ends(log, DECISIONS.name), await ends(log, LEDGER.name)
+    ledger = await ends(log, LEDGER.name)  # before the decisions: each of its entries has its decision among them
+    decisions = await ends(log, DECISIONS.name)
     for home in sorted(decisions if homes is None else homes):
         await _home(log, Join(accounts), home, (decisions.get(home, 0), ledger.get(home, 0)), tell, found, since)
     return found

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Literal
 
-from console.money.bill import Bill, Billed
+from console.money.bill import COSTS, Bill, Billed
 from console.money.joined import Ended
 from schemas.values import frozen
 
@@ -104,6 +104,15 @@ class Reconciled:
             if members:
                 found[kind] = len(members), sum(members)
         return found
+
+    def other_unit(self) -> str | None:
+        """What the cost column probably holds, where every amount that differs is the same power of ten of ours."""
+        pairs = [(one.billed_nanousd, one.ours_nanousd) for one in self.differences if one.kind == "other_amount"]
+        for meaning, digits in COSTS.items():
+            factor = 10 ** (COSTS["cost"] - digits)
+            if factor > 1 and pairs and all(abs(billed - factor * ours) <= ours for billed, ours in pairs):
+                return meaning
+        return None
 
     def agrees(self, accepted: Iterable[str] = ()) -> bool:
         """Whether nothing differs beside `accepted` kinds. A doubtful call that was billed as counted differs in

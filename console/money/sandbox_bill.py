@@ -5,19 +5,22 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from console.exits import CommandError
-from runtime.http import AsyncClient, Egress, HttpTransport
+from runtime.http import AsyncClient, Egress, HTTPError, HttpTransport
 
 COLUMNS = ("request_id", "time", "model", "provider", "job", "task", "cost_nanousd")
 
 
 async def entries(url: str, since: str | None = None) -> list[dict[str, Any]]:
-    """All charges, oldest first. Raises `CommandError` where no sandbox is set."""
+    """All charges, oldest first. Raises `CommandError` where no sandbox is set, or what is there is none."""
     if not url:
         raise CommandError("no sandbox: NOVIX_SANDBOX_URL is empty; start one with: novix up")
     async with AsyncClient(transport=HttpTransport(Egress([url])), base_url=url) as client:
-        answer = await client.get("/admin/bill/entries", params={"since": since} if since else {})
-        answer.raise_for_status()
-        found = answer.json()["entries"]
+        try:
+            answer = await client.get("/admin/bill/entries", params={"since": since} if since else {})
+            answer.raise_for_status()
+            found = answer.json()["entries"]
+        except (HTTPError, ValueError, LookupError, TypeError) as error:
+            raise CommandError(f"the sandbox at {url} gave no bill: {type(error).__name__}") from None
     return list(found)
 
 

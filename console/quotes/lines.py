@@ -6,19 +6,24 @@ from console.lines import outgoing_of
 from router.quote import Quote
 from runtime.ports import Outgoing
 from schemas import codec
-from schemas.job import ReadableJob, read_job
+from schemas.job import ReadableJob, RefusedJob, Unreadable, read_job
 
 
-def job_of(line: bytes, batch_tenant: str) -> ReadableJob | str:
-    """The job of one line, also of an OpenAI batch file; or why it is none that the router could read."""
+def job_of(line: bytes, batch_tenant: str) -> ReadableJob | RefusedJob | str:
+    """The job of one line, also of an OpenAI batch file; or why it is none whose result could be told to anybody."""
     outgoing = outgoing_of(line, batch_tenant)
     return outgoing if isinstance(outgoing, str) else job_in(outgoing)
 
 
-def job_in(outgoing: Outgoing) -> ReadableJob | str:
+def job_in(outgoing: Outgoing) -> ReadableJob | RefusedJob | str:
     """The job in a record that is to be published."""
     reading = read_job(outgoing.value, ())
-    return reading if isinstance(reading, ReadableJob) else f"{reading.kind}: {reading.message}"
+    return f"{reading.kind}: {reading.message}" if isinstance(reading, Unreadable) else reading
+
+
+def refused(job: RefusedJob) -> Quote:
+    """The quote of a job that does not fit the contract."""
+    return Quote(job.tenant, job.id, job.task or "", "rejected", job.kind, job.message)
 
 
 def quoted(outgoing: Outgoing, one: Quote, *, ceiling: int | None = None) -> Outgoing:

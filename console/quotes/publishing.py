@@ -22,6 +22,7 @@ from console.quotes.lines import job_in, quoted
 from console.words import count, money
 from router.quote import Quote, Sums
 from runtime.ports import Outgoing
+from schemas.job import ReadableJob
 from schemas.topics import RESULTS
 
 BATCH = 200
@@ -112,15 +113,25 @@ class Publisher:
     async def feed(self, number: int, line: bytes) -> bool:
         """Quote and publish one line; False: it may not be published, and nothing behind it either."""
         outgoing = outgoing_of(line, self._tenant)
-        job = outgoing if isinstance(outgoing, str) else job_in(outgoing)
-        if isinstance(outgoing, str) or isinstance(job, str):
-            self._refuse(number, str(job))
+        if isinstance(outgoing, str):
+            self._refuse(number, outgoing)
             return True
         if self._before and result_key(outgoing) in self._before:
             self.told.before += 1
             return True
-        one = await self._known.quote(job.job, datetime.now(UTC))
-        self.sums.add(one)
+        job = job_in(outgoing)
+        if isinstance(job, ReadableJob):
+            one = await self._known.quote(job.job, datetime.now(UTC))
+            self.sums.add(one)
+            return await self._offer(number, outgoing, one)
+        if self._allowance is None:  # the router tells whoever sent it
+            await self._take(outgoing)
+        else:
+            self._refuse(number, job if isinstance(job, str) else f"{job.kind}: {job.message}")
+        return True
+
+    async def _offer(self, number: int, outgoing: Outgoing, one: Quote) -> bool:
+        """Publish a job that was quoted, if it may be; False: neither it nor anything behind it."""
         if self._allowance is None:
             await self._take(quoted(outgoing, one))
             return True

@@ -60,10 +60,11 @@ class Books:
     async def open(cls, lane: LaneId, log: LogReader, accounts: Accounts, now: datetime) -> "Books":
         """The money of a lane that has fenced its predecessors: its newest snapshot, and what the log says since.
 
-        `accounts` has been folded to the end of its topic. Raises `fold.UnreadableDecisions` or
+        `accounts` is folded to the end of its topic first. Raises `fold.UnreadableDecisions` or
         `opening.UnreadableLedger` where the log holds what no router wrote, `opening.LostLog` where it ends before the
         snapshot.
         """
+        await opening.catch_up(accounts, log)
         books = cls(accounts)
         found = await snapshots.newest(log, lane.partition)
         if found is not None:

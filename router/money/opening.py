@@ -8,13 +8,14 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from router.accounts import Accounts
 from router.fold import UnreadableDecisions
 from router.money.reports import Reports
 from runtime.outcome import CannotOpen
 from runtime.ports import LogReader, Record
 from schemas import codec
 from schemas.ledger import LedgerBatch, LedgerEntry
-from schemas.topics import DECISIONS, LEDGER
+from schemas.topics import BUDGETS, DECISIONS, LEDGER
 
 
 class UnreadableLedger(CannotOpen):
@@ -37,6 +38,16 @@ class Folding(Protocol):
     def knows(self, decision_id: str) -> bool: ...
 
     def end(self, entry: LedgerEntry) -> bool: ...
+
+
+async def catch_up(accounts: Accounts, log: LogReader) -> None:
+    """Fold the accounts to the present end of their topic: whoever follows it here may be behind the lane's last owner,
+    whose decisions were counted by zones and labels that it knew. What is followed later is not folded twice."""
+    if not await log.partitions(BUDGETS.name):
+        return
+    end = (await log.bounds(BUDGETS.name, 0))[1]
+    async for record in log.read(BUDGETS.name, 0, int(accounts.version), end):
+        accounts.fold(record)
 
 
 async def fold_log(books: Folding, partition: int, log: LogReader) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from router.purse import is_at
 from schemas import codec
 from schemas.accounts import Budget
 
@@ -45,7 +46,7 @@ class Scope(NamedTuple):
 
     def of_place(self, place: Place) -> bool:
         """Whether calls there count."""
-        return self.model in (None, place[0]) and self.provider in (None, place[1])
+        return self.model in (None, place[0]) and is_at(self.provider, place[1])
 
     def may_be_at(self, places: Iterable[Place]) -> bool:
         """Whether a job that may be done at any of these may count."""

@@ -255,6 +255,15 @@ def test_a_budget_shows_what_is_spent_reserved_and_left_as_its_home_lane_has_it(
     assert row[2:6] == ["$5.00", "$0.0000085", "$0.000005", "$4.9999865"]
 
 
+def test_a_record_about_budgets_that_nobody_can_read_is_told_with_them(novix, spent):
+    spent.append(Outgoing(BUDGETS.name, b"", b'{"event": {"kind": "budget", "limit_nanousd": -1}}', partition=0))
+
+    told = done(novix, "budget", "show", "acme").stderr
+
+    assert f"of {BUDGETS.name} was passed over" in told
+    assert "event.budget" in told
+
+
 def test_explain_says_what_used_a_budget_up_and_what_is_open_and_why(novix, spent):
     done(novix, "budget", "set", "acme", "all", "--limit", "0.0000085")
     document = json.loads(done(novix, "budget", "explain", "acme", "all", "--json").stdout)

@@ -1,13 +1,14 @@
 """`novix ledger`: balance, statement, open, ambiguous, release, reconcile."""
 
 import json
+import socket
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from console_world import Story
 from money_log import LARGE, NOON, SMALL, account, charge, decided, ended, ms, outgoing_decision, outgoing_end
 
-from console.money import sandbox_bill
+from console.money import sandbox_bill, watch
 from runtime.ports import Outgoing
 from schemas import headers
 from schemas.accounts import Organisation, Transfer
@@ -170,6 +171,25 @@ def test_open_reservations_tell_where_their_jobs_are(novix, log):
     assert "novix ledger release" in done.stderr
 
 
+def test_a_result_of_a_moment_ago_is_no_leak_for_the_ledger_was_read_before_it(novix, log):
+    now = datetime.now(UTC)
+    place(log, decided("fresh", deadline=now + timedelta(hours=1), at=now - timedelta(seconds=5)))
+    Story("fresh", "acme", began=now - timedelta(seconds=4)).write_result(log)
+
+    assert [(one["leaked"], one["why"].split(":")[0]) for one in told(novix, "open")] == [(False, "running")]
+
+
+def test_what_may_wait_beyond_what_was_looked_at_is_not_called_a_leak(novix, log, monkeypatch):
+    monkeypatch.setattr(watch, "MOST_BEHIND", 1)
+    place(log, decided("late", deadline=datetime.now(UTC) - timedelta(hours=1), at=NOON))
+    for name in (b"acme/other/1", b"acme/late/1"):
+        log.append(Outgoing(TEXT.name, b"k", PROMPT.encode(), ((headers.IDENTITY, name),)))
+
+    [one] = told(novix, "open")
+
+    assert (one["leaked"], "2 records of a partition are not ended" in one["why"]) == (False, True)
+
+
 def test_with_nothing_open_all_is_well(novix, log):
     assert told(novix, "open") == []
 
@@ -328,6 +348,16 @@ def test_a_file_that_is_no_bill_is_refused_with_line_and_column(novix, log, tmp_
     assert (done.exit_code, named in done.stderr) == (2, True), done.stderr
 
 
+def test_amounts_that_are_all_a_hundred_times_ours_are_probably_cents(novix, spent, tmp_path):
+    (tmp_path / "bill.csv").write_text("id,amount\nr-1,0.00012\nr-2,0.00003\n")
+
+    wrong = novix("ledger", "reconcile", tmp_path / "bill.csv")
+    right = told(novix, "reconcile", tmp_path / "bill.csv", "--columns", "cost_cents=amount", "--accept", "ambiguous")
+
+    assert (wrong.exit_code, "--columns cost_cents=amount" in wrong.stderr) == (1, True)
+    assert (right["agrees"], right["sums"].keys()) == (True, {"ambiguous_not_billed"})
+
+
 EXCEL = (
     "sep=;\r\n"
     "Request ID;Created At;Provider;Amount (cents)\r\n"
@@ -353,3 +383,12 @@ def test_a_bill_from_a_spreadsheet_is_read_and_what_the_options_leave_out_is_tol
 def test_a_bill_that_is_not_there_and_a_sandbox_that_is_none_are_told(novix, log, tmp_path):
     assert novix("ledger", "reconcile", tmp_path / "none.csv").exit_code == 2
     assert "novix up" in novix("ledger", "bill", tmp_path / "out.csv").stderr
+
+
+def test_a_sandbox_that_does_not_answer_is_told_in_words(novix, log, tmp_path, monkeypatch):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound, and nobody listens
+        monkeypatch.setenv("NOVIX_SANDBOX_URL", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        done = novix("ledger", "bill", tmp_path / "out.csv")
+
+    assert (done.exit_code, "gave no bill" in done.stderr) == (1, True), done.stderr

@@ -308,3 +308,20 @@ def test_a_list_of_jobs_is_told_to_be_none_and_what_is_wanted(novix, log, tmp_pa
 
 def test_no_interval_is_claimed_where_there_is_no_history(novix, log, tmp_path):
     assert "nine of ten" not in novix("quote", file(tmp_path, [job(1)]), "--brief").stdout
+
+
+def test_a_job_that_does_not_fit_the_contract_is_one_that_would_be_refused(novix, log, tmp_path):
+    path = file(tmp_path, [job(1), job(2, max_cost_nanousd=-5)])
+
+    *_, bad, last = [json.loads(line) for line in novix("quote", path, "--json").stdout.splitlines()]
+
+    assert (bad["id"], bad["verdict"], bad["kind"]) == ("j2", "rejected", "invalid_job")
+    assert (last["total"]["refused"], last["total"]["unreadable"]) == ({"invalid_job": 1}, 0)
+    assert json.loads(novix("publish", path, "--max-total", "1", "--json").stdout)["refused"] == 1
+
+
+def test_without_a_total_what_does_not_fit_the_contract_is_the_routers_to_judge(novix, log, tmp_path):
+    done = novix("publish", file(tmp_path, [job(1), job(2, max_cost_nanousd=-5)]), "--quote")
+
+    assert done.exit_code == 0, done.stderr
+    assert sorted(one["id"] for one in published(log)) == ["j1", "j2"]

@@ -280,19 +280,9 @@ def test_an_endpoint_that_sleeps_is_asked_to_wake_whatever_server_runs_there() -
 THE_INPUT = {
     "prompt": "text-to-image text-to-video text-generation",
     **dict.fromkeys(("text", "input"), "text-to-speech text-to-audio feature-extraction"),
-    **dict.fromkeys(
-        (
-            "image",
-            "images",
-            "image_url",
-            "image_urls",
-            "input_image",
-            "input_images",
-            "frame_images",
-            "reference_images",
-        ),
-        "image-to-image image-to-video image-segmentation",
-    ),
+    **dict.fromkeys(("image", "images", "image_url", "image_urls"), "image-to-image image-to-video image-segmentation"),
+    **dict.fromkeys(("input_image", "input_images"), "image-to-image image-to-video image-segmentation"),
+    **dict.fromkeys(("frame_images", "reference_images"), "image-to-image image-to-video image-segmentation"),
     **dict.fromkeys(("audio", "audio_url", "file"), "automatic-speech-recognition"),
 }
 """What the tasks' inputs are called by some provider."""

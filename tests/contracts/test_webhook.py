@@ -1,19 +1,24 @@
 """The webhook on loopback: what is sent, when it is sent again, and when not."""
 
+import asyncio
 import hashlib
 import hmac
 import json
+from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from console.alerting.service import webhook_of
 from console.alerting.webhook import UNTIL, Webhook, signature, wait_after
 from runtime.http import Egress, HttpLimits, HttpTransport
 from runtime.outcome import GiveUp, Publish, RetryAt
 from runtime.ports import Delivery, Record
+from runtime.settings import BadSettings, load
 from schemas.alerts import Alert
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -89,17 +94,28 @@ def delivery(alert: Alert = ALERT, *, attempt: int = 1, at: datetime = NOW) -> D
     return Delivery(record, NOW, attempt)
 
 
-async def test_an_alert_is_sent_as_it_stands_on_the_topic_with_a_signature_that_five_lines_verify(hook):
+def documented() -> Callable[[str, bytes, str, float], bool]:
+    """The receiver's side as docs/alerts.md writes it."""
+    page = (Path(__file__).parents[2] / "docs/alerts.md").read_text()
+    names: dict = {"hmac": hmac, "hashlib": hashlib}
+    exec(page.partition("```python\n")[2].partition("```")[0], names)  # noqa: S102 - it is ours, and read as it stands
+    return names["is_ours"]
+
+
+async def test_an_alert_is_sent_as_it_stands_on_the_topic_with_a_signature_that_the_documented_lines_verify(hook):
     async with receiving() as receiver:
         assert await (await hook(receiver.url)).handle(delivery()) == Publish()
     [(path, fields, body)] = receiver.requests
 
     assert path == "/hook"
     assert Alert.model_validate_json(body) == ALERT
-    parts = dict(part.split("=", 1) for part in fields["novix-signature"].split(","))
-    expected = hmac.new(SECRET.encode(), f"{parts['t']}.".encode() + body, hashlib.sha256).hexdigest()
-    assert hmac.compare_digest(parts["v1"], expected)
-    assert int(parts["t"]) == int(NOW.timestamp())
+    is_ours, header, now = documented(), fields["novix-signature"], NOW.timestamp()
+    assert is_ours(header, body, SECRET, now)
+    assert is_ours(header, body, SECRET, now + 299)
+    assert not is_ours(header, body, SECRET, now + 301)
+    assert not is_ours(header, body, "another", now)
+    assert not is_ours(header, body + b" ", SECRET, now)
+    assert not is_ours(header.replace("t=1", "t=2"), body, SECRET, now + 10**9)
     assert fields["idempotency-key"] == "a1.firing"
     assert fields["content-type"] == "application/json"
 
@@ -107,7 +123,7 @@ async def test_an_alert_is_sent_as_it_stands_on_the_topic_with_a_signature_that_
 def test_the_signature_is_that_of_another_implementation():
     """`printf '1795348800.{}' | openssl dgst -sha256 -hmac key`."""
     assert signature("key", 1_795_348_800, b"{}") == (
-        "t=1795348800,v1=" + hmac.digest(b"key", b"1795348800.{}", "sha256").hex()
+        "t=1795348800,v1=706f545aa9e881001584ac8eec5613f4e7a75ff82cc78f43673f88f69b8c3c6d"
     )
     assert signature("other", 1_795_348_800, b"{}") != signature("key", 1_795_348_800, b"{}")
 
@@ -124,6 +140,39 @@ async def test_a_receiver_that_fails_is_asked_again_with_the_same_idempotency_ke
     assert third == Publish()
     assert {fields["idempotency-key"] for _, fields, _ in receiver.requests} == {"a1.firing"}
     assert (sender.delivered, sender.undelivered) == (1, 0)
+
+
+@pytest.mark.parametrize("how", ["silent", "endless", "huge", "headers", "garbage"])
+async def test_a_hostile_receiver_costs_one_call_of_bounded_time_and_memory(hook, how, monkeypatch):
+    """None of its answer is read but the head."""
+    monkeypatch.setattr("console.alerting.webhook.CALL_S", 0.3)
+    heads = {
+        "silent": b"", "endless": b"HTTP/1.1 200 OK\r\n\r\n",
+        "huge": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+        "headers": b"HTTP/1.1 200 OK\r\n", "garbage": b"\x00\xff" * 9 + b"\r\n\r\n",
+    }  # fmt: skip
+    sent = 0
+
+    async def answer(reader, writer):
+        nonlocal sent
+        await reader.readuntil(b"}")
+        writer.write(heads[how])
+        try:
+            while how in ("endless", "huge", "headers"):
+                writer.write(b"x: " + b"y" * 1_000 + b"\r\n" if how == "headers" else b"y" * 65_536)
+                sent += 1
+                await writer.drain()
+            await reader.read()
+        except ConnectionError:
+            pass
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()[:2]
+        outcome = await (await hook(f"http://{host}:{port}/hook")).handle(delivery())
+    expected = Publish if how in ("endless", "huge") else RetryAt
+    assert isinstance(outcome, expected)
+    assert sent < 10_000
 
 
 async def test_a_redirect_is_not_followed_and_is_a_failure(hook):
@@ -176,6 +225,13 @@ async def test_without_a_secret_nothing_claims_to_be_signed(hook):
     assert "novix-signature" not in fields
 
 
+@pytest.mark.parametrize("url", ["http://ex\n.com/CANARY", "http://xn--\u00fc/CANARY"])
+def test_an_address_that_is_none_refuses_the_start_and_is_not_repeated(url):
+    with pytest.raises(BadSettings, match="NOVIX_WEBHOOK_URL") as refused:
+        webhook_of(load({"NOVIX_WEBHOOK_URL": url}).settings)
+    assert "CANARY" not in str(refused.value)
+
+
 def test_waits_grow_from_half_a_second_to_five_minutes():
     waits = [wait_after(attempt, 1.0).total_seconds() for attempt in (1, 2, 3, 9, 10, 1_000)]
     assert waits == [1, 2, 4, 256, 300, 300]
@@ -196,6 +252,10 @@ def test_rules_and_alerts_are_listed_and_a_rule_that_was_set_takes_its_place(nov
     assert novix("alerts", "set", "dead-letters", "--threshold", "7").exit_code == 0
     assert novix("alerts", "set", "mine", "--threshold", "7").exit_code == 3
     assert novix("alerts", "set", "mine", "--on", "nothing").exit_code == 2
+    too_long = novix("alerts", "set", "lag", "--window", "14401")
+    assert (too_long.exit_code, "14400 s are remembered" in too_long.stderr) == (2, True)
+    for threshold in ("nan", "inf", "-1", "1e19"):
+        assert novix("alerts", "set", "lag", f"--threshold={threshold}").exit_code == 2
     rules = {rule["id"]: rule for rule in json.loads(novix("alerts", "rules", "--json").stdout)}
     told = json.loads(novix("alerts", "list", "--firing", "--json").stdout)
 

@@ -9,8 +9,8 @@ from router_world import World, chat
 
 from runtime.ports import Outgoing, Record
 from schemas.accounts import Budget
-from schemas.ledger import LedgerBatch
-from schemas.topics import DECISIONS, LEDGER, SNAPSHOTS, TEXT
+from schemas.ledger import CallMade, LedgerBatch
+from schemas.topics import BUDGETS, DECISIONS, LEDGER, SNAPSHOTS, TEXT
 
 EVERY = 100
 """Decisions between two snapshots: the least that the settings allow."""
@@ -98,3 +98,35 @@ async def test_batches_are_numbered_without_a_gap_and_snapshots_say_from_where_t
     places = [document["decisions_from"] for document in world.on(SNAPSHOTS.name)]
     assert len(places) == 3
     assert 0 == places[0] < places[1] < places[2], "a lane that is open for long is not read from its beginning"
+
+
+async def test_a_record_about_budgets_that_cannot_be_taken_in_is_told_by_name(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.app.state.accounts.fold(Record(BUDGETS.name, 0, 0, None, b'{"event": {"kind": "budget"}}', (), 0))
+
+    (told,) = world.app.describe()["refused"]
+
+    assert (told["topic"], told["offset"]) == (BUDGETS.name, 0)
+    assert "Field required" in told["reason"]
+
+
+class Noted:
+    """What the router was told of calls."""
+
+    def __init__(self) -> None:
+        self.paid: list[int] = []
+
+    def note(self, task: str, key: tuple[str, str], *, paid_nanousd: int, **_: Any) -> None:
+        self.paid.append(paid_nanousd)
+
+
+def test_what_is_learnt_of_a_call_is_what_that_call_cost_and_no_other_one_at_the_same_place(tmp_path: Path) -> None:
+    state = World(tmp_path).app.state
+    state.observations = noted = Noted()  # type: ignore[assignment]
+    kinds = ("overloaded", "timeout", None)
+    calls = [CallMade(provider="groq", model="m/a", duration_ms=1, kind=kind) for kind in kinds]
+    paid = [charge(900, ambiguous=True).model_copy(update={"attempt": 2}), charge(30).model_copy(update={"attempt": 3})]
+
+    state.learn(entry("a1", *paid).model_copy(update={"calls": calls, "task": "chat-completion"}), {})
+
+    assert noted.paid == [0, 900, 30]

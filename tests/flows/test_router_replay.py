@@ -169,6 +169,25 @@ async def test_a_job_that_was_turned_away_for_the_others_sake_is_decided_again_a
     assert (told.decisions, told.same, told.different) == (4, 4, 0), told
 
 
+async def test_a_job_whose_time_ran_out_while_it_waited_for_money_is_decided_again_as_one(lane: Lane) -> None:
+    budget = Budget(at=START, id="b", tenant="default", window="total", limit_nanousd=10**12)
+    lane.tell(budget)
+    await lane.world.run(lane.world.job(chat("a")))
+    each = lane.decided()[0]["reserve"]["nanousd"]
+    lane.tell(budget.model_copy(update={"limit_nanousd": each + 1_000}))
+    for name in ("b", "c"):
+        await lane.give(lane.world.job(chat(name, timeout_s=30.0)))
+    lane.world.clock.turn(31)
+    lane.world.app.pumps[lane.world.partition].look()
+    await lane.world.commit()
+
+    assert {one["job_id"]: (one["verdict"], one.get("kind")) for one in lane.decided()} == {
+        "a": ("assigned", None), "b": ("expired", "over_budget"), "c": ("expired", "over_budget"),
+    }  # fmt: skip
+    told = await lane.replayed()
+    assert (told.decisions, told.same, told.different) == (3, 3, 0), told
+
+
 async def test_a_dead_letter_driven_again_is_decided_again_as_the_same_submission(lane: Lane) -> None:
     world = lane.world
     written = await world.run(world.job(chat("a1")))

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -25,8 +27,10 @@ from worker_world import (
 
 from runtime.outcome import GiveUp, Publish
 from runtime.ports import Delivery, Record
-from schemas.assignment import Price
+from schemas.assignment import Price, Reserved
 from schemas.failure import FailureKind
+from schemas.ledger import LedgerBatch
+from schemas.topics import LEDGER
 
 K = FailureKind
 REQUEST = httpx.Request("POST", "http://provider.test/v1/chat/completions")
@@ -176,6 +180,39 @@ async def test_a_record_that_is_no_assigned_job_is_set_aside(value: bytes | None
     assert done.kind == K.UNDECODABLE
     assert done.records == ()
     assert isinstance(it.lane.fault(Delivery(record, START), ValueError("x")), GiveUp)
+
+
+def unreadable_but_reserved(**change: Any) -> Record:
+    """An assigned job in a contract that this worker does not know, with money that was reserved for it."""
+    reserved = Reserved(home=2, nanousd=5_000)
+    document = json.loads(assigned(reserved=reserved).value or b"") | {"schema": 9} | change
+    return replace(assigned(), value=json.dumps(document).encode())
+
+
+async def test_a_record_that_is_set_aside_unread_gives_back_what_was_reserved_for_it() -> None:
+    it = world()
+    done = await it.run(unreadable_but_reserved())
+
+    assert isinstance(done, GiveUp)
+    assert not done.records
+    (sealed,) = it.lane.seal(list(done.facts), 10_000)
+    (entry,) = LedgerBatch.model_validate_json(sealed.value or b"").entries
+    assert (sealed.topic, sealed.partition) == (LEDGER.name, 2)
+    assert (entry.kind, entry.tenant, entry.job_id, entry.submission) == ("release", "acme", "a1", 1)
+    assert (entry.decision_id, entry.reserved_nanousd, entry.cost_nanousd) == ("d" * 32, 5_000, 0)
+    it.lane.committed(list(done.facts))
+
+
+@pytest.mark.parametrize(
+    "change", [{"carried": {"attempts": []}}, {"submission": "x"}, {"job": {"id": "a/\n"}}, {"assignment": {}}]
+)
+async def test_what_may_have_been_paid_for_or_cannot_be_named_stays_reserved(change: dict[str, Any]) -> None:
+    """The watchdog lists it; nobody guesses."""
+    it = world()
+    done = await it.run(unreadable_but_reserved(**change))
+
+    assert isinstance(done, GiveUp)
+    assert it.lane.seal(list(done.facts), 10_000) == []
 
 
 async def test_a_fault_of_ours_ends_as_internal_and_names_the_class_alone() -> None:

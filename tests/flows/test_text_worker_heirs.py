@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 from worker_machine import LANE_ID, NoLog, handled, killed_while_calling, machine, never, opened
-from worker_world import answer, assigned, result_of, world
+from worker_world import START, answer, assigned, result_of, world
 
 from runtime.outcome import RetryAt
 from runtime.ports import Delivery, Resumed
@@ -45,6 +45,20 @@ async def test_a_rebuild_does_not_forget_what_another_machine_may_have_called(tm
 
     assert [one.kind for one in first.attempts] == [K.INTERRUPTED, None]
     assert told == [[K.INTERRUPTED, None], [None]]
+
+
+async def test_what_may_have_been_called_elsewhere_is_never_more_than_the_job_may_spend(tmp_path: Path) -> None:
+    """Two machines may have called. Neither begins a call that does not fit, so together they spent the ceiling at
+    most: more than was reserved is not counted."""
+    it = world(answer())
+    async with machine(tmp_path) as start:
+        lane = await opened(it, await start(), custody="0123456789ab+ba9876543210", end=9)
+        result = result_of(await lane.handle(Delivery(assigned(max_cost_nanousd=1_400), START)))
+
+    assert [(one.kind, one.ambiguous, one.cost_nanousd) for one in result.attempts] == [
+        (K.INTERRUPTED, True, 1_000), (K.INTERRUPTED, True, 400)
+    ]  # fmt: skip
+    assert (result.status, result.cost_nanousd) == ("failed", 1_400)
 
 
 async def test_a_crash_of_the_successor_does_not_hide_that_of_the_process_before(tmp_path: Path) -> None:

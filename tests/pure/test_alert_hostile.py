@@ -10,8 +10,11 @@ from console.alerting import spending
 from console.alerting.crossings import Told
 from console.alerting.measures import Measures
 from console.alerting.reading import Buckets
+from console.alerting.service import Watch
+from runtime.clock import SystemClock
+from runtime.settings import load
 from schemas.alerts import Alert
-from schemas.topics import POLICIES
+from schemas.topics import BUDGETS, POLICIES
 
 
 @pytest.mark.parametrize("threshold", ["1" + "0" * 400, "NaN", "Infinity", "-Infinity", "1e999", "-1"])
@@ -57,12 +60,21 @@ def test_a_record_from_the_future_does_not_wipe_out_the_present():
     assert [alert.value for alert in watched.look("dead_letters")] == [1.0]
 
 
+def test_one_end_that_is_stamped_years_back_gives_a_new_tenant_no_past_to_be_compared_with():
+    watched = Watched()
+    present, watched.now = watched.now, watched.now - 3_000 * DAY
+    watched.ended("old", CENT)
+    watched.now = present
+    watched.ended("first", 1_000 * CENT)
+    assert watched.look("anomaly") == []
+
+
 def test_buckets_are_as_many_as_promised_however_clocks_go():
     buckets = Buckets(MINUTE, 10)
     for number in range(100):
         buckets.add(NOON + number * 999 * DAY / 1_000, n=1)
         buckets.add(NOON - number * HOUR, n=1)
-    assert len(buckets._sums) <= 10
+    assert len(buckets._sums["n"]) <= 10
 
 
 def test_a_clock_that_is_behind_the_routers_loses_nothing_of_a_window_that_has_just_begun():
@@ -82,6 +94,22 @@ def test_a_clock_that_is_set_back_over_the_end_of_a_window_tells_no_crossing_twi
     told += watched.later(-2 * SECOND).look("budget")
     told += watched.later(2 * SECOND).look("budget")
     assert [alert.state for alert in told] == ["firing"]
+
+
+def test_a_budget_that_was_used_up_before_the_log_that_is_read_is_not_told_to_be_over_by_a_restart():
+    """The decisions of three days are read; a hard budget that is used up gets no new ones."""
+    watched = Watched()
+    budget(watched, window="month")
+    watched.spent("j", 100 * CENT, budgets=(("main", "2026-11", 0),))
+    fired = watched.look("budget")
+    watched.log = [record for record in watched.log if record.topic == BUDGETS.name]
+    other = watched.later(4 * DAY).begun_anew()
+
+    assert [alert.threshold for alert in fired] == [50, 80, 100]
+    assert other.look() == []
+    other.spent("k", 1, budgets=(("main", "2026-11", 100 * CENT),))
+    assert other.look() == []
+    assert {alert.state for alert in other.later(5 * DAY).look("budget")} == {"resolved"}
 
 
 def test_an_organisations_month_is_not_forgotten_for_an_end_that_is_stamped_ahead():
@@ -119,6 +147,12 @@ def test_reservations_that_are_too_many_to_remember_are_not_held_as_reserved(mon
     watched.spent("paid", 2 * CENT, budgets=TODAY)
     [alert] = watched.look("budget")
     assert alert.detail["reserved_nanousd"] <= 2 * 10 * CENT
+
+
+def test_a_process_that_reads_a_long_log_is_well_and_not_ready():
+    """`novix up` waits a minute and a half for everybody to be well; reading may take longer."""
+    watch = Watch(load({}).settings, SystemClock())
+    assert (watch.healthy, watch.ready, watch.describe()["open"]) == (True, False, False)
 
 
 def test_the_measures_take_any_bytes_on_every_topic():

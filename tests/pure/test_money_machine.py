@@ -14,11 +14,11 @@ from router_world import MemoryLog
 from router.accounts import Accounts
 from router.money.books import Books
 from runtime.ports import Outgoing
-from schemas.accounts import Budget, Tenant, Transfer
+from schemas.accounts import AccountRecord, Budget, Tenant, Transfer
 from schemas.ledger import LedgerBatch, LedgerEntry
-from schemas.topics import LEDGER, SNAPSHOTS
+from schemas.topics import BUDGETS, LEDGER, SNAPSHOTS
 
-PLACES = (("m/a", "groq"), ("m/a", "together"), ("m/b", "groq"))
+PLACES = (("m/a", "groq"), ("m/a", "together"), ("m/b", "groq"), ("m/b", "auto"))
 ASKERS = [
     {"team": team, "key_id": key, "metadata": metadata}
     for team, key, metadata in product((None, "red"), (None, "k1"), ({}, {"env": "prod"}, {"env": "dev"}))
@@ -27,13 +27,14 @@ SCOPES: list[dict[str, Any]] = [
     {}, {"team": "red"}, {"key_id": "k1"}, {"tag": ("env", "prod")}, {"model": "m/a"}, {"provider": "groq"},
     {"team": "red", "model": "m/a", "provider": "groq"},
 ]  # fmt: skip
-BUDGETS = st.builds(
+LIMITS = st.builds(
     lambda id, limit, window, scope, hard, funded: budget(id, limit, window=window, hard=hard, funded=funded, **scope),
     st.sampled_from(["b1", "b2", "b3"]), st.sampled_from([0, 150, 400, 1_000, 5_000]),
     st.sampled_from(["hour", "day", "month", "total"]), st.sampled_from(SCOPES), st.booleans(), st.booleans(),
 )  # fmt: skip
 STARTS = [NOON, datetime(2026, 10, 24, 23, 45, tzinfo=UTC), datetime(2026, 12, 31, 22, 50, tzinfo=UTC)]
 """The second is an hour before Berlin's clocks are set back."""
+PARTITIONS = {SNAPSHOTS.name: 1, LEDGER.name: 1, BUDGETS.name: 1}
 SHORT_PARTS = 1_500
 """Bytes: so that a snapshot has several."""
 
@@ -41,7 +42,7 @@ SHORT_PARTS = 1_500
 class MoneyMachine(RuleBasedStateMachine):
     @initialize(start=st.sampled_from(STARTS))
     def begin(self, start: datetime) -> None:
-        self.log = MemoryLog(**{SNAPSHOTS.name: 1, LEDGER.name: 1})
+        self.log = MemoryLog(**PARTITIONS)
         self.accounts = Accounts()
         self.books = Books(self.accounts)
         self.hand = ByHand()
@@ -134,7 +135,7 @@ class MoneyMachine(RuleBasedStateMachine):
         assert not self.books.fold_ledger(record), "a record that is given again changes nothing"
         self.hand.ends.append((end, self.zone))
 
-    @rule(one=BUDGETS, removed=st.sampled_from([False, False, False, True]))
+    @rule(one=LIMITS, removed=st.sampled_from([False, False, False, True]))
     def change_a_budget(self, one: Budget, removed: bool) -> None:
         """New, raised, lowered, of another window or scope, or gone."""
         self.tell(one.model_copy(update={"removed": removed}))
@@ -143,7 +144,7 @@ class MoneyMachine(RuleBasedStateMachine):
     def transfer(self, nanousd: int, id: str, to: str) -> None:
         """The organisation hands over or takes back."""
         event = Transfer(at=self.now, id=id, organisation="org", tenant=TENANT, budget=to, nanousd=nanousd)
-        said(self.accounts, event)
+        self.say(event)
         self.excuse()
 
     @precondition(lambda self: not any(one.job_id.startswith("lost") for one, _ in self.hand.ends + self.waiting()))
@@ -152,7 +153,7 @@ class MoneyMachine(RuleBasedStateMachine):
     )
     def change_the_tenant(self, zone: str, how: Any) -> None:
         """Another zone, another way to count what may have been paid: for what is decided from now on."""
-        said(self.accounts, Tenant(at=self.now, tenant=TENANT, time_zone=zone, ambiguous=how))
+        self.say(Tenant(at=self.now, tenant=TENANT, time_zone=zone, ambiguous=how))
         self.zone, self.ambiguous = zone, how
         self.excuse()
 
@@ -166,14 +167,16 @@ class MoneyMachine(RuleBasedStateMachine):
         self.now = self.latest - timedelta(hours=hours)
         self.excuse()
 
-    @rule()
-    def crash(self) -> None:
-        """What was noted is gone. The successor's books say the same from a snapshot as from the log's beginning."""
+    @rule(behind=st.integers(0, 3))
+    def crash(self, behind: int) -> None:
+        """What was noted is gone. The successor, who has not heard of the newest budgets and zones, says the same from
+        a snapshot as from the log's beginning."""
         self.hand.jobs = [one for one in self.hand.jobs if one.committed]
         while self.unfolded:
             self.hand.ends.append((self.unfolded.pop(0)[1], self.zone))
+        self.accounts = self.heard(behind)
         self.books = self.opened(self.log)
-        bare = MemoryLog()
+        bare = MemoryLog(**PARTITIONS)
         bare.records = {place: records for place, records in self.log.records.items() if place[0] != SNAPSHOTS.name}
         bare.ends = self.log.ends
         whole = self.opened(bare)
@@ -242,8 +245,19 @@ class MoneyMachine(RuleBasedStateMachine):
     def write(self, outs: list[Outgoing]) -> list[Any]:
         return self.log.commit(outs, int(self.now.timestamp() * 1000))
 
+    def say(self, event: Budget | Tenant | Transfer) -> None:
+        said(self.accounts, event)
+        self.log.append(Outgoing(BUDGETS.name, b"", AccountRecord(event=event).encode(), partition=0))
+
+    def heard(self, behind: int) -> Accounts:
+        """What a process knows that lacks the newest records about accounts."""
+        known, records = Accounts(), self.log.records[BUDGETS.name, 0]
+        for record in records[: len(records) - behind]:
+            known.fold(record)
+        return known
+
     def tell(self, one: Budget) -> None:
-        said(self.accounts, one)
+        self.say(one)
         self.tags |= {one.tag} if one.tag else set()
         self.excuse()
 

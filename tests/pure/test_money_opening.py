@@ -3,19 +3,20 @@
 import asyncio
 
 import pytest
-from books_world import NOON, TENANT, World, batch, budget, charge, decision, entry, job, ledger_record
+from books_world import LANE, NOON, TENANT, World, batch, budget, charge, decision, entry, job, ledger_record
 
+from router.accounts import Accounts
 from router.fold import UnreadableDecisions
 from router.money.books import Books
 from router.money.opening import LostLog, UnreadableLedger
 from router.money.snapshots import AT_FIRST, FORM
 from runtime.ports import Outgoing, Record
 from schemas import codec
-from schemas.accounts import Tenant
+from schemas.accounts import AccountRecord, Tenant
 from schemas.decision import DecisionBatch
 from schemas.ledger import LedgerBatch
 from schemas.snapshot import Snapshot
-from schemas.topics import DECISIONS, LEDGER, SNAPSHOTS
+from schemas.topics import BUDGETS, DECISIONS, LEDGER, SNAPSHOTS
 
 # the log
 
@@ -110,6 +111,22 @@ def test_a_record_of_the_ledger_that_cannot_be_read_is_passed_over_once_it_was_t
         world.books.fold_ledger(Record(LEDGER.name, 0, 0, None, b"{", (), 0))
     assert world.books.fold_ledger(Record(LEDGER.name, 0, 1, None, None, (), 0)) == []
     assert len(world.books.fold_ledger(ledger_record(entry("a1"), offset=2))) == 1
+
+
+def test_a_lane_that_moves_to_a_process_which_is_behind_counts_as_its_last_owner_did():
+    """The zone and the labels of the decision's version decide, and the new process has not heard of them yet."""
+    world = World(Tenant(at=NOON, tenant=TENANT, time_zone="Asia/Tokyo"), budget("t", tag=("a", "b"), window="hour"))
+    world.log.counts[BUDGETS.name] = 1
+    for event in (Tenant(at=NOON, tenant=TENANT, time_zone="Asia/Tokyo"), budget("t", tag=("a", "b"), window="hour")):
+        world.log.append(Outgoing(BUDGETS.name, b"", AccountRecord(event=event).encode(), partition=0))
+    world.decide("a1", metadata={"a": "b"})
+
+    behind = Accounts()
+    world.books = asyncio.run(Books.open(LANE, world.log, behind, NOON))
+
+    assert behind.version == world.accounts.version
+    assert world.held("t", metadata={"a": "b"}) == (0, 100)
+    assert [one.window for one in world.books.purse(job(metadata={"a": "b"}), NOON).lines] == ["2026-11-22T21"]
 
 
 # snapshots

@@ -150,13 +150,3 @@ def test_no_more_tenants_are_remembered_than_the_bound(monkeypatch: pytest.Monke
 
     assert len(limit) == 50
     assert not limit.look(terms(1, "499"), NOON).allowed
-
-
-def test_a_snapshot_gives_nobody_a_second_burst():
-    limit, of = Rates(), terms(10_000)
-    as_many_as_may(limit, of, NOON)
-    heir = Rates()
-    heir.restore(limit.state())
-
-    assert as_many_as_may(heir, of, NOON) == 0
-    assert heir.look(of, NOON) == limit.look(of, NOON)

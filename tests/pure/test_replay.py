@@ -24,6 +24,11 @@ from schemas import codec
 from schemas.topics import BUDGETS, CATALOG, DECISIONS, JOBS, POLICIES, PRICES
 
 TENANTS = ("default", "acme", "globex")
+ROUTERS = (
+    {}, {"tenants": "closed", "cheap_below": 0.1}, {"policy": "cheapest/1", "default_max_tokens": 77},
+    {"hf_router_url": "https://router.huggingface.co", "sandbox_url": "", "default_max_cost_nanousd": 3_000},
+)  # fmt: skip
+"""Settings of routers that follow each other on one log."""
 POLICY = st.sampled_from(
     [("brief/1", {"cheap_below": 0.0}), ("brief/1", {"cheap_below": 0.9}), ("cheapest/1", {}), ("fastest/1", {})]
 )
@@ -31,7 +36,9 @@ EVENTS = st.one_of(
     st.tuples(st.just("price"), st.sampled_from([SMALL, LARGE]), st.none() | st.integers(1, 10**9)),
     st.tuples(st.just("policy"), st.sampled_from([*TENANTS, "*"]), POLICY),
     st.tuples(st.just("tenant"), st.sampled_from(TENANTS), st.sampled_from([(), (SMALL,), (LARGE,)])),
+    st.tuples(st.just("later"), st.integers(-90_000, 90_000), st.sampled_from(["accepted", "held", "refused"])),
     st.tuples(st.just("time"), st.integers(1, 100_000), st.none()),
+    st.tuples(st.just("start"), st.sampled_from(ROUTERS), st.none()),
 )
 JOBS_OF = st.tuples(
     st.just("job"), st.sampled_from(TENANTS), st.sampled_from(["Hi", HARD, "Ünïcode \u2028 text"]),
@@ -56,6 +63,12 @@ def happened(world: PastWorld, steps: list[tuple[Any, ...]]) -> None:
                 world.rule(kind="policy", tenant=tenant, policy=name, parameters=parameters)
             case ("tenant", tenant, models):
                 world.account(kind="tenant", tenant=tenant, models=models)
+            case ("later", seconds, state):
+                told = {"input_nanousd_per_million_tokens": 10_000 + number}
+                at = world.now + timedelta(seconds=seconds)
+                world.price("hf-inference", SMALL, price=told, valid_from=at, state=state, source="router")
+            case ("start", settings, _):
+                world.start(**settings)
             case ("time", seconds, _):
                 world.turn(seconds=seconds)
             case ("job", tenant, text, ceiling, tokens, ahead_ms, room):
@@ -69,7 +82,8 @@ def happened(world: PastWorld, steps: list[tuple[Any, ...]]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.one_of(EVENTS, JOBS_OF), max_size=25))
 def test_every_decision_is_made_again_byte_for_byte(steps: list[tuple[Any, ...]]) -> None:
-    """Prices, rules and accounts change between jobs; clocks of producers are ahead; budgets are short."""
+    """Prices, rules and accounts change between jobs, prices also by time alone; routers start anew with other settings
+    and another catalogue; clocks of producers are ahead; budgets are short."""
     world = PastWorld()
     happened(world, steps)
 
@@ -80,11 +94,11 @@ def test_every_decision_is_made_again_byte_for_byte(steps: list[tuple[Any, ...]]
     assert told.same == told.decisions
 
 
-def any_decision() -> tuple[Arrival, dict[str, Any], History]:
+def any_decision(**more: Any) -> tuple[Arrival, dict[str, Any], History]:
     """A job, its decision, and what it was made from."""
     world = PastWorld()
     line = Line("b", "2026-11", 10**9, 5, 7)
-    arrival, _, fact = world.decide(chat(1), purse=Purse((line,)), shut=frozenset({("hf-inference", SMALL)}))
+    arrival, _, fact = world.decide(chat(1, **more), purse=Purse((line,)), shut=frozenset({("hf-inference", SMALL)}))
     assert fact is not None
     return arrival, codec.decode(fact.encoded), world.history
 
@@ -192,15 +206,16 @@ def places(told: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(value, (*path, name))
 
 
-ODD = (
+ODD: tuple[Any, ...] = (
     None, True, 0, -1, 2**62, 1.5, "", "x", "7", [], {}, [[]], "internal", "2026-11-22T12:00:00",
     "0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59Z",
 )  # fmt: skip
 
 
-def test_an_odd_value_anywhere_in_a_stored_decision_stops_no_replay() -> None:
+@pytest.mark.parametrize("timeout_s", [60, 0.0001], ids=["assigned", "expired"])
+def test_an_odd_value_anywhere_in_a_stored_decision_stops_no_replay(timeout_s: float) -> None:
     """Every value, also inside of what is held, in the place of every other: an answer, and never an exception."""
-    arrival, stored, history = ANY_DECISION
+    arrival, stored, history = any_decision(timeout_s=timeout_s)
     for path in places(stored):
         for odd in ODD:
             document = codec.decode(codec.encode(stored))

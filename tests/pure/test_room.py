@@ -26,10 +26,10 @@ def job(identity: str, tenant: str = "acme", priority: Priority = "normal", **mo
     )
 
 
-def room_of(*waiters: Waiter, places: int | None = None) -> WaitingRoom:
-    room = WaitingRoom(places)
+def room_of(*waiters: Waiter) -> WaitingRoom:
+    room = WaitingRoom()
     for waiter in waiters:
-        assert room.enter(waiter)
+        room.enter(waiter)
     return room
 
 
@@ -224,6 +224,35 @@ def test_the_room_does_not_remember_who_has_left():
     assert not room._of_tenant
 
 
+@pytest.mark.parametrize("key", [None, "k"])
+def test_who_is_asked_again_and_again_takes_no_more_memory_each_time(key: str | None):
+    """A job without money is asked at every end of a job of its tenant: thousands of times before its deadline."""
+    room = room_of(job("a", ordering_key=key), job("b", ordering_key=key))
+    for _ in range(3_000):
+        waiter = room.next(NOON)
+        assert waiter is not None
+        room.put_back(replace(waiter, needs_settle=True, not_before=NOON + S))
+        room.settled("acme")
+
+    assert max(len(one._heap) for one in (room._deadlines, room._sleepers, room._offsets)) < 10
+    assert max(map(len, room._keys.values()), default=0) <= 2
+    assert served(room) == ["a", "b"]
+
+
+def test_those_that_hold_too_many_bytes_are_taken_out_the_lowest_first_and_no_more_of_them():
+    def heavy(number: int, **more: Any) -> Waiter:
+        record = replace(RECORD, offset=number, value=b"x" * 100)
+        return replace(job(str(number), str(number % 2), **more), delivery=Delivery(record, NOON))
+
+    waiters = [heavy(number, needs_settle=True) for number in range(10)]
+    room = room_of(*waiters, heavy(10))
+    assert room.bytes == 1_100
+
+    assert room.overtaken(-1, 250) == waiters[:3]
+    assert room.overtaken(-1, -5) == []
+    assert room.bytes == 800
+
+
 # who is here
 
 
@@ -240,25 +269,6 @@ def test_who_waits_is_known_by_identity_and_counted():
     }  # fmt: skip
     room.next(NOON)
     assert len(room) == 2
-
-
-def test_one_tenant_has_all_places_alone_and_a_tenth_more_is_kept_for_others():
-    room = WaitingRoom(places=10_000)
-    came = sum(room.enter(job(f"a{n}", "a")) for n in range(20_000))
-    assert came == 10_000
-
-    assert sum(room.enter(job(f"b{n}", "b")) for n in range(500)) == 500
-    assert not room.enter(job("a", "a"))
-
-
-@given(st.lists(st.sampled_from("abcde"), max_size=400), st.integers(1, 100))
-def test_no_tenant_takes_the_last_place_from_another(tenants: list[str], places: int):
-    room = WaitingRoom(places)
-    for number, tenant in enumerate(tenants):
-        room.enter(job(str(number), tenant))
-
-    assert len(room) <= places + places // 10
-    assert max(Counter(one.tenant for one in room).values(), default=0) <= places
 
 
 # anything that may happen

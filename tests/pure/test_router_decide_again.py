@@ -137,6 +137,16 @@ def test_what_one_tenants_job_is_told_depends_on_no_other_tenant_before_it() -> 
     assert there == again[::-1]
 
 
+def test_what_is_kept_of_a_catalogue_is_bounded_however_many_tenants_have_terms_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("router.table.MOST_OFFERS", 100)
+    rows = catalogue_of(*(offer(f"m/{at}") for at in range(20)))
+    for number in range(50):
+        ruled(job(), replace(view(rows), terms=Terms(models=frozenset({"m/1", f"x/{number}"}))))
+        assert 0 < sum(table.size for table in rows.tables.values()) <= 100
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 10**6), st.integers(10, 8_192), LINES, st.integers(0, 60))
 def test_every_offer_is_told_once_however_it_was_judged(

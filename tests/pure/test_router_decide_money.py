@@ -1,5 +1,6 @@
 """The decision under budgets: what is reserved, what waits, what gets less, what is refused."""
 
+import random
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from router.ruling import Ruling
 from router.terms import FREE, Terms, Turn
 from router.view import View
 from schemas.failure import FailureKind as K
+from schemas.job import InferenceJob
 
 TOMORROW = NOW + timedelta(hours=12)
 ROWS = catalogue_of(offer("a/a", price=10**8), offer("b/b", price=2 * 10**8), offer("c/c", price=3 * 10**8))
@@ -48,6 +50,16 @@ def test_a_hard_budget_sets_two_of_the_dearest_calls_aside() -> None:
     assert ruling.reserve is not None
     assert ruling.reserve.nanousd == ruling.max_cost_nanousd == 2 * 3 * FULL
     assert len(ruling.candidates) == 3
+
+
+def test_what_hugging_face_may_send_to_a_provider_counts_against_that_providers_budget() -> None:
+    """Nobody knows before the call where `auto` leads: a hard budget is not passed by way of it."""
+    there = line(FULL - 1, provider="groq")
+    rows = catalogue_of(offer("a/a", provider="auto", price=10**8))
+    ruling = ruled(job(task_input=chat(text="")), replace(view(rows), purse=Purse((there,)), terms=Terms(tenant="t")))
+    assert ruling.reserve is not None
+    assert [one.id for one in ruling.reserve.budgets] == ["day"]
+    assert ruling.max_cost_nanousd <= FULL - 1
 
 
 def test_a_fallback_that_the_budget_cannot_pay_is_left_out() -> None:
@@ -195,6 +207,35 @@ def test_of_a_budget_with_enough_work_99_percent_are_used() -> None:
     assert 0.99 * limit <= spent <= limit
 
 
+def test_of_a_tiny_budget_99_percent_are_used_by_jobs_of_all_lengths_fifty_at_a_time() -> None:
+    """One cent; prompts of 40 to 20,000 characters, answers that are a part of what they might have been. Up to the
+    first job that is refused: until then all that waited had something to wait for."""
+    dice, limit = random.Random(6), 10**7
+    spent = reserved = 0
+    running: list[tuple[int, int]] = []
+    asked: InferenceJob | None = None
+    while True:
+        if asked is None:
+            text = "word " * (min(int(dice.paretovariate(1.1) * 40), 20_000) // 5)
+            asked = job(task_input=chat(text=text, max_tokens=dice.choice([None, 20, 500, 4_000])))
+        here = replace(VIEWS["sandbox"], purse=Purse((line(limit, spent, reserved, resets_at=None),)))
+        ruling = ruled(asked, here)
+        if ruling.kind == K.OVER_BUDGET and ruling.verdict == "rejected":
+            break
+        if ruling.verdict == "rejected":
+            asked = None  # its context is too short for the prompt
+        if ruling.verdict == "assigned":
+            paid = int(ruling.candidates[0].ceiling_nanousd * dice.uniform(0.02, 0.5))
+            running.append((ruling.max_cost_nanousd, paid))
+            reserved, asked = reserved + ruling.max_cost_nanousd, None
+            assert spent + reserved <= limit
+        if ruling.verdict == "waiting" or len(running) == 50:
+            held, paid = running.pop(dice.randrange(len(running)))
+            reserved, spent = reserved - held, spent + paid
+    assert not running
+    assert 0.99 * limit <= spent <= limit
+
+
 MIXED = catalogue_of(
     offer("a/a", price=10**8), offer("a/a", "other", price=3 * 10**8), offer("b/b", price=2 * 10**9, tier="large"),
     offer("e/e", "hf-inference", {"nanousd_per_compute_ms": 120, "source": "t", "as_of": "t"}, dialect="hf-inference",
@@ -215,7 +256,7 @@ ANY_LINES = st.lists(
 @settings(deadline=None, max_examples=300)
 @given(
     ANY_LINES, st.sampled_from(["wait", "refuse"]), st.sampled_from([1.0, 600.0]), st.none() | st.integers(0, 10**7),
-    st.sampled_from([FREE, Turn(allowed=False, at=NOW + timedelta(seconds=60), limit="1 a minute"), Turn(allowed=False)]),
+    st.sampled_from([FREE, Turn(allowed=False, at=NOW + timedelta(seconds=60), limit="one"), Turn(allowed=False)]),
     st.sampled_from(["chat-completion", "feature-extraction"]), st.sampled_from([0, 500]),
 )  # fmt: skip
 def test_whoever_waits_waits_for_something_that_will_come(

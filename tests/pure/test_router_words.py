@@ -44,8 +44,8 @@ def test_an_assignment_is_told_from_the_first_choice_to_the_money() -> None:
     assert " ".join(sentences) == (
         "Job j1 of tenant acme (team red) asks for chat-completion. "
         "Its complexity is 0 on a scale from 0, simple, to 1, hard, as scorer features/2 reckons from its text. "
-        "Policy brief/1, which gives simple jobs to small models and hard ones to large models, whoever is expected to "
-        "cost least first, chose a/a at acme: one attempt costs about $0.0000256, and $0.00006 at most, at a price from t. "
+        "Policy brief/1, which gives simple jobs to small models and hard ones to large models, the least expected "
+        "cost first, chose a/a at acme: one attempt costs about $0.0000256, and $0.00006 at most, at a price from t. "
         "If that fails, nobody else is asked. "
         "The answer may have at most 600 tokens (some three quarters of a word each), "
         "which is what is left of the budget; its temperature is 0.8 and its top_p is 0.95. "
@@ -82,6 +82,14 @@ def test_what_is_said_aloud_has_no_nano_dollars(left: int, task_input: dict[str,
 
     assert words in " ".join(sentences)
     assert "nano-dollars" not in " ".join(sentences)
+
+
+def test_one_offer_and_several_are_told_as_people_count() -> None:
+    rows = [
+        {"model": f"({count} offers)", "provider": "*", "reason": "no_candidate", "detail": "x"} for count in (1, 2)
+    ]
+    sentences = told({"verdict": "assigned", "exclusions": rows})
+    assert {"1 offer was left out: x.", "2 offers were left out: x."} <= set(sentences)
 
 
 @pytest.mark.parametrize(

@@ -146,3 +146,10 @@ def test_a_breaker_is_shut_until_it_lets_a_trial_call_through() -> None:
     health.fold(breaker("half-open", None, "n"))
     health.fold(Record(BREAKERS.name, 0, 0, None, b"{", (), 0))
     assert health.shut(NOW) == frozenset()
+
+
+def test_a_record_that_is_given_twice_moves_no_version_back() -> None:
+    """A follower may read again after an error: what was folded holds all the same, and a version says so."""
+    folded = rules(BRIEF, {**BRIEF, "policy": "cheapest/1", "parameters": {}})
+    folded.fold(record(0, **BRIEF))
+    assert (folded.version, folded.policy_of("acme").name) == ("2", "cheapest/1")

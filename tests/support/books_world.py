@@ -201,7 +201,7 @@ def _asked(one: Budget, known: Job | None) -> bool:
 
 
 def _there(one: Budget, model: str, provider: str) -> bool:
-    return one.model in (None, model) and one.provider in (None, provider)
+    return one.model in (None, model) and (one.provider in (None, provider) or provider == "auto")
 
 
 def _counts(paid: Charge, known: Job | None) -> int:

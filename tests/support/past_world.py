@@ -52,17 +52,27 @@ class PastWorld:
     """Tell it prices, rules and accounts, give it jobs: everything stands in `records`, as on the topics."""
 
     def __init__(self, catalogue: Catalogue | None = None, **settings: Any) -> None:
-        told = {"home": Path("/nonexistent"), "hf_router_url": SANDBOX, "sandbox_url": SANDBOX, **settings}
-        self.settings = Settings(**told)
-        self.catalogue = catalogue or load(self.settings)
-        self.state = State(self.settings, self.catalogue)
         self.now = BEGAN
         self.records: dict[tuple[str, int], list[Record]] = {}
         self.results: dict[str, dict[str, Any]] = {}
         """By decision id."""
         self._counting = Counting()
         self._forgotten: dict[tuple[str, int], int] = {}
-        for out in catalogue_records(self.catalogue, BEGAN):
+        self.start(catalogue, **settings)
+
+    def start(self, catalogue: Catalogue | None = None, **settings: Any) -> None:
+        """A router starts, perhaps with another catalogue and other settings than the one before it."""
+        told = {"home": Path("/nonexistent"), "hf_router_url": SANDBOX, "sandbox_url": SANDBOX, **settings}
+        self.settings = Settings(**told)
+        self.catalogue = catalogue or load(self.settings)
+        self.state = State(self.settings, self.catalogue)
+        state = self.state
+        for topic, fold in (
+            (PRICES, state.prices.fold), (POLICIES, state.rules.fold), (BUDGETS, state.accounts.fold)
+        ):  # fmt: skip
+            for record in self.records.get((topic.name, 0), ()):
+                fold(record)
+        for out in catalogue_records(self.catalogue, self.now):
             self.append(out)
 
     def append(self, out: Outgoing, partition: int = 0) -> Record:
@@ -87,15 +97,8 @@ class PastWorld:
         """Somebody states a price, from now on. `price` None: it is withdrawn."""
         told = more.pop("price", {"input_nanousd_per_million_tokens": 5_000_000})
         price = None if told is None else Price.model_validate({"source": "told", "as_of": "2026-11-22", **told})
-        event = PriceEvent(
-            provider=provider,
-            model=model,
-            source="operator",
-            price=price,
-            valid_from=self.now,
-            seen_at=self.now,
-            **more,
-        )
+        told = {"source": "operator", "valid_from": self.now, "seen_at": self.now, **more}
+        event = PriceEvent(provider=provider, model=model, price=price, **told)
         self._say(PRICES, event, self.state.prices.fold)
 
     def rule(self, **event: Any) -> None:
