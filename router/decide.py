@@ -241,16 +241,16 @@ def _ranked(view: View, result: Judged, scored: float) -> list[int]:
     """Places of the table in the policy's order, and what was observed of them heeded."""
     table, places = result.table, result.places
     if len(places) == len(table.offers):
-        field = Field(table.models, table.providers, table.tiers, result.costs, result.waits_ms)
+        field = Field(table.models, table.providers, table.tiers, result.in_full, result.waits_ms)
     else:
-        columns = (table.models, table.providers, table.tiers, result.costs, result.waits_ms)
+        columns = (table.models, table.providers, table.tiers, result.in_full, result.waits_ms)
         field = Field(*([column[at] for at in places] for column in columns))  # type: ignore[arg-type]
     order = view.policy.rank(field, scored)
     ranked = order if len(places) == len(table.offers) else [places[at] for at in order]
     if not ranked or not view.lessons.seen:
         return ranked
     return reranked(
-        ranked, view.policy.alike(field, order, scored), table.keys, result.costs, result.waits_ms, view.lessons,
+        ranked, view.policy.alike(field, order, scored), table.keys, result.in_full, result.waits_ms, view.lessons,
         nanousd_per_ms=view.policy.nanousd_per_ms,
     )  # fmt: skip
 

@@ -92,6 +92,9 @@ class Judged:
     wish: Wish
     costs: Sequence[int]
     """Of each place, what one attempt will probably cost, in millionths of a nano-dollar."""
+    in_full: Sequence[int]
+    """The same for all the tokens of output that are wanted: what policies rank by, or an offer whose answer money cuts
+    shortest would be the cheapest."""
     waits_ms: Sequence[int | None]
     places: Sequence[int] = ()
     """Those that fit."""
@@ -135,7 +138,7 @@ def judged(table: Table, wish: Wish, view: View) -> Judged:
     waits = _waits(table, output, view) if asks or late else table.no_waits
     lines = _own_budgets(table, view)
     rooms = {at: min([line.available_nanousd for line in own]) for at, own in lines.items()}
-    result = Judged(table, wish, costs, waits, table.places, own_rooms=rooms)
+    result = Judged(table, wish, costs, costs, waits, table.places, own_rooms=rooms)
     if wish.squeezed:
         alone = set(table.places)
     else:

@@ -50,7 +50,10 @@ class WaitingRoom:
         """Keys whose first was taken out: the next follows when it is sure not to come back."""
         self._sleepers: Alarms[datetime] = Alarms(self._by_number)
         self._unsettled: dict[str, dict[int, None]] = {}
-        """Numbers of the heads that wait for a reservation of their tenant to end."""
+        """Numbers of those that wait for a reservation of their tenant to end."""
+        self._answered: set[int] = set()
+        """Numbers of those for which one has, or whose instant has come, since they were asked: they do not sleep, even
+        if they were not the first of their flow then."""
         self._deadlines: Alarms[datetime] = Alarms(self._by_number)
         self._offsets: Alarms[int] = Alarms(self._by_number)
         self._of_tenant: Counter[str] = Counter()
@@ -143,6 +146,7 @@ class WaitingRoom:
     def settled(self, tenant: str) -> None:
         """A reservation of the tenant has ended: who needs that may be asked again."""
         for number in self._unsettled.pop(tenant, {}):
+            self._answered.add(number)
             self._rouse(number)
 
     # who is here
@@ -192,6 +196,8 @@ class WaitingRoom:
         self.bytes += waiter.size_bytes
         self._deadlines.add(waiter.deadline, number)
         self._offsets.add(waiter.delivery.record.offset, number)
+        if waiter.needs_settle:
+            self._unsettled.setdefault(waiter.tenant, {})[number] = None
         self._share_of(waiter).weight = waiter.weight
         if waiter.ordering_key is None:
             self._stand(number, waiter)
@@ -217,6 +223,8 @@ class WaitingRoom:
             counter[name] -= 1
             if not counter[name]:
                 del counter[name]
+        self._forget_unsettled(number, waiter)
+        self._answered.discard(number)
         self._step_out(number, waiter)
         if waiter.ordering_key is not None:
             key = waiter.tenant, waiter.ordering_key
@@ -253,7 +261,6 @@ class WaitingRoom:
         share = self._share_of(waiter)
         flow = share.flows.get(waiter.queue)
         if flow is not None and flow.remove(number):
-            self._forget_unsettled(number, waiter)
             self._arrange(rank, flow)
         if not share.flows:
             del self._shares[rank][share.tenant]  # and what it had left to spend with it
@@ -266,16 +273,12 @@ class WaitingRoom:
             del share.flows[flow.queue]
         elif head[0] == looked_at:
             return
-        elif head[1].not_before is None and not head[1].needs_settle:
+        elif head[0] in self._answered or (head[1].not_before is None and not head[1].needs_settle):
             share.awake[flow.queue] = flow
             self._rounds[rank].join(share)
             return
-        else:
-            number, waiter = head
-            if waiter.not_before is not None:
-                self._sleepers.add(waiter.not_before, number)
-            if waiter.needs_settle:
-                self._unsettled.setdefault(waiter.tenant, {})[number] = None
+        elif head[1].not_before is not None:
+            self._sleepers.add(head[1].not_before, head[0])
         share.awake.pop(flow.queue, None)
         if not share.awake:
             self._rounds[rank].leave(share)
@@ -284,6 +287,7 @@ class WaitingRoom:
         for number, waiter in self._sleepers.due(now):
             if waiter.not_before is not None and waiter.not_before <= now:
                 self._forget_unsettled(number, waiter)
+                self._answered.add(number)
                 self._rouse(number)
 
     def _forget_unsettled(self, number: int, waiter: Waiter) -> None:

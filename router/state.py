@@ -1,22 +1,22 @@
 """What a router decides from that changes while it runs, and is no money: prices, rules, accounts, breakers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 
-from router.accounts import Accounts
+from router.accounts import AccountFault, Accounts
 from router.catalogue import Catalogue
 from router.feedback import NO_LESSONS, Lessons, Observations
 from router.health import Health
 from router.prices.book import PriceBook
-from router.rules import Rules
+from router.rules import Fault, Rules
 from router.terms import Terms, terms_of
 from router.view import View, view_of
 from runtime.follow import Follower
 from runtime.settings import Settings
 from schemas.ledger import LedgerEntry
-from schemas.topics import BREAKERS, BUDGETS, POLICIES, PRICES
+from schemas.topics import BREAKERS, BUDGETS, POLICIES, PRICES, Topic
 
 MOST_TOLD = 10
 MOST_VIEWS = 10_000
@@ -93,7 +93,9 @@ class State:
     def refused(self) -> list[dict[str, object]]:
         """Records of the histories that were passed over, the newest `MOST_TOLD` of each: what they meant to change
         stays as it was."""
-        of = {BUDGETS: self.accounts.faults, POLICIES: self.rules.faults}
+        of: dict[Topic, Iterable[AccountFault | Fault]] = {
+            BUDGETS: self.accounts.faults, POLICIES: self.rules.faults
+        }  # fmt: skip
         return [
             {"topic": topic.name, "offset": one.offset, "reason": one.reason}
             for topic, faults in of.items()

@@ -15,6 +15,8 @@ Measure = Literal[
     "budget", "anomaly", "price_drift", "price_held", "breaker_open", "dead_letters", "lag", "slo_burn", "overcharge",
     "reservation_open",
 ]  # fmt: skip
+_Float = Annotated[StrictFloat, Field(ge=0, le=1e18, allow_inf_nan=False)]
+_Int = Annotated[StrictInt, Field(ge=0, le=10**18)]
 EVERYBODY = "*"
 """In place of a tenant: the installation's default."""
 
@@ -59,7 +61,7 @@ class AlertRule(_Event):
     id: StrictStr = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")
     on: Measure
     tenant: TenantId | Literal["*"] = EVERYBODY
-    threshold: Annotated[StrictFloat | StrictInt, Field(ge=0, le=10**18, allow_inf_nan=False)] = 0
+    threshold: _Float | _Int = 0
     window_s: Annotated[StrictInt, Field(ge=1, le=31 * 86_400)] = 300
     severity: Literal["info", "warning", "critical"] = "warning"
     webhook: StrictBool = True

@@ -56,7 +56,7 @@ class Fact:
     attempts_failed: tuple[FailureKind, ...] = ()
     """Those of this record, by kind; what it carried here was told of when it left."""
     status: Status | None = None
-    """How the job ended; None: it waits elsewhere."""
+    """How the job ended; None: it waits elsewhere, or was set aside unread."""
     kind: FailureKind | None = None
     settled: Settled | None = None
     """The end of its reservation."""

@@ -222,6 +222,24 @@ def test_the_room_does_not_remember_who_has_left():
     assert not room._keys
     assert not room._by_number
     assert not room._of_tenant
+    assert not room._unsettled
+    assert not room._answered
+
+
+def test_money_that_came_while_another_stood_before_it_was_its_news_as_well():
+    """It was asked, and then one of a key that came earlier stood before it: it does not wait for a second end."""
+    room = room_of(job("k0", priority="interactive", ordering_key="k"), job("k1", ordering_key="k"), job("b"))
+    assert room.next(NOON, lambda one: one.identity == "b") is not None
+    room.put_back(job("b", needs_settle=True))
+    k0, k1 = room.next(NOON), room.next(NOON)
+    assert k0 is not None
+    assert k1 is not None
+    assert (k0.identity, k1.identity) == ("k0", "k1")
+    room.put_back(replace(k1, needs_settle=True))
+
+    room.settled("acme")
+
+    assert served(room) == ["k1", "b"]
 
 
 @pytest.mark.parametrize("key", [None, "k"])

@@ -118,7 +118,7 @@ def test_the_columns_say_of_every_offer_what_a_look_at_it_says(
     wish = Wish.of(wanted, ceiling, here, NOW + timedelta(milliseconds=left_ms), NOW)
     table = table_of(here.catalogue, wanted.task, None, "auto", here.terms, images=False)
     short = judged(table, wish, here)
-    alone = Judged(table, wish, short.costs, short.waits_ms)
+    alone = Judged(table, wish, short.costs, short.in_full, short.waits_ms)
     for place in table.places:
         looked = offers._looked_at(alone, place, (), here)
         assert (place in short.places) == isinstance(looked, Fit)

@@ -69,6 +69,15 @@ def test_a_fallback_that_the_budget_cannot_pay_is_left_out() -> None:
     assert [one.reason for one in ruling.exclusions if one.model == "c/c"] == [K.OVER_BUDGET]
 
 
+@pytest.mark.parametrize("left", [5_000, 20_000, FULL // 2])
+def test_near_a_budgets_end_the_cheapest_offer_is_still_the_first_and_gives_the_longest_answer(left: int) -> None:
+    """The answer that money cuts shortest costs least, and is not the cheapest."""
+    ruling = decided(line(10**9, spent=10**9 - left))
+    assert ruling.candidates[0].model == "a/a"
+    assert ruling.bound_by == "budget"
+    assert ruling.parameters["max_tokens"] == left // 100
+
+
 @pytest.mark.parametrize(("over_limit", "verdict"), [("wait", "waiting"), ("refuse", "rejected")])
 def test_while_reservations_are_open_a_job_waits_for_their_money_or_is_refused_at_once(
     over_limit: str, verdict: str
