@@ -24,12 +24,12 @@ from bench.figure import Figure
 from bench.world import CATALOGUE, jobs, stub
 from router import complexity
 from router.answers import Answers
+from router.application import RouterApplication
 from router.arrival import Arrival, read_arrival
 from router.case import Case
 from router.catalogue import load
 from router.decide import Ruling, decide
 from router.facts import fact_of
-from router.application import RouterApplication
 from router.view import View, view_of
 from runtime.breaker import Breakers
 from runtime.clock import SystemClock

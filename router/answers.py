@@ -13,11 +13,14 @@ from runtime.ports import Outgoing
 from runtime.telemetry import SpanDraft
 from schemas import codec, headers
 from schemas.audit import AuditEntry
-from schemas.failure import FAILURES, FailureKind
+from schemas.failure import FailureKind
 from schemas.job import ReadableJob
 from schemas.result import Error, JobResult, Status
 from schemas.topics import MODALITY_TOPICS, RESULTS
 
+COME_BACK = frozenset({FailureKind.OVER_BUDGET, FailureKind.OVER_RATE, FailureKind.DEADLINE_PASSED})
+"""Refusals after which the same job, published again later, may be done: nobody was called, and nothing is wrong with
+it."""
 IN_ORDER = (headers.ORDERED, b"1")
 
 
@@ -94,7 +97,7 @@ class Answers:
             submission=case.submission,
             status=status,
             task=case.task,
-            error=Error(kind=kind, message=ruling.message or "", retryable=FAILURES[kind].retryable),
+            error=Error(kind=kind, message=ruling.message or "", retryable=kind in COME_BACK),
             asked=case.asked,
             timing_ms={
                 "total": _ms(case.arrival.published, case.decided_at),

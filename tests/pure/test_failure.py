@@ -83,4 +83,5 @@ def test_money_rights_and_token_are_the_accounts():
         FailureKind.PAYMENT_REQUIRED,
         FailureKind.FORBIDDEN,
         FailureKind.RATE_LIMITED,
+        FailureKind.OVER_BUDGET,
     }

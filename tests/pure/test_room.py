@@ -1,47 +1,17 @@
 """The waiting room, one claim at a time: order, classes, sleepers, places, deadlines."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rooms import NOON, RECORD, S, job, room_of, served, turns
 
 from router.room import Waiter, WaitingRoom
-from runtime.ports import Delivery, Record
-from runtime.waiting import FLOOR, PRIORITIES, Priority
-
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-S = timedelta(seconds=1)
-RECORD = Record("inference.jobs.v1", 0, 0, None, None, (), 0)
-
-
-def job(identity: str, tenant: str = "acme", priority: Priority = "normal", **more: Any) -> Waiter:
-    more = {"deadline": NOON + 600 * S, "cost_nanousd": 100_000, **more}
-    return Waiter(
-        delivery=Delivery(RECORD, NOON), tenant=tenant, priority=priority, identity=identity, digest="", **more
-    )
-
-
-def room_of(*waiters: Waiter) -> WaitingRoom:
-    room = WaitingRoom()
-    for waiter in waiters:
-        room.enter(waiter)
-    return room
-
-
-def served(room: WaitingRoom, now: datetime = NOON, may: Any = lambda waiter: True) -> list[str]:
-    """All that may begin, in their turn."""
-    return [waiter.identity for waiter in _turns(room, now, may)]
-
-
-def _turns(room: WaitingRoom, now: datetime, may: Any) -> Iterator[Waiter]:
-    while (waiter := room.next(now, may)) is not None:
-        yield waiter
-
+from runtime.ports import Delivery
+from runtime.waiting import FLOOR, PRIORITIES
 
 # order
 
@@ -210,22 +180,6 @@ def test_who_is_so_far_behind_that_the_lane_would_stop_is_taken_out_the_lowest_f
     assert served(room) == ["4"]
 
 
-def test_the_room_does_not_remember_who_has_left():
-    room = WaitingRoom()
-    for number in range(20_000):
-        room.enter(job(str(number), ordering_key=str(number % 3), not_before=NOON, tenant=str(number % 50)))
-        assert room.next(NOON) is not None
-
-    assert max(len(one._heap) for one in (room._deadlines, room._sleepers, room._offsets)) < 2_000
-    assert room.next(NOON) is None
-    assert not any(room._shares)
-    assert not room._keys
-    assert not room._by_number
-    assert not room._of_tenant
-    assert not room._unsettled
-    assert not room._answered
-
-
 def test_money_that_came_while_another_stood_before_it_was_its_news_as_well():
     """It was asked, and then one of a key that came earlier stood before it: it does not wait for a second end."""
     room = room_of(job("k0", priority="interactive", ordering_key="k"), job("k1", ordering_key="k"), job("b"))
@@ -240,35 +194,6 @@ def test_money_that_came_while_another_stood_before_it_was_its_news_as_well():
     room.settled("acme")
 
     assert served(room) == ["k1", "b"]
-
-
-@pytest.mark.parametrize("key", [None, "k"])
-def test_who_is_asked_again_and_again_takes_no_more_memory_each_time(key: str | None):
-    """A job without money is asked at every end of a job of its tenant: thousands of times before its deadline."""
-    room = room_of(job("a", ordering_key=key), job("b", ordering_key=key))
-    for _ in range(3_000):
-        waiter = room.next(NOON)
-        assert waiter is not None
-        room.put_back(replace(waiter, needs_settle=True, not_before=NOON + S))
-        room.settled("acme")
-
-    assert max(len(one._heap) for one in (room._deadlines, room._sleepers, room._offsets)) < 10
-    assert max(map(len, room._keys.values()), default=0) <= 2
-    assert served(room) == ["a", "b"]
-
-
-def test_those_that_hold_too_many_bytes_are_taken_out_the_lowest_first_and_no_more_of_them():
-    def heavy(number: int, **more: Any) -> Waiter:
-        record = replace(RECORD, offset=number, value=b"x" * 100)
-        return replace(job(str(number), str(number % 2), **more), delivery=Delivery(record, NOON))
-
-    waiters = [heavy(number, needs_settle=True) for number in range(10)]
-    room = room_of(*waiters, heavy(10))
-    assert room.bytes == 1_100
-
-    assert room.overtaken(-1, 250) == waiters[:3]
-    assert room.overtaken(-1, -5) == []
-    assert room.bytes == 800
 
 
 # who is here
@@ -361,7 +286,7 @@ def test_whatever_happens_each_begins_once_none_early_and_keys_keep_their_order(
     for number, (what, *rest) in enumerate(steps):
         getattr(story, what)(number, *rest)
         assert sorted(one.identity for one in story.room) == sorted(story.here)
-    rest = list(_turns(story.room, NOON + 10_000 * S, lambda one: True))
+    rest = list(turns(story.room, NOON + 10_000 * S, lambda one: True))
     began = story.began + rest
 
     assert sorted(one.identity for one in rest) == sorted(story.here), "nobody is forgotten"
