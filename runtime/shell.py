@@ -131,8 +131,9 @@ def application(
         logs.configure(wanted.log_level, wanted.log_format)
         try:
             service = build(wanted)
-        except BadSettings as error:
-            log.error("process.refused", role=role.name, reason=str(error))
+        except Exception as error:
+            reason = str(error) if isinstance(error, BadSettings) else _name(error)
+            log.error("process.refused", role=role.name, reason=reason)
             raise
         _on_signals(stop, app, service)
         settle_in()

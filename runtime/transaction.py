@@ -136,8 +136,8 @@ class LaneTransaction:
 
     def _partition(self, topic: str, record: Outgoing, count: int) -> int:
         """Where it is written, among `count` partitions: as aiokafka's own partitioner has it."""
-        if record.partition is not None:
-            return record.partition
+        if record.partition is not None and record.partition < count:
+            return record.partition  # else a forged record named it: the lane would never commit again
         if record.key is not None:
             return partition_of(record.key, count)
         available: set[int] | None = self._producer.client.cluster.available_partitions_for_topic(topic)

@@ -1,36 +1,14 @@
 """A provider's bill: how it is read, whatever form it has."""
 
-from datetime import timedelta
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from money_log import NOON
 
-from console.money.bill import BadBill, Bill, Billed, columns_of, read_bill
+from console.money.bill import BadBill, Billed, columns_of, read_bill
 from console.money.cells import BadCell, amount, span
-from console.money.reconcile import Ours, Reconciler
 
 HEADING = "request_id,time,model,provider,cost"
-
-
-def row(line, nanousd, request_id="", *, at=NOON, model="org/small", provider="groq", job=""):
-    return Billed(line, nanousd, request_id, at, at, model, provider, job)
-
-
-def ours(nanousd, request_id="", *, job="acme/a1/1", at=NOON, model="org/small", ambiguous=False, provider="groq"):
-    return Ours(job, nanousd, model, provider, request_id, ambiguous, at, at + timedelta(seconds=2))
-
-
-def reconciled(rows, charges, unit=1):
-    reconciler = Reconciler(Bill(tuple(rows), unit, ()))
-    for one in charges:
-        reconciler.add(one)
-    return reconciler.finish()
-
-
-def kinds(found):
-    return [(one.kind, one.nanousd) for one in found.differences]
 
 
 # reading
@@ -152,13 +130,6 @@ def test_headings_are_known_by_their_letters_and_a_named_one_is_nobody_elses():
 
     assert (bill.rows, bill.unit_nanousd) == ((Billed(2, 10_000_001, "r-1"),), 1)
     assert [one.rows[0].nanousd for one in (named, unused)] == [7_000_000_000, 5_000_000_000]
-
-
-def test_a_bill_finer_than_a_nano_dollar_is_rounded_and_says_so():
-    bill = read_bill(["id,cost\n", "a,0.0000000124\n", "b,0.000000012\n"])
-
-    assert ([one.nanousd for one in bill.rows], bill.unit_nanousd) == ([12, 12], 2)
-    assert kinds(reconciled(bill.rows, [ours(13, "a"), ours(12, "b")], 2)) == [("rounding", -1)]
 
 
 def test_rows_that_nobody_asked_for_are_counted_and_not_held():

@@ -268,3 +268,10 @@ def test_the_differences_of_sums_are_what_the_bill_has_more_than_the_ledger(rows
 
     assert found.billed_nanousd - found.ours_nanousd == sum(one.nanousd for one in found.differences)
     assert found.ours_nanousd == sum(amount for amount, *_ in charges)
+
+
+def test_a_bill_finer_than_a_nano_dollar_is_rounded_and_says_so():
+    bill = read_bill(["id,cost\n", "a,0.0000000124\n", "b,0.000000012\n"])
+
+    assert ([one.nanousd for one in bill.rows], bill.unit_nanousd) == ([12, 12], 2)
+    assert kinds(reconciled(bill.rows, [ours(13, "a"), ours(12, "b")], 2)) == [("rounding", -1)]
