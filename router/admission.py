@@ -22,7 +22,8 @@ from schemas.values import frozen
 class Started:
     """What the lane remembers of a job that it has assigned."""
 
-    modality: str
+    destination: str
+    """`destination_of` its first candidate."""
     expected: Mapping[tuple[str, str], int]
     """What a call of each candidate, (provider, model), will probably cost."""
 
@@ -33,7 +34,7 @@ the lane would read no further, whosever jobs come."""
 
 
 class Admission:
-    """One lane's. `terms_of` says what a tenant may have now, `ahead` makes the limit of one modality's work."""
+    """One lane's. `terms_of` says what a tenant may have now, `ahead` makes the limit of one destination's work."""
 
     def __init__(self, terms_of: Callable[[str], Terms], ahead: Callable[[], Ahead]) -> None:
         self._room = WaitingRoom()
@@ -55,10 +56,10 @@ class Admission:
         """What the tenant's rate says of one more job."""
         return self._rates.look(terms, now)
 
-    def may_start(self, tenant: str, modality: str, now: datetime) -> bool:
+    def may_start(self, tenant: str, destination: str, now: datetime) -> bool:
         """Whether a job that has just come may be assigned at once: nobody waits for a turn, nobody of its tenant for
         anything, and its workers' queue has room."""
-        return not self._room.keeps_back(tenant) and self._of(modality).may(now)
+        return not self._room.keeps_back(tenant) and self._of(destination).may(now)
 
     def wait(self, waiter: Waiter) -> None:
         """A job that has just come begins to wait."""
@@ -88,9 +89,13 @@ class Admission:
         found = [waiter for waiter in self._room if waiter.delivery.lease.interrupted]
         self._late.extend((waiter, True) for waiter in found if self._room.remove(waiter))
 
+    def has_room(self, destination: str, now: datetime) -> bool:
+        """Whether one more job may go there now."""
+        return self._of(destination).may(now)
+
     def assigned(self, identity: str, started: Started, terms: Terms, now: datetime) -> None:
         """The job goes to its worker now: it takes a place ahead, and counts for its tenant's rate."""
-        self._of(started.modality).assigned(identity, now)
+        self._of(started.destination).assigned(identity, now)
         self._started[identity] = started
         self._rates.take(terms, now)
 
@@ -101,7 +106,7 @@ class Admission:
         started = self._started.pop(identity, None)
         if started is not None:
             was_called = bool(entry.called_ms) or entry.status == "expired"
-            self._of(started.modality).ended(identity, entry.waited_ms if was_called else None, now)
+            self._of(started.destination).ended(identity, entry.waited_ms if was_called else None, now)
         self.stir(entry.tenant)
         return started
 
@@ -110,7 +115,7 @@ class Admission:
         started = self._started.pop(identity, None)
         if started is None:
             return False
-        self._of(started.modality).ended(identity, None, now)
+        self._of(started.destination).ended(identity, None, now)
         self.stir(tenant)
         return True
 
@@ -140,27 +145,33 @@ class Admission:
         """Who waits, for /healthz."""
         return {
             "waiting": self._room.describe(),
-            "ahead": {modality: one.describe() for modality, one in sorted(self._ahead.items())},
+            "ahead": {destination: one.describe() for destination, one in sorted(self._ahead.items())},
         }
 
     def _may_anybody(self, now: datetime) -> bool:
         """Not while the queues of all the workers that somebody waits for are full: then nobody need be asked."""
-        return any(self._of(modality).may(now) for modality in self._room.modalities())
+        return any(self._of(destination).may(now) for destination in self._room.destinations())
 
     def _may(self, waiter: Waiter, now: datetime) -> bool:
         """Whether to decide it now. Who is over its rate waits on, unless its tenant chose to be refused."""
-        if not self._of(waiter.modality).may(now):
+        if not self._of(waiter.destination).may(now):
             return False
         terms = self._terms_of(waiter.tenant)
         return terms.over_limit == "refuse" or self._rates.look(terms, now).allowed
 
-    def _of(self, modality: str) -> Ahead:
-        found = self._ahead.get(modality)
+    def _of(self, destination: str) -> Ahead:
+        found = self._ahead.get(destination)
         if found is None:
-            found = self._ahead[modality] = self._new_ahead()
+            found = self._ahead[destination] = self._new_ahead()
         return found
 
 
-def queue_of(modality: str, purse: Purse) -> str:
-    """Where a job stands in its tenant's line: with those of the same workers and the same hard budgets."""
-    return " ".join((modality, *sorted(line.id for line in purse.lines if line.hard)))
+def destination_of(modality: str, provider: str, model: str) -> str:
+    """Whose queue a job goes to. A modality's workers serve all their models, but each has its own slots and its own
+    breaker: one that does not get on holds up nobody who goes elsewhere."""
+    return f"{modality} {provider}/{model}"
+
+
+def queue_of(destination: str, purse: Purse) -> str:
+    """Where a job stands in its tenant's line: with those of the same destination and the same hard budgets."""
+    return " ".join((destination, *sorted(line.id for line in purse.lines if line.hard)))

@@ -15,7 +15,7 @@ from functools import partial
 
 import structlog
 
-from router.admission import Admission, Started, queue_of
+from router.admission import Admission, Started, destination_of, queue_of
 from router.answers import Answers
 from router.arrival import Arrival, cleaned, driven_again, read_arrival
 from router.case import Case
@@ -35,7 +35,7 @@ from runtime.cancels import Cancels
 from runtime.outcome import Abandoned, Done, GiveUp, Hold, Outcome, Publish, RetryAt
 from runtime.ports import Clock, Delivery, LaneId, LogReader, Outgoing
 from schemas.failure import FailureKind
-from schemas.job import ReadableJob, Unreadable
+from schemas.job import InferenceJob, ReadableJob, Unreadable
 
 CHECKPOINT_EVERY = 20_000
 """Decisions after which the place in the log is noted, so that the next opening reads at most about as many."""
@@ -189,6 +189,10 @@ class RouterLane:
             if ruling.verdict == "waiting" and wait:
                 self._admission.wait_on(waiter, for_money=view.turn.allowed, until=ruling.until)
                 return
+            elsewhere = self._elsewhere(case, ruling, waiter)
+            if elsewhere is not None and wait:
+                self._admission.wait_on(elsewhere, for_money=False, until=None)
+                return
             ruling = turned_away(ruling) if ruling.verdict == "waiting" else ruling
             self._forget(waiter)
             lease.end(self._answered(case, ruling, view))
@@ -201,6 +205,15 @@ class RouterLane:
             except Exception as second:
                 lease.end(second)
 
+    def _elsewhere(self, case: Case, ruling: Ruling, waiter: Waiter) -> Waiter | None:
+        """The waiter, if it goes to another queue than it waited for, and that has no room now."""
+        if ruling.verdict != "assigned" or case.job is None:
+            return None
+        destination = _destination(case.job, ruling)
+        if destination == waiter.destination or self._admission.has_room(destination, case.decided_at):
+            return None
+        return replace(waiter, destination=destination)
+
     def _forget(self, waiter: Waiter) -> None:
         self._held.pop(waiter.identity, None)
         if not self._held:
@@ -211,6 +224,7 @@ class RouterLane:
         arrival, job = case.arrival, case.job
         if job is None or ruling.modality is None:
             raise ValueError("only a job that was read whole can wait")
+        destination = _destination(job, ruling)
         waiter = Waiter(  # what it waits for is told when it stands first: until then it waits for those before it
             delivery=delivery,
             tenant=job.tenant,
@@ -221,8 +235,8 @@ class RouterLane:
             cost_nanousd=ruling.candidates[0].estimate_nanousd if ruling.candidates else 0,
             weight=view.terms.weight,
             ordering_key=job.ordering_key,
-            modality=ruling.modality,
-            queue=queue_of(ruling.modality, view.purse),
+            destination=destination,
+            queue=queue_of(destination, view.purse),
         )
         self._held[arrival.identity] = case
         self._cancels.hold((job.tenant, job.id, case.submission), delivery.lease, arrival.published)
@@ -277,11 +291,10 @@ class RouterLane:
     def _ruled(self, case: Case, delivery: Delivery) -> Done | Hold:
         """Decide; a job that is over a limit, or whose turn it is not, waits."""
         case, ruling, view = self._rule(case)
-        tenant, modality = case.arrival.reading.tenant, ruling.modality
-        starts = modality is not None and self._admission.may_start(tenant, modality, case.decided_at)
-        if ruling.verdict == "waiting" or (ruling.verdict == "assigned" and not starts):
-            return self._hold(case, ruling, view, delivery)
-        return self._answered(case, ruling, view)
+        waits = ruling.verdict == "waiting"
+        if ruling.verdict == "assigned" and case.job is not None:
+            waits = not self._admission.may_start(case.job.tenant, _destination(case.job, ruling), case.decided_at)
+        return self._hold(case, ruling, view, delivery) if waits else self._answered(case, ruling, view)
 
     def _rule(self, case: Case) -> tuple[Case, Ruling, View]:
         """Decide, unless somebody cancelled this submission before."""
@@ -332,7 +345,9 @@ class RouterLane:
         self._books.reserve(fact.document)
         if ruling.verdict == "assigned" and ruling.modality is not None:
             expected = {(one.provider, one.model): one.estimate_nanousd for one in ruling.candidates}
-            self._admission.assigned(identity, Started(ruling.modality, expected), view.terms, case.decided_at)
+            first = ruling.candidates[0]
+            started = Started(destination_of(ruling.modality, first.provider, first.model), expected)
+            self._admission.assigned(identity, started, view.terms, case.decided_at)
         elif self._admission.unassigned(identity, tenant, case.decided_at):
             self.on_news()
         self._seen.note(fact.entry)
@@ -342,6 +357,12 @@ class RouterLane:
         """The broker takes no record of the assigned job's size: the job ends with a result that says so."""
         message = f"the job with its assignment is {size_bytes} bytes, more than its topic takes"
         return self._answered(case, Ruling("rejected", case.decided_at, 0, FailureKind.TOO_LARGE, message), view)
+
+
+def _destination(job: InferenceJob, ruling: Ruling) -> str:
+    """Whose queue the job goes to; of one that waits for money and has no candidate yet, what it asks for."""
+    first = ruling.candidates[0] if ruling.candidates else job
+    return destination_of(ruling.modality or "", first.provider, first.model)
 
 
 def _refusal(case: Case) -> tuple[FailureKind, str]:

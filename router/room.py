@@ -57,7 +57,7 @@ class WaitingRoom:
         self._deadlines: Alarms[datetime] = Alarms(self._by_number)
         self._offsets: Alarms[int] = Alarms(self._by_number)
         self._of_tenant: Counter[str] = Counter()
-        self._of_modality: Counter[str] = Counter()
+        self._of_destination: Counter[str] = Counter()
         self.bytes = 0
         """Of the records of all who wait."""
 
@@ -161,9 +161,9 @@ class WaitingRoom:
         is not."""
         return self._of_tenant[tenant] > 0 or any(map(len, self._rounds))
 
-    def modalities(self) -> Iterable[str]:
-        """Whose workers somebody waits for."""
-        return self._of_modality.keys()
+    def destinations(self) -> Iterable[str]:
+        """Where those go who wait."""
+        return self._of_destination.keys()
 
     def wakes_at(self, now: datetime) -> datetime | None:
         """When somebody has to be looked at for the time alone: an expiry, or the end of a wait. None: never."""
@@ -192,7 +192,7 @@ class WaitingRoom:
         self._waiters[waiter.identity] = number, waiter
         self._by_number[number] = waiter
         self._of_tenant[waiter.tenant] += 1
-        self._of_modality[waiter.modality] += 1
+        self._of_destination[waiter.destination] += 1
         self.bytes += waiter.size_bytes
         self._deadlines.add(waiter.deadline, number)
         self._offsets.add(waiter.delivery.record.offset, number)
@@ -219,7 +219,7 @@ class WaitingRoom:
         waiter = self._by_number.pop(number)
         del self._waiters[waiter.identity]
         self.bytes -= waiter.size_bytes
-        for counter, name in ((self._of_tenant, waiter.tenant), (self._of_modality, waiter.modality)):
+        for counter, name in ((self._of_tenant, waiter.tenant), (self._of_destination, waiter.destination)):
             counter[name] -= 1
             if not counter[name]:
                 del counter[name]

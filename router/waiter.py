@@ -29,8 +29,8 @@ class Waiter:
     """It cannot begin earlier: a rate, or a budget's next window."""
     needs_settle: bool = False
     """It cannot begin before a reservation of its tenant ends (`WaitingRoom.settled`), or `not_before` has come."""
-    modality: str = ""
-    """Which workers do it."""
+    destination: str = ""
+    """Whose queue it goes to (`admission.destination_of`)."""
     queue: str = ""
     """Where it stands in its tenant's line: nobody in it is held up by who waits for something else."""
 

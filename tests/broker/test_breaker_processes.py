@@ -87,10 +87,10 @@ def ended(results: list[Found]) -> list[Found]:
     return [found for found in results if b"/waits-" in (found.key or b"")]
 
 
-def test_a_backlog_behind_an_open_breaker_stays_in_its_topic_and_is_done_when_it_closes(
+def test_a_backlog_behind_an_open_breaker_waits_in_the_router_and_is_done_when_it_closes(
     broker, tmp_path: Path, tenant: str
 ):
-    """Of two thousand jobs a hundred a second are written elsewhere: jobs of other models get through at that rate."""
+    """Of two thousand jobs only the first are given to the worker and written elsewhere: other models' jobs get by."""
     with installation(
         broker.bootstrap, tmp_path, NOVIX_MAX_RETRIES="0", NOVIX_BREAKER_RESET_S=str(OPEN_S),
         NOVIX_RETRY_IN_MEMORY_S=str(IN_MEMORY_S), NOVIX_MAX_IN_FLIGHT=str(WINDOW // 2),
@@ -104,8 +104,6 @@ def test_a_backlog_behind_an_open_breaker_stays_in_its_topic_and_is_done_when_it
 
         jobs = [chat(f"waits-{number}", tenant, model=SICK) for number in range(BACKLOG)]
         novix.publish(*jobs[:200], chat("other", tenant, model=MODEL), *jobs[200:])
-        until(lambda: sum(lane["works"] for lane in worker.lanes()) >= WINDOW)
-        assert sum(lane["resting"] for lane in worker.lanes()) > 0
         other = novix.result("other", tenant)
         results = ended(novix.until(lambda results: len(ended(results)) == BACKLOG))
 

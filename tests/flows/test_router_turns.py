@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from router_world import START, chat
+from rulings import LARGE, SMALL
 from turns import Lane, budget, reserved_by_one
 
 from runtime.ports import Record
@@ -175,3 +176,18 @@ async def test_money_is_known_again_after_a_crash(lane: Lane, tmp_path: Path) ->
 
     assert lane.sent(await lane.give(chat("b")))
     assert await lane.give(chat("c")) not in lane.ended
+
+
+async def test_a_model_that_does_not_get_on_holds_up_no_job_of_another_model(tmp_path: Path) -> None:
+    """Its breaker is open, say: what is assigned to it ends nowhere, and the rest of its jobs waits here."""
+    lane = Lane(tmp_path, ahead=64)
+    sick = [await lane.give(chat(f"a{n}", model=SMALL)) for n in range(100)]
+    assert len(lane.ended) == 64
+
+    other = await lane.give(chat("other", model=LARGE))
+    lane.look()
+
+    assert lane.sent(other)
+    assert len(lane.ended) == 65
+    lane.end(sick[0], cost=0)
+    assert len(lane.ended) == 66
