@@ -55,7 +55,8 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """
     choice = os.environ.get(CHOICE, "local")
     if choice == "local":
-        local = LocalBroker(tmp_path_factory.mktemp("kafka"), say=teller(request.config))
+        # It keeps the topics of every test of the session: some three thousand partitions, in which 128 MB of heap end.
+        local = LocalBroker(tmp_path_factory.mktemp("kafka"), say=teller(request.config), flags=("-Xmx512m",))
         local.start()
         yield local
         local.stop()
