@@ -102,11 +102,12 @@ def _parse(text: str) -> Origin:
 
 
 def _itself(host: str) -> tuple[Network, ...]:
-    """The private networks that an origin lists by being written as it is."""
+    """The private networks that an origin lists by being written as it is. Not a link-local one: clouds keep the
+    machine's own credentials there."""
     if host == "localhost":
         return tuple(ipaddress.ip_network(one) for one in LOOPBACK)
     address = _address(host)
-    return () if address is None else (ipaddress.ip_network(address),)
+    return () if address is None or _reached_by(address).is_link_local else (ipaddress.ip_network(address),)
 
 
 @lru_cache(maxsize=1_024)  # asked three times for each call

@@ -118,3 +118,10 @@ def test_a_server_in_the_local_network_is_listed_by_its_address():
 
     assert egress.why_not(URL("http://192.168.1.5:8000/v1"), credentials=True) is None
     assert egress.why_not_address("llm.lan", 8000, "192.168.1.5") is not None
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"])
+def test_a_link_local_address_may_not_be_called_even_if_it_is_listed(host: str):
+    """Clouds keep the machine's own credentials there: no webhook and no server of the operator's lives at it."""
+    listed = Egress([f"http://{host}"], private=["10.0.0.0/8"])
+    assert listed.why_not(URL(f"http://{host}/latest"), credentials=False) is not None
