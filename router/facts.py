@@ -13,6 +13,7 @@ from router.case import Case
 from router.decide import Ruling
 from router.fold import Entry, milliseconds
 from router.redrive import Redriven
+from runtime.grouping import by_size
 from runtime.ports import LaneId, Outgoing
 from schemas import codec
 from schemas.assignment import Candidate, Price
@@ -90,14 +91,8 @@ def sealed(lane: LaneId, facts: Sequence[Fact], limit_bytes: int, numbering: Num
     """The decisions of one transaction as batches (`DecisionBatch`), at the lane's own partition, numbered."""
     head = b'{"lane":"%s","sequence":%d,"decisions":['
     longest = len(head) + len(str(lane)) + 20
-    batches: list[list[bytes]] = []
-    room = 0
-    for fact in facts:
-        if not batches or len(fact.encoded) + 1 > room:
-            batches.append([])
-            room = limit_bytes - longest - 2
-        batches[-1].append(fact.encoded)
-        room -= len(fact.encoded) + 1
+    encoded = [fact.encoded for fact in facts]
+    batches = by_size(encoded, [len(one) + 1 for one in encoded], limit_bytes - longest - 2)
     if not batches:
         return []
     key, name = str(lane.partition).encode(), str(lane).encode()

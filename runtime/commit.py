@@ -7,6 +7,7 @@ from typing import Any
 
 from runtime import audit
 from runtime.deadletter import dead_letter
+from runtime.grouping import by_size
 from runtime.lane import Lane
 from runtime.outcome import Done, GiveUp
 from runtime.ports import LaneId, Outgoing, Position, Record, RecordTooLarge
@@ -96,23 +97,11 @@ def _chain(lane: str, progress: Progress, entries: list[AuditEntry], limit: int)
     """The entries as one or more chained batches, each about `limit` bytes at most."""
     batches: list[AuditBatch] = []
     sequence, head = progress.sequence, progress.head
-    for group in _by_size(entries, [audit.size_of(entry) for entry in entries], limit):
+    for group in by_size(entries, [audit.size_of(entry) for entry in entries], limit):
         sequence += 1
         batches.append(audit.link(lane, sequence, head, group))
         head = batches[-1].hash
     return batches
-
-
-def _by_size(items: list[AuditEntry], sizes: list[int], limit: int) -> list[list[AuditEntry]]:
-    groups: list[list[AuditEntry]] = []
-    room = 0
-    for item, size in zip(items, sizes, strict=True):
-        if not groups or size > room:
-            groups.append([])
-            room = limit
-        groups[-1].append(item)
-        room -= size
-    return groups
 
 
 def _span_records(lane: Lane, spans: Sequence[SpanDraft], limit: int) -> list[Outgoing]:

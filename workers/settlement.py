@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
+from runtime.grouping import by_size
 from runtime.ports import Outgoing, Record
 from schemas import codec
 from schemas.assignment import Reserved
@@ -121,18 +122,13 @@ def given_back(record: Record, now: datetime) -> Settled | None:
 def sealed(lane: str, entries: Sequence[Settled], limit_bytes: int) -> list[Outgoing]:
     """The entries of one transaction as batches (`LedgerBatch`), each at its home's partition."""
     head = b'{"lane":"%s","entries":[' % lane.encode()
-    batches: dict[int, list[list[bytes]]] = {}
-    room: dict[int, int] = {}
+    homes: dict[int, list[bytes]] = {}
     for entry in entries:
-        if len(entry.encoded) + 1 > room.get(entry.home, 0):
-            batches.setdefault(entry.home, []).append([])
-            room[entry.home] = limit_bytes - len(head) - 2
-        batches[entry.home][-1].append(entry.encoded)
-        room[entry.home] -= len(entry.encoded) + 1
+        homes.setdefault(entry.home, []).append(entry.encoded)
     return [
         Outgoing(LEDGER.name, str(home).encode(), b"".join((head, b",".join(batch), b"]}")), partition=home)
-        for home, listed in batches.items()
-        for batch in listed
+        for home, listed in homes.items()
+        for batch in by_size(listed, [len(one) + 1 for one in listed], limit_bytes - len(head) - 2)
     ]
 
 
