@@ -1,7 +1,7 @@
 """The router as a process, with the lanes of the retry topics: `novix router`, or `faststream run router.app:app`."""
 
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from router.application import RouterApplication
@@ -15,6 +15,7 @@ from runtime.bus import Bus
 from runtime.cancels import Cancels
 from runtime.clock import SystemClock
 from runtime.follow import Follower
+from runtime.ports import Clock
 from runtime.reader import KafkaReader
 from runtime.retrying import RetryApplication
 from runtime.service import LaneService, Services
@@ -70,16 +71,17 @@ def short_name(tier: Topic) -> str:
 class Told(AbstractAsyncContextManager["Told"]):
     """Once entered, the installation's catalogue stands in the history: decisions name its version."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue, clock: Clock) -> None:
         self._settings = settings
         self._catalogue = catalogue
+        self._clock = clock
 
     async def __aenter__(self) -> "Told":
         known = Catalogues()
         async with Follower(self._settings, CATALOG, known.fold):
             if self._catalogue.version not in known:
                 async with Bus(self._settings) as bus:
-                    await bus.publish(catalogue_records(self._catalogue, datetime.now(UTC)))
+                    await bus.publish(catalogue_records(self._catalogue, self._clock.now()))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -101,7 +103,7 @@ def build(settings: Settings) -> Services:
         return [
             Follower(settings, CONTROL, cancels.fold),
             *state.followers(),
-            Told(settings, catalogue),
+            Told(settings, catalogue, clock),
             Poller(settings, state.prices, catalogue),
         ]
 

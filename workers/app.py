@@ -126,12 +126,15 @@ def build(settings: Settings, modalities: Sequence[str] = MODALITIES) -> Service
         failure_share=settings.breaker_failure_share,
         slow_s=settings.breaker_slow_s,
         slow_share=settings.breaker_slow_share,
+        clock=clock.monotonic,
+        now=clock.now,
     )
     limits: Limits[BreakerKey] = Limits(
         settings.max_in_flight,
         share=settings.bulkhead_share,
         waiting=settings.max_in_flight * WAITING_SHARE,
         learn=settings.learn_limits,
+        clock=clock.monotonic,
     )
     intents, cancels = IntentFile(intents_path(settings)), Cancels(timedelta(hours=settings.dedup_hours))
     tokens, publisher = credentials(settings), OnKafka(settings)

@@ -53,5 +53,6 @@ def dollars(amount: int) -> str:
 
 
 def shortened(text: str) -> str:
-    """The value for an error, at most 40 characters of it."""
-    return repr(text if len(text) <= LONGEST else text[:LONGEST] + "...")
+    """The value for an error, quoted, at most 40 characters of it as they are shown: an escape counts as several."""
+    quoted = repr(text)
+    return quoted if len(quoted) <= LONGEST + 2 else quoted[: LONGEST + 1] + "..." + quoted[0]
