@@ -1,0 +1,204 @@
+"""Connections between simulated processes and servers: they delay, break, and deliver what nobody waits for any more.
+
+TCP keeps the order of one connection. A client that waits no longer closes it and opens another, so a request that was
+under way on the old one may arrive after younger ones on the new: the delayed EndTxn of Apache Kafka.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
+from simulation.kernel import Kernel, SimProcess, current
+
+QUICK_S = (0.0002, 0.004)
+"""A request's way, one direction, on a healthy network: from, to."""
+
+
+@dataclass
+class NetworkFaults:
+    """How often what goes wrong with a request, in [0, 1)."""
+
+    slow: float = 0.0
+    """It takes up to `slow_s` on its way there."""
+    slow_s: float = 3.0
+    late_answer: float = 0.0
+    """Its answer takes up to `slow_s`."""
+    lost: float = 0.0
+    """The connection breaks before it arrives."""
+    unanswered: float = 0.0
+    """It arrives, and the connection breaks before the answer does."""
+    silent: float = 0.0
+    """It arrives, and no answer comes; the connection stays."""
+
+
+class Answer:
+    """What a server answers later: to a request that waits, such as a fetch, or a join of a group."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._then: Callable[[Any, BaseException | None], None] | None = None
+        self._held: tuple[Any, BaseException | None] | None = None
+
+    def set(self, value: Any) -> None:
+        """The first answer counts."""
+        self._end(value, None)
+
+    def fail(self, error: BaseException) -> None:
+        """The first answer counts."""
+        self._end(None, error)
+
+    def _end(self, value: Any, error: BaseException | None) -> None:
+        if self.done:
+            return
+        self.done = True
+        if self._then is not None:
+            self._then(value, error)
+        else:
+            self._held = value, error
+
+    def then(self, do: Callable[[Any, BaseException | None], None]) -> None:
+        """Call this with the answer, when it is there."""
+        if self._held is not None:
+            do(*self._held)
+        self._then = do
+
+
+class Network:
+    """The way to one server. `down`: it takes no connection and those that are open break."""
+
+    def __init__(self, kernel: Kernel, faults: NetworkFaults | None = None) -> None:
+        self.kernel = kernel
+        self.faults = faults or NetworkFaults()
+        self._down = False
+        self.frozen_until = 0.0
+        """Until then the server handles nothing: requests wait at its door, connections stay."""
+        self.cut: set[str] = set()
+        """Names of processes that cannot reach the server, nor it them: what they send vanishes."""
+        self._connections: set[Connection] = set()
+
+    @property
+    def down(self) -> bool:
+        return self._down
+
+    def go_down(self) -> None:
+        """Every connection breaks."""
+        self._down = True
+        for connection in list(self._connections):
+            connection.break_off()
+
+    def come_back(self) -> None:
+        """Connections are taken again."""
+        self._down = False
+
+    def connect(self) -> "Connection":
+        """A new connection of the process that runs. Raises `KafkaConnectionError` while the server is away."""
+        process = current()
+        if self._down:
+            raise KafkaConnectionError("the server is away")
+        connection = Connection(self, process)
+        self._connections.add(connection)
+        return connection
+
+
+class Connection:
+    """One connection of one process. After it broke, every request raises `KafkaConnectionError`."""
+
+    def __init__(self, network: Network, process: SimProcess) -> None:
+        self.broken = False
+        self.process = process
+        self._network = network
+        self._last_arrival = 0.0
+        self._last_answer = 0.0
+        self._waiting: set[asyncio.Future[Any]] = set()
+
+    async def ask(self, handle: Callable[..., Any], *args: Any, timeout_s: float = 10.0) -> Any:
+        """Have the server do `handle(*args)`, and wait for what it returns, raises, or promises (`Answer`).
+
+        Raises `KafkaConnectionError` if the connection breaks, and `RequestTimedOutError` after `timeout_s`, which
+        breaks it; in both cases the request may have been handled, or may yet be. Cancelled: likewise.
+        """
+        if self.broken:
+            raise KafkaConnectionError("the connection is broken")
+        network, kernel = self._network, self._network.kernel
+        dice, faults = kernel.dice, network.faults
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        way = dice.uniform(*QUICK_S)
+        if faults.slow and dice.random() < faults.slow:
+            way += dice.uniform(0, faults.slow_s)
+        if faults.lost and dice.random() < faults.lost:
+            kernel.call_later(way, self.break_off)
+        elif self.process.name not in network.cut:
+            arrival = max(kernel.monotonic + way, self._last_arrival)
+            self._last_arrival = arrival
+            kernel.call_later(arrival - kernel.monotonic, lambda: self._arrive(handle, args, future))
+        try:
+            return await asyncio.wait_for(future, timeout_s)
+        except TimeoutError:
+            self.break_off()
+            raise RequestTimedOutError(f"no answer within {timeout_s:g} s") from None
+        finally:
+            self._waiting.discard(future)
+
+    def close(self) -> None:
+        """The client has done with it."""
+        self.broken = True
+        self._network._connections.discard(self)
+
+    def break_off(self) -> None:
+        """Reset: whoever waits for an answer is told, when it runs."""
+        if self.broken:
+            return
+        self.close()
+        for future in list(self._waiting):
+            self.process.deliver(_fail, future, KafkaConnectionError("the connection broke"))
+
+    def _arrive(self, handle: Callable[..., Any], args: tuple[Any, ...], future: "asyncio.Future[Any]") -> None:
+        network, kernel = self._network, self._network.kernel
+        if network.down:
+            return  # the server died before it read it
+        if kernel.monotonic < network.frozen_until:
+            kernel.call_later(network.frozen_until - kernel.monotonic, lambda: self._arrive(handle, args, future))
+            return
+        try:
+            answer = handle(*args)
+        except Exception as error:
+            self._answer(future, None, error)
+            return
+        if isinstance(answer, Answer):
+            answer.then(lambda value, error: self._answer(future, value, error))
+        else:
+            self._answer(future, answer, None)
+
+    def _answer(self, future: "asyncio.Future[Any]", value: Any, error: BaseException | None) -> None:
+        network, kernel = self._network, self._network.kernel
+        dice, faults = kernel.dice, network.faults
+        if self.broken or self.process.name in network.cut:
+            return
+        if faults.unanswered and dice.random() < faults.unanswered:
+            self.break_off()
+            return
+        if faults.silent and dice.random() < faults.silent:
+            return
+        way = dice.uniform(*QUICK_S)
+        if faults.late_answer and dice.random() < faults.late_answer:
+            way += dice.uniform(0, faults.slow_s)
+        self._last_answer = max(kernel.monotonic + way, self._last_answer)
+
+        def arrived() -> None:
+            if not self.broken:
+                self.process.deliver(_fail, future, error) if error else self.process.deliver(_give, future, value)
+
+        kernel.call_later(self._last_answer - kernel.monotonic, arrived)
+
+
+def _give(future: "asyncio.Future[Any]", value: Any) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _fail(future: "asyncio.Future[Any]", error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
