@@ -16,6 +16,7 @@ from runtime.ordering import Backlog
 from runtime.outcome import Abandoned, Application, Done, Hold, LaneHandler
 from runtime.parking import Parking
 from runtime.ports import Clock, Delivery, LaneId, Lease, LogReader, Record
+from runtime.presence import Presence
 from runtime.runner import LaneRunner, OpenTransaction
 from runtime.settle import faulted
 from runtime.showing import shown
@@ -46,10 +47,12 @@ class Engine:
         self, app: Application, member: Membership, open_transaction: OpenTransaction, reader: LogReader, clock: Clock,
         *, window: int, drain: timedelta, cadence: Cadence, window_bytes: int = 67_108_864,
         longest_rest: timedelta = timedelta(seconds=5), stuck_after: timedelta = timedelta(seconds=120),
+        longest_absence: timedelta = timedelta(seconds=15),
     ) -> None:  # fmt: skip
         """`window` and `window_bytes` bound the records that are worked on at once, over all lanes; `drain` how long
         calls in flight are waited for at the end; `longest_rest` which waits pass in memory; `stuck_after` how long a
-        lane with work to do may bring nothing about."""
+        lane with work to do may bring nothing about; `longest_absence` how long the process may be frozen before its
+        leases are in doubt (`Presence`)."""
         self._app = app
         self._member = member
         self._open_transaction = open_transaction
@@ -60,6 +63,7 @@ class Engine:
         self._longest_rest = longest_rest
         self._stuck_after = stuck_after
         self._watch = Watch(reader, clock, stuck_after)
+        self._presence = Presence(clock, member.heartbeat, longest_absence)
         self.window = Window(window, window_bytes)
         self.backlog = Backlog(BACKLOG_WINDOWS * window, window_bytes)
         self.runners: dict[int, LaneRunner] = {}
@@ -85,8 +89,9 @@ class Engine:
                 await self._member.start(self._assigned, self._revoked)
                 polling = asyncio.ensure_future(self._poll_for_ever())
                 watching = asyncio.ensure_future(self._watch.run(self.runners, self.window))
+                present = asyncio.ensure_future(self._presence.run())
                 try:
-                    await asyncio.wait({stopping, polling, watching}, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait({stopping, polling, watching, present}, return_when=asyncio.FIRST_COMPLETED)
                     watching.cancel()
                     put_out = polling.done() and isinstance(polling.exception(), InstanceTaken)
                     # While the other one is there every lane is lost as soon as it opens: little can be committed.
@@ -95,13 +100,14 @@ class Engine:
                     self._over = True
                     polling.cancel()
                     watching.cancel()
+                    present.cancel()
                 await self._close_lanes(list(self.runners))
                 await self._parking.end()
         finally:
             stopping.cancel()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._member.stop(), LEAVE_S)
-        for ended in (polling, watching):
+        for ended in (polling, watching, present):
             with contextlib.suppress(asyncio.CancelledError):
                 await ended
 
@@ -171,7 +177,7 @@ class Engine:
 
     def _begin(self, runner: LaneRunner, handler: LaneHandler, arrival: Arrival) -> Work:
         """The record takes its place in the window; unless it is handled inline, somebody is at it from now on."""
-        lease = Lease()
+        lease = Lease(sure=self._presence.sure)
         work = Work(arrival.record, Delivery(arrival.record, arrival.at, lease=lease), lease, arrival.key, counted=True)
         runner.works[work.offset] = work
         self.window.take(work.size_bytes)
@@ -246,6 +252,7 @@ class Engine:
 
     async def _assigned(self, partitions: list[int]) -> None:
         self._bereft_at = None
+        self._presence.assigned()
         await self._close_lanes(partitions)  # there are none, unless letting go of them failed
         if self._over or self._tasks is None:
             return

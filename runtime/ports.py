@@ -126,6 +126,9 @@ class Lease:
 
     held: bool = True
     """The engine's: the partition is still this process's. A handler looks right before a paid call."""
+    sure: Callable[[], bool] = lambda: True
+    """The engine's: False while `held` may be wrong, as the process was frozen and the group has not answered since.
+    Who is about to pay waits until it is True, or `held` is not."""
     waiting: bool = False
     """The handler's: it waits for a slot, a breaker or its next attempt, and nothing is lost if it is cancelled. A
     process that drains cancels who waits and lets the others end."""

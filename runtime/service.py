@@ -21,6 +21,10 @@ from runtime.shell import Service
 from runtime.standing import unless
 from runtime.transaction import LaneTransaction
 
+ABSENCES_A_SESSION = 3
+"""A third of the session: with the heartbeat before it, which may be another third old, the coordinator has waited for
+less than the whole."""
+
 
 class MissingTopicError(Exception):
     """A topic is not there; `novix topics create` makes it."""
@@ -36,6 +40,7 @@ def engine_on(settings: Settings, app: Application, reader: LogReader, *, window
         window_bytes=settings.max_in_flight_bytes,
         longest_rest=timedelta(seconds=settings.retry_in_memory_s),
         stuck_after=timedelta(seconds=settings.stuck_after_s),
+        longest_absence=timedelta(milliseconds=settings.session_timeout_ms) / ABSENCES_A_SESSION,
     )  # fmt: skip
 
 

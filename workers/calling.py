@@ -34,6 +34,10 @@ from workers.wording import told
 Key = BreakerKey
 
 
+LOOK_AGAIN_S = 0.1
+"""Whether a lease in doubt is cleared up."""
+
+
 class NoTimeLeft(Exception):
     """The deadline passed before the call could begin."""
 
@@ -76,6 +80,8 @@ class Calls:
         if self._clock.now() >= turn.deadline:
             raise NoTimeLeft
         await self._intents.begin(*place, _intent(turn, self._clock.now(), alone))
+        while turn.delivery.lease.held and not turn.delivery.lease.sure() and self._clock.now() < turn.deadline:
+            await self._clock.sleep(LOOK_AGAIN_S)
         started_at = self._clock.now()
         if not turn.delivery.lease.held or started_at >= turn.deadline:
             self._intents.withdraw(*place)
