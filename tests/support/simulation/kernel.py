@@ -6,6 +6,7 @@ again: no `finally`, no `except` and no callback of it runs any more, as after `
 """
 
 import asyncio
+import gc
 import heapq
 import itertools
 import random
@@ -60,6 +61,7 @@ class SimLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.kernel = kernel
         self.process = process
+        self.deaf = False
 
     def time(self) -> float:
         return self.kernel.monotonic
@@ -103,8 +105,15 @@ class SimLoop(asyncio.BaseEventLoop):
         self.call_later(self.kernel.dice.uniform(0, THREAD_S), work)
         return future
 
+    def clear(self) -> None:
+        """Forget everything that was to be done, and complain of nothing any more."""
+        self.deaf = True
+        self._ready.clear()  # type: ignore[attr-defined]
+        self._scheduled.clear()  # type: ignore[attr-defined]
+
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        self.kernel.complain(f"{self.process}: {context.get('message')}: {context.get('exception')!r}")
+        if not self.deaf:
+            self.kernel.complain(f"{self.process}: {context.get('message')}: {context.get('exception')!r}")
 
     def _process_events(self, _: list[Any]) -> None:
         """There are none."""
@@ -257,14 +266,21 @@ class Kernel:
             self.monotonic = max(now, soonest)
 
     def close(self) -> None:
-        """Let everything go, when the verdict is spoken: what the dead left unfinished is unwound only now."""
-        for process in self.processes:
-            process.kill()
-            for task in asyncio.all_tasks(process.loop):
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-            process.loop.call_exception_handler = lambda context: None  # type: ignore[method-assign]
-        self.processes.clear()
-        self._timers.clear()
+        """Let everything go, when the verdict is spoken. What the dead left unfinished is unwound only now, by the
+        garbage collector, and nobody wants to hear of it."""
+        hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+        try:
+            for process in self.processes:
+                process.kill()
+                for task in asyncio.all_tasks(process.loop):
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                process.loop.clear()
+                process.task = process.stopping = None
+            self.processes.clear()
+            self._timers.clear()
+            gc.collect()
+        finally:
+            sys.unraisablehook = hook
 
 
 def current() -> SimProcess:
