@@ -72,7 +72,7 @@ class SimLoop(asyncio.BaseEventLoop):
             return self.kernel.monotonic
         scheduled = self._scheduled  # type: ignore[attr-defined]
         while scheduled and scheduled[0]._cancelled:
-            self._timer_cancelled_count -= 1
+            self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
             handle = heapq.heappop(scheduled)
             handle._scheduled = False
         return scheduled[0].when() if scheduled else None
@@ -88,9 +88,11 @@ class SimLoop(asyncio.BaseEventLoop):
             sys.set_asyncgen_hooks(*hooks)
             events._set_running_loop(None)
 
-    def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         """A thread's work takes a moment, and dies and freezes with its process."""
-        future = self.create_future()
+        future: asyncio.Future[Any] = self.create_future()
 
         def work() -> None:
             if future.cancelled():
@@ -205,7 +207,7 @@ class Kernel:
         self.monotonic = START_S
         self.processes: list[SimProcess] = []
         self.complaints: list[str] = []
-        """What no schedule may bring about, whatever goes wrong in it: told by the kernel and by the simulated Kafka."""
+        """What no schedule may bring about, whatever goes wrong in it; told by the kernel and the simulated Kafka."""
         self.steps = 0
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = itertools.count()

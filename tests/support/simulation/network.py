@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
+
 from simulation.kernel import Kernel, SimProcess, current
 
 QUICK_S = (0.0002, 0.004)
