@@ -8,6 +8,7 @@ from typing import Any
 from console.kafka import Log, ends
 from console.screen import Screen
 from console.words import shown
+from runtime.follow import beside
 from schemas import codec
 from schemas.topics import DELTAS
 
@@ -96,13 +97,8 @@ async def following(
 ) -> AsyncIterator[Following]:
     """Show the pieces of the jobs of these keys, from `since`, else from now on, for the length of the block."""
     follower = Following(log, keys, screen, await ends(log, DELTAS.name) if since is None else since, take)
-    task = asyncio.create_task(follower.run())
-    try:
+    async with beside(follower.run()):
         yield follower
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 async def until_all(

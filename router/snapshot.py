@@ -4,7 +4,7 @@ A catalogue is told once a version on `novix.catalog.v1`, in as many records as 
 told: whether an offer is served is all that a decision depends on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from types import NoneType
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from router.catalogue import Catalogue, Offer
 from router.estimate import rates
+from runtime.grouping import by_size
 from runtime.ports import Outgoing, Record
 from schemas import codec
 from schemas.assignment import Price
@@ -31,7 +32,8 @@ _OPTIONAL = tuple(one.name for one in fields(Offer) if NoneType in get_args(one.
 
 def catalogue_records(catalogue: Catalogue, now: datetime, limit_bytes: int = PART_BYTES) -> list[Outgoing]:
     """The records that tell one catalogue, in order (`CatalogueSnapshot`). Telling it again changes nothing."""
-    groups = list(_groups([_told(offer) for offer in catalogue.offers], limit_bytes))
+    told = [_told(offer) for offer in catalogue.offers]
+    groups = by_size(told, [len(codec.encode(offer)) + 1 for offer in told], limit_bytes) or [[]]
     return [
         Outgoing(
             CATALOG.name,
@@ -97,20 +99,6 @@ class Catalogues:
 
     def __contains__(self, version: str) -> bool:
         return self.of(version) is not None
-
-
-def _groups(offers: Sequence[dict[str, Any]], limit_bytes: int) -> Iterator[list[dict[str, Any]]]:
-    """Offers in their order, so many at a time that each group fits; one empty group where there are none."""
-    group: list[dict[str, Any]] = []
-    size = 0
-    for offer in offers:
-        length = len(codec.encode(offer)) + 1
-        if group and size + length > limit_bytes:
-            yield group
-            group, size = [], 0
-        group.append(offer)
-        size += length
-    yield group
 
 
 def _told(offer: Offer) -> dict[str, Any]:

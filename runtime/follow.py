@@ -1,9 +1,11 @@
 """A small topic that every process reads from its beginning: control events, breaker states."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime
 from types import TracebackType
+from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -31,6 +33,18 @@ async def end(task: "asyncio.Task[None]") -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=ASK_AGAIN_S)
+
+
+@contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator["asyncio.Task[None]"]:
+    """Run `work` for the length of the block, and `end` it then. What it raised by itself is raised there."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        await end(task)
+        with contextlib.suppress(asyncio.CancelledError):
+            task.result()
 
 
 class NotCaughtUp(Exception):

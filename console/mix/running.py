@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from console import answers
 from console.kafka import Log, ends
 from console.mix.measured import Ended
 from console.mix.workload import Job
+from runtime.follow import beside
 from runtime.ports import Outgoing
 from schemas import codec
 from schemas.topics import JOBS, RESULTS
@@ -27,7 +27,7 @@ class Runner:
 
     async def run(self, jobs: Sequence[Job]) -> tuple[list[Ended], float]:
         """The jobs' ends, in their order, and how many seconds all of them took."""
-        async with self._listening():
+        async with beside(self._listen(await ends(self._log, RESULTS.name))):
             began = time.monotonic()
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._one(job)) for job in jobs]
@@ -43,16 +43,6 @@ class Runner:
         self._advance()
         cost = int(result.get("cost_nanousd") or 0)
         return Ended(job.modality, result.get("status") == "succeeded", seconds, cost)
-
-    @asynccontextmanager
-    async def _listening(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._listen(await ends(self._log, RESULTS.name)))
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _listen(self, starts: dict[int, int]) -> None:
         wanted = answers.of_tenant(self._tenant)

@@ -21,6 +21,7 @@ from console.quotes.known import Known
 from console.quotes.lines import job_in, quoted
 from console.words import count, money
 from router.quote import Quote, Sums
+from runtime.follow import beside
 from runtime.ports import Outgoing
 from schemas.job import ReadableJob
 from schemas.topics import RESULTS
@@ -85,14 +86,9 @@ class Publisher:
         starts = await ends(self._log, RESULTS.name)
         if self._before:
             await self._catch_up(starts, self._allowance)
-        task = asyncio.create_task(self._listen(starts, self._allowance))
-        task.add_done_callback(lambda _: self._end_of_news())
-        try:
+        async with beside(self._listen(starts, self._allowance)) as listening:
+            listening.add_done_callback(lambda _: self._end_of_news())
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _catch_up(self, until: dict[int, int], allowance: Allowance) -> None:
         """Count what was published before, and those of its results that are there."""
