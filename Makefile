@@ -5,13 +5,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 KEEP ?=
 DATA ?=
+N ?= 3
+ROWS ?=
+QUICK ?=
+MINUTES ?= 60
 FAST := tests/pure tests/contracts
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check conformance bench docs clean lock
+.PHONY: help install demo test check conformance faults bench bench-peers soak docs clean lock
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## .venv with everything, so that .venv/bin/novix is the command; says what it downloads; quick when nothing changed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -24,6 +28,9 @@ demo: install ## the whole system on this machine: text, images and sound in, re
 
 test: install ## proves everything that can be proved here, on a real Apache Kafka; says each rung's share of the time
 	@$(BIN)/python .ci/rungs.py
+
+faults: install ## the fault matrix on real processes: N=3 runs of each row with N seeds, ROWS=1,2,16 some of them; writes docs/proof/faults.md
+	@PYTHONPATH=tests/support:. $(BIN)/python -m matrix --times $(N) $(if $(ROWS),--rows $(ROWS))
 
 check: install ## before every commit: format, lint, types, imports, sizes, generated files, tests/pure and tests/contracts
 	$(BIN)/ruff format --check .
@@ -39,6 +46,12 @@ conformance: install ## replays what real servers said (DATA=folder: other recor
 
 bench: install ## measures this machine: Novix beside a plain aiokafka + aiohttp loop; prints, asserts nothing
 	@$(BIN)/python -m bench
+
+bench-peers: install ## Novix beside FastStream, a plain aiokafka loop and Confluent's Parallel Consumer, half an hour; writes docs/proof/peers.md; QUICK=1: some minutes, writes to build/proof
+	@$(BIN)/python -m bench peers $(if $(QUICK),--quick)
+
+soak: install ## MINUTES=60 of mixed load under random faults; writes docs/proof/soak.md with its picture (under 30 minutes: to build/proof)
+	@$(BIN)/python -m bench soak --minutes $(MINUTES)
 
 docs: install ## writes what is generated: docs/schemas and the AsyncAPI document
 	$(BIN)/python docs/generate.py

@@ -1,6 +1,7 @@
 """Runs all tests, rung by rung from the cheapest, and says what each cost and what could not run. Run: `make test`.
 
-Arguments go to pytest: `.venv/bin/python .ci/rungs.py tests/pure -x`. Rungs that `CI_RAN` names have just passed in
+Arguments go to pytest: `.venv/bin/python .ci/rungs.py tests/pure -x`. Tests that are marked `long` are left out unless
+`-m` names them, and it is said how many. Rungs that `CI_RAN` names have just passed in
 `make check` of the same run: they are not run again, and it is said.
 """
 
@@ -32,6 +33,15 @@ class Rungs:
         self.seconds: dict[str, float] = defaultdict(float)
         self.outcomes: dict[str, Counter[str]] = defaultdict(Counter)
         self.skipped: dict[tuple[str, str], int] = Counter()
+        self.left_out = 0
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        if "long" in config.option.markexpr:
+            return
+        long = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        self.left_out = len(long)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         rung = report.nodeid.split("/")[1]
@@ -53,6 +63,8 @@ class Rungs:
             terminalreporter.write_line(
                 f"{rung:10} {spent:7.1f} s {spent / whole:5.0%}  {told or 'none ran'} ({needs})"
             )
+        if self.left_out:
+            terminalreporter.write_line(f"left out here: {self.left_out} long ones; make faults runs them")
         if self.skipped:
             terminalreporter.section("could not run here")
             for (rung, why), count in sorted(self.skipped.items()):

@@ -1,6 +1,7 @@
 """`make bench`: every measurement that the documentation quotes, printed with the machine. Asserts nothing.
 
 `python -m bench [--quick] [--json] [name ...]`; names are those of `MEASUREMENTS`, all of them without one.
+`python -m bench peers` and `python -m bench soak` have options of their own and write a page each (`docs/proof`).
 """
 
 import argparse
@@ -8,7 +9,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bench import (
     adaptive,
@@ -71,6 +72,22 @@ ALONE: dict[str, Callable[..., list[Figure]]] = {
 """Those that need no Kafka; only when named, too."""
 
 
+def _peers() -> Callable[[Sequence[str]], int]:
+    from bench.peers.run import main
+
+    return main
+
+
+def _soak() -> Callable[[Sequence[str]], int]:
+    from bench.soak.run import main
+
+    return main
+
+
+PAGES = {"peers": _peers, "soak": _soak}
+"""What publishes a page; loaded when named: they need more than the others."""
+
+
 def main() -> int:
     """Run what was asked for; 1 if something could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Novix on this machine.")
@@ -82,8 +99,10 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="fewer jobs and rounds: under two minutes in all")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
-    asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: what was started is stopped
+    if sys.argv[1:2] in ([name] for name in PAGES):
+        return PAGES[sys.argv[1]]()(sys.argv[2:])
+    asked = parser.parse_args()
     figures: list[Figure] = []
     failed = False
     names = asked.names or list(MEASUREMENTS)

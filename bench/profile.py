@@ -23,6 +23,7 @@ from aiokafka.cluster import PartitionMetadata
 from bench.figure import Figure
 from bench.world import CATALOGUE, jobs, stub
 from router import complexity
+from router.ahead import Ahead
 from router.answers import Answers
 from router.application import RouterApplication
 from router.arrival import Arrival, read_arrival
@@ -109,7 +110,7 @@ def _record(topic: str, offset: int, out: Outgoing) -> Record:
 
 
 async def _router(settings: Settings, asked: list[Record]) -> tuple[list[Figure], list[Record]]:
-    app = RouterApplication(settings, load(settings), SystemClock())
+    app = RouterApplication(settings, load(settings), SystemClock(), ahead=lambda: Ahead(start=10 * len(asked)))
     view, lane = view_of(settings, load(settings)), LaneId(app.group, app.topic, 0)
     now = datetime.now(UTC)
     arrivals = [_at_home(record, now) for record in asked]
@@ -132,7 +133,7 @@ async def _router(settings: Settings, asked: list[Record]) -> tuple[list[Figure]
         _figure("router: was it decided before", _best(lookup, arrivals)),
         _figure("router: the decision", _best(lambda one: _ruled(one, view, now), arrivals)),
         _figure("router: of it the complexity score", _best(_score, arrivals)),
-        _figure("router: assigned job", _best(lambda one: _answers(one, view).assigned(), both)),
+        _figure("router: assigned job", _best(lambda one: _answers(one, view).assigned(0), both)),
         _figure("router: decision record", _best(lambda one: fact_of(one[0], one[1], view.versions), both)),
         _figure("router: audit entry", _best(lambda one: _answers(one, view).audit(), both)),
         _figure("router: span", _best(lambda one: _answers(one, view).span(), both)),
@@ -178,7 +179,7 @@ def _score(arrival: Arrival) -> float:
 def _answers(both: tuple[Case, Ruling], view: View) -> Answers:
     case = both[0]
     case.__dict__.pop("context", None)
-    return Answers(case, both[1], view.versions)
+    return Answers(case, both[1], view)
 
 
 class _Empty:

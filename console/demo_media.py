@@ -72,7 +72,7 @@ async def written(settings: Settings, folder: Path, jobs: list[dict[str, Any]], 
 
 def _inline(job: Mapping[str, Any]) -> bytes:
     """The payload that stands as a `data:` URI in a job's input."""
-    _, uri = next(found(INPUTS[job["task"]], job["input"]))
+    _, uri = found(INPUTS[job["task"]], job["input"])[0]
     if not uri.startswith(DATA_SCHEME):
         raise CommandError(f"the payload of {job['id']} is no data: URI")
     return base64.b64decode(uri.partition(",")[2])

@@ -20,6 +20,14 @@ LEAST = 8
 another's end travels."""
 LEAST_ROUND = 16
 """Ended jobs that are looked at together, where the limit is smaller."""
+
+
+def start_of(max_in_flight: int, lanes: int) -> int:
+    """Where a lane's limits begin: `START`, or the lane's part of a worker's window (`NOVIX_MAX_IN_FLIGHT`) where that
+    is more: all `lanes` together fill it at once, and no queue stands before it."""
+    return max(START, max_in_flight // lanes)
+
+
 DEAREST = 2.0
 """A wait counts for so many times what is wanted and what a call takes at most: jobs of one model that is ill, a tenth
 of all, do not make the work of the others wait."""
@@ -61,10 +69,10 @@ class _Sample:
 class Ahead:
     """The limit of one queue of workers (a modality), and who counts against it.
 
-    A round is as many ended jobs as the limit allowed, all assigned under it: one time under way. After each, `limit`
-    grows if their mean wait was below `fair_wait` and it was what held others back, and shrinks to what their wait says
-    if it was above. No clock, no I/O. `at` and `now` are wall-clock instants; a clock that is set back makes nobody
-    count for longer.
+    A round is as many ended jobs as the limit let begin at once, half of it at least, all assigned under it: one time
+    under way. After each, `limit` grows if their mean wait was below `fair_wait` and it was what held others back, and
+    shrinks to what their wait says if it was above. No clock, no I/O. `at` and `now` are wall-clock instants; a clock
+    that is set back makes nobody count for longer.
     """
 
     def __init__(
@@ -82,6 +90,9 @@ class Ahead:
         self._numbers = 0
         self._since = 0
         """Jobs up to this number were assigned under another limit."""
+        self._round = self.limit
+        """Jobs that have to end. Who was under way when the round began does not count, so a round of the whole limit
+        would take two times under way as soon as one of them was."""
         self._samples: list[_Sample] = []
         self._peak = 0
         """The most that were under way in this round."""
@@ -125,7 +136,7 @@ class Ahead:
         every = self.limit // MOST_SAMPLES + 1
         if counted is not None and began.number > self._since and began.number % every == 0:
             self._samples.append(_Sample(waited_s, took_s - waited_s))
-            if len(self._samples) >= max(LEAST_ROUND, self.limit // every):
+            if len(self._samples) >= max(LEAST_ROUND, self._round // every):
                 self._adapt()
 
     def _adapt(self) -> None:
@@ -146,6 +157,7 @@ class Ahead:
             self._before = None
         self._samples.clear()
         self._since, self._peak, self._bound = self._numbers, len(self._open), False
+        self._round = max(self.limit - len(self._open), self.limit // 2)
 
     def _look_at_the_way(self, shortest: float) -> None:
         """A wait that did not become shorter with the limit was nobody's place in our queue: the limit goes back."""

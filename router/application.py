@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from router.admission import Admission
-from router.ahead import Ahead
+from router.ahead import Ahead, start_of
 from router.catalogue import Catalogue
 from router.lane import RouterLane
 from router.memory import Memory
@@ -50,8 +51,7 @@ class RouterApplication:
         """Of each open lane: who brings it what it waits for."""
         self._following = following
         self._tail = Tail()
-        fair_wait = timedelta(seconds=settings.fair_wait_s)
-        self._new_ahead = ahead or (lambda: Ahead(fair_wait=fair_wait))
+        self._new_ahead = ahead
 
     @property
     def group(self) -> str:
@@ -107,7 +107,7 @@ class RouterApplication:
         except BaseException:
             seen.close()
             raise
-        admission = Admission(state.terms, self._new_ahead)
+        admission = Admission(state.terms, self._new_ahead or partial(self._ahead, jobs))
         opened = RouterLane(
             lane, state, seen, books, admission, log, clock, self._cancels, partitions=jobs,
             prefix=settings.topic_prefix, snapshot_every=settings.snapshot_every,
@@ -120,6 +120,10 @@ class RouterApplication:
         if self._following is not None:
             pump.start(self._following)
         return opened
+
+    def _ahead(self, lanes: int) -> Ahead:
+        settings = self._settings
+        return Ahead(fair_wait=timedelta(seconds=settings.fair_wait_s), start=start_of(settings.max_in_flight, lanes))
 
     def _closed(self, lane: RouterLane, pump: Pump) -> None:
         pump.stop()

@@ -62,6 +62,8 @@ class Arrival:
     home: int
     """The partition where the tenant's jobs are decided."""
     decision_id: str
+    identity: str
+    """`tenant/id`."""
     claim: Claim | None = None
     """It says that it is a dead letter driven again."""
 
@@ -69,11 +71,6 @@ class Arrival:
     def at_home(self) -> bool:
         """Whether it is decided here."""
         return self.home == self.record.partition
-
-    @property
-    def identity(self) -> str:
-        """`tenant/id`."""
-        return f"{self.reading.tenant}/{self.reading.id}"
 
     @property
     def digest(self) -> str:
@@ -91,7 +88,8 @@ def read_arrival(record: Record, now: datetime, partitions: int, prefix: str) ->
     home = home_partition(reading.tenant, partitions)
     published = published_at(min(received.timestamp_ms, LATEST_MS), now)
     decision_id = _decision_id(f"{prefix}{record.topic}/{record.partition}/{record.offset}", reading, record)
-    return Arrival(record, reading, received, published, home, decision_id, _claim(record))
+    identity = f"{reading.tenant}/{reading.id}"
+    return Arrival(record, reading, received, published, home, decision_id, identity, _claim(record))
 
 
 def driven_again(arrival: Arrival, claim: Claim, prefix: str) -> Arrival:

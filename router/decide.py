@@ -7,14 +7,14 @@ offers (`router/table.py`, `router/offers.py`), budgets (`router/funds.py`).
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from router import complexity, estimate, funds, limits
 from router.catalogue import ANY_PROVIDER
 from router.feedback import reranked
 from router.held import to_held
-from router.load import GENERATIVE
-from router.offers import MOST_ALONE, Fit, Judged, Wish, judged, most_of, quote, short
+from router.load import EXPECTED_OUTPUT_TOKENS, GENERATIVE
+from router.offers import MOST_ALONE, SLOW_PERCENT, Fit, Judged, Wish, judged, most_of, quote, short
 from router.policies import Field
 from router.ruling import Ruling
 from router.table import Key, Table, summary, table_of, told
@@ -210,7 +210,18 @@ def _assigned(frame: _Frame, result: Judged, model: str | None) -> Ruling | _Sho
         bound_by=first.clamped.bound_by,
         reserve=reserve,
         held=to_held(view, frame.considered),
+        sure_until=_sure_until(frame, table, wish),
     )
+
+
+def _sure_until(frame: _Frame, table: Table, wish: Wish) -> datetime | None:
+    """Until when time alone changes nothing: the deadline is ahead, and nobody is too slow for it. What was observed
+    changes with time as well."""
+    if not frame.considered.isdisjoint(frame.view.lessons.seen):
+        return None
+    output = min(wish.wanted.max_tokens, EXPECTED_OUTPUT_TOKENS)
+    slowest_ms = table.slowest_ms(output) * SLOW_PERCENT // 100 if table.some_known else 0
+    return frame.deadline - timedelta(milliseconds=slowest_ms + 2)  # both are rounded down to a millisecond
 
 
 def _short_of_money(frame: _Frame, table: Table, wish: Wish, model: str | None, lacking: _Short) -> Ruling:

@@ -39,7 +39,7 @@ class Fact:
 
 def fact_of(case: Case, ruling: Ruling, versions: Mapping[str, str]) -> Fact:
     """The decision (`Decision`) about a case, made from the `versions` of what decides."""
-    arrival = case.arrival
+    arrival, job = case.arrival, case.job
     decision = {
         "decision_id": arrival.decision_id,
         "tenant": arrival.reading.tenant,
@@ -59,12 +59,12 @@ def fact_of(case: Case, ruling: Ruling, versions: Mapping[str, str]) -> Fact:
         "bound_by": ruling.bound_by,
         "max_cost_nanousd": ruling.max_cost_nanousd,
         "reserve": ruling.reserve,
-        "team": case.job.team if case.job else None,
-        "key_id": case.job.key_id if case.job else None,
+        "team": job.team if job else None,
+        "key_id": job.key_id if job else None,
         "deadline": ruling.deadline,
         "kind": ruling.kind,
         "message": ruling.message,
-        "metadata": case.job.metadata if case.job else {},
+        "metadata": job.metadata if job else {},
         "received": place(arrival.received),
         "redriven_from": case.redrive.claim.place if isinstance(case.redrive, Redriven) else None,
         "trace_id": case.context.trace_id,

@@ -26,6 +26,7 @@ from router.money.books import Books
 from router.redrive import Redriven
 from router.repeats import repeated, sent_home, unreadable
 from router.room import Waiter
+from router.ruled import Ruled
 from router.ruling import failed, outwaited, turned_away
 from router.seen import NotFolded, Seen
 from router.standing import Conflict, Duplicate, Fresh, Standing
@@ -42,6 +43,9 @@ CHECKPOINT_EVERY = 20_000
 
 CHECKPOINT_S = 5.0
 """For that: the lane's records wait meanwhile."""
+MOST_RULED_ON = 2_000
+"""Jobs that wait and whose ruling is kept, some kilobytes each: enough for all that begin within a second or two. Those
+behind them are decided anew in their turn."""
 MEND_AGAIN = timedelta(seconds=1)
 
 log = structlog.get_logger("novix.router")
@@ -68,6 +72,8 @@ class RouterLane:
         self._letters = Letters(reader, clock)
         self._held: dict[str, Case] = {}
         """Jobs that wait, by identity."""
+        self._ruled_on: dict[str, Ruled] = {}
+        """Of some of them, at most `MOST_RULED_ON`, what was decided when they came."""
         self._limited: dict[str, tuple[FailureKind, datetime]] = {}
         """By tenant: which of its own limits a job of it was last told to wait for, and when; while anybody waits."""
         self.blocked: str | None = None
@@ -89,7 +95,8 @@ class RouterLane:
             return unreadable(delivery.record, arrival, now)
         if not arrival.at_home:
             return sent_home(arrival, now)
-        await self._checkpoint()
+        if self._seen.wants_checkpoint(CHECKPOINT_EVERY) or self._books.wants_mark(self._snapshot_every):
+            await self._checkpoint()
         if arrival.claim is not None:
             known = await self._letters.look(arrival, arrival.claim, delivery.attempt)
             self._still_open()
@@ -150,6 +157,7 @@ class RouterLane:
         for waiter in self._admission.everybody():
             self._cancels.release(waiter.delivery.lease)
         self._held.clear()
+        self._ruled_on.clear()
         self.on_close()
 
     def describe(self) -> dict[str, object]:
@@ -185,7 +193,8 @@ class RouterLane:
             return
         lease = waiter.delivery.lease
         try:
-            case, ruling, view = self._rule(replace(case, decided_at=self._clock.now()))
+            ruled = self._rule(replace(case, decided_at=self._clock.now()), self._ruled_on.get(waiter.identity))
+            case, ruling, view = ruled.case, ruled.ruling, ruled.view
             if ruling.verdict == "waiting" and wait:
                 self._admission.wait_on(waiter, for_money=view.turn.allowed, until=ruling.until)
                 return
@@ -216,11 +225,13 @@ class RouterLane:
 
     def _forget(self, waiter: Waiter) -> None:
         self._held.pop(waiter.identity, None)
+        self._ruled_on.pop(waiter.identity, None)
         if not self._held:
             self._limited.clear()
         self._cancels.release(waiter.delivery.lease)
 
-    def _hold(self, case: Case, ruling: Ruling, view: View, delivery: Delivery) -> Hold:
+    def _hold(self, ruled: Ruled, delivery: Delivery) -> Hold:
+        case, ruling, view = ruled.case, ruled.ruling, ruled.view
         arrival, job = case.arrival, case.job
         if job is None or ruling.modality is None:
             raise ValueError("only a job that was read whole can wait")
@@ -239,6 +250,8 @@ class RouterLane:
             queue=queue_of(destination, view.purse),
         )
         self._held[arrival.identity] = case
+        if ruling.sure_until is not None and len(self._ruled_on) < MOST_RULED_ON:
+            self._ruled_on[arrival.identity] = ruled
         self._cancels.hold((job.tenant, job.id, case.submission), delivery.lease, arrival.published)
         self._admission.wait(waiter)
         self.on_news()
@@ -290,14 +303,16 @@ class RouterLane:
 
     def _ruled(self, case: Case, delivery: Delivery) -> Done | Hold:
         """Decide; a job that is over a limit, or whose turn it is not, waits."""
-        case, ruling, view = self._rule(case)
+        ruled = self._rule(case)
+        case, ruling = ruled.case, ruled.ruling
         waits = ruling.verdict == "waiting"
         if ruling.verdict == "assigned" and case.job is not None:
             waits = not self._admission.may_start(case.job.tenant, _destination(case.job, ruling), case.decided_at)
-        return self._hold(case, ruling, view, delivery) if waits else self._answered(case, ruling, view)
+        return self._hold(ruled, delivery) if waits else self._answered(case, ruling, ruled.view)
 
-    def _rule(self, case: Case) -> tuple[Case, Ruling, View]:
-        """Decide, unless somebody cancelled this submission before."""
+    def _rule(self, case: Case, before: Ruled | None = None) -> Ruled:
+        """Decide, unless somebody cancelled this submission before. A job that has waited in vain for its turn, and for
+        nothing else, is decided as it was `before`."""
         arrival, now, reading = case.arrival, case.decided_at, case.arrival.reading
         job = reading.job if isinstance(reading, ReadableJob) else None
         view = self._state.view(reading.tenant, now)
@@ -305,23 +320,25 @@ class RouterLane:
         if wish is not None:
             deadline = job.deadline_at(arrival.published) if job else now
             ruling = Ruling("cancelled", deadline, 0, FailureKind.CANCELLED, "cancelled before it was assigned")
-            return replace(case, cancelled_by=cleaned(wish.by)), ruling, view
+            return Ruled(replace(case, cancelled_by=cleaned(wish.by)), ruling, view)
         if job is None:
             kind, message = _refusal(case)
-            return case, Ruling("rejected", now, 0, kind, message), view
+            return Ruled(case, Ruling("rejected", now, 0, kind, message), view)
         view = view.at(
             self._books.purse(job, now),
             self._admission.turn(view.terms, now),
             self._state.health.shut(now),
             self._state.lessons(job.task, arrival.decision_id, now),
         )
+        if before is not None and before.still_holds(view, now):
+            return Ruled(case, before.ruling, view)
         ruling = decide(job, view, published=arrival.published, now=now)
         if ruling.verdict == "waiting" and ruling.kind is not None:
             self._limited[job.tenant] = ruling.kind, now
         limit, told_at = self._limited.get(job.tenant, (None, now))
         if ruling.verdict == "expired" and limit is not None and told_at >= case.arrived_at:
             ruling = outwaited(ruling, limit)
-        return case, ruling, view
+        return Ruled(case, ruling, view)
 
     def _answered(self, case: Case, ruling: Ruling, view: View) -> Done:
         """Publish a ruling, and remember it for the records that follow in the same transaction. Whatever may raise

@@ -131,7 +131,7 @@ def load_of(task: str, task_input: dict[str, Any]) -> Load:
     if task in READ_ONCE:
         count.up_to(INPUT_TOKENS, tokens, size + MARKS_PER_TEXT * several + TEMPLATE_TOKENS)
     else:
-        payloads = sum(1 for _ in media.found(media.INPUTS.get(task, ()), task_input))
+        payloads = len(media.found(media.INPUTS.get(task, ()), task_input))
         count.unbounded(INPUT_TOKENS, tokens + EXPECTED_IMAGE_TOKENS * payloads)
     count.up_to(CHARACTERS, characters, size)
     if task in MAKES_TEXT | MAKES_IMAGES | MAKES_VIDEOS | MAKES_SOUND:
@@ -171,7 +171,7 @@ class _Count:
 
 def _chat(task_input: dict[str, Any]) -> Load:
     places = media.INPUTS["chat-completion"]
-    images = sum(1 for _ in media.found(places, task_input)) if texts.has_image(task_input) else 0
+    images = len(media.found(places, task_input)) if texts.has_image(task_input) else 0
     shown = texts.without_payloads("chat-completion", task_input) if images else task_input
     told = len(codec.encode(shown.get("messages")))
     tools = sum(len(codec.encode(task_input[name])) for name in _PROMPT_FIELDS if task_input.get(name))
@@ -210,10 +210,10 @@ def _payloads(task: str, task_input: dict[str, Any], characters: int, count: _Co
 
 
 def _read(task: str, task_input: dict[str, Any], count: _Count) -> int:
-    shown = next(media.found(media.INPUTS.get(task, ()), task_input), None)
-    if shown is None:
+    shown = media.found(media.INPUTS.get(task, ()), task_input)
+    if not shown:
         return 0
-    place, value = shown
+    place, value = shown[0]
     ref = value[media.REF] if media.is_ref(value) else None
     told: Mapping[str, Any] = ref if isinstance(ref, dict) else {}
     if place.kind == "image":

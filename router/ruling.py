@@ -39,6 +39,8 @@ class Ruling:
     """What the ruling was made from and has no version (`Decision.held`)."""
     until: datetime | None = None
     """Of a `waiting` one: when to look again at the latest; None: when a reservation ends."""
+    sure_until: datetime | None = None
+    """Of an `assigned` one: before this instant the same job is ruled on alike from an equal view. None: who knows."""
 
 
 def failed(error_type: str) -> str:

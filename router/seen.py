@@ -144,13 +144,17 @@ class Seen:
         oldest = self._connection().execute("SELECT decided_ms FROM seen ORDER BY seq LIMIT 1").fetchone()
         return {"identities": held, **self._memory.reach(oldest[0] if oldest else None, forgotten_ms, now)}
 
+    def wants_checkpoint(self, every: int) -> bool:
+        """Whether `checkpoint` would do something: so many were decided since the last."""
+        return self._since_checkpoint >= every and self._pending is None
+
     async def checkpoint(self, partition: int, log: LogReader, every: int) -> None:
         """Now and then, note how far the log is folded by now, so that the next opening need not read it again.
 
         This lane alone writes to the partition, and one transaction after the other. So once the next `committed` has
         been told, every record before the end that is read here has been told as well: only then does the cursor move.
         """
-        if self._since_checkpoint < every or self._pending is not None:
+        if not self.wants_checkpoint(every):
             return
         self._since_checkpoint = 0
         self._pending = await fold.cursor_at_end(log, partition)

@@ -62,7 +62,7 @@ class State:
         the one job: its budgets, its turn, the breakers (`View.at`)."""
         if now is not None:
             self._priced = self.prices.priced(self._catalogue, now)
-        made_of = (self._priced, *self.versions.values())
+        made_of = (self._priced, self.prices.version, self.rules.version, self.accounts.version)
         if made_of != self._made_of or len(self._views) >= MOST_VIEWS:
             self._views.clear()
             self._made_of = made_of

@@ -37,6 +37,7 @@ _OF_A_JOB = {headers.IDENTITY: "`tenant/id/submission`.", **_TRACE}
 _OF_AN_ASSIGNMENT = {**_OF_A_JOB, headers.ORDERED: "`1`: records of its key are worked on in their order."}
 _OF_A_WAIT = {
     headers.NOT_BEFORE: "When it goes back, in milliseconds since 1970.",
+    headers.WAITS_SINCE: "When that was decided, in milliseconds since 1970, by the same clock.",
     headers.RETURN_TO: "The topic that it goes back to, without prefix.",
     headers.ATTEMPT: "Calls that were made so far.",
     headers.CAUSE: "The failure kind that it waits for.",

@@ -26,11 +26,6 @@ class _Point:
 _point = _Point(os.environ["NOVIX_FAILPOINT"]) if os.environ.get("NOVIX_FAILPOINT") else None
 
 
-def armed(name: str) -> bool:
-    """Whether a test has asked for this place: what must be done to be exactly there need not be done otherwise."""
-    return _point is not None and _point.name == name
-
-
 def hit(name: str) -> None:
     """The process is at this place. Does nothing unless a test has asked for it."""
     if _point is None or _point.name != name:

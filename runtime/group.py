@@ -1,7 +1,6 @@
 """Membership of a consumer group: assignment, heartbeats, committed positions. The lane engine's only consumer."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
@@ -43,6 +42,8 @@ class GroupMember:
         self._group = settings.named(group)
         self._instance = instance
         self._evictions: deque[float] = deque(maxlen=EVICTIONS)
+        self._sought: set[int] = set()
+        """Partitions that a lane has placed since they were assigned."""
         self._topic = topic
         self._name = settings.named(topic)
         self._consumer = AIOKafkaConsumer(
@@ -50,7 +51,7 @@ class GroupMember:
             group_id=self._group,
             group_instance_id=instance,
             client_id=f"{self._group}-{instance}",
-            partition_assignment_strategy=[StickyPartitionAssignor],
+            partition_assignment_strategy=[_sticky()],
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.heartbeat_interval_ms,
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
@@ -105,7 +106,7 @@ class GroupMember:
         try:
             found = await self._consumer.getmany(*sources, timeout_ms=wait_ms, max_records=most)
         except NoOffsetForPartitionError:
-            return []  # asked for by aiokafka itself at assignment; the lane seeks when it opens
+            return []  # asked for by aiokafka itself between assignment and `hold_back`
         except OffsetOutOfRangeError as error:
             ((source, offset),) = error.args[0].items()
             raise PositionLost(source.partition, offset) from None
@@ -113,13 +114,15 @@ class GroupMember:
 
     def position(self, partition: int) -> int | None:
         """The offset behind the last record handed out and the markers that follow it; None before the first seek."""
+        if partition not in self._sought:
+            return None
         assignment = self._consumer._subscription.subscription.assignment
         state = assignment.state_value(TopicPartition(self._name, partition)) if assignment is not None else None
         return int(state.position) if state is not None and state.has_valid_position else None
 
     def evicted(self) -> None:
         """The coordinator did not know this member any more."""
-        self._evictions.append(time.monotonic())
+        self._evictions.append(asyncio.get_running_loop().time())
 
     def _refuse_a_twin(self) -> None:
         times = self._evictions
@@ -143,7 +146,18 @@ class GroupMember:
 
     def seek(self, partition: int, offset: int) -> None:
         """Read on at `offset`."""
+        self._sought.add(partition)
         self._consumer.seek(TopicPartition(self._name, partition), offset)
+
+    def hold_back(self, partition: int) -> None:
+        """Pause a partition that was assigned just now, and give it a place that nobody reads from.
+
+        Without a place of its own aiokafka (0.14) asks for the committed offset again and again, fetches nothing from
+        that partition's broker meanwhile, and every poll ends at once: a lane that cannot open would stop all others.
+        """
+        self._sought.discard(partition)
+        self._consumer.seek(TopicPartition(self._name, partition), 0)
+        self.pause(partition)
 
     async def committed(self, partition: int) -> Position | None:
         """What the group has committed; None for nothing. To be asked after InitProducerId: before it the answer may
@@ -158,6 +172,12 @@ class GroupMember:
         return Position(position.offset, position.metadata or "")
 
 
+def _sticky() -> type[StickyPartitionAssignor]:
+    """An assignor of a member's own: aiokafka's remembers on its class what was assigned last, and so tells one group
+    of a process what another one holds."""
+    return type(StickyPartitionAssignor.__name__, (StickyPartitionAssignor,), {})
+
+
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     def __init__(self, member: GroupMember, assigned: OnChange, revoked: OnChange) -> None:
         self._member, self._assigned, self._revoked = member, assigned, revoked
@@ -165,7 +185,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
         for source in assigned:
-            self._member.pause(source.partition)
+            self._member.hold_back(source.partition)
         self._joined = True
         self._member.growth.assigned()
         await self._assigned(sorted(source.partition for source in assigned))

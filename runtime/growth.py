@@ -6,7 +6,6 @@ speak JoinGroup 9, and aiokafka 0.14 does not): then nobody compares, and record
 """
 
 import asyncio
-import time
 from typing import Any
 
 import structlog
@@ -37,13 +36,13 @@ class Growth:
     def assigned(self) -> None:
         """The work was divided anew: it is looked at once more, a little later."""
         self._complete = 0
-        self._next_look = time.monotonic() + LOOK_EVERY_S
+        self._next_look = asyncio.get_running_loop().time() + LOOK_EVERY_S
 
     async def look(self) -> None:
         """Cheap, for every poll: asks the coordinator only after an assignment or when the partition count changed."""
-        if time.monotonic() < self._next_look:
+        if asyncio.get_running_loop().time() < self._next_look:
             return
-        self._next_look = time.monotonic() + LOOK_EVERY_S
+        self._next_look = asyncio.get_running_loop().time() + LOOK_EVERY_S
         known = self._consumer._client.cluster.partitions_for_topic(self._topic) or set()
         if len(known) == self._complete:
             return

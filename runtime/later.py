@@ -11,7 +11,7 @@ from schemas import headers
 from schemas.headers import Headers
 from schemas.topics import RETRY_TIERS, Topic
 
-OURS = (headers.NOT_BEFORE, headers.RETURN_TO, headers.ATTEMPT, headers.CAUSE)
+OURS = (headers.NOT_BEFORE, headers.WAITS_SINCE, headers.RETURN_TO, headers.ATTEMPT, headers.CAUSE)
 """What only a record of a retry topic says: written here, taken off when it goes back."""
 KEPT_FIRST = (headers.IDENTITY, headers.ORDERED, headers.TRACEPARENT, headers.TRACESTATE, headers.SCHEMA)
 """What does not give way to a producer's headers."""
@@ -39,6 +39,7 @@ def postponed(
     """
     told: Headers = (
         (headers.NOT_BEFORE, str(milliseconds(not_before)).encode()),
+        (headers.WAITS_SINCE, str(milliseconds(now)).encode()),
         (headers.RETURN_TO, back_to.encode()),
         (headers.ATTEMPT, str(attempt).encode()),
         (headers.CAUSE, cause.encode(errors="replace")),

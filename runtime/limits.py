@@ -193,12 +193,9 @@ class Limits(Generic[K]):
     async def take(self, slot: "Slot[K]") -> float:
         """Wait for a slot; how late (seconds) the loop ran us after it was ours. `Slot` alone calls it."""
         key, deadline = slot.key, slot.deadline
-        lane = self._lanes.setdefault(key, _Lane())
-        self._bound(key, lane, min(slot.limit, self._of_key))
-        now = self._clock()
-        if self._total < self._max and lane.may_start(now):
-            self._start(lane)  # nobody is passed over: of those who wait none could start
+        if self.take_now(slot):
             return 0.0
+        lane, now = self._lanes[key], self._clock()
         because: Because | None = None
         if deadline is not None and (deadline <= now or deadline < lane.held_until):
             because = "hold" if now < lane.held_until else "deadline"
@@ -209,6 +206,15 @@ class Limits(Generic[K]):
             self._forget_if_idle(key, lane)
             raise NoSlotError(key, because, retry_at)
         return await self._wait(slot, lane)
+
+    def take_now(self, slot: "Slot[K]") -> bool:
+        """Take a slot if one is free. `Slot` alone calls it."""
+        lane = self._lanes.setdefault(slot.key, _Lane())
+        self._bound(slot.key, lane, min(slot.limit, self._of_key))
+        if self._total >= self._max or not lane.may_start(self._clock()):
+            return False
+        self._start(lane)  # nobody is passed over: of those who wait none could start
+        return True
 
     def _place(self, slot: "Slot[K]") -> bool:
         of_key = self._queues.waiting(slot.key)
@@ -316,6 +322,12 @@ class Slot(Generic[K]):
         """Wait for the slot; for a caller whose work outlives a block. Raises `NoSlotError`."""
         self._lag_s = await self._limits.take(self)
         self._held, self._told = True, False
+
+    def acquire_now(self) -> bool:
+        """Take the slot if one is free. False: `acquire` is to be waited for, at once."""
+        if self._limits.take_now(self):
+            self._lag_s, self._held, self._told = 0.0, True, False
+        return self._held
 
     def tell(self, outcome: Told, seconds: float) -> None:
         """How the call ended and how long it took, before the slot is released; the first word counts.

@@ -1,8 +1,9 @@
 """Structured logs: one event per line, past tense, flat; never a prompt, an output or a secret."""
 
+import contextlib
 import logging
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
 
@@ -32,12 +33,30 @@ def configure(level: str, form: Literal["auto", "console", "json"]) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=_Lossy(sys.stderr)),  # type: ignore[arg-type]
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s", force=True)
     for name, least in LIBRARIES.items():
         logging.getLogger(name).setLevel(least)
+
+
+class _Lossy:
+    """Standard error, or nothing where it cannot be written: a disk without room for a line is no fault of who logs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """As a text stream does it. A line that does not fit is lost, or its end."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As a text stream does it."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 def _redacted(_logger: Any, _method: str, event: Any) -> Any:

@@ -27,6 +27,8 @@ MAX_PACKED_BYTES = 131_072
 runs are."""
 MAX_FINISHED = 1_048_576
 """Offsets that a bitmap may hold: bounds what damaged metadata can cost."""
+ANEW = "anew"
+"""Written by hand, beside an offset: do again what lies above it, also what has an outcome already."""
 _TAG = "n2"
 _BEFORE_CUSTODY = "n1"
 GENESIS = "0" * 64
@@ -73,10 +75,10 @@ def encode(base: int, progress: Progress) -> str:
 def decode(base: int, metadata: str) -> Progress:
     """The progress that was committed with offset `base`.
 
-    Empty metadata is what an operator's tool writes: nothing is finished and the chain starts anew. Raises
-    `UnknownProgress` for anything else that is not ours.
+    Empty metadata is that of a lane which never worked, and `ANEW` what an operator writes who knows what it costs:
+    nothing is finished and the chain starts anew. Raises `UnknownProgress` for anything else that is not ours.
     """
-    if not metadata:
+    if metadata in ("", ANEW):
         return Progress()
     tag, *parts = metadata.split(",", 4)
     if tag == _BEFORE_CUSTODY:

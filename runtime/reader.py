@@ -1,8 +1,10 @@
 """Reading a log outside any group, read_committed: changelogs, results, and what the console shows."""
 
 import asyncio
-import time
+import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,6 +21,7 @@ class KafkaReader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._asking: AIOKafkaConsumer | None = None
+        self._askers: Counter[AIOKafkaConsumer] = Counter()
         self._lock = asyncio.Lock()
 
     async def __aenter__(self) -> "KafkaReader":
@@ -35,25 +38,25 @@ class KafkaReader:
 
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has; 0 if it does not exist."""
-        consumer = await self._questions()
-        # The consumer's own view holds only what it reads; this one is asked of the broker, for all topics.
-        cluster = await consumer._client.fetch_all_metadata()
+        async with self._questions() as consumer:
+            # The consumer's own view holds only what it reads; this one is asked of the broker, for all topics.
+            cluster = await consumer._client.fetch_all_metadata()
         known = cluster.partitions_for_topic(self._settings.named(topic))
         return len(known) if known else 0
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """First offset, and the last stable offset: the end of what a read_committed reader may see."""
-        consumer = await self._questions()
         source = TopicPartition(self._settings.named(topic), partition)
-        first = await consumer.beginning_offsets([source])
-        last = await consumer.end_offsets([source])
+        async with self._questions() as consumer:
+            first = await consumer.beginning_offsets([source])
+            last = await consumer.end_offsets([source])
         return int(first[source]), int(last[source])
 
     async def since(self, topic: str, partition: int, timestamp_ms: int) -> int:
         """The first offset written at or after an instant; the end where there is none."""
-        consumer = await self._questions()
         source = TopicPartition(self._settings.named(topic), partition)
-        found = (await consumer.offsets_for_times({source: timestamp_ms}))[source]
+        async with self._questions() as consumer:
+            found = (await consumer.offsets_for_times({source: timestamp_ms}))[source]
         return int(found.offset) if found is not None else (await self.bounds(topic, partition))[1]
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Record]:
@@ -91,11 +94,31 @@ class KafkaReader:
         finally:
             await consumer.stop()
 
-    async def _questions(self) -> AIOKafkaConsumer:
+    @asynccontextmanager
+    async def _questions(self) -> AsyncIterator[AIOKafkaConsumer]:
+        """The consumer for questions. One that did not answer, in the time that it or the asker had, is replaced.
+
+        aiokafka (0.14) ends such a question before it finds that the node is silent, and so keeps the connection and
+        the leaders that it knows: a node that hangs, or went without a word, would be asked for ever.
+        """
         async with self._lock:
             if self._asking is None:
                 self._asking = await self._started()
-            return self._asking
+            consumer = self._asking
+        self._askers[consumer] += 1
+        try:
+            yield consumer
+        except BaseException:
+            if self._asking is consumer:
+                self._asking = None
+            raise
+        finally:
+            self._askers[consumer] -= 1
+            if not self._askers[consumer]:
+                del self._askers[consumer]
+                if self._asking is not consumer:
+                    with contextlib.suppress(Exception):
+                        await consumer.stop()
 
     async def _started(self) -> AIOKafkaConsumer:
         consumer = self._consumer()
@@ -109,7 +132,7 @@ class KafkaReader:
     def _consumer(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
             **client_options(self._settings),
-            client_id=self._settings.named(f"novix-reader-{time.monotonic_ns()}"),
+            client_id=self._settings.named(f"novix-reader-{asyncio.get_running_loop().time()}"),
             isolation_level="read_committed",
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -34,6 +34,8 @@ class Waiting:
     cause: str
     identity: Identity | None
     """Whose job it is; None if that cannot be read: it cannot be cancelled here, and waits all the same."""
+    since: datetime | None = None
+    """When the wait was decided; None: its writer does not tell."""
 
 
 def read_waiting(record: Record) -> Waiting | str:
@@ -53,6 +55,7 @@ def read_waiting(record: Record) -> Waiting | str:
         calls,
         cause if cause in _CAUSES else "",
         identity_of(headers.first(record.headers, headers.IDENTITY)),
+        later.instant_of(headers.first(record.headers, headers.WAITS_SINCE)),
     )
 
 
@@ -71,17 +74,17 @@ def rest_of(waiting: Waiting, written: datetime, length: timedelta, now: datetim
     Until it is due, or until the tier's length is over: whatever a clock does that is set back, the record is not held
     for longer.
     """
-    until = min(waiting.not_before, written + length)
+    until = min(waiting.not_before, (waiting.since or written) + length)
     return min(max(timedelta(0), until - now), length)
 
 
 def still_to_wait(waiting: Waiting, written: datetime, length: timedelta, now: datetime) -> datetime | None:
     """After its rest in a tier: until when a record must wait on, in the next tier; None: it goes back.
 
-    What goes beyond the tier's length since it was `written` is still to come, and no more than that if the clock was
-    set back.
+    What goes beyond the tier's length since that was decided, or at least `written`, is still to come, and no more than
+    that if the clock was set back.
     """
-    beyond = waiting.not_before - written - length
+    beyond = waiting.not_before - (waiting.since or written) - length
     if now >= waiting.not_before or beyond <= timedelta(0):
         return None
     return min(waiting.not_before, now + beyond)

@@ -9,6 +9,7 @@ import structlog
 
 from runtime.membership import Member
 from runtime.ports import Clock, LaneId, LogReader, NotReadable, Position
+from runtime.progress import ANEW
 from schemas.topics import AUDIT
 
 log = structlog.get_logger("novix.lane")
@@ -74,7 +75,8 @@ async def standing(
 ) -> Position:
     """Where to read on. Without a committed offset and without a trace of the lane: at the beginning.
 
-    Raises `LaneStopped` for an offset that is gone or that the log has no place for, whatever `committed` raises, and
+    Raises `LaneStopped` for an offset that is gone, that has lost what stood beside it, or that the log has no place
+    for, whatever `committed` raises, and
     the reader's errors. To be asked after the lane's producer has fenced every predecessor.
     """
     position = await committed(lane.partition)
@@ -83,6 +85,12 @@ async def standing(
             raise LaneStopped("its committed offset is gone although it has worked before; set it by hand")
         first, _ = await reader.bounds(lane.topic, lane.partition)
         return Position(first, "")
+    if not position.metadata and await _has_history(lane, reader):
+        # Kafka's own tools set offsets without it. Taken as it is, each of these outcomes would be written twice.
+        raise LaneStopped(
+            f"what stood beside its committed offset {position.offset} is gone: which records above it are finished. "
+            f"Set both from a copy, or {ANEW!r} as metadata, which does all of them again"
+        )
     if await _out_of_range(lane, position.offset, reader):
         await clock.sleep(SECOND_LOOK_S)
         if reason := await _out_of_range(lane, position.offset, reader):

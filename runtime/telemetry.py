@@ -100,6 +100,8 @@ EVENTS = {
     "job.postponed": "a job went to a retry topic: what it waits for and until when",
     "job.returned": "a job went back from a retry topic to its workers",
     "credential.unusable": "a file of a token or of keys has changed to what cannot be used; the last good one is kept",
+    "credential.refused": "a provider refuses a credential: nobody calls with it but for a trial, jobs wait",
+    "credential.accepted": "a credential that was refused is taken again",
     "record.dead_lettered": "a record was set aside with its bytes and a reason",
 }
 """Every event that is logged or audited, past tense."""

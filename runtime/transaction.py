@@ -6,8 +6,9 @@ import random
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OffsetMetadataTooLargeError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, NodeNotReadyError, OffsetMetadataTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.protocol.transaction import EndTxnRequest, TxnOffsetCommitRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
@@ -24,9 +25,17 @@ commit half of the next transaction. Past this deadline the producer is thrown a
 TRANSACTION_TIMEOUT_MS = 10_000
 """How long a crash may hide later records from read_committed readers, if no successor comes."""
 
+ONCE = (TxnOffsetCommitRequest, EndTxnRequest)
+"""Requests that name their producer and not their transaction: one that arrives late ends the next transaction in its
+middle, or takes its offset back. Asked again after its connection broke, the first may still be on its way."""
+
 
 class CommitTooSlow(Exception):
     """The transaction did not end within the deadline: nobody knows whether it was committed."""
+
+
+class Unanswered(Exception):
+    """A request that must not be asked twice has got no answer: nobody knows whether it was handled, or will be."""
 
 
 class LaneTransaction:
@@ -50,6 +59,7 @@ class LaneTransaction:
             max_request_size=MAX_REQUEST_BYTES,
             linger_ms=0,
         )
+        _ask_once(producer)
         try:
             async with asyncio.timeout(COMMIT_DEADLINE_S * 2):
                 await producer.start()
@@ -88,8 +98,7 @@ class LaneTransaction:
                 source = TopicPartition(settings.named(lane.topic), lane.partition)
                 offset = OffsetAndMetadata(position.offset, position.metadata)
                 await producer.send_offsets_to_transaction({source: offset}, settings.named(lane.group))
-            if failpoints.armed("before_end"):
-                await producer.flush()
+            await self._all_written()
             failpoints.hit("before_end")
             await producer.commit_transaction()
             failpoints.hit("after_end")
@@ -98,6 +107,15 @@ class LaneTransaction:
                 raise MetadataTooLarge(f"metadata of {len(position.metadata)} characters") from None
             self._raise_refused(records)
             raise
+
+    async def _all_written(self) -> None:
+        """Wait until the broker has every batch, or raise what it refused one for. aiokafka (0.14) would commit the
+        transaction without that one, and say nothing."""
+        futures = [future for _, future in self._sent]
+        if futures:
+            await asyncio.wait(futures)
+        for future in futures:
+            future.result()
 
     def _raise_refused(self, records: list[Outgoing]) -> None:
         """Raise `RecordTooLarge` if the broker has refused a batch for its size; of several records in one it is
@@ -146,6 +164,24 @@ class LaneTransaction:
     async def close(self) -> None:
         """Let the connection go. Never aborts: an open transaction ends when its successor fences it."""
         await _discard(self._producer)
+
+
+def _ask_once(producer: AIOKafkaProducer) -> None:
+    """Let the producer die of a connection that breaks under a request of `ONCE`, where aiokafka (0.14) would ask again
+    in silence. Its successor fences what is late."""
+    ask = producer.client.send
+
+    async def once(node: Any, request: Any, **options: Any) -> Any:
+        try:
+            return await ask(node, request, **options)
+        except NodeNotReadyError:
+            raise  # nothing was sent
+        except KafkaError as error:
+            if isinstance(request, ONCE):
+                raise Unanswered(type(request).__name__) from error  # no KafkaError: that would be asked again
+            raise
+
+    producer.client.send = once
 
 
 def _is_too_large(future: "asyncio.Future[Any]") -> bool:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -26,6 +27,9 @@ class Behaviour:
 
     status: int = 200
     delay_ms: float = 0.0
+    slow_every: int = 0
+    """Each call of such a number takes `slow_ms` instead of `delay_ms`; 0: none does."""
+    slow_ms: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)
     words: int = 12
     """Completion tokens of each answer."""
@@ -34,6 +38,10 @@ class Behaviour:
     fail_status: int = 503
     fail_headers: dict[str, str] = field(default_factory=dict)
     """Beside `headers` on those first calls."""
+    statuses: list[int] = field(default_factory=list)
+    """Answered in turn, over and over, instead of `status`."""
+    takes: list[str] = field(default_factory=list)
+    """Whoever shows another token is answered 401; empty: all are taken."""
     capacity: int = 0
     """A call beyond so many at once is answered 429, without delay; 0: none is."""
     stall: bool = False
@@ -84,6 +92,8 @@ class Stub(asyncio.Protocol):
     """Bearer tokens in order of first use."""
     calls: list[tuple[str, int]] = []  # noqa: RUF012 - one log per process is the point
     """(trace header or empty, status answered), in order of arrival."""
+    times: list[float] = []  # noqa: RUF012
+    """When each of them arrived, in seconds of the wall clock."""
     bill: list[tuple[str, str, int, int]] = []  # noqa: RUF012
     """(trace header or empty, model, prompt tokens, completion tokens) of each chat completion that is charged for:
     whoever asked for it pays, whether or not they wait for the answer."""
@@ -143,13 +153,18 @@ class Stub(asyncio.Protocol):
             cls.asked[model] += 1
         first = before < how.fail_first
         status = how.fail_status if first else how.status
+        if how.statuses and not first:
+            status = how.statuses[before % len(how.statuses)]
         too_many = 0 < how.capacity <= cls.in_flight
         if too_many:
             status = 429
         token = fields.get("authorization", "").removeprefix("Bearer ")
         if token not in cls.tokens:
             cls.tokens.append(token)
+        if how.takes and token not in how.takes:
+            status = 401
         cls.calls.append((fields.get("x-amzn-trace-id", ""), status))
+        cls.times.append(time.time())
         cls.in_flight += 1
         cls.most_in_flight = max(cls.most_in_flight, cls.in_flight)
         if how.stall:
@@ -168,8 +183,10 @@ class Stub(asyncio.Protocol):
                 if b'"stream":true' in body.replace(b" ", b""):
                     self._stream(headers, answer, how.words, how.delay_ms / 1000)
                     return
-        if how.delay_ms and not too_many:
-            asyncio.get_running_loop().call_later(how.delay_ms / 1000, self._finish, status, headers, answer)
+        slow = how.slow_every and len(cls.calls) % how.slow_every == 0
+        delay_ms = how.slow_ms if slow else how.delay_ms
+        if delay_ms and not too_many:
+            asyncio.get_running_loop().call_later(delay_ms / 1000, self._finish, status, headers, answer)
         else:
             self._finish(status, headers, answer)
 
@@ -245,11 +262,14 @@ class Stub(asyncio.Protocol):
                 cls.of_model[model] = Behaviour(**told), cls.asked[model]
         elif path == "/admin/reset" and method == "POST":
             cls.calls.clear()
+            cls.times.clear()
             cls.bill.clear()
             cls.aside.clear()
             cls.most_in_flight = cls.in_flight
         elif path == "/admin/calls":
             return cls.calls
+        elif path == "/admin/times":
+            return cls.times
         elif path == "/admin/bill":
             return cls.bill
         elif path == "/admin/tokens":

@@ -98,20 +98,22 @@ OUTPUTS: Mapping[str, tuple[Place, ...]] = {
 PLACES: Mapping[str, Mapping[str, tuple[Place, ...]]] = {"input": INPUTS, "output": OUTPUTS}
 
 
-def found(places: tuple[Place, ...], value: Any) -> Iterator[tuple[Place, Any]]:
+def found(places: tuple[Place, ...], value: Any) -> list[tuple[Place, Any]]:
     """What stands at `places` in `value`, in document order. Total: what has another shape is passed over."""
-    for place in places:
-        yield from ((place, one) for one in _found(place.path, value))
+    return [(place, one) for place in places for one in _found(place.path, value)]
 
 
-def _found(path: tuple[str, ...], value: Any) -> Iterator[Any]:
-    if not path:
-        yield value
-    elif path[0] == "*":
-        for item in value if isinstance(value, list) else ():
-            yield from _found(path[1:], item)
-    elif isinstance(value, Mapping) and path[0] in value:
-        yield from _found(path[1:], value[path[0]])
+def _found(path: tuple[str, ...], value: Any) -> list[Any]:
+    """Step by step over all that is left: most inputs have nothing there, and are done after a step or two."""
+    here = [value]
+    for step in path:
+        if step == "*":
+            here = [item for one in here if isinstance(one, list) for item in one]
+        else:
+            here = [one[step] for one in here if isinstance(one, dict) and step in one]
+        if not here:
+            break
+    return here
 
 
 def replaced(places: tuple[Place, ...], value: Any, by: Callable[[Place, Any], Any]) -> Any:
@@ -146,4 +148,7 @@ def references(task: str, task_input: Any) -> Iterator[Any]:
 def published_form(task: str, part: str, value: Any) -> Any:
     """`value` as the task's published schema knows it: a text where a reference stands."""
     places = PLACES.get(part, {}).get(task, ())
-    return replaced(places, value, lambda _, one: "" if is_ref(one) else one) if places else value
+    standing = found(places, value)
+    if not standing or not any(is_ref(one) for _, one in standing):
+        return value
+    return replaced(places, value, lambda _, one: "" if is_ref(one) else one)

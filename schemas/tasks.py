@@ -49,7 +49,7 @@ Each has a published schema but audio-to-audio, whose schema is ours."""
 
 def modality_of(task: str, task_input: Any) -> str:
     """Whose worker does a job: the task's, but `multimodal` for a chat that shows an image. Raises KeyError."""
-    if task == "chat-completion" and next(media.found(media.INPUTS[task], task_input), None) is not None:
+    if task == "chat-completion" and media.found(media.INPUTS[task], task_input):
         return "multimodal"
     return MODALITIES[task]
 

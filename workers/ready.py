@@ -237,7 +237,7 @@ def _size_of(task: str, task_input: Any) -> int:
 def has_payloads(task: str, task_input: Any) -> bool:
     """Whether anything stands where a payload may."""
     places = media.INPUTS.get(task)
-    return places is not None and next(media.found(places, task_input), None) is not None
+    return places is not None and bool(media.found(places, task_input))
 
 
 def _names_addresses(task: str, task_input: Any) -> bool:

@@ -26,6 +26,7 @@ from workers.ready import NotReady, Readiness
 from workers.recall import has_crashed, is_suspect
 from workers.retry import Again, Refused, RetryPolicy, Stop, after_failure, backoff, before_call, possible
 from workers.room import AnswerRoom
+from workers.shown import CredentialRefused, Credits
 from workers.thrift import Thrift
 from workers.turn import Turn
 from workers.wording import told
@@ -56,6 +57,7 @@ class Steps:
         self._room = room
         self._gate = Gate(limits, breakers, clock)
         self._thrift = thrift
+        self.credits = Credits(clock)
         self._cancels = cancels
         self._policy = policy
         self._clock = clock
@@ -161,7 +163,8 @@ class Steps:
                     asked = ready.access.candidate
                     if turn.progress.unready:
                         turn.progress = replace(turn.progress, unready=0)
-                    called = await self._calls.one(turn, ready, leave, lane, share, alone=alone)
+                    with self.credits.shown(asked.provider, ready.access.authorization):
+                        called = await self._calls.one(turn, ready, leave, lane, share, alone=alone)
                 self._thrift.succeeded(turn.key)
                 return await self._answered(turn, called)
         except NotReady as missing:
@@ -191,7 +194,7 @@ class Steps:
         error, now = missing.error, self._clock.now()
         if missing.of_the_job:
             return self._unready(turn, error)
-        passes = FAILURES[error.kind].retryable
+        passes = FAILURES[error.kind].retryable or isinstance(missing, CredentialRefused)
         until = min(now + UNREADY_WAIT, turn.deadline) if passes else turn.deadline
         return Refused(error.kind, until, told(error.message, turn.job.texts, self._readiness.redact))
 
@@ -208,7 +211,7 @@ class Steps:
         return RetryAt(now + wait, error.kind, turn.rest("ready", now))
 
     async def _failed(self, turn: Turn, asked: Candidate, failed: CallFailed) -> Outcome:
-        """Wait and ask again, ask elsewhere, or stop."""
+        """Wait and ask again, ask elsewhere, or stop. Who met a credential that nobody takes waits for another one."""
         error = failed.error
         if error.retry_after is not None:
             longest = timedelta(seconds=self._policy.max_s)
@@ -218,7 +221,11 @@ class Steps:
         if renamed and await self._readiness.has_moved(turn, asked):
             turn.progress = replace(turn.progress, tried=replace(tried, unfit=tried.unfit - {tried.candidate}))
             return self._rest(turn, Again(tried.candidate, self._clock.now()), error.kind, "retry")
-        step = self._next(turn, error)
+        step, again = self._next(turn, error), self._clock.now() + UNREADY_WAIT
+        refused = error.kind is K.UNAUTHORIZED and self.credits.refuses(asked.provider)
+        if refused and isinstance(step, Stop) and tried.calls < self._policy.attempts and again < turn.deadline:
+            turn.progress = replace(turn.progress, tried=replace(tried, unfit=tried.unfit - {tried.candidate}))
+            return self._rest(turn, Again(tried.candidate, again), error.kind, "ready")
         if isinstance(step, Stop):
             return turn.stopped(step, self._clock.now(), failed.error_type)
         return self._rest(turn, step, error.kind, "retry")

@@ -108,6 +108,7 @@ class Workshop:
             "limits": _shown(self.limits.view(), now),
             "breakers": _shown(self.breakers.views(), now),
             "intents": self.intents.describe(),
+            **({"refused_credentials": refused} if (refused := self.steps.credits.describe()) else {}),
             **({"deltas": self.deltas.describe()} if self.deltas is not None else {}),
             **({"providers": self.probes.view()} if self.probes is not None else {}),
         }

@@ -212,13 +212,17 @@ class Books:
 
     # what a successor need not read
 
+    def wants_mark(self, every: int) -> bool:
+        """Whether `mark` would do something."""
+        return self._since_mark >= every // 2
+
     async def mark(self, partition: int, log: LogReader, every: int) -> None:
         """Twice in `every` decisions, note where decisions[p] ends: from there a snapshot's reader reads on.
 
         This lane alone writes there, one transaction after the other, and a snapshot holds all that was sealed before
         it: so whatever it does not hold is written behind every end that was read before.
         """
-        if self._since_mark < every // 2:
+        if not self.wants_mark(every):
             return
         self._since_mark = 0
         end = (await log.bounds(DECISIONS.name, partition))[1]

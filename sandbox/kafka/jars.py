@@ -52,15 +52,18 @@ def kafka_jars(cache: Path, *, say: Say = quiet, jars: Sequence[Jar] | None = No
     `FetchError` when one cannot be had.
     """
     wanted = pinned_jars() if jars is None else jars
-    home = cache / f"kafka-{KAFKA_VERSION}"
-    with file_lock(cache / f".{home.name}.lock"):
+    return cached_jars(cache / f"kafka-{KAFKA_VERSION}", wanted, f"Apache Kafka {KAFKA_VERSION}", DOWNLOAD_MB, say=say)
+
+
+def cached_jars(home: Path, wanted: Sequence[Jar], what: str, megabytes: int, *, say: Say = quiet) -> list[Path]:
+    """`kafka_jars` for any list of jars, in a folder of their own; `what` and `megabytes` announce the download."""
+    with file_lock(home.parent / f".{home.name}.lock"):
         missing = [jar for jar in wanted if not (home / jar.path.name).exists()]
         if missing:
-            say(f"downloading Apache Kafka {KAFKA_VERSION}: {len(missing)} of {len(wanted)} jars, "
-                f"{DOWNLOAD_MB} MB in all")  # fmt: skip
+            say(f"downloading {what}: {len(missing)} of {len(wanted)} jars, {megabytes} MB in all")
             home.mkdir(parents=True, exist_ok=True)
             _fetch(missing, home)
-            say(f"fetched Apache Kafka {KAFKA_VERSION} in {home}")
+            say(f"fetched {what} in {home}")
         return [check(home / jar.path.name, jar.sha256) for jar in wanted]
 
 
@@ -69,7 +72,7 @@ def _fetch(jars: Sequence[Jar], home: Path) -> None:
     try:
         from jgo.maven import MavenContext
     except ImportError as error:
-        raise FetchError("fetching Apache Kafka needs jgo; run: pip install 'novix[sandbox]'") from error
+        raise FetchError("fetching jars needs jgo; run: pip install 'novix[sandbox]'") from error
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=home) as scratch:
         maven = MavenContext(repo_cache=Path(scratch), local_repos=[], timeout=TIMEOUT_S)
 

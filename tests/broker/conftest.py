@@ -1,10 +1,14 @@
-"""An installation for the suites of the whole way, and a tenant for each test; a suite may have its own."""
+"""An installation for the suites of the whole way, and a tenant for each test; a suite may have its own. Some prove
+rows of the fault matrix."""
 
 import uuid
 from collections.abc import Iterator
 
 import pytest
+from proof import proof
 from stranger import TOKEN, Stranger, installation
+
+__all__ = ["novix", "proof", "tenant"]
 
 IN_FLIGHT = 4
 

@@ -1,10 +1,15 @@
-"""Brokers that may die, for tests in which they do."""
+"""Brokers that may die, for tests in which they do; and where a test hands in what came of its run."""
 
 from collections.abc import Iterator
 
 import pytest
+from cluster import cluster, three_nodes
+from network import behind_a_proxy, network
+from proof import proof
 
 from sandbox.kafka.broker import LocalBroker
+
+__all__ = ["behind_a_proxy", "cluster", "mortal", "network", "proof", "three_nodes"]
 
 
 @pytest.fixture(scope="session")

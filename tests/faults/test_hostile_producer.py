@@ -12,18 +12,20 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from forged import HEADERS, Forged, forgeries
 from hostile import HostileProvider, hostile
+from hostile_run import peak_mb
+from proof import Proof, seed_of
 from stranger import TOKEN, Found, Place, Stranger, encoded, installation
-from system import PARTITIONS, Process, chat
+from system import PARTITIONS, chat
+from verdict import Billed, Evidence, judge
 
 from schemas.failure import FailureKind
-from schemas.topics import AUDIT, DLQ, JOBS, RESULTS, RETRY_TIERS, TEXT
+from schemas.topics import AUDIT, DECISIONS, DLQ, JOBS, RESULTS, RETRY_TIERS, TEXT, TOPICS
 
 FLOOD = 20_000
 EVERY = 400
@@ -116,6 +118,38 @@ class Aftermath:
         return told + [str((result["error"] or {}).get("kind")) for result in self.results.get(named, [])]
 
 
+def judged(told: Aftermath, proof: Proof, *, jobs: int, note: str = "") -> None:
+    """What the offline checker says of the whole run; `jobs` records are what this row is about.
+
+    Of what is no good job and has a result, the checker sees that it has one, and that nothing else is doubled.
+    """
+    novix = told.novix
+    novix.quiet()
+    records = novix.read(*(topic.name for topic in TOPICS))
+    ended = {_named(found.json) for found in records if found.topic == RESULTS.name}
+    decided = {_named(one) for found in records if found.topic == DECISIONS.name for one in found.json["decisions"]}
+    good_ones = {one for one in ended if one[1] in told.good}
+    missing = {("nobody", one, 1) for one in told.good - {job_id for _, job_id, _ in ended}}
+    traced = {f"{tenant}/{job_id}".replace(" ", "_"): f"{tenant}/{job_id}" for tenant, job_id, _ in ended}
+    evidence = Evidence(
+        wanted=missing | ended,
+        records=records,
+        calls=[traced.get(trace, trace) for trace, _ in novix.system.stub("/admin/calls")],
+        bill=[Billed(*row) for row in novix.system.stub("/admin/bill")],
+        may_repeat=0,
+        secrets=[TOKEN.encode()],
+        peaks={f"MiB of {one.name}": (peak_mb(one), MEMORY_MB) for one in novix.system.processes},
+        forged=ended - decided - good_ones,
+    )
+    verdict = judge(evidence)
+    proof.judged(verdict, jobs=jobs, note=note)
+    assert not verdict.complaints, str(verdict)
+
+
+def _named(one: dict[str, Any]) -> tuple[str, str, int]:
+    return one["tenant"], one["job_id"], one["submission"]
+
+
 def _is_copy(letter: Found) -> bool:
     return letter.header("novix.has_result") is not None
 
@@ -182,7 +216,7 @@ def aftermath(broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Afte
 
 
 def _write_good_ones_in_a_flood(told: Aftermath) -> None:
-    dice, records, at_good = random.Random(35), [], []
+    dice, records, at_good = random.Random(seed_of(35)), [], []
     for at in range(FLOOD):
         records.append((dice.randbytes(4), dice.choice(GARBAGE), []))
         if at % EVERY == 0:
@@ -245,11 +279,13 @@ def test_every_good_job_among_them_has_its_one_result(aftermath: Aftermath):
     assert len(aftermath.good) > 60
 
 
-def test_every_record_of_the_flood_is_one_dead_letter(aftermath: Aftermath):
+@pytest.mark.row(35)
+def test_every_record_of_the_flood_is_one_dead_letter(aftermath: Aftermath, proof: Proof):
     ends = Counter(tuple(aftermath.ends(JOBS.name, place)) for place in aftermath.flood)
 
     assert set(ends) == {("undecodable",), ("invalid_job",)}
     assert sum(ends.values()) == FLOOD
+    judged(aftermath, proof, jobs=FLOOD + len(aftermath.good))
 
 
 def test_each_bad_record_ends_once_and_as_its_fault_demands(aftermath: Aftermath):
@@ -262,7 +298,8 @@ def test_each_bad_record_ends_once_and_as_its_fault_demands(aftermath: Aftermath
     assert wrong == {}
 
 
-def test_an_id_used_again_gives_no_second_result_and_other_content_is_a_conflict(aftermath: Aftermath):
+@pytest.mark.row(39)
+def test_an_id_used_again_gives_no_second_result_and_other_content_is_a_conflict(aftermath: Aftermath, proof: Proof):
     conflicts = [
         letter
         for found in aftermath.letters.values()
@@ -277,18 +314,22 @@ def test_an_id_used_again_gives_no_second_result_and_other_content_is_a_conflict
         if entry.get("job_id") == "good-300000"
     )  # fmt: skip
     assert (noted["job.duplicate"], noted["job.conflict"]) == (2 * PARTITIONS, PARTITIONS)
+    judged(aftermath, proof, jobs=1 + 3 * PARTITIONS)
 
 
-def test_batches_that_inflate_beyond_the_limit_end_as_too_large(aftermath: Aftermath):
+@pytest.mark.row(36)
+def test_batches_that_inflate_beyond_the_limit_end_as_too_large(aftermath: Aftermath, proof: Proof):
     for codec in ("gzip", "snappy", "lz4", "zstd"):
         results = aftermath.results[codec]
         assert [result["error"]["kind"] for result in results] == ["too_large"] * 4
         assert sorted(result["submission"] for result in results) == [1, 2, 3, 4], "a rejected id may be sent again"
     bombs = [one for found in aftermath.letters.values() for one in found if one.key == b"bomb"]
     assert Counter(_kind_of(one) for one in bombs) == {"too_large": 1, "undecodable": 2}
+    judged(aftermath, proof, jobs=4 * 4 + len(bombs))
 
 
-def test_headers_of_ours_on_a_job_change_nothing_and_are_not_copied(aftermath: Aftermath):
+@pytest.mark.row(37)
+def test_headers_of_ours_on_a_job_change_nothing_and_are_not_copied(aftermath: Aftermath, proof: Proof):
     ours = {name for headers in FORGED_HEADERS.values() for name, _ in headers} - {"traceparent", "tracestate"}
     for found in aftermath.novix.read(RESULTS.name, TEXT.name):
         if (found.key or b"").partition(b"/")[2].startswith(b"good-1000"):
@@ -296,6 +337,7 @@ def test_headers_of_ours_on_a_job_change_nothing_and_are_not_copied(aftermath: A
             assert set(named) & ours <= {"novix-identity"}
             assert named.count("novix-identity") == 1
             assert (found.header("novix-identity") or "").startswith("house-")
+    judged(aftermath, proof, jobs=len(FORGED_HEADERS))
 
 
 def test_each_forged_record_ends_once_and_typed(aftermath: Aftermath):
@@ -353,10 +395,3 @@ def test_both_processes_lived_through_it_and_serve_every_tenant(aftermath: After
 def test_neither_token_nor_prompt_is_where_it_should_not_be(aftermath: Aftermath):
     assert aftermath.novix.leaks(TOKEN) == []
     assert aftermath.novix.leaks(CANARY, besides=(JOBS.name, TEXT.name, DLQ.name)) == []
-
-
-def peak_mb(process: Process) -> int:
-    """The most memory that a process ever had (VmHWM)."""
-    assert process.child is not None
-    status = Path(f"/proc/{process.child.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024

@@ -9,37 +9,32 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import PREFIX, RETRY_AFTERS, VALID_BYTES, HostileProvider, hostile
-from stranger import TOKEN, Found, Stranger, installation
-from system import Process
+from hostile import RETRY_AFTERS, VALID_BYTES, hostile
+from hostile_run import (
+    ANSWERS_MB,
+    DEADLINE_S,
+    HANGS,
+    IN_FLIGHT,
+    MEMORY_MB,
+    PATIENT_S,
+    PROMPT,
+    Aftermath,
+    peak_mb,
+)
+from proof import Proof, seed_of
+from stranger import TOKEN, installation
+from verdict import Verdict
 
-from schemas.assignment import AssignedJob, Assignment, Candidate, Price
 from schemas.failure import FailureKind
-from schemas.job import InferenceJob
-from schemas.result import Received
-from schemas.topics import DLQ, JOBS, TEXT
+from schemas.topics import DLQ, TEXT
 
-IN_FLIGHT = 96
 BREAKER_RESET_S = 1
-DEADLINE_S = 8.0
-"""Of the calls that hang: nothing else ends them."""
-PATIENT_S = 40.0
-"""Of all others: each ends by what it is."""
 GRACE_S = 4.0
 """For a busy machine; a call that nothing bounds would take for ever."""
-ANSWERS_MB = 64
-"""Of answers in memory at once (NOVIX_MAX_IN_FLIGHT_BYTES): two of the largest there may be."""
-MEMORY_MB = 420
-"""Of the process at its worst: 100 when idle, the answers, one of 32 MiB decoded (as much again for its text, and for
-the copy that is held against the schema), 64 KiB that each of the calls may hold uncounted, and what the allocator
-keeps. Without bounds it would be gigabytes: each bomb alone is 300 MB."""
-PROMPT = "the-canary-prompt-that-nobody-may-repeat"
 K = FailureKind
 
 CUT = {K.CONNECTION_LOST}
@@ -105,66 +100,23 @@ STREAMED: dict[str, set[FailureKind]] = {
 STREAMED_WELL = ("sse-cut-usage", "sse-no-done")
 LARGE = "valid-30mb"
 """Cut after its end: nothing of the answer is missing."""
-HANGS = ("drip-head", "drip-status", "drip-body", "drip-1xx", "drip-sse", "drip-words")
-
-
-def assigned(
-    name: str, url: str, *, stream: bool = False, timeout: timedelta | None = None
-) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
-    """A record for the worker: `name` is the job's id, and what stands before a `#` the model that it asks."""
-    now = datetime.now(UTC)
-    model = PREFIX + name.partition("#")[0]
-    job_input: dict[str, Any] = {"messages": [{"role": "user", "content": PROMPT}], "stream": stream}
-    job = {"id": name, "tenant": "t", "task": "chat-completion", "model": model, "input": job_input}
-    InferenceJob.model_validate(job)
-    price = Price(output_nanousd_per_million_tokens=1_000, source="test", as_of="2026-11-22")
-    candidate = Candidate(
-        model=model, provider="auto", provider_model=model, dialect="hf-router", base_url=url, price=price,
-        max_in_flight=IN_FLIGHT, estimate_nanousd=1, ceiling_nanousd=5,
-    )  # fmt: skip
-    assignment = Assignment(
-        candidates=[candidate], parameters={"max_tokens": 16}, max_cost_nanousd=10**9, decision_id="0" * 32,
-        deadline=now + (timeout or timedelta(seconds=DEADLINE_S if name in HANGS else PATIENT_S)),
-    )  # fmt: skip
-    received = Received(topic=JOBS.name, partition=0, offset=0, timestamp_ms=int(now.timestamp() * 1000))
-    envelope = AssignedJob(submission=1, job=job, assignment=assignment, received=received, routed_at=now)
-    return f"t/{name}".encode(), envelope.encode(), []
-
-
-def peak_mb(process: Process) -> int:
-    """The most memory that a process ever had (VmHWM)."""
-    assert process.child is not None
-    status = Path(f"/proc/{process.child.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
-
-
-@dataclass
-class Aftermath:
-    novix: Stranger
-    provider: HostileProvider
-    results: dict[str, dict[str, Any]] = field(default_factory=dict)
-    order: list[str] = field(default_factory=list)
-    """Ids in the order in which the results were read."""
-
-    def write(self, *records: tuple[bytes, bytes, list[tuple[str, bytes]]]) -> None:
-        self.novix.write(list(records), topic=TEXT.name)
-
-    def job(self, name: str, **more: Any) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
-        return assigned(name, self.provider.url, **more)
-
-    def until(self, *names: str) -> dict[str, dict[str, Any]]:
-        """Wait for these results."""
-
-        def there(found: list[Found]) -> bool:
-            for one in found[len(self.order) :]:
-                document = one.json
-                assert document["job_id"] not in self.results, "a second result"
-                self.results[document["job_id"]] = document
-                self.order.append(document["job_id"])
-            return set(names) <= set(self.results)
-
-        self.novix.until(there, 60)
-        return {name: self.results[name] for name in names}
+ROWS: dict[int, tuple[str, ...]] = {
+    29: HANGS,
+    30: (
+        "silent", "storm-1xx", "half-close", "half-close-early", "fin", "reset", "reset-within", "length-more",
+        "length-less", "length-twice", "head-2mb", "heads-many", "garbage", "garbage-chunk", "sse-cut", "sse-no-end",
+    ),
+    31: (
+        "bomb-gzip", "bomb-deflate", "bomb-zstd", "bomb-br", "bomb-twice", "length-5gb", "endless", "many-values",
+        "endless-sse", "endless-comments", "endless-line",
+    ),
+    32: (
+        "html", "empty", "error-inside", "wrong-type", "nan", "nested", "null", "no-choices", "sse-error",
+        "sse-garbage",
+    ),
+    33: ("redirect.metadata", "redirect.file", "redirect.elsewhere", "redirect.relative", "redirect.downgrade"),
+}  # fmt: skip
+"""Which lies belong to which row of the fault matrix."""
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +166,30 @@ def aftermath(running: Aftermath) -> Aftermath:
 
 @pytest.mark.parametrize("name", [*CASES, *STREAMED])
 def test_each_lie_ends_as_the_failure_that_it_is_and_within_its_deadline(aftermath: Aftermath, name: str):
+    ends_as_it_is(aftermath, name)
+
+
+@pytest.fixture(scope="module")
+def verdict(aftermath: Aftermath) -> Verdict:
+    """What the offline checker says once all lies have been told."""
+    return aftermath.verdict()
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, marks=pytest.mark.row(row)) for row in ROWS])
+def test_a_row_of_lies_leaves_nothing_for_the_checker_to_complain_of(
+    aftermath: Aftermath, verdict: Verdict, proof: Proof, row: int
+):
+    told = Counter(aftermath.results[name]["error"]["kind"] for name in ROWS[row])
+    proof.judged(verdict, jobs=len(ROWS[row]), note=", ".join(f"{count} {kind}" for kind, count in told.items()))
+
+    assert not verdict.complaints, str(verdict)
+    for name in ROWS[row]:
+        ends_as_it_is(aftermath, name)
+    assert aftermath.provider.strayed == []
+
+
+def ends_as_it_is(aftermath: Aftermath, name: str) -> None:
+    """Typed, tried, and in time."""
     expected, result = {**CASES, **STREAMED}[name], aftermath.results[name]
 
     assert result["status"] == "failed"
@@ -260,7 +236,7 @@ def test_healthy_jobs_are_served_meanwhile_and_wait_for_none_of_the_others(after
 @pytest.fixture(scope="module")
 def storm(aftermath: Aftermath) -> list[dict[str, Any]]:
     """Hundreds of jobs whose deadline passes while they wait, connect, send or are answered."""
-    dice = random.Random(34)
+    dice = random.Random(seed_of(34))
     names = [f"{'silent' if at % 3 else 'healthy'}.storm#{at}" for at in range(300)]
     for start in range(0, len(names), 60):
         some = names[start : start + 60]
@@ -275,14 +251,17 @@ def test_a_storm_of_deadlines_cancels_calls_and_each_ends_in_its_one_result(stor
     assert kinds[K.TIMEOUT] > 0, "some were cancelled in their call"
 
 
-@pytest.mark.usefixtures("storm")
-def test_every_call_fits_into_the_pool_at_once_when_all_is_over(aftermath: Aftermath):
+@pytest.mark.row(34)
+def test_every_call_fits_into_the_pool_at_once_when_all_is_over(
+    aftermath: Aftermath, storm: list[dict[str, Any]], proof: Proof
+):
     """The server answers none of them before all of them are there."""
     names = [f"rendezvous.{at % 6}#{at}" for at in range(IN_FLIGHT)]
     aftermath.write(*(aftermath.job(name, timeout=timedelta(seconds=30)) for name in names))
 
     assert {result["status"] for result in aftermath.until(*names).values()} == {"succeeded"}
     assert aftermath.provider.arrived == IN_FLIGHT, "each was called once"
+    judged(aftermath, proof, jobs=len(storm) + len(names))
 
 
 def test_memory_stays_within_its_bound(aftermath: Aftermath):
@@ -307,7 +286,8 @@ def test_the_worker_lived_through_it_and_rebuilt_no_lane(aftermath: Aftermath):
     assert not [word for word in ("handler failed", "lane.rebuilt", "lane.stopped", "Traceback") if word in text]
 
 
-def test_a_refusal_with_a_hint_is_followed_as_far_as_it_is_to_be_believed(running: Aftermath):
+@pytest.mark.row(25)
+def test_a_refusal_with_a_hint_is_followed_as_far_as_it_is_to_be_believed(running: Aftermath, proof: Proof):
     """More than NOVIX_BACKOFF_MAX_S is not waited for; what is no hint leaves it to our own backoff."""
     results = running_of(running, *(f"retryafter.{name}" for name in RETRY_AFTERS if name != "storm"))
     too_long = {f"retryafter.{name}" for name in ("hour", "huge", "two-hours-as-date")}
@@ -320,9 +300,11 @@ def test_a_refusal_with_a_hint_is_followed_as_far_as_it_is_to_be_believed(runnin
             assert (result["status"], kinds) == ("succeeded", [K.RATE_LIMITED, None])
     first, second = running.provider.at["retryafter.one"]
     assert second - first >= 1.0
+    judged(running, proof, jobs=len(results))
 
 
-def test_a_storm_of_refusals_opens_no_breaker(running: Aftermath):
+@pytest.mark.row(25)
+def test_a_storm_of_refusals_opens_no_breaker(running: Aftermath, proof: Proof):
     """Each of forty jobs is refused once; three failures that count would open it."""
     names = [f"retryafter.storm#{at}" for at in range(40)]
     results = running_of(running, *names)
@@ -330,9 +312,13 @@ def test_a_storm_of_refusals_opens_no_breaker(running: Aftermath):
     assert {result["status"] for result in results.values()} == {"succeeded"}
     kinds = {attempt["kind"] for result in results.values() for attempt in result["attempts"]}
     assert kinds == {None, K.RATE_LIMITED}
+    judged(running, proof, jobs=len(results))
 
 
-def test_an_ill_provider_is_asked_by_one_trial_call_at_a_time_and_the_jobs_drain_when_it_heals(running: Aftermath):
+@pytest.mark.row(26)
+def test_an_ill_provider_is_asked_by_one_trial_call_at_a_time_and_the_jobs_drain_when_it_heals(
+    running: Aftermath, proof: Proof
+):
     provider = running.provider
     for at in range(2):
         running_of(running, f"ill#first-{at}")  # one after another: two calls each, and the third opens the breaker
@@ -341,7 +327,9 @@ def test_an_ill_provider_is_asked_by_one_trial_call_at_a_time_and_the_jobs_drain
     while provider.calls["ill"] < 6:
         time.sleep(0.05)
     provider.healed.set()
+    healed_at = time.monotonic()
     results = running.until(*names)
+    recovery_s = time.monotonic() - healed_at
 
     assert provider.ill_most_after_first == 1
     trials = provider.at["ill"][3:6]
@@ -349,6 +337,14 @@ def test_an_ill_provider_is_asked_by_one_trial_call_at_a_time_and_the_jobs_drain
     endings = Counter(result["status"] for result in results.values())
     assert endings["succeeded"] >= len(names) - 2, "who made the trial calls that failed"
     assert all(result["error"]["kind"] == K.OVERLOADED for result in results.values() if result["error"])
+    judged(running, proof, jobs=len(results), recovery_s=recovery_s)
+
+
+def judged(running: Aftermath, proof: Proof, *, jobs: int, recovery_s: float | None = None) -> None:
+    """What the offline checker says of the whole run so far."""
+    verdict = running.verdict()
+    proof.judged(verdict, jobs=jobs, recovery_s=recovery_s)
+    assert not verdict.complaints, str(verdict)
 
 
 def running_of(running: Aftermath, *names: str) -> dict[str, dict[str, Any]]:

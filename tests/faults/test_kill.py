@@ -3,62 +3,106 @@
 import random
 
 import pytest
-from ordeal import PER_KILL, ordeal
+from ordeal import PER_KILL, Ordeal, ordeal
+from system import Process
 
 from runtime.failpoints import EXIT_CODE
 
 SEED = 11
+WORKER_PLACES = ("before_call", "after_call", "after_settle", "before_commit", "before_end", "after_end")
+ROUTER_PLACES = WORKER_PLACES[2:]
 
 
-def test_kill_9_of_router_of_worker_and_of_both_loses_no_job_and_doubles_none(broker, tmp_path):
+def again(run: Ordeal, *victims: Process) -> None:
+    """kill -9, and another start: of all of them at once."""
+    for victim in victims:
+        victim.kill()
+    for victim in victims:
+        victim.start()
+    run.healed()
+
+
+@pytest.mark.row(1, 6)
+def test_kill_9_of_router_of_worker_and_of_both_loses_no_job_and_doubles_none(broker, tmp_path, proof):
     """Every job is published twice, the second time after the first kill: deduplication has to hold across them."""
-    dice = random.Random(SEED)
-    with ordeal(broker.bootstrap, tmp_path) as run:
-        jobs = run.publish(800)
+    dice = random.Random(proof.seed(SEED))
+    with ordeal(broker.bootstrap, tmp_path, proof=proof) as run:
+        jobs = run.publish(500)
         router, worker = run.system.router, run.system.worker
-        worker_deaths = 0
-        for victims in ((worker,), (router,), (router, worker), (worker,), (router, worker)):
-            run.more(dice.randint(30, 120))
-            for victim in victims:
-                victim.kill()
-            for victim in victims:
-                victim.start()
-            worker_deaths += worker in victims
-            if worker_deaths == 1:
-                run.stranger.publish(*jobs)
+        run.more(dice.randint(30, 120))
+        again(run, worker)
+        run.stranger.publish(*jobs)
+        run.more(dice.randint(30, 90))
+        again(run, router)
+        run.more(dice.randint(30, 90))
+        again(run, router, worker)
+        run.recover()
 
-        verdict = run.verdict(may_repeat=worker_deaths * PER_KILL)
+        verdict = run.verdict(may_repeat=2 * PER_KILL)
 
     assert verdict.repeated, "no kill met a call: the test shows nothing"
 
 
-@pytest.mark.parametrize(
-    ("victim", "places"),
-    [
-        ("worker", ("before_call", "after_call", "after_settle", "before_commit", "before_end", "after_end")),
-        ("router", ("after_settle", "before_commit", "before_end", "after_end")),
-    ],
-)
-def test_a_process_that_dies_at_a_chosen_place_is_begun_anew_and_nothing_is_doubled(broker, tmp_path, victim, places):
-    dice = random.Random(SEED)
-    with ordeal(broker.bootstrap, tmp_path, start=False) as run:
+@pytest.mark.long
+@pytest.mark.row(1)
+def test_twenty_kills_of_a_worker_at_random_progress_lose_no_job_and_list_what_was_called_twice(
+    broker, tmp_path, proof
+):
+    kills = 20
+    dice = random.Random(proof.seed(SEED))
+    with ordeal(broker.bootstrap, tmp_path, proof=proof) as run:
+        for _ in range(kills):
+            run.publish(120)
+            run.more(dice.randint(5, 90))
+            again(run, run.system.worker)
+        run.recover()
+        verdict = run.verdict(may_repeat=kills * PER_KILL)
+
+    assert verdict.repeated, "no kill met a call: the test shows nothing"
+
+
+@pytest.mark.long
+@pytest.mark.row(1, 6)
+def test_everything_that_is_killed_and_started_at_once_again_and_again_loses_nothing(broker, tmp_path, proof):
+    kills, crew = 5, 3
+    dice = random.Random(proof.seed(SEED))
+    with ordeal(broker.bootstrap, tmp_path, crew=crew, proof=proof) as run:
+        for _ in range(kills):
+            run.publish(200)
+            run.more(dice.randint(20, 150))
+            again(run, *run.system.processes)
+        run.recover()
+        run.verdict(may_repeat=kills * crew * PER_KILL)
+
+
+@pytest.mark.row(2, 20)
+@pytest.mark.parametrize(("victim", "places"), [("worker", WORKER_PLACES), ("router", ROUTER_PLACES)])
+def test_a_process_that_dies_at_a_chosen_place_is_begun_anew_and_nothing_is_doubled(
+    broker, tmp_path, proof, victim, places
+):
+    """Before and after a call, after its outcome, before and inside a transaction, and after its end."""
+    dice = random.Random(proof.seed(SEED))
+    with ordeal(broker.bootstrap, tmp_path, start=False, proof=proof) as run:
         process = run.system.router if victim == "router" else run.system.worker
         for other in run.system.processes:
             if other is not process:
                 other.start()
         for place in places:
-            run.publish(100)
+            run.publish(60)
             process.start(NOVIX_FAILPOINT=f"{place}:{dice.randint(1, 3)}")
             assert process.wait(90) == EXIT_CODE, place
         process.start()
+        run.healed()
+        run.recover()
 
-        run.verdict(may_repeat=len(places) * PER_KILL if victim == "worker" else 0)
+        run.verdict(may_repeat=len(places) * PER_KILL if victim == "worker" else 0, note=victim)
 
 
-def test_a_job_on_whose_call_the_worker_dies_three_times_is_set_aside_and_the_others_go_on(broker, tmp_path):
-    """Row 40. The provider never answers for one model; whoever waits for that answer is killed."""
+@pytest.mark.row(40)
+def test_a_job_on_whose_call_the_worker_dies_three_times_is_set_aside_and_the_others_go_on(broker, tmp_path, proof):
+    """The provider never answers for one model; whoever waits for that answer is killed."""
     poison = "meta-llama/Llama-3.3-70B-Instruct"
-    with ordeal(broker.bootstrap, tmp_path) as run:
+    with ordeal(broker.bootstrap, tmp_path, proof=proof) as run:
         run.system.stub("/admin/behave", {"model": poison, "stall": True})
         run.publish(1, model=poison)
         identity = run.wanted[0]
@@ -67,9 +111,9 @@ def test_a_job_on_whose_call_the_worker_dies_three_times_is_set_aside_and_the_ot
             run.publish(60)
             run.wait(lambda death=death: run.system.calls()[trace] >= death, f"call number {death} of the poison")
             run.more(20)
-            run.system.worker.kill()
-            run.system.worker.start()
+            again(run, run.system.worker)
 
+        run.recover()
         run.until()
         result = run.stranger.result(identity[1], identity[0])
         letters = run.stranger.letters_of(identity[1])

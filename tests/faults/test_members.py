@@ -6,10 +6,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from ordeal import IN_FLIGHT, PER_FREEZE, PER_KILL, SESSION, Ordeal, ordeal
-from system import WORKER
+from system import PARTITIONS, WORKER
 
 GROUP, TOPIC = "novix-worker-text", "inference.text.v1"
 
@@ -46,24 +47,28 @@ def guests(run: Ordeal) -> Iterator[list[int]]:
         coming.join()
 
 
-def test_a_member_that_comes_and_goes_every_two_seconds_repeats_no_call_of_four(broker, tmp_path):
+@pytest.mark.row(7, 8)
+def test_a_member_that_comes_and_goes_every_two_seconds_repeats_no_call_of_four(broker, tmp_path, proof):
     """Partitions are revoked and given back to the same worker with calls in flight, which are parked and adopted."""
-    with ordeal(broker.bootstrap, tmp_path) as run:
+    with ordeal(broker.bootstrap, tmp_path, proof=proof) as run:
         run.system.stub("/admin/behave", {"delay_ms": 4_000})
         run.publish(IN_FLIGHT * 2)
         run.calls_out(IN_FLIGHT // 2)
         with guests(run) as taken:
             run.until()
+        run.healed()
+        run.recover()
         verdict = run.verdict()
 
     assert sum(taken) > 0, "no guest took a partition: the test shows nothing"
     assert not verdict.repeated
 
 
+@pytest.mark.row(3)
 def test_a_worker_that_is_frozen_beyond_its_session_and_thaws_after_its_successor_came_doubles_nothing(
-    broker, tmp_path
+    broker, tmp_path, proof
 ):
-    with ordeal(broker.bootstrap, tmp_path, crew=2, **SESSION) as run:
+    with ordeal(broker.bootstrap, tmp_path, crew=2, proof=proof, **SESSION) as run:
         cold, warm = run.system.workers
         run.healthy()
         run.publish(700)
@@ -72,12 +77,16 @@ def test_a_worker_that_is_frozen_beyond_its_session_and_thaws_after_its_successo
         run.wait(lambda: len(warm.lanes()) == 3, "worker that has all the lanes")
         run.more(60)
         cold.thaw()
+        run.healed()
+        run.recover()
 
         run.verdict(may_repeat=2 * PER_KILL, zombies=PER_FREEZE)
 
 
-def test_two_workers_with_one_instance_id_end_by_name_and_the_work_goes_on(broker, tmp_path):
-    with ordeal(broker.bootstrap, tmp_path, start=False, **SESSION) as run:
+@pytest.mark.long
+@pytest.mark.row(10)
+def test_two_workers_with_one_instance_id_end_by_name_and_the_work_goes_on(broker, tmp_path, proof):
+    with ordeal(broker.bootstrap, tmp_path, start=False, proof=proof, **SESSION) as run:
         run.system.router.start()
         twins = [run.system.process(WORKER, f"twin-{number}", instance="twin") for number in range(2)]
         run.system.workers = twins
@@ -91,6 +100,7 @@ def test_two_workers_with_one_instance_id_end_by_name_and_the_work_goes_on(broke
 
         other = next(twin for twin in twins if twin is not ended)
         run.system.workers = [other]
+        run.healed()
         for _ in range(10):  # it may be put out as well, and only later: whoever supervises it starts it again
             if not other.running:
                 other.start()
@@ -98,3 +108,24 @@ def test_two_workers_with_one_instance_id_end_by_name_and_the_work_goes_on(broke
                 run.until(within_s=15)
                 break
         run.verdict(may_repeat=None, zombies=None)
+
+
+@pytest.mark.row(9)
+@pytest.mark.parametrize("crew", [PARTITIONS + 1, pytest.param(10, marks=pytest.mark.long)])
+def test_members_beyond_the_partitions_are_healthy_and_take_over_when_the_others_die(broker, tmp_path, proof, crew):
+    with ordeal(broker.bootstrap, tmp_path, crew=crew, proof=proof, **SESSION) as run:
+        run.healthy()
+        run.publish(150)
+        run.until()
+        working = [worker for worker in run.system.workers if worker.lanes()]
+        idle = [worker for worker in run.system.workers if worker not in working]
+        assert len(idle) >= crew - PARTITIONS
+        run.healthy(idle)
+        run.publish(150)
+        run.more(20)
+        for worker in working:
+            worker.kill()
+        run.healed()
+        run.recover()
+        run.wait(lambda: sum(len(worker.lanes()) for worker in idle) == PARTITIONS, "lanes of who was idle")
+        run.verdict(may_repeat=len(working) * PER_KILL)

@@ -13,10 +13,11 @@ def opened(log) -> int:
     return sum(line["event"] == "lane.opened" for line in lines)
 
 
-def test_a_process_that_is_told_to_stop_ends_well_whenever_that_is_and_repeats_no_call(broker, tmp_path):
-    with ordeal(broker.bootstrap, tmp_path) as run:
+@pytest.mark.row(4, 5)
+def test_a_process_that_is_told_to_stop_ends_well_whenever_that_is_and_repeats_no_call(broker, tmp_path, proof):
+    with ordeal(broker.bootstrap, tmp_path, proof=proof) as run:
         router, worker = run.system.router, run.system.worker
-        run.publish(600)
+        run.publish(400)
         for process in (worker, router):
             run.more(40)
             assert process.terminate() == 0
@@ -27,28 +28,37 @@ def test_a_process_that_is_told_to_stop_ends_well_whenever_that_is_and_repeats_n
             process.send(signal.SIGTERM)  # while Python itself is starting: there is nobody yet who could drain
             process.wait()
             process.start()
+        run.healed()
+        run.recover()
 
         verdict = run.verdict()
 
     assert not verdict.repeated
 
 
-def test_a_process_that_is_told_twice_ends_at_once_and_repeats_and_lists_what_it_was_at(broker, tmp_path):
-    with ordeal(broker.bootstrap, tmp_path) as run:
-        run.publish(300)
+@pytest.mark.long
+@pytest.mark.row(5)
+def test_a_process_that_is_told_twice_ends_at_once_and_repeats_and_lists_what_it_was_at(broker, tmp_path, proof):
+    with ordeal(broker.bootstrap, tmp_path, proof=proof) as run:
+        run.publish(250)
         for process in (run.system.worker, run.system.router):
             run.more(40)
             process.send(signal.SIGTERM)
             process.send(signal.SIGTERM)
             assert process.wait() == 0
             process.start()
+        run.healed()
+        run.recover()
 
         run.verdict(may_repeat=PER_KILL)
 
 
+@pytest.mark.row(6)
 @pytest.mark.parametrize("crew", [3])
-def test_workers_that_are_restarted_one_after_the_other_repeat_no_call_and_disturb_no_other(broker, tmp_path, crew):
-    with ordeal(broker.bootstrap, tmp_path, crew=crew, NOVIX_MAX_IN_FLIGHT="6") as run:
+def test_workers_that_are_restarted_one_after_the_other_repeat_no_call_and_disturb_no_other(
+    broker, tmp_path, proof, crew
+):
+    with ordeal(broker.bootstrap, tmp_path, crew=crew, proof=proof, NOVIX_MAX_IN_FLIGHT="6") as run:
         logs = [worker.log for worker in run.system.workers]
         run.healthy()
         run.publish(150)
@@ -60,6 +70,8 @@ def test_workers_that_are_restarted_one_after_the_other_repeat_no_call_and_distu
             assert worker.terminate() == 0
             worker.start()
             run.healthy([worker])
+        run.healed()
+        run.recover()
         run.verdict()
 
     assert [opened(log) - count for log, count in zip(logs, before, strict=True)] == [1] * crew

@@ -9,6 +9,7 @@ from router_world import START, chat
 from rulings import LARGE, SMALL
 from turns import Lane, budget, reserved_by_one
 
+from router.pump import AT_ONCE
 from runtime.ports import Record
 from schemas.accounts import Tenant
 from schemas.policies import PolicyRecord, Tier
@@ -83,7 +84,7 @@ async def test_who_waits_until_the_deadline_ends_as_expired_by_what_it_waited_fo
     assert len(lane.ended) == 1
 
     lane.world.clock.turn(31)
-    for _ in range(5):
+    for _ in range(0, len(offsets), AT_ONCE):
         lane.look()
 
     assert [lane.refusal(offset) for offset in offsets[1:]] == ["over_budget"] * 349

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.fair_pipeline import Workers, jobs, played
-from router.ahead import FORGOTTEN_AFTER_S, LEAST, START, Ahead
+from router.ahead import FORGOTTEN_AFTER_S, LEAST, START, Ahead, start_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 S = timedelta(seconds=1)
@@ -47,6 +47,32 @@ def test_the_limit_doubles_while_nobody_waits_and_comes_to_its_most():
         limits.append(ahead.limit)
 
     assert limits == [128, 256, 512, 1_000, 1_000, 1_000]
+
+
+def test_a_round_is_one_time_under_way_even_if_others_were_under_way_when_it_began():
+    """60 that were assigned under the limit of 64 stand beside the 68 for which the new one has room: these are all."""
+    ahead = Ahead()
+    first = filled(ahead, NOON, "a")
+    for identity in first[:60]:
+        ahead.ended(identity, 20, NOON + S)
+    before = filled(ahead, NOON + S, "b")
+    for identity in first[60:]:
+        ahead.ended(identity, 20, NOON + S)
+    assert (len(before), ahead.limit) == (60, 128)
+    after = filled(ahead, NOON + S, "c")
+    for identity in before:
+        ahead.ended(identity, 20, NOON + 2 * S)
+    filled(ahead, NOON + 2 * S, "d")
+    assert (len(after), ahead.limit) == (68, 128)
+    for identity in after:
+        ahead.ended(identity, 20, NOON + 2 * S)
+
+    assert ahead.limit == 256
+
+
+@pytest.mark.parametrize(("window", "lanes", "start"), [(64, 6, START), (1_000, 6, 166), (1_000, 1, 1_000)])
+def test_all_lanes_together_begin_with_a_workers_window(window: int, lanes: int, start: int):
+    assert start_of(window, lanes) == start
 
 
 def test_the_limit_shrinks_to_what_the_wait_says():

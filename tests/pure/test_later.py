@@ -57,6 +57,7 @@ def test_the_record_says_when_where_to_how_often_and_why_and_keeps_its_key(
     assert headers.first(told.headers, headers.RETURN_TO) == TEXT.name
     assert headers.first(told.headers, headers.ATTEMPT) == str(attempt)
     assert headers.first(told.headers, headers.CAUSE) == "rate_limited"
+    assert headers.first(told.headers, headers.WAITS_SINCE) == str(milliseconds(NOW))
 
 
 @given(HEADERS)

@@ -70,6 +70,18 @@ def test_a_clock_that_is_set_back_adds_nothing_to_what_is_still_to_wait(
     assert on is None or on - now <= max(timedelta(0), wait - length)
 
 
+def test_a_clock_that_is_set_back_between_a_decision_and_its_transaction_makes_no_wait_longer():
+    """The broker's record bears the time of the transaction, an hour before the decision's own."""
+    step, wait, length = timedelta(hours=1), timedelta(seconds=2), timedelta(seconds=5)
+    decided = NOW + step
+    waiting = Waiting(decided + wait, TEXT.name, 1, "rate_limited", ("acme", "a1", 1), decided)
+
+    rest = rest_of(waiting, NOW, length, NOW)
+
+    assert rest <= length
+    assert still_to_wait(waiting, NOW, length, NOW + rest) is None
+
+
 @given(
     st.text(min_size=1, max_size=9).filter(lambda text: "/" not in text), st.text(min_size=1), st.integers(0, 10**9 - 1)
 )
@@ -92,7 +104,7 @@ def test_what_was_postponed_is_read_as_it_was_meant():
 
     found = read_waiting(record(sent.headers))
 
-    assert found == Waiting(NOW + timedelta(seconds=20), TEXT.name, 3, "rate_limited", ("acme", "a/1", 2))
+    assert found == Waiting(NOW + timedelta(seconds=20), TEXT.name, 3, "rate_limited", ("acme", "a/1", 2), NOW)
 
 
 @given(

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +17,7 @@ from router.held import from_held, seen_again
 from router.offers import Fit, Judged, Wish, judged
 from router.policies import made
 from router.purse import Line, Purse
+from router.ruled import Ruled
 from router.table import table_of
 from router.terms import FREE, Terms, Turn
 from router.view import Limits, View, view_of
@@ -75,6 +76,38 @@ def test_a_ruling_is_the_same_from_what_its_record_holds(
     again = ruled(wanted, seen_again(the_world(policy, cap), held))
     assert codec.encode(again.held) == codec.encode(ruling.held)
     assert again == replace(ruling, held=again.held)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    ASKED, POLICIES, LINES, st.frozensets(KEYS, max_size=2), LESSONS, st.sampled_from([1, 2, 20]),
+    st.integers(0, 2_500_000), st.booleans(),
+)  # fmt: skip
+def test_a_ruling_that_still_holds_is_what_would_be_decided_now(
+    asked: dict[str, Any], policy: str, lines: list[Line], shut: frozenset[tuple[str, str]], lessons: Lessons,
+    timeout_s: int, later_us: int, spent: bool,
+) -> None:  # fmt: skip
+    """A job that waits for its turn alone is not decided twice: to the last byte that would change nothing."""
+    wanted, world = job(task_input=chat(**asked), timeout_s=timeout_s), the_world("brief/1", 0)
+    world = replace(world, policy=made(policy, {}))
+    before = world.at(Purse(tuple(lines)), FREE, shut, lessons)
+    poorer = [replace(line, reserved_nanousd=line.reserved_nanousd + 1) for line in lines] if spent else lines
+    now, later = world.at(Purse(tuple(poorer)), FREE, shut, lessons), NOW + timedelta(microseconds=later_us)
+    kept = Ruled(cast(Any, None), ruled(wanted, before), before)
+
+    if kept.still_holds(now, later):
+        assert ruled(wanted, now, now=later) == kept.ruling
+
+
+def test_a_plain_days_ruling_holds_until_time_is_short_for_somebody() -> None:
+    """`c/c` takes 0.9 s, and 25 ms for each of 256 tokens: 7,300 ms and a quarter. Of 20 s 10,873 ms are left."""
+    world = the_world("brief/1", 0)
+    kept = Ruled(cast(Any, None), ruled(job(timeout_s=20), world), world)
+
+    assert kept.still_holds(world.at(), NOW + timedelta(milliseconds=10_872))
+    assert not kept.still_holds(world.at(), NOW + timedelta(milliseconds=10_873))
+    assert not kept.still_holds(world.at(shut=frozenset({("acme", "x/x")})), NOW)
+    assert not kept.still_holds(the_world("brief/1", 0), NOW + timedelta(seconds=20))
 
 
 def test_a_plain_day_holds_nothing() -> None:

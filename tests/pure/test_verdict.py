@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from stranger import Found
-from verdict import Billed, Evidence, judge
+from verdict import Billed, Evidence, Sight, judge
 
 LANE = "novix-worker-text.inference.text.v1.0"
 WANTED = [("acme", f"job-{number}", 1) for number in range(6)]
@@ -140,3 +140,46 @@ def test_a_call_that_a_crash_repeated_is_no_lie_when_the_result_lists_it_and_the
 
     assert verdict.complaints == []
     assert verdict.repeated == verdict.ambiguous == {"acme/job-1": 1}
+
+
+def test_lost_and_doubled_are_counted_for_the_proof():
+    lost = without(without(honest(), "inference.results.v1", 3), "inference.results.v1", 4)
+    doubled = also(honest(), *[found("inference.results.v1", number, result(3)) for number in (9, 10)])
+
+    assert (judge(lost).lost, judge(lost).doubled) == (2, 0)
+    assert (judge(doubled).lost, judge(doubled).doubled) == (0, 2)
+
+
+def test_what_was_written_past_the_router_needs_no_decision_and_may_be_unreadable_but_is_not_doubled():
+    mine, noise = ("acme", "job-2", 1), found("inference.text.v1", 90, "noise")
+    evidence = replace(also(without(honest(), "inference.decisions.v1", 2), noise), forged={mine})
+
+    assert judge(evidence).complaints == []
+    again = found("inference.results.v1", 9, result(2))
+    assert any("1 doubled" in told for told in judge(also(evidence, again)).complaints)
+    assert judge(replace(evidence, forged={("acme", "job-1", 1)})).complaints, "another one's decision is missed still"
+
+
+def test_without_a_router_nobody_decides():
+    evidence = honest()
+    for number in range(6):
+        evidence = without(evidence, "inference.decisions.v1", number)
+
+    assert judge(evidence).complaints
+    assert judge(replace(evidence, routed=False)).complaints == []
+
+
+def test_what_was_seen_while_it_ran_is_judged_with_the_rest():
+    """The single checks are in test_watched."""
+    early = Sight({("novix-worker-text", 0): 5}, {("inference.results.v1", 0): 1})
+
+    assert any("was passed at 5" in told for told in judge(replace(honest(), sights=[early])).complaints)
+    assert judge(replace(honest(), peaks={"MiB of worker": (500, 300)})).complaints == ["500 MiB of worker; 300 may be"]
+    opened = {"provider": "p", "model": "m", "state": "open", "since": "2026-11-22T12:00:00Z", "by": "w"}
+    breaker = found("novix.breakers.v1", 0, {**opened, "at": opened["since"], "retry_at": "2026-11-22T12:05:00Z"})
+    attempt = {**result(1)["attempts"][0], "provider": "p", "started_at": "2026-11-22T12:01:00Z"}
+    evidence = also(changed(honest(), "inference.results.v1", 1, attempts=[attempt]), breaker)
+    for number in (0, 2, 3, 4, 5):
+        evidence = changed(evidence, "inference.results.v1", number, attempts=[{**attempt, "model": "another"}])
+    assert judge(evidence).complaints == [], "of several processes nobody knows who had heard of it"
+    assert judge(replace(evidence, alone=True)).complaints == ["1 calls of p/m while its breaker was open"]

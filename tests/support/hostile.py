@@ -24,8 +24,7 @@ DROP_S = 0.4
 """Between two drops of an answer that drips: below every read timeout, so that only a deadline ends it."""
 BOMB_BYTES = 300 * 1024 * 1024
 HUGE_BYTES = 5 * 1024**3
-VALID_BYTES = 30_000_000
-BLOCK = b"x" * 65_536
+VALID_BYTES, BLOCK = 30_000_000, b"x" * 65_536
 
 
 @dataclass
@@ -62,8 +61,10 @@ class HostileProvider:
     calls: Counter[str] = field(default_factory=Counter)
     """By model, without prefix."""
     at: dict[str, list[float]] = field(default_factory=dict)
-    """When each call of a model came, in seconds of the server's own clock."""
+    """When each call of a model came (seconds, the server's clock)."""
     tokens: Counter[str] = field(default_factory=Counter)
+    traces: list[str] = field(default_factory=list)
+    """`tenant/id` of each call."""
     strayed: list[bytes] = field(default_factory=list)
     """What came to the other port."""
     closed: Counter[str] = field(default_factory=Counter)
@@ -90,6 +91,7 @@ class HostileProvider:
                 model = body.get("model", "").removeprefix(PREFIX)
                 self.calls[model] += 1
                 self.at.setdefault(model, []).append(asyncio.get_running_loop().time())
+                self.traces.append(headers.get("x-amzn-trace-id", ""))
                 self.tokens[headers.get("authorization", "").removeprefix("Bearer ")] += 1
                 call = Call(reader, writer, headers, body, self.calls[model])
                 try:

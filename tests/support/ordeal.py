@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+from proof import Proof
 from stranger import TOKEN, Stranger, installation
 from system import Process, System, chat
-from verdict import Billed, Evidence, Identity, Place, Verdict, judge
+from verdict import Billed, Evidence, Identity, Place, Sight, Verdict, judge
 
 from schemas.topics import RETRY_TIERS, TOPICS, retry_group
 
@@ -26,6 +28,8 @@ PER_FREEZE = 4 * IN_FLIGHT
 """Calls that a worker may make that was frozen, before it learns that it was put out."""
 PER_KILL = 4 * IN_FLIGHT
 """Calls that the death of one worker may repeat: in flight, and finished within the last commit's time."""
+MEMORY_MIB = 300
+"""Of each process, whenever one looks: 100 when idle, and what a few hundred jobs need."""
 TENANTS = 12
 WITHIN_S = 150.0
 LANES = (
@@ -33,6 +37,8 @@ LANES = (
     ("novix-worker-text", "inference.text.v1"),
     *((retry_group(topic), topic.name) for _, topic in RETRY_TIERS),
 )
+OUTCOMES = ("inference.results.v1", *(topic.name for _, topic in RETRY_TIERS))
+"""Where what became of an assigned job can be read."""
 
 
 @dataclass
@@ -40,12 +46,21 @@ class Ordeal:
     """One run: what was asked of it, and what it must answer for."""
 
     stranger: Stranger
+    proof: Proof | None = None
+    """Where the verdict is handed in, if it belongs to a row of the fault matrix."""
+    recovery_s: float | None = None
+    """From `healed` to the first job that was published after it and ended (`recover`), else to the last result."""
     wanted: list[Identity] = field(default_factory=list)
+    forged: set[Identity] = field(default_factory=set)
+    """Jobs that the test wrote to the workers' topic itself."""
     samples: list[dict[Place, int]] = field(default_factory=list)
+    sights: list[Sight] = field(default_factory=list)
+    peaks: dict[str, tuple[float, float]] = field(default_factory=dict)
     heads: dict[str, tuple[int, str]] = field(default_factory=dict)
     _jobs: list[dict[str, Any]] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
     _looker: threading.Thread | None = None
+    _healed_at: float | None = None
 
     @property
     def system(self) -> System:
@@ -72,7 +87,8 @@ class Ordeal:
 
     def until(self, count: int | None = None, *, within_s: float = WITHIN_S) -> None:
         """Wait until so many different jobs have ended; by default all of them."""
-        goal = len(self.wanted) if count is None else min(count, len(self.wanted))
+        jobs = len({identity[:2] for identity in self.wanted})
+        goal = jobs if count is None else min(count, jobs)
         try:
             self.stranger.until(lambda results: len({found.key for found in results}) >= goal, within_s)
         except AssertionError:
@@ -81,6 +97,17 @@ class Ordeal:
     def more(self, count: int) -> None:
         """Wait until so many more have ended than now."""
         self.until(self.ended() + count)
+
+    def healed(self) -> None:
+        """The last fault is over: what comes from here on is recovery."""
+        self._healed_at, self.recovery_s = time.monotonic(), None
+
+    def recover(self, **more: Any) -> None:
+        """Publish one job after `healed` and wait until it has ended: so long did the system take to be back."""
+        assert self._healed_at is not None, "nothing has healed"
+        [job] = self.publish(1, **more)
+        self.stranger.result(job["id"], job["tenant"])
+        self.recovery_s = time.monotonic() - self._healed_at
 
     def calls_out(self, count: int, within_s: float = 60) -> None:
         """Wait until so many calls wait for the provider's answer."""
@@ -93,7 +120,7 @@ class Ordeal:
             assert time.monotonic() < until, f"no {what} within {within_s} s; {self.state()}"
             time.sleep(0.05)
 
-    def healthy(self, processes: Iterable[Process] | None = None, within_s: float = 60) -> None:
+    def healthy(self, processes: Iterable[Process] | None = None, within_s: float = WITHIN_S) -> None:
         """Wait until they all say that they are well."""
         for process in processes or [one for one in self.system.processes if one.child is not None]:
             self.wait(lambda process=process: process.health()[0] == 200, f"healthy {process.name}", within_s)
@@ -127,18 +154,43 @@ class Ordeal:
     def look(self) -> None:
         """Note committed offsets, again and again, until the run is over. A broker that is away is no finding."""
         lookers = [(group, topic, self._looker_of(group)) for group, topic in LANES[:2]]
+        admin = AdminClient({"bootstrap.servers": self.stranger.bootstrap, "log_level": 0, "socket.timeout.ms": 5_000})
         while not self._over.wait(0.3):
+            self._weigh()
             for group, topic, looker in lookers:
                 with contextlib.suppress(KafkaException):
-                    self.samples.append(
-                        {
-                            (group, source.partition): source.offset
-                            for source in self._committed(looker, topic)
-                            if source.offset >= 0 and source.error is None
-                        }
-                    )
+                    sample = {
+                        (group, source.partition): source.offset
+                        for source in self._committed(looker, topic)
+                        if source.offset >= 0 and source.error is None
+                    }
+                    self.samples.append(sample)
+                    if topic == LANES[1][1]:
+                        self.sights.append(Sight(sample, self._ends(admin)))
         for _, _, looker in lookers:
             looker.close()
+
+    def over(self) -> None:
+        """Ends `look`."""
+        self._over.set()
+
+    def _ends(self, admin: AdminClient) -> dict[tuple[str, int], int]:
+        """Where each partition ends that outcomes go to, whatever of it is committed."""
+        known = admin.list_topics(timeout=5).topics  # they may have grown
+        places = [(topic, number) for topic in OUTCOMES for number in known[self.stranger.named(topic)].partitions]
+        asked = {TopicPartition(self.stranger.named(topic), number): OffsetSpec.latest() for topic, number in places}
+        told = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=5)
+        prefix = self.system.settings.topic_prefix
+        return {(one.topic.removeprefix(prefix), one.partition): end.result().offset for one, end in told.items()}
+
+    def _weigh(self) -> None:
+        """The most memory that each process had so far (VmHWM)."""
+        for process in self.system.processes:
+            with contextlib.suppress(OSError, AttributeError, ValueError, IndexError):  # it has just ended
+                status = Path(f"/proc/{process.child.pid}/status").read_text()  # type: ignore[union-attr]
+                mib = int(status.partition("VmHWM:")[2].split()[0]) / 1024
+                what = f"MiB of {process.name}"
+                self.peaks[what] = max(mib, self.peaks.get(what, (0.0, 0.0))[0]), MEMORY_MIB
 
     def quiet(self, within_s: float = 60) -> None:
         """Wait until every lane has committed to the end of its topic; note what stands beside the offsets."""
@@ -174,20 +226,27 @@ class Ordeal:
 
     # the end
 
-    def verdict(self, *, may_repeat: int | None = 0, zombies: int | None = 0, samples: bool = True) -> Verdict:
-        """Wait for every job and for quiet, stop everything, and judge. Fails with what there is to complain of."""
-        self.until()
-        self.quiet()
-        self.healthy(one for one in self.system.processes if one.running)
+    def verdict(
+        self, *, may_repeat: int | None = 0, zombies: int | None = 0, samples: bool = True, note: str = ""
+    ) -> Verdict:
+        """Wait for every job and for quiet, stop everything, judge, and hand in the verdict where there is a `proof`.
+
+        Fails with what there is to complain of; a run that does not come to its end is judged as it stands.
+        """
+        stuck = self._ended_well()
         codes = {process.name: process.terminate() for process in self.system.processes if process.running}
         self._over.set()
         verdict = judge(
             Evidence(
-                wanted=self.wanted,
+                wanted=[*self.wanted, *self.forged],
                 records=self.stranger.read(*(topic.name for topic in TOPICS)),
                 calls=[trace for trace, _ in self.system.stub("/admin/calls")],
                 bill=[Billed(*row) for row in self.system.stub("/admin/bill")],
                 samples=self.samples if samples else (),
+                sights=self.sights if samples else (),
+                peaks=self.peaks,
+                alone=len(self.system.workers) == 1 and may_repeat == zombies == 0,
+                forged=self.forged or None,
                 heads=self.heads,
                 may_repeat=may_repeat,
                 zombies=zombies,
@@ -195,23 +254,41 @@ class Ordeal:
             )
         )
         leaks = [log.name for log in self.stranger.folder.glob("*.log") if TOKEN.encode() in log.read_bytes()]
+        verdict.complaints.extend(stuck)
+        verdict.complaints.extend(f"the token stands in {log}" for log in leaks)
+        if set(codes.values()) - {0}:
+            verdict.complaints.append(f"exit codes {codes}")
+        if self.proof is not None:
+            self.proof.judged(verdict, jobs=len(self.wanted), recovery_s=self.recovery_s, note=note)
         assert not verdict.complaints, str(verdict)
-        assert not leaks, f"the token stands in {leaks}"
-        assert set(codes.values()) <= {0}, f"exit codes {codes}"
         return verdict
+
+    def _ended_well(self) -> list[str]:
+        """Wait for every job, for quiet and for health; what did not come, if anything."""
+        try:
+            self.until()
+            if self._healed_at is not None and self.recovery_s is None:
+                self.recovery_s = time.monotonic() - self._healed_at
+            self.quiet()
+            self.healthy(one for one in self.system.processes if one.running)
+        except AssertionError as stuck:
+            return [str(stuck)]
+        return []
 
 
 @contextmanager
-def ordeal(bootstrap: str, folder: Path, *, crew: int = 1, start: bool = True, **settings: str) -> Iterator[Ordeal]:
+def ordeal(
+    bootstrap: str, folder: Path, *, crew: int = 1, start: bool = True, proof: Proof | None = None, **settings: str
+) -> Iterator[Ordeal]:
     """An installation of its own on that broker, with a provider that takes 60 ms for an answer."""
     settings = {"NOVIX_MAX_IN_FLIGHT": str(IN_FLIGHT), "NOVIX_LOG_LEVEL": "info", **settings}
     with installation(bootstrap, folder, start=start, crew=crew, **settings) as stranger:
         stranger.system.stub("/admin/behave", {"delay_ms": CALL_MS})
-        run = Ordeal(stranger)
+        run = Ordeal(stranger, proof)
         looking = threading.Thread(target=run.look, daemon=True)
         looking.start()
         try:
             yield run
         finally:
-            run._over.set()
+            run.over()
             looking.join(20)

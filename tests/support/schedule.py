@@ -3,7 +3,7 @@
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ordeal import CALL_MS, Ordeal
@@ -78,9 +78,12 @@ def _step(dice: random.Random, after_s: float, fault: str) -> Step:
 
 
 class Faults:
-    """Makes steps happen to `run` on `broker`. A process that dies is started again, as a supervisor would."""
+    """Makes steps happen to `run` on `broker`. A process that dies is started again, as a supervisor would.
 
-    def __init__(self, run: Ordeal, broker: LocalBroker) -> None:
+    `victims`: whom it may happen to, the router first; all processes of the run, if not said.
+    """
+
+    def __init__(self, run: Ordeal, broker: LocalBroker, victims: Sequence[Process] | None = None) -> None:
         self.strays: list[str] = []
         """Processes that ended although nobody wanted them to."""
         self.excuses = 0
@@ -89,6 +92,7 @@ class Faults:
         """Processes that were frozen, or whose partitions went elsewhere because the broker was: they may call on."""
         self._run = run
         self._broker = broker
+        self._victims = run.system.processes if victims is None else victims
         self._later: list[tuple[float, Callable[[], object]]] = []
         self._busy: dict[int, str] = {}
         """What a process is about, by number: `ending`, `away`, `frozen`."""
@@ -126,14 +130,14 @@ class Faults:
             time.sleep(0.05)
 
     def _process(self, victim: int) -> Process:
-        return self._run.system.processes[victim]
+        return self._victims[victim]
 
     def _look(self, now: float) -> None:
         ready = [end for at, end in self._later if at <= now]
         self._later = [(at, end) for at, end in self._later if at > now]
         for end in ready:
             end()
-        for victim, process in enumerate(self._run.system.processes):
+        for victim, process in enumerate(self._victims):
             if process.running or self._busy.get(victim) == "away":
                 continue
             code = process.wait()
@@ -200,7 +204,7 @@ class Faults:
     # of everybody
 
     def _kill_all(self, step: Step) -> None:
-        for victim in range(len(self._run.system.processes)):
+        for victim in range(len(self._victims)):
             if victim not in self._busy:
                 self._kill(self._process(victim), replace(step, victim=victim))
 

@@ -107,6 +107,8 @@ class Stranger:
                     "partitioner": partitioner,
                     "message.max.bytes": 1_048_500,
                     "linger.ms": 5,
+                    "log_level": 0,
+                    "socket.timeout.ms": 10_000,
                 }
             ),
         )
@@ -136,6 +138,7 @@ class Stranger:
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 50,
+                "socket.timeout.ms": 10_000,
             }
         )
         known = consumer.list_topics(timeout=10).topics

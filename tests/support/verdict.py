@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stranger import Found
+from watched import Identity, Place, Sight, in_order, never_backwards, never_past, trials_only, within_bounds
 
-Identity = tuple[str, str, int]
-"""Tenant, id, submission."""
-Place = tuple[str, int]
-"""Group and partition."""
+__all__ = ["Billed", "Evidence", "Identity", "Place", "Sight", "Verdict", "judge"]
 
 JOBS, TEXT, RESULTS = "inference.jobs.v1", "inference.text.v1", "inference.results.v1"
 LETTERS, DECISIONS, AUDIT = "inference.dlq.v1", "inference.decisions.v1", "inference.audit.v1"
+BREAKERS = "novix.breakers.v1"
 RETRIES = "inference.retry."
 GENESIS = "0" * 64
 TERMINAL = {"succeeded", "failed", "rejected", "expired", "cancelled"}
@@ -58,6 +57,17 @@ class Evidence:
     """Calls that no attempt tells of: a process that was frozen, or has a twin, may make them until it learns that it
     was put out, when the result has been written already. None: as many as it likes."""
     secrets: Collection[bytes] = ()
+    sights: Sequence[Sight] = ()
+    """Committed offsets again, and how far the outcomes had come by then."""
+    peaks: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """`MiB of worker` -> the most that was ever seen, and what may be."""
+    alone: bool = False
+    """One worker process made all calls, and lived through it: its breakers can be judged."""
+    routed: bool = True
+    """Whether a router ran; if not, the jobs were written to the workers' topic, and nobody decided."""
+    forged: Collection[Identity] | None = None
+    """Submissions of `wanted` that somebody wrote past the router, among records that nobody can read; None: nobody
+    wrote to topics of ours."""
 
     def of(self, topic: str) -> list[Found]:
         """The records of one topic."""
@@ -73,6 +83,10 @@ class Verdict:
     """Calls for nothing, by `tenant/id`."""
     ambiguous: Counter[str]
     """Attempts that a result lists as interrupted: the process died while the call may have been out."""
+    lost: int = 0
+    """Submissions that were published and have no result."""
+    doubled: int = 0
+    """Results too many of one submission, summed."""
 
     def __str__(self) -> str:
         told = "; ".join(self.complaints[:12]) or "nothing to complain of"
@@ -83,15 +97,24 @@ def judge(evidence: Evidence) -> Verdict:
     """All checks together."""
     results = [found.json for found in evidence.of(RESULTS)]
     repeated, ambiguous, unlisted = spent(results, evidence.calls)
+    retries = [found for found in evidence.records if found.topic.startswith(RETRIES)]
+    assigned, forged = evidence.of(TEXT), evidence.forged or ()
+    if evidence.forged is not None:
+        ours = set(evidence.wanted) - set(forged)
+        assigned, retries = ([f for f in found if _read(f) in ours] for found in (assigned, retries))
     complaints = [
         *each_once(evidence.wanted, results),
         *letters_once(evidence.of(LETTERS)),
-        *decided_once(evidence.wanted, evidence.of(DECISIONS)),
-        *assigned_once(evidence.of(TEXT), [f for f in evidence.records if f.topic.startswith(RETRIES)]),
+        *(decided_once(set(evidence.wanted) - set(forged), evidence.of(DECISIONS)) if evidence.routed else ()),
+        *assigned_once(assigned, retries),
         *chains_whole(evidence.of(AUDIT), evidence.heads),
         *deeds_told(results, evidence.of(AUDIT)),
         *never_backwards(evidence.samples),
-        *well_billed(results, evidence.of(TEXT), evidence.bill, unlisted),
+        *never_past(evidence.sights, _by_job(assigned), _by_job([*evidence.of(RESULTS), *retries])),
+        *within_bounds(evidence.peaks),
+        *in_order(assigned, evidence.of(AUDIT), TERMINAL),
+        *trials_only(results, [found.json for found in evidence.of(BREAKERS) if found.value and evidence.alone]),
+        *well_billed(results, assigned, evidence.bill, unlisted),
         *kept_secret(evidence.records, evidence.secrets),
     ]
     if evidence.may_repeat is not None and repeated.total() > evidence.may_repeat:
@@ -100,12 +123,18 @@ def judge(evidence: Evidence) -> Verdict:
         complaints.append(
             f"{unlisted.total()} calls that no attempt tells of; {evidence.zombies} may be: {_few(unlisted)}"
         )
-    return Verdict(complaints, repeated, ambiguous)
+    return Verdict(complaints, repeated, ambiguous, *lost_and_doubled(evidence.wanted, results))
+
+
+def lost_and_doubled(wanted: Collection[Identity], results: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Submissions without a result, and results beyond the first of each submission."""
+    seen = Counter(map(_identity, results))
+    return len(set(wanted) - set(seen)), sum(count - 1 for count in seen.values())
 
 
 def each_once(wanted: Collection[Identity], results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Every submission has one terminal result, and nobody else has any."""
-    seen = Counter((result["tenant"], result["job_id"], result["submission"]) for result in results)
+    seen = Counter(map(_identity, results))
     if lost := sorted(set(wanted) - set(seen)):
         yield f"{len(lost)} lost: {lost[:5]}"
     if doubled := {identity: count for identity, count in seen.items() if count > 1}:
@@ -185,16 +214,6 @@ def deeds_told(results: Sequence[Mapping[str, Any]], batches: Sequence[Found]) -
         yield f"{len(invented)} ends that only the audit tells of: {_few(invented)}"
 
 
-def never_backwards(samples: Sequence[Mapping[Place, int]]) -> Iterator[str]:
-    """No group's committed offset ever was lower than before."""
-    highest: dict[Place, int] = {}
-    for sample in samples:
-        for place, offset in sample.items():
-            if offset < highest.get(place, 0):
-                yield f"{place[0]} went back from {highest[place]} to {offset} in partition {place[1]}"
-            highest[place] = max(offset, highest.get(place, 0))
-
-
 def spent(
     results: Sequence[Mapping[str, Any]], calls: Iterable[str]
 ) -> tuple[Counter[str], Counter[str], Counter[str]]:
@@ -248,6 +267,26 @@ def kept_secret(records: Sequence[Found], secrets: Collection[bytes]) -> Iterato
         for secret in secrets:
             if secret in content:
                 yield f"a secret of {len(secret)} bytes at {found.topic}/{found.partition}/{found.offset}"
+
+
+def _by_job(records: Iterable[Found]) -> dict[Identity, list[Found]]:
+    """Results, and assigned or waiting jobs, by the submission that they belong to."""
+    found_of: dict[Identity, list[Found]] = defaultdict(list)
+    for found in records:
+        found_of[_identity(found.json) if found.topic == RESULTS else _assigned_to(found)].append(found)
+    return found_of
+
+
+def _identity(result: Mapping[str, Any]) -> Identity:
+    return result["tenant"], result["job_id"], result["submission"]
+
+
+def _read(found: Found) -> Identity | None:
+    """Whose assigned or waiting job it is, if that can be read."""
+    try:
+        return _assigned_to(found)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _assigned_to(found: Found) -> Identity:

@@ -12,9 +12,10 @@ import itertools
 import random
 import sys
 from asyncio import events
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
-from contextvars import ContextVar
+from contextvars import Context, copy_context
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,7 +28,9 @@ STEP_S = 2e-5
 THREAD_S = 0.004
 """The longest that work handed to a thread takes, by dice."""
 
-_current: ContextVar["SimProcess | None"] = ContextVar("simulated process", default=None)
+
+_running: "SimProcess | None" = None
+"""The process whose code runs; None while the world acts."""
 
 
 class Stuck(Exception):
@@ -47,46 +50,111 @@ class Timer:
         self.do = None
 
 
-class _NoSelector:
-    def select(self, _: float | None) -> list[Any]:
-        return []
+class SimFuture(asyncio.Future[Any]):
+    """A future whose hash is its number: asyncio keeps futures in sets, whose order would else be that of addresses."""
+
+    def __init__(self, number: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.number = number
+        super().__init__(loop=loop)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class SimTask(asyncio.Task[Any]):
+    """A task whose hash is its number, likewise."""
+
+    def __init__(self, number: int, coroutine: Any, loop: asyncio.AbstractEventLoop, **more: Any) -> None:
+        self.number = number
+        super().__init__(coroutine, loop=loop, **more)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class SimHandle(events.Handle):
+    """A callback that waits for its turn."""
+
+    __slots__ = ()
+
+    def __init__(self, callback: Callable[..., Any], args: Sequence[Any], loop: Any, context: Context | None) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
 
 
 class SimLoop(asyncio.BaseEventLoop):
     """One process's event loop, turned by the kernel. No sockets; a thread's work is done in a later turn."""
 
-    _selector = _NoSelector()
-
     def __init__(self, kernel: "Kernel", process: "SimProcess") -> None:
+        self.ready: deque[events.Handle] = deque()
         super().__init__()
+        self.ready.clear()
+        self._at: list[tuple[float, int, events.TimerHandle]] = []
         self.kernel = kernel
         self.process = process
         self.deaf = False
+        number = kernel.next_number
+        self.set_task_factory(lambda loop, coroutine, **more: SimTask(number(), coroutine, loop, **more))
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return SimFuture(self.kernel.next_number(), self)
 
     def time(self) -> float:
         return self.kernel.monotonic
 
-    def next_at(self) -> float | None:
-        """When it has something to do: now or before if it is ready; None if it waits for others."""
-        if self._ready:  # type: ignore[attr-defined]
-            return self.kernel.monotonic
-        scheduled = self._scheduled  # type: ignore[attr-defined]
-        while scheduled and scheduled[0]._cancelled:
-            self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
-            handle = heapq.heappop(scheduled)
-            handle._scheduled = False
-        return scheduled[0].when() if scheduled else None
+    def is_running(self) -> bool:
+        """aiokafka asks, and only from within."""
+        return True
 
-    def turn(self) -> None:
-        """Run what is ready once."""
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> "SimHandle":
+        handle = SimHandle(callback, args, self, context)
+        self.ready.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> events.TimerHandle:
+        return self.call_at(self.kernel.monotonic + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> events.TimerHandle:
+        handle = events.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._at, (when, self.kernel.next_number(), handle))
+        return handle
+
+    def next_at(self) -> float | None:
+        """When it has something to do if nothing is ready; None if it waits for others."""
+        at = self._at
+        while at:
+            if not at[0][2]._cancelled:
+                return at[0][0]
+            heapq.heappop(at)
+        return None
+
+    def turn(self, now: float) -> None:
+        """Run what is ready once, and what is due. As asyncio does, which would look for sockets besides."""
+        at, ready = self._at, self.ready
+        while at and at[0][0] <= now:
+            ready.append(heapq.heappop(at)[2])
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+
+    def enter(self) -> None:
+        """What runs from now on runs in this loop."""
         events._set_running_loop(self)
-        hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)  # type: ignore[attr-defined]
-        try:
-            self._run_once()  # type: ignore[attr-defined]
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
-            events._set_running_loop(None)
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., Any], *args: Any
@@ -110,15 +178,15 @@ class SimLoop(asyncio.BaseEventLoop):
     def clear(self) -> None:
         """Forget everything that was to be done, and complain of nothing any more."""
         self.deaf = True
-        self._ready.clear()  # type: ignore[attr-defined]
-        self._scheduled.clear()  # type: ignore[attr-defined]
+        self.ready.clear()
+        self._at.clear()
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        if not self.deaf:
+        never_looked_at = "was never retrieved" in str(
+            context.get("message")
+        )  # told when it is let go: aiokafka's habit
+        if not self.deaf and not never_looked_at:
             self.kernel.complain(f"{self.process}: {context.get('message')}: {context.get('exception')!r}")
-
-    def _process_events(self, _: list[Any]) -> None:
-        """There are none."""
 
     def _write_to_self(self) -> None:
         """Nobody sleeps in a selector."""
@@ -127,9 +195,11 @@ class SimLoop(asyncio.BaseEventLoop):
 class SimProcess:
     """One process on one machine. `stop` is its SIGTERM."""
 
-    def __init__(self, kernel: "Kernel", name: str, pid: int) -> None:
+    def __init__(self, kernel: "Kernel", name: str, pid: int, machine: str = "machine-0") -> None:
         self.kernel = kernel
         self.name = name
+        self.machine = machine
+        """Its host's name."""
         self.pid = pid
         self.loop = SimLoop(kernel, self)
         self.alive = True
@@ -140,6 +210,8 @@ class SimProcess:
         """None while it runs, True when its main function has returned, else what it raised."""
         self.on_kill: list[Callable[[], None]] = []
         """What the operating system does for a process that dies: locks are freed, open transactions rolled back."""
+        self.remains: set[asyncio.Task[Any]] = set()
+        """Of one that was killed, what it was about: held, for a task that nobody holds is unwound."""
         self.stopping: asyncio.Event | None = None
         self.task: asyncio.Task[Any] | None = None
 
@@ -160,6 +232,7 @@ class SimProcess:
         """`kill -9`, between two steps of its loop."""
         if self.alive:
             self.alive = False
+            self.remains = asyncio.all_tasks(self.loop)
             self._release()
 
     def freeze(self, seconds: float) -> None:
@@ -185,18 +258,14 @@ class SimProcess:
             await main(self.stopping)
 
         def ended(task: "asyncio.Task[Any]") -> None:
-            error = None if task.cancelled() else task.exception()
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
             self.ended = True if error is None else error
             if self.alive:
                 self.alive = False
                 self._release()
 
-        token = _current.set(self)
-        try:
-            self.task = self.loop.create_task(run())
-            self.task.add_done_callback(ended)
-        finally:
-            _current.reset(token)
+        self.task = self.loop.create_task(run())
+        self.task.add_done_callback(ended)
 
 
 class Kernel:
@@ -208,9 +277,17 @@ class Kernel:
         self.processes: list[SimProcess] = []
         self.complaints: list[str] = []
         """What no schedule may bring about, whatever goes wrong in it; told by the kernel and the simulated Kafka."""
+        self.servers: dict[str, Any] = {}
+        """The simulated brokers by their address (`host:port`), as `bootstrap_servers` names them."""
+        self.full_disks: set[str] = set()
+        """Machines on whose disks nothing can be written now."""
         self.steps = 0
+        self._entered: SimLoop | None = None
+        """The loop that asyncio takes for the running one: changed only when another process has its turn."""
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = itertools.count()
+        self.next_number: Callable[[], int] = itertools.count(1).__next__
+        """For whatever needs an order of its own."""
 
     def complain(self, what: str) -> None:
         """Note something that must never happen."""
@@ -223,9 +300,11 @@ class Kernel:
         heapq.heappush(self._timers, (self.monotonic + max(0.0, seconds), next(self._count), timer))
         return timer
 
-    def start(self, name: str, main: Callable[[asyncio.Event], Coroutine[Any, Any, Any]]) -> SimProcess:
-        """A new process whose main function gets the event that SIGTERM sets."""
-        process = SimProcess(self, name, pid=len(self.processes) + 1)
+    def start(
+        self, name: str, main: Callable[[asyncio.Event], Coroutine[Any, Any, Any]], machine: str = "machine-0"
+    ) -> SimProcess:
+        """A new process on a machine, whose main function gets the event that SIGTERM sets."""
+        process = SimProcess(self, name, len(self.processes) + 1, machine)
         self.processes.append(process)
         process._begin(main)
         return process
@@ -234,10 +313,16 @@ class Kernel:
         """Turn the world until something is true. Raises `Stuck` if nobody has anything left to do, or after
         `within_s` virtual seconds."""
         last = self.monotonic + within_s
-        while not until():
-            if self.monotonic > last:
-                raise Stuck(f"not after {within_s:g} s")
-            self._turn()
+        outer, hooks = events._get_running_loop(), sys.get_asyncgen_hooks()
+        try:
+            while not until():
+                if self.monotonic > last:
+                    raise Stuck(f"not after {within_s:g} s")
+                self._turn()
+        finally:
+            self._entered = None
+            events._set_running_loop(outer)
+            sys.set_asyncgen_hooks(*hooks)
 
     def _turn(self) -> None:
         now = self.monotonic
@@ -246,9 +331,12 @@ class Kernel:
             timer = heapq.heappop(timers)[2]
             if timer.do is not None:
                 timer.do()
-        soonest, ready = timers[0][0] if timers else None, []
+        ready, soonest = [], timers[0][0] if timers else None
         for process in self.processes:
             if not process.alive or process.frozen:
+                continue
+            if process.loop.ready:
+                ready.append(process)
                 continue
             at = process.loop.next_at()
             if at is None:
@@ -258,14 +346,25 @@ class Kernel:
             elif soonest is None or at < soonest:
                 soonest = at
         if ready:
-            process = ready[0] if len(ready) == 1 else self.dice.choice(ready)
-            process.loop.turn()
+            self._let_run(ready[0] if len(ready) == 1 else self.dice.choice(ready), now)
             self.steps += 1
             self.monotonic = now + STEP_S
         elif soonest is None:
             raise Stuck("nobody has anything to do")
         else:
             self.monotonic = max(now, soonest)
+
+    def _let_run(self, process: SimProcess, now: float) -> None:
+        global _running  # noqa: PLW0603 - asyncio's own is slower to set and to ask, and says nothing while the world acts
+        loop = process.loop
+        if loop is not self._entered:
+            self._entered = loop
+            loop.enter()
+        _running = process
+        try:
+            loop.turn(now)
+        finally:
+            _running = None
 
     def close(self) -> None:
         """Let everything go, when the verdict is spoken. What the dead left unfinished is unwound only now, by the
@@ -278,6 +377,7 @@ class Kernel:
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
                 process.loop.clear()
                 process.task = process.stopping = None
+                process.remains.clear()
             self.processes.clear()
             self._timers.clear()
             gc.collect()
@@ -287,7 +387,6 @@ class Kernel:
 
 def current() -> SimProcess:
     """The process whose code runs. Raises `LookupError` outside of every process."""
-    loop = events._get_running_loop()
-    if isinstance(loop, SimLoop):
-        return loop.process
-    raise LookupError("no simulated process runs")
+    if _running is None:
+        raise LookupError("no simulated process runs")
+    return _running

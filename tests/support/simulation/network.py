@@ -32,6 +32,12 @@ class NetworkFaults:
     """It arrives, and the connection breaks before the answer does."""
     silent: float = 0.0
     """It arrives, and no answer comes; the connection stays."""
+    orphaned: float = 0.0
+    """The connection breaks while it is on its way, and it arrives all the same, up to `slow_s` later."""
+
+
+class _TooLate(RequestTimedOutError):  # type: ignore[misc]  # aiokafka has no types
+    """No answer came in time: the client has done with the connection."""
 
 
 class Answer:
@@ -73,11 +79,13 @@ class Network:
         self.kernel = kernel
         self.faults = faults or NetworkFaults()
         self._down = False
+        self.lives = 0
+        """How often the server has died: what was sent to it before arrives nowhere."""
         self.frozen_until = 0.0
         """Until then the server handles nothing: requests wait at its door, connections stay."""
         self.cut: set[str] = set()
         """Names of processes that cannot reach the server, nor it them: what they send vanishes."""
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}  # in the order of their making, which a set has not
 
     @property
     def down(self) -> bool:
@@ -86,6 +94,7 @@ class Network:
     def go_down(self) -> None:
         """Every connection breaks."""
         self._down = True
+        self.lives += 1
         for connection in list(self._connections):
             connection.break_off()
 
@@ -99,7 +108,7 @@ class Network:
         if self._down:
             raise KafkaConnectionError("the server is away")
         connection = Connection(self, process)
-        self._connections.add(connection)
+        self._connections[connection] = None
         return connection
 
 
@@ -110,9 +119,10 @@ class Connection:
         self.broken = False
         self.process = process
         self._network = network
+        self._life = network.lives
         self._last_arrival = 0.0
         self._last_answer = 0.0
-        self._waiting: set[asyncio.Future[Any]] = set()
+        self._waiting: dict[asyncio.Future[Any], None] = {}
 
     async def ask(self, handle: Callable[..., Any], *args: Any, timeout_s: float = 10.0) -> Any:
         """Have the server do `handle(*args)`, and wait for what it returns, raises, or promises (`Answer`).
@@ -124,29 +134,36 @@ class Connection:
             raise KafkaConnectionError("the connection is broken")
         network, kernel = self._network, self._network.kernel
         dice, faults = kernel.dice, network.faults
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
+        loop = self.process.loop
+        future = loop.create_future()
+        self._waiting[future] = None
         way = dice.uniform(*QUICK_S)
         if faults.slow and dice.random() < faults.slow:
             way += dice.uniform(0, faults.slow_s)
         if faults.lost and dice.random() < faults.lost:
             kernel.call_later(way, self.break_off)
+        elif faults.orphaned and dice.random() < faults.orphaned:
+            kernel.call_later(way, self.break_off)
+            way += dice.uniform(0, faults.slow_s)
+            kernel.call_later(way, lambda: self._arrive(handle, args, future))
         elif self.process.name not in network.cut:
             arrival = max(kernel.monotonic + way, self._last_arrival)
             self._last_arrival = arrival
             kernel.call_later(arrival - kernel.monotonic, lambda: self._arrive(handle, args, future))
+        last = loop.call_later(timeout_s, _fail, future, _TooLate(f"no answer within {timeout_s:g} s"))
         try:
-            return await asyncio.wait_for(future, timeout_s)
-        except TimeoutError:
+            return await future
+        except _TooLate:
             self.break_off()
-            raise RequestTimedOutError(f"no answer within {timeout_s:g} s") from None
+            raise
         finally:
-            self._waiting.discard(future)
+            last.cancel()
+            self._waiting.pop(future, None)
 
     def close(self) -> None:
         """The client has done with it."""
         self.broken = True
-        self._network._connections.discard(self)
+        self._network._connections.pop(self, None)
 
     def break_off(self) -> None:
         """Reset: whoever waits for an answer is told, when it runs."""
@@ -158,7 +175,7 @@ class Connection:
 
     def _arrive(self, handle: Callable[..., Any], args: tuple[Any, ...], future: "asyncio.Future[Any]") -> None:
         network, kernel = self._network, self._network.kernel
-        if network.down:
+        if network.down or network.lives != self._life:
             return  # the server died before it read it
         if kernel.monotonic < network.frozen_until:
             kernel.call_later(network.frozen_until - kernel.monotonic, lambda: self._arrive(handle, args, future))

@@ -1,0 +1,74 @@
+"""Processes that may have few open files, or little memory: they work or wait, none crashes again and again, and
+nothing is lost."""
+
+import resource
+from contextlib import suppress
+
+import pytest
+from ordeal import PER_KILL, ordeal
+from system import Process
+
+FEW_FILES, MANY_FILES = 64, 1_024
+LONG_PROMPT = "What do bees make? " * 10_000
+"""Some 190 kB."""
+HEADROOM = 24 * 1024 * 1024
+"""Address space beyond what the process has when it has just begun to work."""
+
+
+def limit(process: Process, what: int, soft: int) -> None:
+    """Set one of the process's limits while it runs."""
+    assert process.child is not None
+    _, hard = resource.prlimit(process.child.pid, what)
+    resource.prlimit(process.child.pid, what, (soft, hard))
+
+
+def address_space(process: Process) -> int:
+    """Bytes that it has now."""
+    assert process.child is not None
+    with open(f"/proc/{process.child.pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+@pytest.mark.row(48)
+def test_processes_of_64_open_files_work_or_wait_and_go_on_when_they_may_have_more(broker, tmp_path, proof):
+    """A router needs more than that, a worker of one modality does not."""
+    with ordeal(broker.bootstrap, tmp_path, start=False, proof=proof) as run:
+        router, worker = run.system.router, run.system.worker
+        for process in (router, worker):
+            process.start()
+            limit(process, resource.RLIMIT_NOFILE, FEW_FILES)
+        run.publish(150)
+        run.wait(lambda: "lane.rebuilt" in router.log.read_text(), "lane that lacks a connection")
+        assert router.running, "a crash loop instead of a wait"
+        assert worker.running
+
+        for process in (router, worker):
+            limit(process, resource.RLIMIT_NOFILE, MANY_FILES)
+        run.healed()
+        run.recover()
+        run.verdict()
+
+
+@pytest.mark.long
+@pytest.mark.row(48)
+def test_a_worker_whose_memory_ends_loses_no_job_whether_it_works_on_or_dies(broker, tmp_path, proof):
+    """Prompts of 190 kB, sixteen at once, in 24 MB of address space. Whoever supervises starts a dead worker again."""
+    with ordeal(broker.bootstrap, tmp_path, proof=proof) as run:
+        worker, deaths = run.system.worker, 0
+        run.publish(30)
+        run.more(10)
+        limit(worker, resource.RLIMIT_AS, address_space(worker) + HEADROOM)
+        run.publish(120, text=LONG_PROMPT)
+        for _ in range(4):
+            with suppress(AssertionError):
+                run.until(within_s=5)
+                break
+            if not worker.running:
+                deaths += 1
+                worker.start()
+        if worker.running:
+            limit(worker, resource.RLIMIT_AS, resource.RLIM_INFINITY)
+        assert deaths <= 1, "a crash loop"
+        run.healed()
+        run.recover()
+        run.verdict(may_repeat=deaths * PER_KILL)

@@ -1,0 +1,54 @@
+"""The lane engine in virtual time: an offset that was set without what stands beside it."""
+
+import asyncio
+from dataclasses import replace
+
+from engine_story import log_of, told
+from sim_log import SimLog
+from sim_world import Process, SimApp, SimHandler, World, publish
+
+from runtime.outcome import Outcome, Publish
+from runtime.ports import Delivery, Position
+from runtime.progress import ANEW
+from schemas.audit import AuditEntry
+
+
+async def audited(handler: SimHandler, delivery: Delivery) -> Outcome:
+    """Published, and told of in the lane's audit chain: that is the lane's history."""
+    done = publish(delivery.record)
+    assert isinstance(done, Publish)
+    return replace(done, audit=(AuditEntry(at=delivery.arrived_at, action="job.succeeded"),))
+
+
+async def put_back(log: SimLog, metadata: str) -> Process:
+    """A lane does four records and leaves; somebody sets its offset to 2, with this beside it; a successor comes."""
+    world = World(log, SimApp(audited))
+    await world.join()
+    await world.all_committed()
+    await world.process.stop()
+    log.positions[0] = Position(2, metadata)
+    log._before.clear()
+    successor = Process(log, world.group, SimApp(audited), "one")
+    await world.join()
+    await asyncio.sleep(5)
+    return successor
+
+
+@told
+async def test_an_offset_without_what_stood_beside_it_stops_a_lane_that_has_worked_before():
+    log = log_of(4)
+    successor = await put_back(log, "")
+
+    assert "what stood beside its committed offset 2 is gone" in (successor.engine.runners[0].stopped or "")
+    assert log.results.total() == 4, "done again in silence"
+    await asyncio.wait_for(successor.stop(), 30)
+
+
+@told
+async def test_whoever_writes_anew_beside_an_offset_has_all_above_it_done_again():
+    log = log_of(4)
+    successor = await put_back(log, ANEW)
+
+    assert successor.engine.runners[0].stopped is None
+    assert log.results == {b"0-0": 1, b"0-1": 1, b"0-2": 2, b"0-3": 2}
+    await asyncio.wait_for(successor.stop(), 30)

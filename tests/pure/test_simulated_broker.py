@@ -1,0 +1,418 @@
+"""What the simulated Kafka does with requests: the rules of Apache Kafka that no client of ours can show by itself."""
+
+from typing import Any
+
+import pytest
+from aiokafka.errors import (
+    ConcurrentTransactions,
+    IllegalGenerationError,
+    InvalidProducerEpoch,
+    InvalidTxnState,
+    MessageSizeTooLargeError,
+    OffsetMetadataTooLargeError,
+    OffsetOutOfRangeError,
+    OutOfOrderSequenceNumber,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+from simulation.kafka import BrokerFaults, Fetched, Joined, Message, SimBroker, SimRecord
+from simulation.kernel import Kernel
+from simulation.network import Answer
+
+OUT, IN = ("out", 0), ("in", 0)
+LANE = "g.in.0"
+
+
+def a_broker(**faults: Any) -> SimBroker:
+    broker = SimBroker(Kernel(1), faults=BrokerFaults(**faults))
+    broker.create_topic("out", 2)
+    broker.create_topic("in", 1)
+    return broker
+
+
+def wait(broker: SimBroker, seconds: float) -> None:
+    kernel, passed = broker.machine.kernel, list[bool]()
+    kernel.call_later(seconds, lambda: passed.append(True))
+    kernel.call_later(seconds + 1e-6, lambda: None)  # a kernel that has nothing ahead of it is stuck
+    kernel.run(lambda: bool(passed), seconds + 1)
+
+
+def message(text: str, timestamp: int = 0) -> Message:
+    return text.encode(), text.encode(), (), timestamp
+
+
+def answered(answer: Answer) -> Any:
+    """What it says. Fails if it says nothing yet."""
+    said: list[tuple[Any, BaseException | None]] = []
+    answer.then(lambda value, error: said.append((value, error)))
+    [(value, error)] = said
+    if error is not None:
+        raise error
+    return value
+
+
+def fetched(broker: SimBroker, offset: int = 0, *, committed: bool = True, max_bytes: int = 262_144) -> Fetched:
+    answer = broker.fetch({OUT: offset}, committed=committed, max_bytes=max_bytes, max_wait_s=0.1)
+    if not answer.done:
+        wait(broker, 0.2)
+    found: Fetched = answered(answer)[OUT]
+    return found
+
+
+def texts(records: list[SimRecord]) -> list[str]:
+    return [(record.value or b"").decode() for record in records]
+
+
+def opened(broker: SimBroker, lane: str = LANE) -> tuple[int, int]:
+    """InitProducerId, asked again until it is answered."""
+    for _ in range(100):
+        try:
+            return broker.init_producer_id(lane, 10.0)
+        except ConcurrentTransactions:
+            wait(broker, 0.02)
+    raise AssertionError("never answered")
+
+
+def write(broker: SimBroker, producer: tuple[int, int], text: str, sequence: int, lane: str = LANE) -> int:
+    broker.add_partitions(lane, *producer, [OUT])
+    return broker.produce(OUT, [message(text)], (*producer, sequence), lane)
+
+
+def test_a_transaction_is_seen_when_its_marker_is_written_and_its_marker_takes_an_offset() -> None:
+    broker = a_broker()
+    producer = opened(broker)
+    write(broker, producer, "a", 0)
+
+    assert texts(fetched(broker).records) == []
+    assert texts(fetched(broker, committed=False).records) == ["a"]
+    broker.end_transaction(LANE, *producer, True)
+    assert texts(fetched(broker).records) == ["a"]
+    assert fetched(broker).next_offset == broker.list_offsets(OUT, "latest", committed=True) == 2
+
+
+def test_what_is_written_behind_an_open_transaction_waits_for_it() -> None:
+    broker = a_broker()
+    producer = opened(broker)
+    write(broker, producer, "open", 0)
+    broker.produce(OUT, [message("plain")])
+
+    assert fetched(broker).records == []
+    assert broker.list_offsets(OUT, "latest", committed=True) == 0
+    broker.end_transaction(LANE, *producer, False)
+    found = fetched(broker)
+    assert (texts(found.records), found.next_offset) == (["plain"], 3)
+    wait(broker, 1)
+    assert fetched(broker, 3).next_offset == 3
+    assert texts(broker.raw(OUT)) == ["plain"]
+
+
+def test_a_successor_ends_what_its_predecessor_left_open_and_fences_it() -> None:
+    broker = a_broker()
+    zombie = opened(broker)
+    write(broker, zombie, "z", 0)
+    heir = opened(broker)
+
+    assert heir == (zombie[0], zombie[1] + 2)
+    assert texts(fetched(broker, committed=False).records) == ["z"]
+    for forbidden in (
+        lambda: broker.add_partitions(LANE, *zombie, [OUT]),
+        lambda: broker.produce(OUT, [message("late")], (*zombie, 1), LANE),
+        lambda: broker.produce(("out", 1), [message("late")], (*zombie, 0), LANE),
+        lambda: broker.commit_offsets_in_transaction(LANE, *zombie, "g", {IN: (1, "")}),
+        lambda: broker.end_transaction(LANE, *zombie, True),
+    ):
+        with pytest.raises(InvalidProducerEpoch):
+            forbidden()
+    write(broker, heir, "h", 0)
+    broker.end_transaction(LANE, *heir, True)
+    wait(broker, 1)
+    assert texts(broker.raw(OUT)) == ["h"]
+
+
+def test_an_end_that_comes_late_ends_the_next_transaction() -> None:
+    """As measured on Apache Kafka: the first record of the second transaction is committed without its second."""
+    broker = a_broker()
+    producer = opened(broker)
+    write(broker, producer, "one", 0)
+    broker.end_transaction(LANE, *producer, True)
+    wait(broker, 1)
+    broker.end_transaction(LANE, *producer, True)  # once more while none is open: no harm
+    write(broker, producer, "two a", 1)
+    broker.end_transaction(LANE, *producer, True)  # the late one
+    wait(broker, 1)
+
+    assert texts(broker.raw(OUT)) == ["one", "two a"]
+    with pytest.raises(InvalidTxnState):
+        broker.produce(OUT, [message("two b")], (*producer, 2), LANE)
+
+
+def test_the_next_transaction_waits_for_the_markers_of_the_last() -> None:
+    broker = a_broker()
+    producer = opened(broker)
+    write(broker, producer, "a", 0)
+    broker.end_transaction(LANE, *producer, True)
+
+    with pytest.raises(ConcurrentTransactions):
+        broker.add_partitions(LANE, *producer, [OUT])
+    with pytest.raises(ConcurrentTransactions):
+        broker.init_producer_id(LANE, 10)
+    with pytest.raises(InvalidTxnState):
+        broker.end_transaction(LANE, *producer, False)
+
+
+def test_offsets_are_stale_until_their_marker_is_written() -> None:
+    broker = a_broker()
+    producer = opened(broker)
+    broker.add_offsets(LANE, *producer, "g")
+    broker.commit_offsets_in_transaction(LANE, *producer, "g", {IN: (5, "m")})
+    broker.end_transaction(LANE, *producer, True)
+
+    assert broker.fetch_offsets("g", [IN]) == {IN: (-1, "")}
+    wait(broker, 1)
+    assert broker.fetch_offsets("g", [IN]) == {IN: (5, "m")}
+    assert [(commit.part, commit.offset, commit.by) for commit in broker.commits] == [(IN, 5, LANE)]
+
+
+def test_offsets_of_an_aborted_transaction_are_nobodys_and_going_back_is_told() -> None:
+    broker = a_broker()
+    for offset, commit in ((5, True), (9, False), (3, True)):
+        producer = opened(broker)
+        broker.add_offsets(LANE, *producer, "g")
+        broker.commit_offsets_in_transaction(LANE, *producer, "g", {IN: (offset, "")})
+        broker.end_transaction(LANE, *producer, commit)
+        wait(broker, 1)
+    assert broker.committed("g") == {IN: (3, "")}
+    assert len(broker.machine.kernel.complaints) == 1
+    assert "back from 5 to 3" in broker.machine.kernel.complaints[0]
+
+
+def test_nothing_is_written_to_a_transaction_that_it_was_not_added_to() -> None:
+    broker = a_broker()
+    producer = opened(broker)
+    write(broker, producer, "a", 0)
+    with pytest.raises(InvalidTxnState):
+        broker.produce(("out", 1), [message("b")], (*producer, 0), LANE)
+    with pytest.raises(InvalidTxnState):
+        broker.commit_offsets_in_transaction(LANE, *producer, "g", {IN: (1, "")})
+
+
+def test_a_transaction_past_its_timeout_is_aborted_and_its_producer_fenced() -> None:
+    broker = a_broker()
+    producer = opened(broker)
+    write(broker, producer, "a", 0)
+    wait(broker, 12)
+
+    assert fetched(broker).next_offset == 2
+    with pytest.raises(InvalidProducerEpoch):
+        broker.end_transaction(LANE, *producer, True)
+
+
+def test_a_batch_that_comes_twice_is_written_once_and_a_gap_is_refused() -> None:
+    broker = a_broker()
+    producer = broker.init_producer_id(None, 10)
+    first = broker.produce(OUT, [message("a"), message("b")], (*producer, 0))
+
+    assert broker.produce(OUT, [message("a"), message("b")], (*producer, 0)) == first == 0
+    with pytest.raises(OutOfOrderSequenceNumber):
+        broker.produce(OUT, [message("d")], (*producer, 3))
+    assert broker.produce(OUT, [message("c")], (*producer, 2)) == 2
+    assert broker.logs[OUT].end == 3
+
+
+def test_what_is_too_large_is_refused_as_a_batch_and_metadata_by_its_characters() -> None:
+    broker = a_broker()
+    broker.create_topic("small", 1, limit_bytes=1_000)
+    with pytest.raises(MessageSizeTooLargeError):
+        broker.produce(("small", 0), [message("x" * 300), message("y" * 300)])
+    broker.produce(("small", 0), [message("x" * 300)])
+
+    producer = opened(broker)
+    broker.add_offsets(LANE, *producer, "g")
+    broker.commit_offsets_in_transaction(LANE, *producer, "g", {IN: (1, "\u00e9" * 4_096)})
+    with pytest.raises(OffsetMetadataTooLargeError):
+        broker.commit_offsets_in_transaction(LANE, *producer, "g", {IN: (1, "x" * 4_097)})
+
+
+def test_a_fetch_waits_for_what_it_may_see_and_one_record_is_always_handed_out() -> None:
+    broker = a_broker()
+    waiting = broker.fetch({OUT: 0, ("out", 1): 0}, committed=True, max_wait_s=30)
+    producer = opened(broker)
+    write(broker, producer, "a", 0)
+    assert not waiting.done
+    broker.end_transaction(LANE, *producer, True)
+    wait(broker, 1)
+    found = answered(waiting)
+    assert texts(found[OUT].records) == ["a"]
+    assert found["out", 1].records == []
+
+    broker.produce(OUT, [message("b" * 50), message("c" * 50)])
+    assert texts(fetched(broker, 2, max_bytes=1).records) == ["b" * 50]
+
+
+def test_outside_of_the_log_there_is_nothing_to_fetch() -> None:
+    broker = a_broker()
+    broker.produce(OUT, [message(str(number), timestamp=number * 10) for number in range(5)])
+    waiting = broker.fetch({OUT: 5}, committed=True, max_wait_s=30)
+    assert broker.list_offsets(OUT, 25, committed=True) == 3
+    assert broker.list_offsets(OUT, 41, committed=True) == -1
+    broker.delete_records("out", 0, 3)
+
+    assert not isinstance(answered(waiting)[OUT].error, OffsetOutOfRangeError)
+    assert isinstance(fetched(broker, 2).error, OffsetOutOfRangeError)
+    assert isinstance(fetched(broker, 6).error, OffsetOutOfRangeError)
+    assert texts(fetched(broker, 3).records) == ["3", "4"]
+    assert broker.list_offsets(OUT, "earliest", committed=True) == 3
+    assert len(broker.raw(OUT)) == 5
+
+
+def test_a_kill_loses_nothing_and_a_power_cut_all_of_the_last_moments_together() -> None:
+    broker = a_broker(load_s=0.0)
+    producer = opened(broker)
+    for offset, text in ((1, "kept"), (2, "lost")):
+        write(broker, producer, text, offset - 1)
+        broker.add_offsets(LANE, *producer, "g")
+        broker.commit_offsets_in_transaction(LANE, *producer, "g", {IN: (offset, "")})
+        broker.end_transaction(LANE, *producer, True)
+        wait(broker, 1)
+    write(broker, producer, "open", 2)
+    broker.crash()
+    broker.start()
+    assert texts(broker.raw(OUT)) == ["kept", "lost"]
+    assert broker.logs[OUT].stable == 4
+    broker.crash(lose_s=1.5)
+    broker.start()
+
+    assert texts(broker.raw(OUT)) == ["kept"]
+    assert broker.committed("g") == {IN: (1, "")}
+    assert [commit.offset for commit in broker.commits] == [1]
+    write(broker, producer, "again", 1)
+    broker.end_transaction(LANE, *producer, True)
+    wait(broker, 1)
+    assert texts(broker.raw(OUT)) == ["kept", "again"]
+
+
+def test_a_broker_that_dies_before_the_markers_writes_them_when_it_is_back() -> None:
+    broker = a_broker(load_s=0.0)
+    producer = opened(broker)
+    write(broker, producer, "a", 0)
+    broker.end_transaction(LANE, *producer, True)
+    broker.crash()
+    wait(broker, 5)
+    assert broker.logs[OUT].stable == 0
+    broker.start()
+    wait(broker, 1)
+    assert texts(broker.raw(OUT)) == ["a"]
+
+
+# groups
+
+
+def join(broker: SimBroker, instance: str | None, member_id: str = "", about: bytes = b"in") -> Answer:
+    return broker.join_group("g", member_id, instance, 6.0, 60.0, about)
+
+
+def formed(broker: SimBroker, *instances: str | None) -> list[Joined]:
+    """A group with these members, in a stable generation; the first has partition 0."""
+    answers = [join(broker, instance) for instance in instances]
+    wait(broker, 0.01)
+    members: list[Joined] = [answered(answer) for answer in answers]
+    [leader] = [member for member in members if member.members]
+    assignment = {members[0].member_id: [IN]}
+    syncs = [
+        broker.sync_group("g", member.generation, member.member_id, assignment if member is leader else {})
+        for member in [*(other for other in members if other is not leader), leader]
+    ]
+    assert all(sync.done for sync in syncs)
+    return members
+
+
+def test_a_static_member_that_is_back_has_its_partitions_in_the_same_generation() -> None:
+    broker = a_broker()
+    first, second = formed(broker, "a", "b")
+    back: Joined = answered(join(broker, "a", about=b"other"))
+
+    assert (back.generation, back.members) == (first.generation, ())
+    assert back.leader != back.member_id
+    assert answered(broker.sync_group("g", back.generation, back.member_id, {})) == (IN,)
+    broker.heartbeat("g", second.generation, second.member_id)
+    with pytest.raises(UnknownMemberIdError):
+        broker.heartbeat("g", first.generation, first.member_id)
+
+
+def test_who_is_not_heard_of_for_a_session_is_put_out_and_the_others_join_again() -> None:
+    broker = a_broker()
+    gone, stays = formed(broker, "a", "b")
+    for _ in range(4):
+        wait(broker, 1.9)
+        if broker.describe_group("g")[0] == "Stable":
+            broker.heartbeat("g", stays.generation, stays.member_id)
+    with pytest.raises(RebalanceInProgressError):
+        broker.heartbeat("g", stays.generation, stays.member_id)
+    with pytest.raises(UnknownMemberIdError):
+        broker.commit_offsets("g", gone.generation, gone.member_id, {IN: (1, "")})
+    again: Joined = answered(join(broker, "b", stays.member_id))
+
+    assert again.generation == stays.generation + 1
+    assert [name for name, _ in again.members] == [stays.member_id]
+    with pytest.raises(IllegalGenerationError):
+        broker.heartbeat("g", stays.generation, stays.member_id)
+
+
+def test_a_rebalance_waits_for_all_members_and_no_longer_than_its_timeout() -> None:
+    broker = a_broker()
+    [old] = formed(broker, None)
+    new = join(broker, None)
+    for _ in range(20):
+        wait(broker, 2.9)
+        assert not new.done
+        with pytest.raises(RebalanceInProgressError):
+            broker.heartbeat("g", old.generation, old.member_id)
+    wait(broker, 3)
+    alone: Joined = answered(new)
+    assert [name for name, _ in alone.members] == [alone.member_id]
+
+
+def test_a_static_member_that_does_not_join_again_stays_until_its_session_ends() -> None:
+    broker = a_broker()
+    formed(broker, "a")
+    new = broker.join_group("g", "", "b", 6.0, 2.0, b"in")
+    wait(broker, 5.9)
+    assert not new.done
+    wait(broker, 0.5)
+    assert [name for name, _ in answered(new).members] == [answered(new).member_id]
+
+
+def test_leaving_divides_the_work_anew_and_an_empty_group_may_be_committed_for() -> None:
+    broker = a_broker()
+    [one] = formed(broker, None)
+    with pytest.raises(UnknownMemberIdError):
+        broker.commit_offsets("g", -1, "", {IN: (7, "")})
+    broker.leave_group("g", one.member_id)
+    assert broker.describe_group("g") == ("Empty", {})
+    broker.commit_offsets("g", -1, "", {IN: (7, "")})
+    assert broker.committed("g") == {IN: (7, "")}
+
+
+def test_a_broker_that_is_back_knows_the_group_as_it_was_last_stable() -> None:
+    broker = a_broker(load_s=0.0)
+    one, two = formed(broker, "a", "b")
+    waiting = join(broker, "c")
+    broker.stop()
+    wait(broker, 30)
+    broker.start()
+
+    broker.heartbeat("g", one.generation, one.member_id)
+    assert not waiting.done
+    state, held = broker.describe_group("g")
+    assert (state, held) == ("Stable", {one.member_id: (IN,), two.member_id: ()})
+
+
+def test_a_frozen_broker_lets_no_timer_pass() -> None:
+    broker = a_broker()
+    [one] = formed(broker, "a")
+    broker.freeze(30)
+    wait(broker, 29)
+    assert broker.describe_group("g")[0] == "Stable"
+    assert list(broker.describe_group("g")[1]) == [one.member_id]
+    wait(broker, 2)
+    assert broker.describe_group("g")[0] == "Empty"

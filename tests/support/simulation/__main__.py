@@ -1,0 +1,212 @@
+"""`python -m simulation --seeds N`: run N schedules, say what holds and what does not, and how to see it again."""
+
+import argparse
+import faulthandler
+import gc
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+BATCH = 25
+"""Schedules of one process. It ends after them: what was killed in them is never unwound, and so never let go."""
+LONGEST_S = 300.0
+"""Of one schedule, in real seconds: beyond, something turns and turns without the virtual clock moving on."""
+SHOWN = 8
+"""Complaints of a failed schedule."""
+
+
+@dataclass
+class Tally:
+    """What has been run."""
+
+    schedules: int = 0
+    failed: dict[int, list[str]] = field(default_factory=dict)
+    """Complaints by seed."""
+    counts: Counter[str] = field(default_factory=Counter)
+    digests: dict[int, str] = field(default_factory=dict)
+
+    def take(self, told: dict[str, Any]) -> None:
+        """One schedule is over."""
+        self.schedules += 1
+        self.counts.update(told["counts"])
+        self.digests[told["seed"]] = told["digest"]
+        if told["complaints"]:
+            self.failed[told["seed"]] = told["complaints"]
+
+    @property
+    def digest(self) -> str:
+        """Over all of them, in the order of their seeds."""
+        lines = (f"{seed} {digest}\n" for seed, digest in sorted(self.digests.items()))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code: 0 if every schedule held."""
+    wanted = _parser().parse_args(arguments)
+    seeds = range(wanted.first, wanted.first + wanted.seeds)
+    began, tally = time.monotonic(), Tally()
+    if wanted.trace:
+        return _traced(seeds, wanted.plant)
+    told_at = began
+    for told in each(seeds, wanted.jobs, wanted.plant):
+        tally.take(told)
+        if told["complaints"]:
+            _tell_failure(told["seed"], told["complaints"], wanted.plant)
+            if wanted.stop and len(tally.failed) >= wanted.stop:
+                break
+        if time.monotonic() - told_at >= 10:
+            told_at = time.monotonic()
+            rate = tally.schedules / (told_at - began)
+            _say(f"{tally.schedules} of {len(seeds)}, {rate:.1f} a second, {len(tally.failed)} failed")
+    took_s = time.monotonic() - began
+    _say(_summed(tally, took_s))
+    if wanted.report:
+        Path(wanted.report).write_text(json.dumps(report(tally, seeds, took_s), indent=1) + "\n")
+    return 1 if tally.failed else 0
+
+
+def each(seeds: Sequence[int], jobs: int, plant: str = "") -> Iterator[dict[str, Any]]:
+    """The outcome of each schedule, `jobs` of them at a time, each batch in a process of its own."""
+    context = get_context("fork")
+    left = [list(seeds[at : at + BATCH]) for at in range(0, len(seeds), BATCH)][::-1]
+    running: dict[Connection, tuple[Any, list[int]]] = {}
+    try:
+        while left or running:
+            while left and len(running) < jobs:
+                batch = left.pop()
+                ours, theirs = context.Pipe(duplex=False)
+                child = context.Process(target=_batch, args=(batch, plant, theirs))
+                child.start()
+                theirs.close()
+                running[ours] = child, batch
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                child, batch = running[ready]
+                try:
+                    told = ready.recv()
+                except EOFError:
+                    del running[ready]
+                    child.join()
+                    if batch:  # it died in the middle of a schedule: that one has failed, the rest goes on
+                        yield _lost(batch[0], child.exitcode)
+                        left.append(batch[1:])
+                        left = [rest for rest in left if rest]
+                    continue
+                batch.remove(told["seed"])
+                yield told
+    finally:
+        for child, _ in running.values():
+            child.terminate()
+
+
+def _batch(seeds: list[int], plant: str, sink: Connection) -> None:
+    from simulation.plants import planted
+    from simulation.story import run
+
+    gc.disable()
+    with planted(plant):
+        for seed in list(seeds):
+            faulthandler.dump_traceback_later(LONGEST_S, exit=True)
+            outcome = run(seed)
+            sink.send({**vars(outcome), "counts": dict(outcome.counts)})
+    sink.close()
+    os._exit(0)  # see `BATCH`
+
+
+def _lost(seed: int, code: int | None) -> dict[str, Any]:
+    what = f"the schedule ended with its process, exit code {code} (1: it took over {LONGEST_S:.0f} s)"
+    return {"seed": seed, "complaints": [what], "digest": "", "counts": {}}
+
+
+def _traced(seeds: Sequence[int], plant: str) -> int:
+    """In this process, with everything that happens."""
+    from simulation.plants import planted
+    from simulation.schedule import plan
+    from simulation.story import run
+
+    gc.disable()
+    failed = 0
+    with planted(plant):
+        for seed in seeds:
+            _say(str(plan(seed)))
+            outcome = run(seed, trace=_say, logs=True)
+            failed += bool(outcome.complaints)
+            _say(f"digest {outcome.digest}, {dict(outcome.counts)}")
+            for complaint in outcome.complaints:
+                _say(f"  {complaint}")
+    sys.stdout.flush()
+    os._exit(1 if failed else 0)
+
+
+def report(tally: Tally, seeds: Sequence[int], took_s: float) -> dict[str, Any]:
+    """What was run, for publishing."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "schedules": tally.schedules,
+        "seeds": [seeds[0], seeds[-1]],
+        "failed": {str(seed): complaints[:SHOWN] for seed, complaints in sorted(tally.failed.items())},
+        "took_s": round(took_s, 1),
+        "a_second": round(tally.schedules / took_s, 2),
+        "totals": dict(sorted(tally.counts.items())),
+        "digest": tally.digest,
+        "commit": commit,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    }
+
+
+def _tell_failure(seed: int, complaints: Sequence[str], plant: str) -> None:
+    _say(f"seed {seed} fails:")
+    for complaint in complaints[:SHOWN]:
+        _say(f"  {complaint[:400]}")
+    _say(f"  again: make simulate SEEDS=1 FIRST={seed}{f' PLANT={plant}' if plant else ''}")
+
+
+def _summed(tally: Tally, took_s: float) -> str:
+    counts = tally.counts
+    told = f"{tally.schedules} schedules in {took_s:.0f} s ({tally.schedules / max(took_s, 0.001):.1f} a second): "
+    told += f"{counts['jobs']} records, {counts['calls']} calls, {counts['faults']} faults, "
+    told += f"{counts['processes']} processes, {counts['virtual seconds'] / 3600:.1f} virtual hours; "
+    told += f"{len(tally.failed)} failed"
+    if tally.failed:
+        told += f" ({', '.join(map(str, sorted(tally.failed)[:20]))})"
+    return f"{told}; digest {tally.digest[:16]}"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1_000, metavar="N", help="how many schedules")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes at a time")
+    parser.add_argument("--plant", default="", metavar="NAME", help="plant a bug: see simulation/plants.py")
+    parser.add_argument("--stop", type=int, default=0, metavar="N", help="stop after so many failed schedules")
+    parser.add_argument("--trace", action="store_true", help="tell everything that happens, and what processes log")
+    parser.add_argument("--report", default="", metavar="FILE", help="write counts, time, machine and digest (JSON)")
+    return parser
+
+
+if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "simulation", *sys.argv[1:]])  # noqa: S606 - this program, once more
+
+    gc.collect()
+    gc.freeze()
+    sys.exit(main())

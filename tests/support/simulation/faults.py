@@ -1,0 +1,187 @@
+"""What makes the faults of a plan happen to an installation, and heal."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from simulation.installation import Installation
+from simulation.kafka import BrokerFaults, SimBroker
+from simulation.kernel import Kernel, SimProcess
+from simulation.network import NetworkFaults
+from simulation.provider import SimProvider
+from simulation.schedule import Fault, Plan
+
+
+@dataclass
+class Faults:
+    """Of one schedule. A fault whose victim is in another one already does not happen."""
+
+    plan: Plan
+    installation: Installation
+    provider: SimProvider
+    publish_again: Callable[[], None]
+    """Have the last records published once more."""
+    zombies: set[int] = field(default_factory=set)
+    """Processes, by pid, that were frozen or cut off, or whose broker was: they may call what is theirs no more."""
+    dead: set[int] = field(default_factory=set)
+    """Processes that were killed, or hurried: their successors know of their calls, on the same machine."""
+    wanted_down: dict[int, float] = field(default_factory=dict)
+    """Processes, by pid, that were told to end or killed, and when they come back, counted from their end."""
+
+    @property
+    def kernel(self) -> Kernel:
+        return self.installation.kernel
+
+    @property
+    def broker(self) -> SimBroker:
+        return self.installation.broker
+
+    @property
+    def excused(self) -> set[int]:
+        """Processes of whose calls no result need tell. What was killed on another machine is guessed at, a call for
+        each record; on the same one every call is known."""
+        return self.zombies if self.plan.size.machines == 1 else self.zombies | self.dead
+
+    def do(self, fault: Fault) -> None:
+        """Begin a fault; what lasts ends by itself."""
+        getattr(self, f"_{fault.kind}")(fault)
+
+    def born(self, process: SimProcess) -> None:
+        """A process was started: into the trouble that there is."""
+        network = self.broker.network
+        troubled = network.down or network.faults != NetworkFaults() or self.broker.faults != BrokerFaults()
+        if troubled or process.name in network.cut or self.kernel.monotonic < network.frozen_until:
+            self.zombies.add(process.pid)
+
+    def heal(self) -> None:
+        """All that lasts is over."""
+        self._network_well()
+        self._broker_right()
+        self._broker_back()
+        self._calm()
+        self.kernel.full_disks.clear()
+        self.broker.network.cut.clear()
+        for number in range(self.plan.size.machines):
+            self.installation.step_clock(f"machine-{number}", 0.0)
+
+    def _victim(self, fault: Fault) -> SimProcess | None:
+        process = self.installation.running.get(fault.victim)
+        if process is None or not process.alive or process.pid in self.wanted_down:
+            return None
+        return process
+
+    # of one process
+
+    def _kill(self, fault: Fault) -> None:
+        process = self._victim(fault)
+        if process is not None:
+            self.dead.add(process.pid)
+            self.wanted_down[process.pid] = fault.for_s
+            process.kill()
+
+    def _kill_all(self, fault: Fault) -> None:
+        for name in self.installation.names:
+            self._kill(replace(fault, victim=name))
+
+    def _terminate(self, fault: Fault) -> SimProcess | None:
+        process = self._victim(fault)
+        if process is not None:
+            self.wanted_down[process.pid] = fault.for_s
+            process.stop()
+        return process
+
+    _leave = _terminate
+
+    def _rolling(self, fault: Fault) -> None:
+        for number, name in enumerate(self.installation.names):
+            self.kernel.call_later(number * 1.5, partial(self._told_to_end, replace(fault, victim=name)))
+
+    def _told_to_end(self, fault: Fault) -> None:
+        self._terminate(fault)
+
+    def _hurry(self, fault: Fault) -> None:
+        process = self._terminate(fault)
+        if process is not None:
+            self.dead.add(process.pid)
+            delay = self.kernel.dice.choice([0.0, 0.3, 2.0])
+            self.kernel.call_later(delay, lambda: self.installation.hurry(fault.victim))
+
+    def _freeze(self, fault: Fault) -> None:
+        process = self._victim(fault)
+        if process is not None:
+            self.zombies.add(process.pid)
+            process.freeze(fault.for_s)
+
+    def _cut(self, fault: Fault) -> None:
+        cut, process = self.broker.network.cut, self.installation.running.get(fault.victim)
+        if fault.victim in cut:
+            return
+        if process is not None:
+            self.zombies.add(process.pid)
+        cut.add(fault.victim)
+        self.kernel.call_later(fault.for_s, lambda: cut.discard(fault.victim))
+
+    # of the broker, and of the way to it
+
+    def _everybody_troubled(self) -> None:
+        self.zombies.update(process.pid for process in self.installation.running.values())
+
+    def _broker_stop(self, fault: Fault) -> None:
+        self._broker_away(fault, self.broker.stop)
+
+    def _broker_crash(self, fault: Fault) -> None:
+        self._broker_away(fault, self.broker.crash)
+
+    def _broker_away(self, fault: Fault, go: Callable[[], None]) -> None:
+        if self.broker.network.down:
+            return
+        self._everybody_troubled()
+        go()
+        self.kernel.call_later(fault.for_s, self._broker_back)
+
+    def _broker_back(self) -> None:
+        if self.broker.network.down:
+            self.broker.start()
+
+    def _broker_freeze(self, fault: Fault) -> None:
+        self._everybody_troubled()
+        self.broker.freeze(fault.for_s)
+
+    def _network(self, fault: Fault) -> None:
+        if fault.network is not None:
+            self._everybody_troubled()
+            self.broker.network.faults = fault.network
+            self.kernel.call_later(fault.for_s, self._network_well)
+
+    def _network_well(self) -> None:
+        self.broker.network.faults = NetworkFaults()
+
+    def _broker_errors(self, fault: Fault) -> None:
+        self._everybody_troubled()
+        share = self.kernel.dice.choice([0.02, 0.1, 0.3])
+        self.broker.faults = BrokerFaults(coordinator_loading=share, not_leader=share)
+        self.kernel.call_later(fault.for_s, self._broker_right)
+
+    def _broker_right(self) -> None:
+        self.broker.faults = BrokerFaults()
+
+    # of everything else
+
+    def _storm(self, fault: Fault) -> None:
+        if fault.mood is not None:
+            self.provider.mood = fault.mood
+            self.kernel.call_later(fault.for_s, self._calm)
+
+    def _calm(self) -> None:
+        self.provider.mood = self.plan.mood
+
+    def _clock_step(self, fault: Fault) -> None:
+        self.installation.step_clock(fault.victim, fault.by_s)
+        self.kernel.call_later(fault.for_s, lambda: self.installation.step_clock(fault.victim, 0.0))
+
+    def _disk_full(self, fault: Fault) -> None:
+        self.kernel.full_disks.add(fault.victim)
+        self.kernel.call_later(fault.for_s, lambda: self.kernel.full_disks.discard(fault.victim))
+
+    def _publish_again(self, _: Fault) -> None:
+        self.publish_again()

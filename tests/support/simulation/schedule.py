@@ -1,0 +1,234 @@
+"""What happens in one schedule, all of it from its seed: the installation, the jobs, the budgets, the faults. Pure.
+
+Each seed takes a part of all kinds of faults only ("swarm testing", Groce and others, ISSTA 2012): where everything
+happens at once, what needs two things together and no third is seldom seen.
+"""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from simulation.installation import Size
+from simulation.network import NetworkFaults
+from simulation.provider import LARGE, SMALL, Mood
+
+TENANTS = ("ants", "bees", "crows")
+PRIORITIES = ("batch", "normal", "normal", "interactive")
+DOLLAR = 1_000_000_000
+
+PROCESS_FAULTS = ("kill", "terminate", "hurry", "freeze", "leave", "cut")
+OTHER_FAULTS = (
+    "kill_all", "rolling", "broker_stop", "broker_crash", "broker_freeze", "network", "broker_errors", "storm",
+    "clock_step", "disk_full", "publish_again",
+)  # fmt: skip
+HARMLESS = frozenset({"terminate", "leave", "rolling", "storm", "publish_again", "clock_step"})
+"""After these alone no call may be made for nothing."""
+STORMS = (
+    Mood(limited=0.5), Mood(overloaded=0.6), Mood(broken=0.6), Mood(refuses_connection=0.7), Mood(slow=0.9),
+    Mood(silent=0.3), Mood(cut=0.3, lost=0.2), Mood(limited=0.2, overloaded=0.1, cut=0.1, silent=0.05, lost=0.1),
+)  # fmt: skip
+NETWORKS = (
+    NetworkFaults(slow=0.05, slow_s=6.0), NetworkFaults(late_answer=0.05, slow_s=6.0), NetworkFaults(lost=0.03),
+    NetworkFaults(unanswered=0.03), NetworkFaults(silent=0.02), NetworkFaults(orphaned=0.1, slow_s=1.0),
+    NetworkFaults(slow=0.02, slow_s=8.0, late_answer=0.02, lost=0.01, unanswered=0.02, silent=0.01),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One record that a producer writes to the jobs topic."""
+
+    at_s: float
+    tenant: str
+    id: str
+    """Empty: nobody can read it."""
+    value: bytes
+    away: bool = False
+    """It is written to another partition than its tenant's home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something goes wrong. Whoever it happens to is well again, or back, `for_s` later."""
+
+    at_s: float
+    kind: str
+    victim: str = ""
+    """A process, or a machine."""
+    for_s: float = 0.0
+    by_s: float = 0.0
+    """Of a clock that is set."""
+    mood: Mood | None = None
+    network: NetworkFaults | None = None
+
+    def __str__(self) -> str:
+        parts = [f"{self.at_s:.2f} s {self.kind}", self.victim, f"for {self.for_s:.2f} s" if self.for_s else ""]
+        how = self.mood or self.network
+        parts.append(f"({_told(how)})" if how is not None else "")
+        parts.append(f"by {self.by_s:g} s" if self.by_s else "")
+        return " ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A tenant's hard budget, from the beginning on; it may be raised later."""
+
+    tenant: str
+    nanousd: int
+    raised_at_s: float | None = None
+    raised_to: int = 0
+    over_limit: str = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole schedule."""
+
+    seed: int
+    size: Size
+    jobs: Sequence[Publication]
+    limits: Sequence[Limit]
+    cancels: Sequence[tuple[float, str, str]]
+    """When, tenant, id."""
+    faults: Sequence[Fault]
+    mood: Mood = field(default_factory=Mood)
+    """The provider's, all the time."""
+
+    @property
+    def heals_at_s(self) -> float:
+        """When the last fault is over."""
+        return max((fault.at_s + fault.for_s for fault in self.faults), default=0.0)
+
+    def __str__(self) -> str:
+        lines = [f"seed {self.seed}: {self.size}", f"{len(self.jobs)} records, limits {[*self.limits]}"]
+        return "\n  ".join([*lines, *map(str, self.faults)])
+
+
+def plan(seed: int) -> Plan:
+    """The schedule of a seed."""
+    dice = random.Random(seed * 2 + 1)
+    workers, routers = dice.choice([1, 1, 2, 2, 3]), dice.choice([1, 1, 1, 2])
+    size = Size(
+        workers, routers, partitions=dice.choice([1, 2, 2, 3]), machines=dice.choice([1, 1, 2]),
+        max_in_flight=dice.choice([2, 4, 8]), session_s=dice.choice([4.0, 6.0]),
+    )  # fmt: skip
+    length_s = dice.uniform(4.0, 14.0)
+    jobs = _jobs(dice, length_s)
+    limits = _limits(dice)
+    cancels = [(one.at_s + dice.uniform(0, 4), one.tenant, one.id) for one in jobs if one.id and dice.random() < 0.05]
+    mood = dice.choice([Mood(), Mood(), Mood(limited=0.05, overloaded=0.03, cut=0.02, lost=0.02, silent=0.01)])
+    faults = _faults(dice, size, [one.at_s for one in jobs])
+    return Plan(seed, size, jobs, limits, cancels, faults, mood)
+
+
+def _jobs(dice: random.Random, length_s: float) -> list[Publication]:
+    tenants = TENANTS[: dice.randint(1, len(TENANTS))]
+    odd = dice.choice([0.0, 0.1, 0.3])
+    """How often a record is none of the plain ones."""
+    ordered = dice.choice([0.0, 0.0, 0.3, 0.8])
+    bursts = [dice.uniform(0, length_s) for _ in range(dice.choice([1, 2, 3]))]
+    spread_s = dice.choice([0.05, 1.0, length_s])
+    told: list[Publication] = []
+    for number in range(dice.randint(8, 32)):
+        at_s = dice.choice(bursts) + dice.uniform(0, spread_s)
+        tenant, id = dice.choice(tenants), f"j{number}"
+        job: dict[str, Any] = {
+            "id": id, "tenant": tenant, "task": "chat-completion",
+            "model": dice.choice([SMALL, SMALL, SMALL, LARGE, "auto"]),
+            "input": {
+                "messages": [{"role": "user", "content": "What do bees make? " * dice.choice([1, 1, 20])}],
+                "max_tokens": dice.choice([8, 16, 32]),
+            },
+            "timeout_s": dice.choice([20.0, 40.0, 40.0]), "priority": dice.choice(PRIORITIES),
+        }  # fmt: skip
+        if dice.random() < ordered:
+            job["ordering_key"] = dice.choice("kl")
+        kind = dice.choice(_ODD) if dice.random() < odd else ""
+        told += _published(dice, kind, at_s, job, away=dice.random() < 0.05 and "ordering_key" not in job)
+    return sorted(told, key=lambda one: one.at_s)
+
+
+def _published(
+    dice: random.Random, kind: str, at_s: float, job: dict[str, Any], *, away: bool
+) -> list[Publication]:  # fmt: skip
+    """A job as it comes to the jobs topic: once, or more often, or as something that is none."""
+    tenant, id = job["tenant"], job["id"]
+    if kind == "unreadable":
+        return [Publication(at_s, tenant, "", dice.choice([b"{", b"[]", b'{"tenant": "ants"}', b"\xff"]))]
+    if kind == "hurried":
+        job["timeout_s"] = dice.uniform(0.2, 3.0)
+    elif kind == "pinned":
+        job["provider"] = dice.choice(["groq", "together"])
+    elif kind == "cheap":
+        job["max_cost_nanousd"] = dice.choice([0, 500_000, 2_000_000])
+    elif kind == "streamed":
+        job["stream"] = True
+    elif kind == "refused":
+        job["task"] = "no-such-task"
+    told = [Publication(at_s, tenant, id, json.dumps(job).encode(), away)]
+    if kind in ("twice", "at_once") and "ordering_key" not in job:
+        told.append(replace(told[0], at_s=at_s + (dice.uniform(0, 6) if kind == "twice" else 0.0)))
+    elif kind == "conflict":
+        other = json.dumps({**job, "metadata": {"again": True}}).encode()
+        told.append(Publication(at_s + dice.uniform(0, 6), tenant, id, other))
+    return told
+
+
+_ODD = ("hurried", "pinned", "cheap", "streamed", "refused", "unreadable", "twice", "twice", "at_once", "conflict")
+
+
+def _limits(dice: random.Random) -> list[Limit]:
+    limits = []
+    for tenant in TENANTS:
+        if dice.random() < 0.5:
+            continue
+        nanousd = dice.choice([0, 3_000_000, 8_000_000, 20_000_000, 10 * DOLLAR])
+        raised = dice.random() < 0.4
+        limits.append(
+            Limit(
+                tenant, nanousd, dice.uniform(1, 12) if raised else None, nanousd + 15_000_000 if raised else 0,
+                dice.choice(["wait", "wait", "refuse"]),
+            )
+        )  # fmt: skip
+    return limits
+
+
+def _faults(dice: random.Random, size: Size, busy_s: Sequence[float]) -> list[Fault]:
+    """Most of them soon after a job came: what nothing is under way in can hardly break."""
+    kinds = [kind for kind in (*PROCESS_FAULTS, *OTHER_FAULTS) if dice.random() < 0.35]
+    count = dice.choice([0, 1, 2, 3, 5, 8]) if kinds else 0
+    names = [f"router-{number}" for number in range(size.routers)]
+    names += [f"worker-{number}" for number in range(size.workers)]
+    faults = [
+        _fault(dice, dice.choice(kinds), dice.choice(busy_s) + dice.uniform(0, 1.5), size, names) for _ in range(count)
+    ]
+    return sorted(faults, key=lambda one: one.at_s)
+
+
+def _fault(dice: random.Random, kind: str, at_s: float, size: Size, names: Sequence[str]) -> Fault:
+    short, long = dice.uniform(0.0, 1.5), dice.uniform(1.5, 2.5 * size.session_s)
+    fault = Fault(at_s, kind, for_s=dice.choice([short, long]))
+    if kind in ("leave", "cut"):
+        fault = replace(fault, for_s=long)
+    elif kind in ("kill", "terminate", "hurry"):
+        fault = replace(fault, for_s=dice.choice([0.0, short, long]))
+    elif kind in ("kill_all", "rolling"):
+        fault = replace(fault, for_s=dice.choice([0.0, short]))
+    elif kind == "network":
+        fault = replace(fault, for_s=dice.uniform(1, 8), network=dice.choice(NETWORKS))
+    elif kind == "storm":
+        fault = replace(fault, for_s=dice.uniform(0.5, 8), mood=dice.choice(STORMS))
+    elif kind in ("clock_step", "disk_full", "broker_errors"):
+        fault = replace(fault, for_s=dice.uniform(0.5, 8))
+    if kind == "clock_step":
+        fault = replace(fault, by_s=dice.choice([3600.0, -3600.0, 5.0, -5.0]))
+    if kind in ("clock_step", "disk_full"):
+        return replace(fault, victim=f"machine-{dice.randrange(size.machines)}")
+    return replace(fault, victim=dice.choice(names)) if kind in PROCESS_FAULTS else fault
+
+
+def _told(how: Any) -> str:
+    named = {name: getattr(how, name) for name in how.__dataclass_fields__}
+    return ", ".join(f"{name} {value:g}" for name, value in named.items() if value)

@@ -1,0 +1,187 @@
+"""The verdict on one schedule: what the logs hold, what the groups committed, what the provider saw.
+
+I1 to I9 of the fault matrix, by the offline checker of the other fault tests (`tests/support/verdict.py`) and what only
+a simulation can know besides: every commit in its order, every call with the process that made it. Pure.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stranger import Found
+from verdict import AUDIT, JOBS, LETTERS, RESULTS, TEXT, Billed, Evidence, Identity, judge
+
+from simulation.installation import LANES
+from simulation.kafka import SimBroker, SimRecord
+from simulation.provider import Call, SimProvider
+from simulation.schedule import Plan, Publication
+from simulation.verdict_money import money_kept
+
+PER_PROCESS = 4
+"""Times its limit of calls: so many may a process make for nothing that was killed, frozen or cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What a schedule left behind, once it is quiet."""
+
+    plan: Plan
+    published: Sequence[Publication]
+    """Acknowledged, in the order of the log."""
+    broker: SimBroker
+    provider: SimProvider
+    excuses: Collection[int]
+    """Processes, by pid, of whose calls no result need tell."""
+    harmless: bool
+    """Nothing happened after which a call may be made for nothing."""
+    secrets: Collection[bytes] = ()
+
+
+def judged(told: Testimony) -> list[str]:
+    """Everything that is wrong, in words."""
+    written = [(found(one), when(one)) for part in sorted(told.broker.logs) for one in told.broker.raw(part)]
+    records = [one for one, _ in written]
+    results = [one.json for one in records if one.topic == RESULTS]
+    wanted, complaints = wanted_of(told.published, results)
+    lenient = None if not told.harmless else 0
+    commits = [commit for commit in told.broker.commits if (commit.group, commit.part[0]) in LANES]
+    verdict = judge(
+        Evidence(
+            wanted=wanted,
+            records=records,
+            calls=[call.trace for call in told.provider.calls],
+            bill=[Billed(call.trace, call.model, *call.tokens) for call in told.provider.calls if call.charged],
+            samples=[{(commit.group, commit.part[1]): commit.offset} for commit in commits],
+            heads={
+                f"{group}.{topic}.{part[1]}": _head(metadata)
+                for group, topic in LANES
+                for part, (_, metadata) in told.broker.committed(group).items()
+                if metadata
+            },
+            may_repeat=lenient,
+            zombies=lenient,
+            secrets=told.secrets,
+        )
+    )
+    complaints += verdict.complaints
+    if told.harmless and verdict.ambiguous:
+        complaints.append(f"I5: calls were interrupted although nobody died: {dict(verdict.ambiguous)}")
+    complaints += answered_for(results, told)
+    complaints += in_order(told.published, records)
+    complaints += set_aside(told.published, records)
+    complaints += money_kept(written, results, told.provider.calls, told.plan.limits)
+    return complaints
+
+
+def found(one: SimRecord) -> Found:
+    """A record as the checker reads it."""
+    return Found(one.topic, one.partition, one.offset, one.key, one.value, list(one.headers))
+
+
+def when(one: SimRecord) -> float:
+    """When readers could first see it; 0 for one that was written outside of transactions."""
+    return one.transaction.ended_s if one.transaction is not None else 0.0
+
+
+def _head(metadata: str) -> tuple[int, str]:
+    _, sequence, head, *_ = metadata.split(",")
+    return int(sequence), head
+
+
+def wanted_of(published: Sequence[Publication], results: Sequence[dict[str, Any]]) -> tuple[list[Identity], list[str]]:
+    """The submissions that there should be, each with one result. An id that was refused may be sent again: then there
+    is one more for each time that it was, at most as many as it was published."""
+    copies = Counter((one.tenant, one.id) for one in published if one.id)
+    seen: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
+    for result in results:
+        seen[result["tenant"], result["job_id"]][result["submission"]] = result["status"]
+    wanted, complaints = [], []
+    for who, count in copies.items():
+        ends = seen.get(who, {})
+        last = max(ends, default=1)
+        wanted += [(*who, submission) for submission in range(1, last + 1)]
+        refused = [number for number, status in ends.items() if number < last and status != "rejected"]
+        if last > count or refused:
+            complaints.append(f"I1: {who} was published {count} times and has the ends {dict(sorted(ends.items()))}")
+    return wanted, complaints
+
+
+def answered_for(results: Sequence[dict[str, Any]], told: Testimony) -> Iterator[str]:
+    """I5: every call that no attempt tells of was made by a process that may make such; and not too many of them."""
+    calls = told.provider.calls
+    named: set[str] = set()
+    nameless: Counter[str] = Counter()
+    for result in results:
+        for attempt in result["attempts"]:
+            if attempt["request_id"]:
+                named.add(attempt["request_id"])
+            else:
+                nameless[f"{result['tenant']}/{result['job_id']}"] += 1
+    unnamed: dict[str, list[Call]] = defaultdict(list)
+    for call in calls:
+        if f"call-{call.number}" not in named:
+            unnamed[call.trace].append(call)
+    by_process: Counter[int] = Counter()
+    for trace, made in sorted(unnamed.items()):
+        beyond = len(made) - nameless[trace]
+        if beyond <= 0:
+            continue
+        excused = [call.pid for call in made if call.pid in told.excuses]
+        by_process.update(excused[:beyond])
+        if len(excused) < beyond:
+            who = [f"{call.process}#{call.pid}" for call in made]
+            yield f"I5: {trace}: {beyond} calls that no attempt tells of, of {who}"
+    most = PER_PROCESS * told.plan.size.max_in_flight
+    for pid, count in by_process.items():
+        if count > most:
+            yield f"I5: #{pid} made {count} calls that no attempt tells of; {most} may be"
+
+
+def in_order(published: Sequence[Publication], records: Sequence[Found]) -> Iterator[str]:
+    """I9: jobs of one ordering key come to the workers in the order of the jobs topic, and end in that order."""
+    numbers = {(one.tenant, one.id): number for number, one in reversed(list(enumerate(published))) if one.id}
+    keyed: dict[tuple[str, str], list[tuple[tuple[int, int], int, str]]] = defaultdict(list)
+    places: dict[tuple[str, str], tuple[tuple[str, str], tuple[int, int]]] = {}
+    for one in records:
+        if one.topic != TEXT:
+            continue
+        job = one.json["job"]
+        key = job.get("ordering_key")
+        if key is not None:
+            who = (job["tenant"], job["id"])
+            place = (one.partition, one.offset)
+            keyed[job["tenant"], key].append((place, numbers[who], job["id"]))
+            places[who] = (job["tenant"], key), place
+    for key, came in keyed.items():
+        order = [number for _, number, _ in sorted(came)]
+        if len({place[0] for place, _, _ in came}) > 1:
+            yield f"I9: jobs of {key} lie in several partitions"
+        if order != sorted(order):
+            yield f"I9: jobs of {key} came to the workers in the order {[id for _, _, id in sorted(came)]}"
+    ended: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+    for one in sorted((one for one in records if one.topic == AUDIT), key=lambda one: (one.partition, one.offset)):
+        batch = one.json
+        if not batch["lane"].startswith("novix-worker"):
+            continue
+        for entry in batch["entries"]:
+            key_place = places.get((entry.get("tenant"), entry.get("job_id")))
+            if key_place is not None:
+                ended[key_place[0]].append(key_place[1])
+    for key, order_of_ends in ended.items():
+        first = list(dict.fromkeys(order_of_ends))
+        if first != sorted(first):
+            yield f"I9: jobs of {key} ended in another order than they came: {first}"
+
+
+def set_aside(published: Sequence[Publication], records: Sequence[Found]) -> Iterator[str]:
+    """What nobody can read is a dead letter, one for each record, and nothing else is from the jobs topic but what
+    conflicts with an earlier job of its id."""
+    unreadable = Counter(one.value for one in published if not one.id)
+    letters = Counter(
+        one.value
+        for one in records
+        if one.topic == LETTERS and one.header("__dlq.errors.topic") == JOBS and one.value in unreadable
+    )
+    if unreadable != letters:
+        yield f"I1: {unreadable.total()} records that nobody can read and {letters.total()} dead letters of them"
