@@ -1,31 +1,29 @@
 """Membership of a consumer group: assignment, heartbeats, committed positions. The lane engine's only consumer."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from runtime.connection import client_options
+from runtime.evictions import EVICTIONS, Evictions
 from runtime.growth import METADATA_AGE_MS, Growth
 from runtime.membership import InstanceTaken, PositionLost
 from runtime.ports import Position, Record
 from runtime.reader import to_record
 from runtime.settings import Settings
 
+log = structlog.get_logger("novix.group")
+
 REBALANCE_TIMEOUT_MS = 60_000
 """How long a revoked member may take to let go. aiokafka's default, the session timeout, is too short to drain."""
 FETCH_BYTES = 262_144
 """Prefetched per partition, whatever is asked for: the bound of what waits unread in memory."""
-
-EVICTIONS = 4
-EVICTIONS_WITHIN_S = 60.0
-"""So many, so close together, are another process with the same static id: each join puts the other one out. A process
-that was frozen, or a broker that lost the group, is put out once."""
 
 OnChange = Callable[[list[int]], Awaitable[None]]
 
@@ -41,7 +39,7 @@ class GroupMember:
         self._settings = settings
         self._group = settings.named(group)
         self._instance = instance
-        self._evictions: deque[float] = deque(maxlen=EVICTIONS)
+        self.evictions = Evictions(settings.session_timeout_ms / 1_000)
         self._sought: set[int] = set()
         """Partitions that a lane has placed since they were assigned."""
         self._topic = topic
@@ -68,6 +66,8 @@ class GroupMember:
         """Join. `assigned` is called with partitions that are paused already: records arrive before it returns."""
         await self._admin.start()
         await self._consumer.start()
+        coordinator = self._consumer._coordinator
+        coordinator._do_heartbeat = self._heartbeats(coordinator._do_heartbeat)
         self._consumer.subscribe([self._name], listener=_Listener(self, assigned, revoked))
 
     async def stop(self) -> None:
@@ -120,16 +120,30 @@ class GroupMember:
         state = assignment.state_value(TopicPartition(self._name, partition)) if assignment is not None else None
         return int(state.position) if state is not None and state.has_valid_position else None
 
-    def evicted(self) -> None:
-        """The coordinator did not know this member any more."""
-        self._evictions.append(asyncio.get_running_loop().time())
+    def _heartbeats(self, ask: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
+        """aiokafka's heartbeat, with two things more: when it was answered, and that a coordinator which is loading its
+        groups, after a restart, is asked again. aiokafka (0.14) takes that answer for a fault of ours and ends."""
+
+        async def asked() -> bool:
+            try:
+                answered = await ask()
+            except GroupAuthorizationFailedError:
+                raise
+            except KafkaError as error:
+                log.warning("group.heartbeat_refused", group=self._group, error=str(error)[:200])
+                return False
+            if answered:
+                self.evictions.heard(asyncio.get_running_loop().time())
+            return answered
+
+        return asked
 
     def _refuse_a_twin(self) -> None:
-        times = self._evictions
-        if len(times) == EVICTIONS and times[-1] - times[0] <= EVICTIONS_WITHIN_S:
+        within_s = self.evictions.twin_within_s
+        if within_s is not None:
             raise InstanceTaken(
-                f"member {self._instance} was put out of {self._group} {EVICTIONS} times within "
-                f"{times[-1] - times[0]:.0f} s: does another process run with the same NOVIX_INSTANCE_ID?"
+                f"member {self._instance} was put out of {self._group} {EVICTIONS} times within {within_s:.0f} s: "
+                "does another process run with the same NOVIX_INSTANCE_ID?"
             )
 
     def pause(self, partition: int) -> None:
@@ -187,10 +201,11 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         for source in assigned:
             self._member.hold_back(source.partition)
         self._joined = True
+        self._member.evictions.heard(asyncio.get_running_loop().time())
         self._member.growth.assigned()
         await self._assigned(sorted(source.partition for source in assigned))
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
         if self._joined and self._member.generation < 0:
-            self._member.evicted()
+            self._member.evictions.put_out(asyncio.get_running_loop().time())
         await self._revoked(sorted(source.partition for source in revoked))

@@ -14,14 +14,18 @@ from runtime.connection import client_options
 from runtime.ports import NotReadable, Record
 from runtime.settings import Settings
 
+MOST_IDLE = 2
+"""Consumers that are kept for the next `read`: to start one takes longer than to read a few records."""
+
 
 class KafkaReader:
-    """A `LogReader` on Kafka. Each `read` has a consumer of its own; the object itself holds one for questions."""
+    """A `LogReader` on Kafka. Each `read` has a consumer to itself; the object holds one for questions."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._asking: AIOKafkaConsumer | None = None
         self._askers: Counter[AIOKafkaConsumer] = Counter()
+        self._idle: list[AIOKafkaConsumer] = []
         self._lock = asyncio.Lock()
 
     async def __aenter__(self) -> "KafkaReader":
@@ -35,6 +39,8 @@ class KafkaReader:
         if self._asking is not None:
             consumer, self._asking = self._asking, None
             await consumer.stop()
+        while self._idle:
+            await self._idle.pop().stop()
 
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has; 0 if it does not exist."""
@@ -64,20 +70,27 @@ class KafkaReader:
         if start >= end:
             return
         source = TopicPartition(self._settings.named(topic), partition)
-        consumer = await self._started()
+        consumer = self._idle.pop() if self._idle else await self._started()
+        read = False
         try:
             consumer.assign([source])
             consumer.seek(source, start)
-            while await consumer.position(source) < end:
+            while not read and await consumer.position(source) < end:
                 for batch in (await consumer.getmany(timeout_ms=500, max_records=2_000)).values():
                     for message in batch:
                         if message.offset >= end:
-                            return
+                            read = True
+                            break
                         yield to_record(message, topic)
+            read = True
         except TopicAuthorizationFailedError:
             raise NotReadable(topic) from None
         finally:
-            await consumer.stop()
+            if read and len(self._idle) < MOST_IDLE:
+                consumer.unsubscribe()
+                self._idle.append(consumer)
+            else:
+                await consumer.stop()
 
     async def follow(self, topic: str, starts: dict[int, int]) -> AsyncGenerator[Record, None]:
         """Records of several partitions from the given offsets on, without end."""

@@ -25,6 +25,9 @@ commit half of the next transaction. Past this deadline the producer is thrown a
 TRANSACTION_TIMEOUT_MS = 10_000
 """How long a crash may hide later records from read_committed readers, if no successor comes."""
 
+METADATA_AGE_MS = 30_000
+"""How old a partition count may be that keys are spread by; aiokafka's default, five minutes, leaves new ones empty."""
+
 ONCE = (TxnOffsetCommitRequest, EndTxnRequest)
 """Requests that name their producer and not their transaction: one that arrives late ends the next transaction in its
 middle, or takes its offset back. Asked again after its connection broke, the first may still be on its way."""
@@ -58,6 +61,7 @@ class LaneTransaction:
             max_batch_size=262_144,
             max_request_size=MAX_REQUEST_BYTES,
             linger_ms=0,
+            metadata_max_age_ms=METADATA_AGE_MS,
         )
         _ask_once(producer)
         try:

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 
-from runtime import group
-from runtime.group import EVICTIONS, GroupMember, InstanceTaken, OffsetUnknown
-from runtime.membership import PositionLost
+from runtime.evictions import EVICTIONS
+from runtime.group import GroupMember, OffsetUnknown
+from runtime.membership import InstanceTaken, PositionLost
 from runtime.ports import Position
 from runtime.settings import Settings
 
@@ -83,19 +83,24 @@ async def test_only_the_partitions_that_are_asked_for_are_polled(member: GroupMe
     assert answers.asked == ()
 
 
-async def test_a_member_that_is_put_out_again_and_again_has_a_twin(
-    member: GroupMember, monkeypatch: pytest.MonkeyPatch
-):
+async def test_a_member_that_is_put_out_again_and_again_has_a_twin(member: GroupMember):
     member._consumer = Answers({})
-    at = 100.0
-    monkeypatch.setattr(group.time, "monotonic", lambda: at)
-    for _ in range(EVICTIONS * 3):  # a broker that fails once an hour
-        at += 3_600
-        member.evicted()
-        await member.poll(0, 1)
+    for at in range(EVICTIONS - 1):
+        member.evictions.put_out(at)
+    await member.poll(0, 1)
 
-    for _ in range(EVICTIONS - 1):
-        at += 2
-        member.evicted()
+    member.evictions.put_out(EVICTIONS)
     with pytest.raises(InstanceTaken, match=r"host-0.*NOVIX_INSTANCE_ID"):
         await member.poll(0, 1)
+
+
+async def test_a_coordinator_that_is_loading_does_not_end_the_heartbeats_and_a_refusal_does(member: GroupMember):
+    async def loading() -> bool:
+        raise KafkaError("Unexpected exception in heartbeat task: GroupLoadInProgressError()")
+
+    async def forbidden() -> bool:
+        raise GroupAuthorizationFailedError("novix-toy")
+
+    assert await member._heartbeats(loading)() is False
+    with pytest.raises(GroupAuthorizationFailedError):
+        await member._heartbeats(forbidden)()
