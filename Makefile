@@ -9,10 +9,15 @@ N ?= 3
 ROWS ?=
 QUICK ?=
 MINUTES ?= 60
+SEEDS ?= 1000
+FIRST ?= 0
+PLANT ?=
+REPORT ?=
+TRACE ?=
 FAST := tests/pure tests/contracts
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check conformance faults bench bench-peers soak docs clean lock
+.PHONY: help install demo test check conformance simulate faults bench bench-peers soak docs clean lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +36,9 @@ test: install ## proves everything that can be proved here, on a real Apache Kaf
 
 faults: install ## the fault matrix on real processes: N=3 runs of each row with N seeds, ROWS=1,2,16 some of them; writes docs/proof/faults.md
 	@PYTHONPATH=tests/support:. $(BIN)/python -m matrix --times $(N) $(if $(ROWS),--rows $(ROWS))
+
+simulate: install ## SEEDS=1000 schedules of faults from FIRST=0 on in virtual time: whole processes on a simulated Kafka; PLANT=name: with a planted bug; REPORT=file; TRACE=1
+	@PYTHONPATH=tests/support:. $(BIN)/python -m simulation --seeds $(SEEDS) --first $(FIRST) $(if $(PLANT),--plant $(PLANT)) $(if $(REPORT),--report $(REPORT)) $(if $(TRACE),--trace)
 
 check: install ## before every commit: format, lint, types, imports, sizes, generated files, tests/pure and tests/contracts
 	$(BIN)/ruff format --check .

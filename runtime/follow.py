@@ -73,6 +73,8 @@ class Follower:
         self._fold = fold
         self._next: dict[int, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._reader: KafkaReader | None = None
+        """Has read what was there, and is not yet used to read on."""
 
     async def __aenter__(self) -> "Follower":
         try:
@@ -88,13 +90,19 @@ class Follower:
     ) -> None:
         for task in self._tasks:
             await end(task)
+        if self._reader is not None:
+            await self._reader.close()
 
     async def _catch_up_at_last(self) -> None:
         """What is there now, although the broker may go away meanwhile."""
         while True:
             try:
-                async with KafkaReader(self._settings) as reader:
-                    return await self._catch_up(reader)
+                async with contextlib.AsyncExitStack() as stack:
+                    reader = await stack.enter_async_context(KafkaReader(self._settings))
+                    await self._catch_up(reader)
+                    stack.pop_all()
+                    self._reader = reader
+                    return
             except KafkaError as error:
                 log.warning("follow.broken", topic=self._topic.name, error=type(error).__name__)
             await asyncio.sleep(AGAIN_S)
@@ -121,8 +129,10 @@ class Follower:
     async def _follow_for_ever(self) -> None:
         while True:
             try:
-                async with KafkaReader(self._settings) as reader:
-                    await self._catch_up(reader)
+                caught_up, self._reader = self._reader, None
+                async with caught_up or KafkaReader(self._settings) as reader:
+                    if caught_up is None:
+                        await self._catch_up(reader)
                     if self._next:
                         await self._follow_until_it_changes(reader)
                         continue

@@ -95,7 +95,7 @@ class KafkaReader:
     async def follow(self, topic: str, starts: dict[int, int]) -> AsyncGenerator[Record, None]:
         """Records of several partitions from the given offsets on, without end."""
         name = self._settings.named(topic)
-        consumer = await self._started()
+        consumer = self._idle.pop() if self._idle else await self._started()
         try:
             consumer.assign([TopicPartition(name, partition) for partition in starts])
             for partition, offset in starts.items():
