@@ -58,6 +58,7 @@ async def _wait(
         return None
     if not asked and (done := elsewhere(handler, work.delivery, retry)):
         return done
+    work.delivery = replace(work.delivery, attempt=work.delivery.attempt + 1)  # it was attempted: `LaneRunner.forget`
     raise Abandoned
 
 

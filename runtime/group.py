@@ -85,8 +85,14 @@ class GroupMember:
         return int(self._consumer._coordinator.generation)
 
     async def heartbeat(self) -> bool:
-        """Ask the coordinator now whether this member still is in its generation."""
+        """Ask the coordinator now whether this member still is in its generation.
+
+        Who is joining is in none, and asks nothing: the refusal would have aiokafka (0.14) forget its member id in the
+        middle of the join, whose second half the coordinator then refuses as a stranger's (FENCED_INSTANCE_ID).
+        """
         coordinator = self._consumer._coordinator
+        if coordinator.generation < 0:
+            return False
         try:
             return bool(await asyncio.wait_for(coordinator._do_heartbeat(), 5.0)) and not coordinator.need_rejoin(
                 self._consumer._subscription.subscription

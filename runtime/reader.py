@@ -38,9 +38,9 @@ class KafkaReader:
         """Disconnect."""
         if self._asking is not None:
             consumer, self._asking = self._asking, None
-            await consumer.stop()
+            await _stopped(consumer)
         while self._idle:
-            await self._idle.pop().stop()
+            await _stopped(self._idle.pop())
 
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has; 0 if it does not exist."""
@@ -90,7 +90,7 @@ class KafkaReader:
                 consumer.unsubscribe()
                 self._idle.append(consumer)
             else:
-                await consumer.stop()
+                await _stopped(consumer)
 
     async def follow(self, topic: str, starts: dict[int, int]) -> AsyncGenerator[Record, None]:
         """Records of several partitions from the given offsets on, without end."""
@@ -105,7 +105,7 @@ class KafkaReader:
                     for message in batch:
                         yield to_record(message, topic)
         finally:
-            await consumer.stop()
+            await _stopped(consumer)
 
     @asynccontextmanager
     async def _questions(self) -> AsyncIterator[AIOKafkaConsumer]:
@@ -131,14 +131,14 @@ class KafkaReader:
                 del self._askers[consumer]
                 if self._asking is not consumer:
                     with contextlib.suppress(Exception):
-                        await consumer.stop()
+                        await _stopped(consumer)
 
     async def _started(self) -> AIOKafkaConsumer:
         consumer = self._consumer()
         try:
             await consumer.start()
         except BaseException:
-            await consumer.stop()  # it may be connected by half
+            await _stopped(consumer)  # it may be connected by half
             raise
         return consumer
 
@@ -158,3 +158,9 @@ def to_record(message: Any, topic: str) -> Record:
     return Record(
         topic, message.partition, message.offset, message.key, message.value, tuple(message.headers), message.timestamp
     )
+
+
+async def _stopped(consumer: AIOKafkaConsumer) -> None:
+    """Stop it to the end, whoever is cancelled meanwhile: aiokafka (0.14) leaves the connections and tasks of one whose
+    stop was cut short for good."""
+    await asyncio.shield(consumer.stop())

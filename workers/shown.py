@@ -70,7 +70,7 @@ class Credits:
                     self._alarm(key)
                 raise
             permit.succeeded()
-        if provider in self._refusing:
+        if provider in self._refusing and not self._is_refused(key):  # it may have been shown before it was refused
             self._refusing.discard(provider)
             if not self._refusing:
                 self._alarmed.clear()

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ordeal import CALL_MS, IN_FLIGHT, PER_FREEZE, PER_KILL
+from ordeal import CALL_MS, IN_FLIGHT, PER_FREEZE
 from proof import Proof
 from schedule import WORKERS, Faults, Step, schedule
 from stranger import installation
@@ -145,7 +145,7 @@ def _watched(run: Mixed, broker: LocalBroker, plan: Plan, origin: published.Orig
     sampler.close()
     run.proof = Proof("soak", [])
     with suppress(AssertionError):  # what it says stands in what is handed in
-        run.verdict(may_repeat=faults.excuses * PER_KILL, zombies=faults.freezes * PER_FREEZE)
+        run.verdict(excused=True, zombies=faults.freezes * PER_FREEZE)
     codes = {one.name: one.child.returncode for one in run.system.processes if one.child is not None}
     strays += [f"{name} ended with {code}" for name, code in codes.items() if code]
     statuses = Counter(str(found.json["status"]) for found in run.stranger.read(RESULTS.name))

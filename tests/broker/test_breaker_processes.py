@@ -59,7 +59,10 @@ def ids_for(partitions: set[int], tenant: str) -> Iterator[str]:
 def test_the_other_worker_knows_an_open_breaker_and_of_fifty_jobs_at_half_open_one_is_tried(
     broker, tmp_path: Path, tenant: str
 ):
-    with installation(broker.bootstrap, tmp_path, crew=2, NOVIX_MAX_RETRIES="0", NOVIX_BREAKER_RESET_S="4") as novix:
+    with installation(
+        broker.bootstrap, tmp_path, crew=2, NOVIX_MAX_RETRIES="0", NOVIX_BREAKER_RESET_S="4",
+        NOVIX_HEARTBEAT_INTERVAL_MS="300",
+    ) as novix:  # fmt: skip
         first, second = novix.system.workers
         until(lambda: shared_out(first, second))
         novix.system.stub("/admin/behave", {"model": SICK, "status": 503, "delay_ms": 300})

@@ -93,7 +93,7 @@ async def test_commit_metadata_that_the_broker_refuses_is_told_by_name(settings,
     await successor.close()
 
 
-async def test_a_batch_that_is_refused_as_a_whole_is_nobodys_fault_and_a_record_alone_is(settings):
+async def test_a_batch_that_is_refused_as_a_whole_is_nobodys_fault_and_a_record_alone_is(settings, bus):
     """The topic takes 20,000 bytes a batch: thirty small records are too large together, and none of them is."""
     topic = NewTopic(settings.named("small"), 1, 1, topic_configs={"max.message.bytes": "20000"})
     admin = AIOKafkaAdminClient(**client_options(settings))

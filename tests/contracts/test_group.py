@@ -1,5 +1,6 @@
 """Membership of a group, as far as it can be told without a broker: what aiokafka's answers and errors amount to."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -104,3 +105,97 @@ async def test_a_coordinator_that_is_loading_does_not_end_the_heartbeats_and_a_r
     assert await member._heartbeats(loading)() is False
     with pytest.raises(GroupAuthorizationFailedError):
         await member._heartbeats(forbidden)()
+
+
+async def test_a_member_that_is_joining_is_in_no_generation_and_does_not_ask_the_coordinator(member: GroupMember):
+    """As after a freeze in the middle of a join: aiokafka would forget its member id for the refusal, and the join end
+    the process as FENCED_INSTANCE_ID."""
+
+    class Coordinator:
+        generation = -1
+        asked = 0
+
+        async def _do_heartbeat(self) -> bool:
+            self.asked += 1
+            return True
+
+        def need_rejoin(self, subscription: Any) -> bool:
+            return False
+
+    coordinator = Coordinator()
+    member._consumer = SimpleNamespace(_coordinator=coordinator, _subscription=SimpleNamespace(subscription=None))
+    assert not await member.heartbeat()
+    assert coordinator.asked == 0
+
+    coordinator.generation = 1
+    assert await member.heartbeat()
+
+
+class Coordinator:
+    """In the place of aiokafka's group coordinator."""
+
+    generation = 4
+
+    def __init__(self, answer: "bool | Exception", rejoin: bool = False) -> None:
+        self._answer, self._rejoin = answer, rejoin
+
+    async def _do_heartbeat(self) -> bool:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+    def need_rejoin(self, subscription: Any) -> bool:
+        return self._rejoin
+
+
+@pytest.mark.parametrize(
+    ("coordinator", "sure"),
+    [
+        (Coordinator(True), True),
+        (Coordinator(False), False),
+        (Coordinator(KafkaError("the coordinator is away")), False),
+        (Coordinator(TimeoutError()), False),
+        (Coordinator(True, rejoin=True), False),
+    ],
+)
+async def test_only_an_answered_heartbeat_of_a_member_that_need_not_join_again_confirms_it(
+    member: GroupMember, coordinator: Coordinator, sure: bool
+):
+    member._consumer = SimpleNamespace(_coordinator=coordinator, _subscription=SimpleNamespace(subscription=None))
+
+    assert await member.heartbeat() is sure
+
+
+class Places:
+    """In aiokafka's place: one assigned partition, its position, and whether it is paused."""
+
+    def __init__(self) -> None:
+        self.paused: list[TopicPartition] = []
+        state = SimpleNamespace(position=0, has_valid_position=True)
+        self._state = state
+        held = SimpleNamespace(state_value=lambda source: state)
+        self._subscription = SimpleNamespace(subscription=SimpleNamespace(assignment=held))
+
+    def assignment(self) -> set[TopicPartition]:
+        return {SOURCE}
+
+    def seek(self, source: TopicPartition, offset: int) -> None:
+        self._state.position = offset
+
+    def pause(self, source: TopicPartition) -> None:
+        self.paused.append(source)
+
+
+async def test_a_partition_that_is_assigned_again_is_paused_and_has_no_position_until_its_lane_seeks(
+    member: GroupMember,
+):
+    """The place that it has meanwhile is nobody's: taken for the lane's own it would be committed."""
+    member._consumer = places = Places()
+    member.hold_back(3)
+    member.seek(3, 41)
+    assert member.position(3) == 41
+
+    member.hold_back(3)
+
+    assert places.paused == [SOURCE, SOURCE]
+    assert member.position(3) is None

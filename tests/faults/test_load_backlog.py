@@ -7,15 +7,20 @@ from collections.abc import Iterator
 import pytest
 from ordeal import Ordeal, ordeal
 from stranger import Found
-from system import Process, chat
+from system import PARTITIONS, Process, chat
 from verdict import Billed, Evidence, Verdict, chains_whole, deeds_told, each_once, judge, lost_and_doubled
 
+from runtime.progress import WINDOW
 from schemas.topics import AUDIT, JOBS, RESULTS, TEXT, TOPICS
 
 IN_FLIGHT = "128"
 PIECE = 20_000
-WORKER_MB, ROUTER_MB = 200, 300
-"""The most that either may have, by the kernel's count (VmHWM). A router holds the caches of its lanes beside."""
+WORKER_MB = 200
+"""The most that it may have, by the kernel's count (VmHWM)."""
+WAITING_KB = 6
+"""Of a router, for each job that waits in it for its turn; 5.0 were measured when 45,000 waited."""
+ROUTER_MB = 130 + PARTITIONS * WINDOW * WAITING_KB / 1000
+"""A router reads so far ahead in each of its lanes, to choose among jobs; however many lie behind."""
 SIZES = [(50_000, 600), pytest.param(1_000_000, 15_000, marks=pytest.mark.long)]
 """Jobs that wait, and how many of them are awaited."""
 
@@ -47,9 +52,9 @@ def behind(originals: list[Found], count: int) -> Iterator[list[tuple[bytes, byt
         yield piece
 
 
-def watched(run: Ordeal, limits: dict[str, float], ended: int) -> list[str]:
+def watched(run: Ordeal, limits: dict[str, float], ended: int, *, filling: str = "") -> list[str]:
     """Wait until so many have ended. What is wrong with the memory: the most that a process had by then is under its
-    limit, and little more than when the first half had ended."""
+    limit, and little more than when the first half had ended, unless it is still `filling` what it may hold."""
     processes = [one for one in run.system.processes if one.name in limits]
     run.stranger.until(lambda results: len(results) >= ended // 2, within_s=600)
     half = {process.name: most_mb(process) for process in processes}
@@ -58,7 +63,7 @@ def watched(run: Ordeal, limits: dict[str, float], ended: int) -> list[str]:
     told = [f"{name}: {whole[name]:.0f} MB, {half[name]:.0f} MB at half" for name in limits]
     return [
         *(line for line, name in zip(told, limits, strict=True) if whole[name] > limits[name]),
-        *(line for line, name in zip(told, limits, strict=True) if whole[name] > 1.2 * half[name]),
+        *(line for line, name in zip(told, limits, strict=True) if name != filling and whole[name] > 1.2 * half[name]),
     ]
 
 
@@ -69,7 +74,8 @@ def test_a_backlog_of_jobs_does_not_show_in_the_memory_of_router_and_worker(brok
         for piece in jobs(count):
             run.stranger.publish(*piece)
         run.system.start()
-        grown = watched(run, {"router": ROUTER_MB, "worker": WORKER_MB}, ended)
+        filling = "" if ended > PARTITIONS * WINDOW // 10 else "router"
+        grown = watched(run, {"router": ROUTER_MB, "worker": WORKER_MB}, ended, filling=filling)
         for process in (run.system.router, run.system.worker):
             assert process.terminate() == 0
         records = run.stranger.read(*(topic.name for topic in TOPICS if topic is not JOBS))

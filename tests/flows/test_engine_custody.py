@@ -151,6 +151,22 @@ async def test_a_record_that_was_attempted_and_left_undone_keeps_its_journal_nam
 
 
 @told
+async def test_a_record_that_is_left_undone_in_the_rest_after_its_first_attempt_keeps_its_journal_named():
+    log = log_of(1)
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        return RetryAt(LoopClock().now() + timedelta(seconds=4), FailureKind.TIMEOUT)
+
+    world = World(log, SimApp(do, custody=MINE, postpones=True, order=lambda record: "one"))
+    await world.join()
+    await asyncio.sleep(1)
+
+    await asyncio.wait_for(world.process.stop(), 5)
+
+    assert custody_of(log) == MINE
+
+
+@told
 async def test_a_lane_whose_log_was_cut_commits_nothing_of_the_old_one_when_it_closes():
     """A broker that forgot records takes new ones at their offsets: whoever commits the old end skips these."""
     log = log_of(20)

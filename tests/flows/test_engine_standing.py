@@ -4,12 +4,13 @@ import asyncio
 from dataclasses import replace
 
 from engine_story import log_of, told
-from sim_log import SimLog
+from sim_log import SimLog, SimMember
 from sim_world import Process, SimApp, SimHandler, World, publish
 
 from runtime.outcome import Outcome, Publish
 from runtime.ports import Delivery, Position
 from runtime.progress import ANEW
+from runtime.standing import may_reopen
 from schemas.audit import AuditEntry
 
 
@@ -52,3 +53,25 @@ async def test_whoever_writes_anew_beside_an_offset_has_all_above_it_done_again(
     assert successor.engine.runners[0].stopped is None
     assert log.results == {b"0-0": 1, b"0-1": 1, b"0-2": 2, b"0-3": 2}
     await asyncio.wait_for(successor.stop(), 30)
+
+
+class Moving(SimMember):
+    """A member whose group begins its next generation while a heartbeat is on its way."""
+
+    async def heartbeat(self) -> bool:
+        self.generation += 1
+        return True
+
+    def held(self) -> set[int]:
+        return {0}
+
+
+@told
+async def test_a_lane_is_not_opened_again_in_a_generation_that_began_while_the_heartbeat_was_answered():
+    """The partition may be somebody else's in it: to open would fence the rightful owner."""
+    member, closing = Moving(World(log_of(1), SimApp()).group, "one"), asyncio.Event()
+    opening = asyncio.ensure_future(may_reopen(member, 0, member.generation, 0, closing))
+    await asyncio.sleep(30)
+    closing.set()
+
+    assert await opening is False

@@ -123,6 +123,8 @@ def test_a_wait_longer_than_every_tier_is_passed_in_several_and_ends_when_it_sho
         while tier.name != TEXT.name:
             went = moved(await settled(await lane_of(tier, clock, Cancels()), record, clock))
             way.append(went.topic)
+            if went.topic != TEXT.name:
+                assert dict(went.headers)[headers.ATTEMPT] == b"2", "the calls that were made"
             written = later.milliseconds(clock.now())
             record = Record(went.topic, 0, 9, went.key, went.value, went.headers, written)
             tier = next((topic for _, topic in RETRY_TIERS if topic.name == went.topic), TEXT)

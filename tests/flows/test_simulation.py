@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from simulation.plants import PLANTS
-from simulation.schedule import HARMLESS, OTHER_FAULTS, PROCESS_FAULTS, plan
+from simulation.schedule import HARMLESS, LATER_FAULTS, OTHER_FAULTS, PROCESS_FAULTS, plan
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = 1_000
@@ -28,7 +28,6 @@ def simulation(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )  # fmt: skip
 
 
-@pytest.mark.timeout(1_200)
 def test_a_thousand_schedules_hold() -> None:
     """I1 to I9 and the money, after each of them; a failure prints its seed and how to see it again."""
     told = simulation("--seeds", str(SCHEDULES))
@@ -37,7 +36,7 @@ def test_a_thousand_schedules_hold() -> None:
 
 
 def test_a_seed_is_a_schedule_to_the_byte(tmp_path: Path) -> None:
-    """Two runs, divided among processes in two ways, tell the same digest of all that happened."""
+    """Two runs, one by one and two at a time, tell the same digest of all that happened."""
     digests = []
     for jobs in ("1", "2"):
         report = tmp_path / f"{jobs}.json"
@@ -58,7 +57,6 @@ def test_a_planted_bug_is_found(name: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("name", sorted(PLANTS.keys() - set(QUICK_PLANTS)))
 def test_a_planted_bug_is_found_within_its_number_of_schedules(name: str) -> None:
     found(name)
@@ -67,6 +65,6 @@ def test_a_planted_bug_is_found_within_its_number_of_schedules(name: str) -> Non
 def test_every_kind_of_fault_happens_and_some_schedules_have_none() -> None:
     plans = [plan(seed) for seed in range(200)]
     kinds = {fault.kind for one in plans for fault in one.faults}
-    assert kinds == {*PROCESS_FAULTS, *OTHER_FAULTS} >= HARMLESS
+    assert kinds == {*PROCESS_FAULTS, *OTHER_FAULTS, *LATER_FAULTS} >= HARMLESS
     assert any(not one.faults for one in plans)
     assert {one.size.machines for one in plans} == {1, 2}

@@ -136,6 +136,47 @@ def test_a_call_that_fails_otherwise_or_is_cut_short_says_nothing_of_its_credent
     assert standing.refuses("groq")
 
 
+def test_a_call_that_began_before_its_credential_was_refused_does_not_make_it_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A slow answer comes after the third refusal: whoever is woken by `refused` must not read `accepted` behind it."""
+    told = LogCapture()
+    log = structlog.wrap_logger(None, processors=[told], wrapper_class=structlog.stdlib.BoundLogger)
+    monkeypatch.setattr("workers.shown.log", log)
+    standing = Credits(HandClock())
+    with standing.shown("groq", "Bearer old"):
+        for _ in range(IN_A_ROW):
+            refused(standing, "Bearer old")
+
+    assert standing.refuses("groq")
+    assert [line["event"] for line in told.entries] == ["credential.refused"]
+
+
+async def test_a_trial_call_that_says_nothing_of_its_credential_leaves_the_next_one_to_try() -> None:
+    clock = HandClock()
+    standing = Credits(clock)
+    for _ in range(IN_A_ROW):
+        refused(standing, None)
+    await clock.sleep(LOOK.total_seconds())
+    with pytest.raises(CallFailed), standing.shown("groq", None):
+        raise CallFailed(ProviderError(K.TIMEOUT, "no"))
+
+    with standing.shown("groq", None):
+        pass
+    assert not standing.refuses("groq")
+
+
+async def test_the_job_that_learns_of_the_refusal_does_not_wait_beyond_its_deadline() -> None:
+    it = world(*REFUSED)
+    for at in range(IN_A_ROW - 1):
+        await it.lane.handle(Delivery(assigned(offset=at, job={"id": f"a{at}"}), it.clock.now()))
+    late = assigned(offset=9, deadline=it.clock.now() + timedelta(seconds=4))
+    result = result_of(await it.lane.handle(Delivery(late, it.clock.now())))  # type: ignore[arg-type]
+
+    assert (result.status, result.error and result.error.kind) == ("failed", K.UNAUTHORIZED)
+    assert len(result.attempts) == 1
+
+
 def test_credentials_without_end_take_no_memory_without_end() -> None:
     standing = Credits(HandClock())
     for number in range(3 * MOST):

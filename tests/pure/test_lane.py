@@ -124,6 +124,7 @@ def test_what_is_finished_far_above_the_lowest_open_record_waits_so_that_the_com
         at.settle(work(one))
     assert early + commit() == len(offsets)
     assert (at.tracker.committable(), at.tracker.finished, at.held_back) == (offset + 1, frozenset(), [])
+    assert at.pending_bytes == 0, "else the lane takes itself for full"
 
 
 def test_a_lane_is_behind_when_only_markers_lie_above_what_is_committed():

@@ -183,3 +183,41 @@ def test_what_was_seen_while_it_ran_is_judged_with_the_rest():
         evidence = changed(evidence, "inference.results.v1", number, attempts=[{**attempt, "model": "another"}])
     assert judge(evidence).complaints == [], "of several processes nobody knows who had heard of it"
     assert judge(replace(evidence, alone=True)).complaints == ["1 calls of p/m while its breaker was open"]
+
+
+@pytest.mark.parametrize(
+    ("times", "breaks", "unexplained"),
+    [
+        ([2.0, 9.0], [5.0], 0),
+        ([5.4, 9.0], [5.0], 0),  # it was in a socket when its process died
+        ([2.0, 9.0], [0.5], 1),  # who began only after the break has no excuse
+        ([2.0, 9.0], [9.5], 1),
+        ([2.0, 3.0, 9.0], [5.0], 1),  # one break, two calls for nothing
+        ([2.0, 5.0, 9.0], [3.0, 6.0], 0),
+        ([2.0, 9.0], [], 1),
+    ],
+)
+def test_a_call_for_nothing_is_explained_only_by_a_break_between_it_and_the_next(times, breaks, unexplained):
+    interrupted = {"attempt": 1, "model": "m", "kind": "interrupted", "ambiguous": True}
+    again = len(times) - 1
+    attempts = [*[interrupted] * again, *result(1)["attempts"]]
+    evidence = changed(honest(), "inference.results.v1", 1, attempts=attempts, cost_nanousd=4 * COST)
+    calls = [*[call for call in evidence.calls if call != "acme/job-1"], *["acme/job-1"] * len(times)]
+    evidence = replace(evidence, calls=calls, called_at=[*[0.0] * 5, *times], breaks=breaks, may_repeat=None)
+
+    complaints = judge(evidence).complaints
+
+    assert judge(replace(evidence, breaks=None)).complaints == []
+    told = f"{unexplained} calls for nothing although nobody broke meanwhile: acme/job-1: {unexplained}"
+    assert complaints == ([told] if unexplained else [])
+    assert judge(replace(evidence, zombies=unexplained)).complaints == []
+
+
+def test_a_call_whose_job_was_never_called_again_is_explained_by_a_break_after_it():
+    """Its deadline had passed when somebody took over: the only attempt that its result lists was interrupted."""
+    interrupted = {"attempt": 1, "model": "m", "kind": "interrupted", "ambiguous": True}
+    evidence = changed(honest(), "inference.results.v1", 1, attempts=[interrupted])
+    evidence = replace(evidence, called_at=[2.0] * 6, breaks=[5.0], may_repeat=None)
+
+    assert judge(evidence).complaints == []
+    assert judge(replace(evidence, breaks=[0.5])).complaints != []

@@ -26,8 +26,6 @@ SESSION = {"NOVIX_SESSION_TIMEOUT_MS": "3000", "NOVIX_HEARTBEAT_INTERVAL_MS": "5
 """For tests in which somebody has to be missed soon."""
 PER_FREEZE = 4 * IN_FLIGHT
 """Calls that a worker may make that was frozen, before it learns that it was put out."""
-PER_KILL = 4 * IN_FLIGHT
-"""Calls that the death of one worker may repeat: in flight, and finished within the last commit's time."""
 MEMORY_MIB = 300
 """Of each process, whenever one looks: 100 when idle, and what a few hundred jobs need."""
 TENANTS = 12
@@ -227,15 +225,24 @@ class Ordeal:
     # the end
 
     def verdict(
-        self, *, may_repeat: int | None = 0, zombies: int | None = 0, samples: bool = True, note: str = ""
+        self,
+        *,
+        may_repeat: int | None = 0,
+        excused: bool = False,
+        zombies: int | None = 0,
+        samples: bool = True,
+        note: str = "",
     ) -> Verdict:
         """Wait for every job and for quiet, stop everything, judge, and hand in the verdict where there is a `proof`.
 
+        `excused`: instead of a number, each call for nothing has to have been out, or finished and not committed, when
+        a worker died, was frozen or began again (`Process.breaks`).
         Fails with what there is to complain of; a run that does not come to its end is judged as it stands.
         """
         stuck = self._ended_well()
         codes = {process.name: process.terminate() for process in self.system.processes if process.running}
         self._over.set()
+        may_repeat = None if excused else may_repeat
         verdict = judge(
             Evidence(
                 wanted=[*self.wanted, *self.forged],
@@ -249,6 +256,8 @@ class Ordeal:
                 forged=self.forged or None,
                 heads=self.heads,
                 may_repeat=may_repeat,
+                called_at=self.system.stub("/admin/times"),
+                breaks=[at for worker in self.system.workers for at in worker.breaks] if excused else None,
                 zombies=zombies,
                 secrets=[TOKEN.encode()],
             )

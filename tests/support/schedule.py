@@ -86,8 +86,6 @@ class Faults:
     def __init__(self, run: Ordeal, broker: LocalBroker, victims: Sequence[Process] | None = None) -> None:
         self.strays: list[str] = []
         """Processes that ended although nobody wanted them to."""
-        self.excuses = 0
-        """Processes that died, froze or were cut off: each may repeat the calls that it had out."""
         self.freezes = 0
         """Processes that were frozen, or whose partitions went elsewhere because the broker was: they may call on."""
         self._run = run
@@ -146,7 +144,8 @@ class Faults:
                 wanted.add(EXIT_CODE)
             if code not in wanted:
                 self.strays.append(f"{process.name} ended with {code}")
-            self.excuses += code != 0
+            if code != 0:
+                process.broke()
             self._back(victim, self._away_s.pop(victim, 0.0))
 
     def _at(self, seconds: float, end: Callable[[], object]) -> None:
@@ -166,7 +165,6 @@ class Faults:
     # of one process
 
     def _kill(self, process: Process, step: Step) -> None:
-        self.excuses += 1
         process.kill()
         self._back(step.victim, step.for_s)
 
@@ -179,12 +177,11 @@ class Faults:
 
     def _terminate_twice(self, process: Process, step: Step) -> None:
         """Quickly one after the other: whoever asks twice is in a hurry, so calls may be left behind."""
-        self.excuses += 1
+        process.broke()
         self._terminate(process, step)
         process.send(signal.SIGTERM)
 
     def _freeze(self, process: Process, step: Step) -> None:
-        self.excuses += 1
         self.freezes += 1
         self._busy[step.victim] = "frozen"
         process.freeze()
@@ -196,12 +193,16 @@ class Faults:
         self._at(step.for_s, thaw)
 
     def _failpoint(self, process: Process, step: Step) -> None:
-        self.excuses += 1
         process.kill()
         process.start(NOVIX_FAILPOINT=step.place)
         self._armed.add(step.victim)
 
     # of everybody
+
+    def _cut_off(self) -> None:
+        """Workers whose broker is away, or back, may find their partitions with others."""
+        for worker in self._run.system.workers:
+            worker.broke()
 
     def _kill_all(self, step: Step) -> None:
         for victim in range(len(self._victims)):
@@ -210,26 +211,29 @@ class Faults:
 
     def _broker_stop(self, _: Step) -> None:
         if not self._deaf:
-            self.excuses += WORKERS
+            self._cut_off()
             self._broker.stop()
             self._broker.start()
+            self._cut_off()
 
     def _broker_kill(self, _: Step) -> None:
         if not self._deaf:
-            self.excuses += WORKERS
+            self._cut_off()
             self._broker.kill()
             self._broker.start()
+            self._cut_off()
 
     def _broker_freeze(self, step: Step) -> None:
         if self._deaf:
             return
-        self.excuses += WORKERS
+        self._cut_off()
         self.freezes += WORKERS
         self._deaf = True
         self._broker.freeze()
 
         def thaw() -> None:
             self._broker.thaw()
+            self._cut_off()
             self._deaf = False
 
         self._at(step.for_s, thaw)

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -42,9 +43,17 @@ class Process:
     log: Path | None = None
     """Where its standard error goes, appended; None: to the test's own."""
     name: str = ""
+    breaks: list[float] = field(default_factory=list)
+    """Instants of the wall clock, in seconds, at which it was killed, frozen, thawed, or begun again."""
+
+    def broke(self) -> None:
+        """Note this instant: the calls that it has out now, or not committed, may be made again."""
+        self.breaks.append(time.time())
 
     def start(self, **more: str) -> "Process":
         """Start it, with more variables for this once."""
+        if self.child is not None:
+            self.broke()
         environment = {**os.environ, **self.environment, **more}
         with self.log.open("ab") if self.log else contextlib.nullcontext() as sink:
             self.child = subprocess.Popen([sys.executable, *self.arguments], env=environment, stderr=sink)
@@ -58,6 +67,7 @@ class Process:
     def kill(self) -> None:
         """kill -9."""
         assert self.child is not None
+        self.broke()
         self.child.kill()
         self.child.wait()
 
@@ -78,10 +88,12 @@ class Process:
 
     def freeze(self) -> None:
         """SIGSTOP: alive for the kernel, deaf to everybody else, until `thaw`."""
+        self.broke()
         self.send(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """SIGCONT."""
+        self.broke()
         self.send(signal.SIGCONT)
 
     def health(self) -> tuple[int, dict[str, Any]]:

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stranger import Found
-from watched import Identity, Place, Sight, in_order, never_backwards, never_past, trials_only, within_bounds
+from watched import (
+    Identity,
+    Place,
+    Sight,
+    in_order,
+    never_backwards,
+    never_past,
+    trials_only,
+    unexplained,
+    within_bounds,
+)
 
 __all__ = ["Billed", "Evidence", "Identity", "Place", "Sight", "Verdict", "judge"]
 
@@ -51,8 +61,13 @@ class Evidence:
     heads: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Sequence and hash that each lane committed beside its offset."""
     may_repeat: int | None = None
-    """Calls that may have been made for nothing: in flight, or finished and not committed, when a process died. None:
-    as many as it likes (the provider refuses, or the broker is away)."""
+    """Calls that may have been made for nothing. None: as many as it likes (the provider refuses, or the broker is
+    away), or as many as `breaks` explain."""
+    called_at: Sequence[float] = ()
+    """When each of `calls` reached the provider, in seconds of the wall clock."""
+    breaks: Sequence[float] | None = None
+    """When a worker died, was frozen or began again: a call for nothing has to have been out, or finished and not
+    committed, at such an instant. As many may be, and `zombies` more. None: nobody asks why."""
     zombies: int | None = 0
     """Calls that no attempt tells of: a process that was frozen, or has a twin, may make them until it learns that it
     was put out, when the result has been written already. None: as many as it likes."""
@@ -119,6 +134,10 @@ def judge(evidence: Evidence) -> Verdict:
     ]
     if evidence.may_repeat is not None and repeated.total() > evidence.may_repeat:
         complaints.append(f"{repeated.total()} calls for nothing; {evidence.may_repeat} may be: {_few(repeated)}")
+    if evidence.breaks is not None and evidence.zombies is not None:
+        why = unexplained(repeated, evidence.calls, evidence.called_at, evidence.breaks)
+        if why.total() > evidence.zombies:
+            complaints.append(f"{why.total()} calls for nothing although nobody broke meanwhile: {_few(why)}")
     if evidence.zombies is not None and unlisted.total() > evidence.zombies:
         complaints.append(
             f"{unlisted.total()} calls that no attempt tells of; {evidence.zombies} may be: {_few(unlisted)}"
@@ -253,7 +272,7 @@ def well_billed(
         price = prices.get((identity, served["model"])) if served else None
         if price is None or not mine or result["submission"] != 1:
             continue
-        due = sum(_charge(row, price) for row in mine)
+        due = sum(_charge(row, prices.get((identity, row.model), price)) for row in mine)
         doubtful = any(attempt.get("ambiguous") for attempt in result["attempts"])
         exact = len(mine) == 1 and not doubtful
         if (exact and result["cost_nanousd"] != due) or (trace not in unlisted and result["cost_nanousd"] < due):

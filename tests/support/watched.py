@@ -1,8 +1,8 @@
 """What the offline checker makes of a run as it went on: offsets, bounds, order, breakers. Pure, by the wire alone."""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,8 @@ End = tuple[str, int]
 WORKERS = "novix-worker-text"
 GRACE = timedelta(seconds=1)
 """After a breaker has opened: until who was let through before has begun its call."""
+SOCKET_S = 1.0
+"""So long a dead process's request may wait in a socket before the provider sees it. Nobody takes over so soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +125,26 @@ def trials_only(results: Sequence[Mapping[str, Any]], states: Sequence[Mapping[s
             trials = sum(retry_at <= one < after for one in attempts[key]) if after is not None else 0
             if trials > 1:
                 yield f"{trials} trial calls of {key[0]}/{key[1]} at once; 1 may be"
+
+
+def unexplained(
+    repeated: Mapping[str, int], calls: Sequence[str], called_at: Sequence[float], breaks: Collection[float]
+) -> Counter[str]:
+    """Calls for nothing that no break explains, by `tenant/id`.
+
+    A call is for nothing because whoever made it broke before its outcome was committed: so a break lies between it and
+    the next call of its job. It may have reached the provider a little after that, from a socket of the dead.
+    """
+    times: dict[str, list[float]] = defaultdict(list)
+    for trace, at in zip(calls, called_at, strict=True):
+        times[trace].append(at)
+    left: Counter[str] = Counter()
+    for trace, count in repeated.items():
+        made = sorted(times[trace])
+        following = [*made[1:], float("inf")] if count >= len(made) else made[1:]
+        met = [
+            any(at <= broke + SOCKET_S and broke <= after for broke in breaks)
+            for at, after in zip(made, following, strict=False)
+        ]
+        left[trace] = max(0, count - sum(met))
+    return +left

@@ -7,11 +7,12 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing import get_context
@@ -19,8 +20,15 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-BATCH = 25
-"""Schedules of one process. It ends after them: what was killed in them is never unwound, and so never let go."""
+from simulation.installation import catalogue_file
+from simulation.plants import planted
+from simulation.schedule import plan
+from simulation.story import run
+
+WARM = (1, 4, 6)
+"""Schedules that are run before all others, and told of nowhere. Each of the others is a fork of what they leave: code
+and caches are warm, and none sees what another has left. A fork ends with its schedule: what died in it is never
+unwound."""
 LONGEST_S = 300.0
 """Of one schedule, in real seconds: beyond, something turns and turns without the virtual clock moving on."""
 SHOWN = 8
@@ -57,10 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = _parser().parse_args(arguments)
     seeds = range(wanted.first, wanted.first + wanted.seeds)
     began, tally = time.monotonic(), Tally()
-    if wanted.trace:
-        return _traced(seeds, wanted.plant)
+    warm()
     told_at = began
-    for told in each(seeds, wanted.jobs, wanted.plant):
+    jobs = 1 if wanted.trace else wanted.jobs
+    for told in each(seeds, jobs, wanted.plant, trace=wanted.trace):
         tally.take(told)
         if told["complaints"]:
             _tell_failure(told["seed"], told["complaints"], wanted.plant)
@@ -77,77 +85,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if tally.failed else 0
 
 
-def each(seeds: Sequence[int], jobs: int, plant: str = "") -> Iterator[dict[str, Any]]:
-    """The outcome of each schedule, `jobs` of them at a time, each batch in a process of its own."""
+def warm() -> None:
+    """Run a few schedules in this process, which must end with `os._exit`."""
+    gc.disable()
+    for seed in WARM:
+        run(seed)
+    gc.freeze()
+
+
+def each(seeds: Iterable[int], jobs: int, plant: str = "", *, trace: bool = False) -> Iterator[dict[str, Any]]:
+    """The outcome of each schedule, `jobs` of them at a time, each in a fork of this process."""
     context = get_context("fork")
-    left = [list(seeds[at : at + BATCH]) for at in range(0, len(seeds), BATCH)][::-1]
-    running: dict[Connection, tuple[Any, list[int]]] = {}
+    left, running = iter(seeds), dict[Connection, tuple[Any, int]]()
     try:
-        while left or running:
-            while left and len(running) < jobs:
-                batch = left.pop()
+        while True:
+            while len(running) < jobs and (seed := next(left, None)) is not None:
                 ours, theirs = context.Pipe(duplex=False)
-                child = context.Process(target=_batch, args=(batch, plant, theirs))
+                child = context.Process(target=_child, args=(seed, plant, trace, theirs))
                 child.start()
                 theirs.close()
-                running[ours] = child, batch
+                running[ours] = child, seed
+            if not running:
+                return
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
-                child, batch = running[ready]
+                child, seed = running.pop(ready)
                 try:
-                    told = ready.recv()
+                    yield ready.recv()
                 except EOFError:
-                    del running[ready]
                     child.join()
-                    if batch:  # it died in the middle of a schedule: that one has failed, the rest goes on
-                        yield _lost(batch[0], child.exitcode)
-                        left.append(batch[1:])
-                        left = [rest for rest in left if rest]
-                    continue
-                batch.remove(told["seed"])
-                yield told
+                    yield _lost(seed, child.exitcode)
+                ready.close()
+                child.join()
     finally:
         for child, _ in running.values():
             child.terminate()
 
 
-def _batch(seeds: list[int], plant: str, sink: Connection) -> None:
-    from simulation.plants import planted
-    from simulation.story import run
-
-    gc.disable()
+def _child(seed: int, plant: str, trace: bool, sink: Connection) -> None:
+    faulthandler.dump_traceback_later(LONGEST_S, exit=True)
+    if trace:
+        _say(str(plan(seed)))
     with planted(plant):
-        for seed in list(seeds):
-            faulthandler.dump_traceback_later(LONGEST_S, exit=True)
-            outcome = run(seed)
-            sink.send({**vars(outcome), "counts": dict(outcome.counts)})
+        outcome = run(seed, trace=_say if trace else None, logs=trace)
+        sink.send({**vars(outcome), "counts": dict(outcome.counts)})
     sink.close()
-    os._exit(0)  # see `BATCH`
+    os._exit(0)  # see `WARM`
 
 
 def _lost(seed: int, code: int | None) -> dict[str, Any]:
     what = f"the schedule ended with its process, exit code {code} (1: it took over {LONGEST_S:.0f} s)"
     return {"seed": seed, "complaints": [what], "digest": "", "counts": {}}
-
-
-def _traced(seeds: Sequence[int], plant: str) -> int:
-    """In this process, with everything that happens."""
-    from simulation.plants import planted
-    from simulation.schedule import plan
-    from simulation.story import run
-
-    gc.disable()
-    failed = 0
-    with planted(plant):
-        for seed in seeds:
-            _say(str(plan(seed)))
-            outcome = run(seed, trace=_say, logs=True)
-            failed += bool(outcome.complaints)
-            _say(f"digest {outcome.digest}, {dict(outcome.counts)}")
-            for complaint in outcome.complaints:
-                _say(f"  {complaint}")
-    sys.stdout.flush()
-    os._exit(1 if failed else 0)
 
 
 def report(tally: Tally, seeds: Sequence[int], took_s: float) -> dict[str, Any]:
@@ -205,8 +193,8 @@ def _parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.environ["PYTHONHASHSEED"] = "0"
-        os.execv(sys.executable, [sys.executable, "-m", "simulation", *sys.argv[1:]])  # noqa: S606 - this program, once more
-
-    gc.collect()
-    gc.freeze()
-    sys.exit(main())
+        os.execv(sys.executable, [sys.executable, "-m", "simulation", *sys.argv[1:]])  # noqa: S606 - this, once more
+    code = main()
+    shutil.rmtree(catalogue_file().parent, ignore_errors=True)
+    sys.stdout.flush()
+    os._exit(code)

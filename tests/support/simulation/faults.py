@@ -1,6 +1,8 @@
 """What makes the faults of a plan happen to an installation, and heal."""
 
-from collections.abc import Callable
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -8,8 +10,15 @@ from simulation.installation import Installation
 from simulation.kafka import BrokerFaults, SimBroker
 from simulation.kernel import Kernel, SimProcess
 from simulation.network import NetworkFaults
-from simulation.provider import SimProvider
+from simulation.provider import Mood, SimProvider
 from simulation.schedule import Fault, Plan
+
+LEARNT_S = 20.0
+"""After a trouble is over: until when who was in it may not know yet that its partitions are somebody else's. The
+longest session, the wait of a rebuild, and what is under way by then."""
+ALWAYS = (-math.inf, math.inf)
+Span = tuple[float, float]
+"""From, until: monotonic seconds of the kernel."""
 
 
 @dataclass
@@ -21,12 +30,17 @@ class Faults:
     provider: SimProvider
     publish_again: Callable[[], None]
     """Have the last records published once more."""
-    zombies: set[int] = field(default_factory=set)
-    """Processes, by pid, that were frozen or cut off, or whose broker was: they may call what is theirs no more."""
+    redrive: Callable[[], None]
+    """Have all dead letters driven again."""
+    zombies: defaultdict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
+    """Processes, by pid, that were frozen or cut off, or whose broker was: from when until when they may call what is
+    theirs no more."""
     dead: set[int] = field(default_factory=set)
     """Processes that were killed, or hurried: their successors know of their calls, on the same machine."""
     wanted_down: dict[int, float] = field(default_factory=dict)
     """Processes, by pid, that were told to end or killed, and when they come back, counted from their end."""
+    _troubled_until: float = 0.0
+    """When the last of the troubles up to now is over."""
 
     @property
     def kernel(self) -> Kernel:
@@ -37,10 +51,20 @@ class Faults:
         return self.installation.broker
 
     @property
-    def excused(self) -> set[int]:
-        """Processes of whose calls no result need tell. What was killed on another machine is guessed at, a call for
-        each record; on the same one every call is known."""
-        return self.zombies if self.plan.size.machines == 1 else self.zombies | self.dead
+    def excused(self) -> dict[int, list[Span]]:
+        """Of which processes, by pid, and when, calls may be made that no result need tell of. What was killed, frozen
+        or cut off on another machine is guessed at, a call for each record; on the same one every call that was made
+        before the trouble is known."""
+        if self.plan.size.machines == 1:
+            return dict(self.zombies)
+        return {pid: [ALWAYS] for pid in self.zombies.keys() | self.dead}
+
+    def _trouble(self, pids: Iterable[int], for_s: float) -> None:
+        """These are in trouble from now on, for so long."""
+        now = self.kernel.monotonic
+        self._troubled_until = max(self._troubled_until, now + for_s)
+        for pid in pids:
+            self.zombies[pid].append((now, now + for_s + LEARNT_S))
 
     def do(self, fault: Fault) -> None:
         """Begin a fault; what lasts ends by itself."""
@@ -51,7 +75,7 @@ class Faults:
         network = self.broker.network
         troubled = network.down or network.faults != NetworkFaults() or self.broker.faults != BrokerFaults()
         if troubled or process.name in network.cut or self.kernel.monotonic < network.frozen_until:
-            self.zombies.add(process.pid)
+            self._trouble([process.pid], self._troubled_until - self.kernel.monotonic)
 
     def heal(self) -> None:
         """All that lasts is over."""
@@ -109,22 +133,21 @@ class Faults:
     def _freeze(self, fault: Fault) -> None:
         process = self._victim(fault)
         if process is not None:
-            self.zombies.add(process.pid)
+            self._trouble([process.pid], fault.for_s)
             process.freeze(fault.for_s)
 
     def _cut(self, fault: Fault) -> None:
         cut, process = self.broker.network.cut, self.installation.running.get(fault.victim)
         if fault.victim in cut:
             return
-        if process is not None:
-            self.zombies.add(process.pid)
+        self._trouble([process.pid] if process is not None else [], fault.for_s)
         cut.add(fault.victim)
         self.kernel.call_later(fault.for_s, lambda: cut.discard(fault.victim))
 
     # of the broker, and of the way to it
 
-    def _everybody_troubled(self) -> None:
-        self.zombies.update(process.pid for process in self.installation.running.values())
+    def _everybody_troubled(self, fault: Fault) -> None:
+        self._trouble((process.pid for process in self.installation.running.values()), fault.for_s)
 
     def _broker_stop(self, fault: Fault) -> None:
         self._broker_away(fault, self.broker.stop)
@@ -135,7 +158,7 @@ class Faults:
     def _broker_away(self, fault: Fault, go: Callable[[], None]) -> None:
         if self.broker.network.down:
             return
-        self._everybody_troubled()
+        self._everybody_troubled(fault)
         go()
         self.kernel.call_later(fault.for_s, self._broker_back)
 
@@ -144,12 +167,12 @@ class Faults:
             self.broker.start()
 
     def _broker_freeze(self, fault: Fault) -> None:
-        self._everybody_troubled()
+        self._everybody_troubled(fault)
         self.broker.freeze(fault.for_s)
 
     def _network(self, fault: Fault) -> None:
         if fault.network is not None:
-            self._everybody_troubled()
+            self._everybody_troubled(fault)
             self.broker.network.faults = fault.network
             self.kernel.call_later(fault.for_s, self._network_well)
 
@@ -157,7 +180,7 @@ class Faults:
         self.broker.network.faults = NetworkFaults()
 
     def _broker_errors(self, fault: Fault) -> None:
-        self._everybody_troubled()
+        self._everybody_troubled(fault)
         share = self.kernel.dice.choice([0.02, 0.1, 0.3])
         self.broker.faults = BrokerFaults(coordinator_loading=share, not_leader=share)
         self.kernel.call_later(fault.for_s, self._broker_right)
@@ -185,3 +208,10 @@ class Faults:
 
     def _publish_again(self, _: Fault) -> None:
         self.publish_again()
+
+    def _redrive(self, _: Fault) -> None:
+        self.redrive()
+
+    def _refused(self, fault: Fault) -> None:
+        self.provider.mood = Mood(unauthorized=1.0)
+        self.kernel.call_later(fault.for_s, self._calm)

@@ -1,7 +1,8 @@
 """Novix as an installation on a simulated Kafka: its settings and homes, and each process as it is really built.
 
 Nothing of Novix is replaced here but the way to the provider (`workers.app.transport`), the garbage that a real
-operating system would hold, and the catalogue, which is read once for all schedules.
+operating system would hold, how often a router notes its place, and the catalogue, which is read once for
+all schedules.
 """
 
 import asyncio
@@ -20,8 +21,10 @@ from unittest.mock import patch
 from pydantic import SecretStr
 
 import router.app
+import router.lane
 import workers.app
 from router import catalogue
+from runtime.service import Services
 from runtime.settings import Settings
 from runtime.shell import Service
 from schemas import codec
@@ -55,9 +58,22 @@ from simulation.provider import LARGE, ORIGIN, SMALL, SimProvider, price
 BROKER = "127.0.0.1:9092"
 TOKEN = "hf_canarytokencanarytokencanary"
 AT_HOME = (JOBS, DECISIONS, LEDGER, SNAPSHOTS)
-PARTED = (TEXT, *(tier for _, tier in RETRY_TIERS))
-"""What lanes read: as many partitions as the schedule says."""
-SINGLE = (RESULTS, DLQ, AUDIT, SPANS, CONTROL, BREAKERS, DELTAS, PRICES, CATALOG, POLICIES, BUDGETS)
+PARTED = (TEXT, RETRY_TIERS[0][1])
+"""What else lanes read: as many partitions as the schedule says."""
+SINGLE = (
+    *(tier for _, tier in RETRY_TIERS[1:]),
+    RESULTS,
+    DLQ,
+    AUDIT,
+    SPANS,
+    CONTROL,
+    BREAKERS,
+    DELTAS,
+    PRICES,
+    CATALOG,
+    POLICIES,
+    BUDGETS,
+)
 """One partition is enough to show whatever can go wrong, and each costs every follower time."""
 LANES = (
     (ROUTER_GROUP, JOBS.name),
@@ -66,6 +82,8 @@ LANES = (
 )
 """Groups and what they read."""
 READ = tuple(topic.name for topic in TOPICS)
+CHECKPOINT_EVERY = 4
+"""Decisions after which a router notes how far its log is folded: a schedule has few."""
 ENDED_S = 1.0
 """Until a supervisor starts a process that has ended by itself."""
 
@@ -159,6 +177,7 @@ def built_as_simulated(provider: SimProvider) -> Iterator[None]:
     with (
         patch.object(workers.app, "transport", provider.transport),
         patch.object(router.app, "load_catalogue", lambda settings: loaded),
+        patch.object(router.lane, "CHECKPOINT_EVERY", CHECKPOINT_EVERY),
     ):
         yield
 
@@ -248,6 +267,28 @@ class Installation:
                 for lane in one.get("lanes", ()):
                     if lane["works"] or lane["state"] != "open":
                         told.append(f"{process}: {lane}")
+        return told
+
+    def books(self) -> Iterator[tuple[str, dict[str, Any], dict[str, int]]]:
+        """Of each open lane of a router: its name, what it says of its money, what it counts as spent by tenant."""
+        for process in self.running.values():
+            service = self.services.get(process.pid)
+            if not process.alive or not isinstance(service, Services) or "router" not in service.describe():
+                continue
+            app: Any = service._services["router"]._app  # type: ignore[attr-defined]
+            for partition, lane in app._lanes.items():
+                spent = {
+                    tenant: sum(money.sums.get("total", {}).values()) for tenant, money in lane._books._tenants.items()
+                }
+                yield f"{process} {partition}", lane.money(), spent
+
+    def unsettled(self) -> list[str]:
+        """What routers still hold of jobs that have ended: reservations, places ahead, who waits."""
+        told = []
+        for name, money, _ in self.books():
+            ahead = sum(one["under_way"] for one in money["ahead"].values())
+            if money["open"] or money["waiting"]["jobs"] or ahead:
+                told.append(f"{name}: {money['open']} open, {money['waiting']['jobs']} waiting, {ahead} ahead")
         return told
 
     def close(self) -> None:

@@ -19,8 +19,8 @@ from contextvars import Context, copy_context
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-"""When every schedule begins."""
+NOON = datetime(2026, 11, 22, 11, 59, 52, tzinfo=UTC)
+"""When every schedule begins: shortly before an hour turns, for budgets of an hour."""
 START_S = 1_000.0
 """What monotonic clocks say then."""
 STEP_S = 2e-5

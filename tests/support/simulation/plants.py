@@ -141,7 +141,7 @@ def _kept_overlay() -> list[Patch]:
     close, first = Seen.close, Seen.open.__func__  # type: ignore[attr-defined]
 
     def close_(self: Seen) -> None:
-        kept[current(), self._path] = self._noted
+        kept[current(), self._path] = dict(self._noted)
         close(self)
 
     async def open_(cls: type[Seen], *args: Any) -> Seen:
@@ -276,32 +276,32 @@ def _chain_anew() -> list[Patch]:
 
 
 PLANTS: dict[str, Plant] = {
-    "commit-the-highest": Plant("the committed offset is the highest that was read", _highest, 20),
-    "forget-the-bitmap": Plant("finished offsets above the committed one need not be told", _no_bitmap, 60),
-    "keep-the-producer": Plant("a producer is good for another transaction after any error", _kept_producer, 60),
-    "no-deadline-of-its-own": Plant("aiokafka retries by itself: no deadline for a commit", _no_deadline, 400),
-    "call-while-away": Plant("a call may go on for a partition that was taken away", _called_while_away, 400),
+    "commit-the-highest": Plant("the committed offset is the highest that was read", _highest, 5),
+    "forget-the-bitmap": Plant("finished offsets above the committed one need not be told", _no_bitmap, 20),
+    "keep-the-producer": Plant("a producer is good for another transaction after any error", _kept_producer, 20),
+    "no-deadline-of-its-own": Plant("aiokafka retries by itself: no deadline for a commit", _no_deadline, 1000),
+    "call-while-away": Plant("a call may go on for a partition that was taken away", _called_while_away, 1000),
     "adopt-unread": Plant(
-        "an outcome of before is written although its record was not read again", _adopted_unread, 100
+        "an outcome of before is written although its record was not read again", _adopted_unread, 20
     ),
-    "skip-fencing": Plant("a transactional id for each process", _no_fence, 100),
-    "count-before-acknowledged": Plant("what is sent is committed", _before_acknowledged, 100),
+    "skip-fencing": Plant("a transactional id for each process", _no_fence, 30),
+    "count-before-acknowledged": Plant("what is sent is committed", _before_acknowledged, 200),
     "keep-the-overlay": Plant(
-        "what was decided is remembered, whatever becomes of its transaction", _kept_overlay, 100
+        "what was decided is remembered, whatever becomes of its transaction", _kept_overlay, 200
     ),
-    "keep-the-books": Plant("the money in memory is right, whatever became of its transaction", _kept_books, 100),
-    "reserve-nothing": Plant("a budget is looked at; what is under way will settle", _no_reserve, 50),
-    "forget-the-ledger": Plant("a new owner begins with empty books", _forgotten_ledger, 100),
-    "settle-again": Plant("what was not committed is settled with the next transaction too", _settled_again, 100),
-    "deduplicate-from-memory": Plant("a process remembers what it has seen itself", _remembered_only, 60),
-    "position-before-fencing": Plant("read where to begin, then make the producer", _position_first, 400),
-    "forget-the-held": Plant("who waits is in memory: the lane may commit past it", _forgotten_held, 30),
-    "doubt-costs-nothing": Plant("a call without an answer is not charged", _doubt_is_free, 60),
-    "note-no-calls": Plant("calls need no note before them", _no_notes, 100),
-    "read-uncommitted": Plant("a worker reads whatever is in its topic", _uncommitted_read, 200),
-    "forget-the-order": Plant("records of a key may be worked on at once", _no_order, 30),
-    "offset-apart": Plant("first the records, then, in another transaction, the offset", _offset_apart, 100),
-    "begin-the-chain-anew": Plant("a lane's audit chain begins with its owner", _chain_anew, 30),
+    "keep-the-books": Plant("the money in memory is right, whatever became of its transaction", _kept_books, 50),
+    "reserve-nothing": Plant("a budget is looked at; what is under way will settle", _no_reserve, 10),
+    "forget-the-ledger": Plant("a new owner begins with empty books", _forgotten_ledger, 30),
+    "settle-again": Plant("what was not committed is settled with the next transaction too", _settled_again, 30),
+    "deduplicate-from-memory": Plant("a process remembers what it has seen itself", _remembered_only, 30),
+    "position-before-fencing": Plant("read where to begin, then make the producer", _position_first, 50),
+    "forget-the-held": Plant("who waits is in memory: the lane may commit past it", _forgotten_held, 20),
+    "doubt-costs-nothing": Plant("a call without an answer is not charged", _doubt_is_free, 30),
+    "note-no-calls": Plant("calls need no note before them", _no_notes, 40),
+    "read-uncommitted": Plant("a worker reads whatever is in its topic", _uncommitted_read, 500),
+    "forget-the-order": Plant("records of a key may be worked on at once", _no_order, 40),
+    "offset-apart": Plant("first the records, then, in another transaction, the offset", _offset_apart, 20),
+    "begin-the-chain-anew": Plant("a lane's audit chain begins with its owner", _chain_anew, 10),
 }
 
 

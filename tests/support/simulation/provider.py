@@ -26,6 +26,7 @@ WAY_S = (0.001, 0.02)
 """Of a request, one direction."""
 QUICK_S, SLOW_S = (0.02, 0.8), (0.8, 3.0)
 """How long it works."""
+REFUSALS = {"limited": 429, "broken": 500, "overloaded": 503, "unauthorized": 401}
 WORDS = {number: "w " * number for number in range(65)}
 
 
@@ -57,6 +58,8 @@ class Mood:
     """It works, charges, and the connection breaks before its answer."""
     silent: float = 0.0
     """It works, charges, and never answers."""
+    unauthorized: float = 0.0
+    """401."""
     slow: float = 0.1
     """Of those that are answered."""
 
@@ -76,6 +79,7 @@ class Call:
     pid: int
     process: str
     model: str
+    provider: str = ""
     status: int = 0
     """What it came to: a status, or 0 where the connection broke or nothing was ever said."""
     tokens: tuple[int, int] = (0, 0)
@@ -114,17 +118,17 @@ class SimProvider:
         """A call is here: decide what becomes of it, and let the answer go back in its time."""
         kernel, dice = self.kernel, self.kernel.dice
         asked = json.loads(request.read())
-        model = asked["model"].partition(":")[0]
+        model, _, provider = asked["model"].partition(":")
         trace = request.headers.get("x-amzn-trace-id", "")
-        call = Call(len(self.calls), kernel.monotonic, trace, process.pid, process.name, model)
+        call = Call(len(self.calls), kernel.monotonic, trace, process.pid, process.name, model, provider)
         self.calls.append(call)
         mood = self.mood
         kind = self._kind(dice.random(), mood)
         headers = {"content-type": "application/json", "x-request-id": f"call-{call.number}"}
         takes = dice.uniform(*WAY_S)
         reply: httpx.Response | Exception | None
-        if kind in ("limited", "broken", "overloaded"):
-            call.status = {"limited": 429, "broken": 500, "overloaded": 503}[kind]
+        if kind in REFUSALS:
+            call.status = REFUSALS[kind]
             if kind == "limited" and dice.random() < 0.5:
                 headers["retry-after"] = dice.choice(["0", "1", "3", "-1", "soon"])
             elif kind == "overloaded" and dice.random() < 0.3:
@@ -144,7 +148,7 @@ class SimProvider:
 
     @staticmethod
     def _kind(at: float, mood: Mood) -> str:
-        for kind in ("limited", "broken", "overloaded", "cut", "lost", "silent"):
+        for kind in ("limited", "broken", "overloaded", "cut", "lost", "silent", "unauthorized"):
             at -= getattr(mood, kind)
             if at < 0:
                 return kind

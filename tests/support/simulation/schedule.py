@@ -23,7 +23,12 @@ OTHER_FAULTS = (
     "kill_all", "rolling", "broker_stop", "broker_crash", "broker_freeze", "network", "broker_errors", "storm",
     "clock_step", "disk_full", "publish_again",
 )  # fmt: skip
-HARMLESS = frozenset({"terminate", "leave", "rolling", "storm", "publish_again", "clock_step"})
+SMALL_SHARE = 0.5
+"""Of all schedules: one router, one partition, few jobs. Most faults need no more, and three of them take the time of a
+large one."""
+LATER_FAULTS = ("refused", "redrive")
+"""Chosen with dice of their own: schedules stay what they were without them."""
+HARMLESS = frozenset({"terminate", "leave", "rolling", "storm", "publish_again", "clock_step", *LATER_FAULTS})
 """After these alone no call may be made for nothing."""
 STORMS = (
     Mood(limited=0.5), Mood(overloaded=0.6), Mood(broken=0.6), Mood(refuses_connection=0.7), Mood(slow=0.9),
@@ -47,6 +52,8 @@ class Publication:
     value: bytes
     away: bool = False
     """It is written to another partition than its tenant's home."""
+    letter: str = ""
+    """The dead letter, `partition/offset`, that is driven again with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,12 @@ class Limit:
     raised_at_s: float | None = None
     raised_to: int = 0
     over_limit: str = "wait"
+    id: str = "b"
+    window: str = "total"
+    """Or `hour`: of the decision's own time."""
+    model: str | None = None
+    provider: str | None = None
+    """It holds for calls of this one alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +122,26 @@ class Plan:
 def plan(seed: int) -> Plan:
     """The schedule of a seed."""
     dice = random.Random(seed * 2 + 1)
-    workers, routers = dice.choice([1, 1, 2, 2, 3]), dice.choice([1, 1, 1, 2])
+    small = dice.random() < SMALL_SHARE
+    workers, routers = (dice.choice([1, 2, 2]), 1) if small else (dice.choice([1, 2, 2, 3]), dice.choice([1, 1, 2]))
     size = Size(
-        workers, routers, partitions=dice.choice([1, 2, 2, 3]), machines=dice.choice([1, 1, 2]),
+        workers, routers, partitions=1 if small else dice.choice([1, 2, 2, 3]), machines=dice.choice([1, 1, 2]),
         max_in_flight=dice.choice([2, 4, 8]), session_s=dice.choice([4.0, 6.0]),
     )  # fmt: skip
-    length_s = dice.uniform(4.0, 14.0)
-    jobs = _jobs(dice, length_s)
+    length_s = dice.uniform(2.0, 6.0) if small else dice.uniform(4.0, 14.0)
+    jobs = _jobs(dice, length_s, dice.randint(4, 12) if small else dice.randint(8, 32))
     limits = _limits(dice)
     cancels = [(one.at_s + dice.uniform(0, 4), one.tenant, one.id) for one in jobs if one.id and dice.random() < 0.05]
     mood = dice.choice([Mood(), Mood(), Mood(limited=0.05, overloaded=0.03, cut=0.02, lost=0.02, silent=0.01)])
-    faults = _faults(dice, size, [one.at_s for one in jobs])
+    busy_s = [one.at_s for one in jobs]
+    faults = _faults(dice, size, busy_s)
+    later = random.Random(seed * 2)
+    limits = _more_limits(later, limits)
+    faults = sorted([*faults, *_more_faults(later, busy_s)], key=lambda one: one.at_s)
     return Plan(seed, size, jobs, limits, cancels, faults, mood)
 
 
-def _jobs(dice: random.Random, length_s: float) -> list[Publication]:
+def _jobs(dice: random.Random, length_s: float, count: int) -> list[Publication]:
     tenants = TENANTS[: dice.randint(1, len(TENANTS))]
     odd = dice.choice([0.0, 0.1, 0.3])
     """How often a record is none of the plain ones."""
@@ -131,7 +149,7 @@ def _jobs(dice: random.Random, length_s: float) -> list[Publication]:
     bursts = [dice.uniform(0, length_s) for _ in range(dice.choice([1, 2, 3]))]
     spread_s = dice.choice([0.05, 1.0, length_s])
     told: list[Publication] = []
-    for number in range(dice.randint(8, 32)):
+    for number in range(count):
         at_s = dice.choice(bursts) + dice.uniform(0, spread_s)
         tenant, id = dice.choice(tenants), f"j{number}"
         job: dict[str, Any] = {
@@ -193,6 +211,30 @@ def _limits(dice: random.Random) -> list[Limit]:
             )
         )  # fmt: skip
     return limits
+
+
+def _more_limits(dice: random.Random, limits: Sequence[Limit]) -> list[Limit]:
+    """Some of them for each hour; and others beside them, for one model or one provider."""
+    told = [replace(one, window="hour") if dice.random() < 0.4 else one for one in limits]
+    for tenant in TENANTS:
+        if dice.random() < 0.15:
+            model, provider = dice.choice([(SMALL, None), (LARGE, None), (None, "groq")])
+            over = next((one.over_limit for one in limits if one.tenant == tenant), "wait")
+            limit = Limit(tenant, dice.choice([2_000_000, 8_000_000, 30_000_000]), over_limit=over, id="c")
+            told.append(replace(limit, model=model, provider=provider, window=dice.choice(["total", "hour"])))
+    return told
+
+
+def _more_faults(dice: random.Random, busy_s: Sequence[float]) -> list[Fault]:
+    """A credential that is refused for a while, and dead letters that are driven again, twice or while more come."""
+    faults = []
+    if dice.random() < 0.15:
+        at_s = dice.choice(busy_s) + dice.uniform(0, 1)
+        faults.append(Fault(at_s, "refused", for_s=dice.uniform(0.5, 12)))
+    if dice.random() < 0.4:
+        at_s = max(busy_s) + dice.uniform(0, 6)
+        faults += [Fault(at_s, "redrive"), Fault(at_s + dice.choice([0.0, 0.3, 5.0]), "redrive")]
+    return faults
 
 
 def _faults(dice: random.Random, size: Size, busy_s: Sequence[float]) -> list[Fault]:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,23 +16,30 @@ from aiokafka.errors import KafkaError
 from runtime.follow import NotCaughtUp
 from runtime.membership import InstanceTaken
 from runtime.partitions import home_partition
-from schemas.topics import BUDGETS, CONTROL, JOBS
+from schemas import headers
+from schemas.headers import Headers
+from schemas.topics import BUDGETS, CONTROL, DLQ, JOBS
 from simulation.faults import Faults
 from simulation.installation import BROKER, ENDED_S, TOKEN, Installation, built_as_simulated, shared_folder
-from simulation.kafka import SimBroker
+from simulation.kafka import SimBroker, SimRecord
 from simulation.kernel import NOON, START_S, Kernel, SimProcess, Stuck
 from simulation.provider import SimProvider
-from simulation.schedule import HARMLESS, Fault, Plan, Publication, plan
+from simulation.schedule import HARMLESS, Fault, Limit, Plan, Publication, plan
 from simulation.substitutes import substituted
 from simulation.verdict import Testimony, judged
+from simulation.verdict_rest import held, notes_left
 
 QUIET_WITHIN_S = 240.0
 """After the last fault has healed and the last job was published: every job has ended and every lane has committed to
 the end of its partition. The longest that something may lawfully wait is a record's deadline (40 s) and a stay in a
 retry topic of 60 s, once more after that, and the sessions and transactions of those who died."""
+REST_WITHIN_S = 75.0
+"""From then on: until nothing is held. What is parked waits a minute for its partition."""
 END_WITHIN_S = 60.0
 """After SIGTERM: a drain of 15 s, and what a process may wait for its broker."""
 LOOK_EVERY_S = 0.5
+NEVER = ("repeated", "late", "unknown", "lost_batches")
+"""What a router's books count, and no schedule can bring about."""
 AGAIN_S = 0.2
 """Before a producer whose broker is away tries again."""
 
@@ -72,6 +80,8 @@ class Story:
     _away: Counter[str] = field(default_factory=Counter)
     _due: int = 0
     """Publications that are not acknowledged yet."""
+    _booked: dict[str, dict[str, int]] = field(default_factory=dict)
+    """What each router lane counted as spent when all was quiet, by tenant."""
     _ending: bool = False
 
     def run(self) -> Outcome:
@@ -82,7 +92,7 @@ class Story:
         self.broker = self.kernel.servers[BROKER] = SimBroker(self.kernel)
         folder = shared_folder() / f"novix-simulation-{os.getpid()}"
         self.installation = Installation(self.kernel, self.broker, self.plan.size, folder)
-        self.faults = Faults(self.plan, self.installation, self.provider, self._publish_again)
+        self.faults = Faults(self.plan, self.installation, self.provider, self._publish_again, self._redrive)
         try:
             with substituted(self.kernel, logs=self.logs), built_as_simulated(self.provider):
                 self._live()
@@ -103,6 +113,14 @@ class Story:
             kernel.run(quiet.look, within_s=QUIET_WITHIN_S)
         except Stuck as stuck:
             kernel.complain(f"I8: not quiet: {stuck}; {quiet.missing()}")
+        try:
+            kernel.run(lambda: bool(kernel.complaints) or not self._held(), REST_WITHIN_S)
+        except Stuck as stuck:
+            kernel.complain(f"I6: all is done, and something is held: {stuck}; {self._held()}")
+        for name, money, spent in self.installation.books():
+            self._booked[name] = spent
+            if odd := {what: money[what] for what in NEVER if money[what]}:
+                kernel.complain(f"I10: {name} met {odd} among its decisions and ends")
         self._ending = True
         self.tell("SIGTERM to all")
         for process in self.installation.running.values():
@@ -116,11 +134,11 @@ class Story:
     def _begin(self) -> None:
         kernel, plan = self.kernel, self.plan
         for limit in plan.limits:
-            self._limit(limit.tenant, limit.nanousd)
+            self._limit(limit, limit.nanousd)
             terms = {"kind": "tenant", "tenant": limit.tenant, "over_limit": limit.over_limit}
             self._say(BUDGETS.name, limit.tenant, {"event": {**terms, "at": self._now_text()}})
             if limit.raised_at_s is not None:
-                kernel.call_later(limit.raised_at_s, lambda one=limit: self._limit(one.tenant, one.raised_to))  # type: ignore[misc]
+                kernel.call_later(limit.raised_at_s, lambda one=limit: self._limit(one, one.raised_to))  # type: ignore[misc]
         for name in self.installation.names:
             kernel.call_later(kernel.dice.uniform(0, 0.2), lambda name=name: self._start(name))  # type: ignore[misc]
         self._due = len(plan.jobs)
@@ -149,7 +167,7 @@ class Story:
     def _now_ms(self) -> int:
         return int((NOON + timedelta(seconds=self.kernel.monotonic - START_S)).timestamp() * 1_000)
 
-    def _write(self, topic: str, partition: int, key: bytes | None, value: bytes) -> bool:
+    def _write(self, topic: str, partition: int, key: bytes | None, value: bytes, told: Headers = ()) -> bool:
         """As a producer with all the patience in the world does; False: not now."""
         network = self.broker.network
         if network.down or self.kernel.monotonic < network.frozen_until:
@@ -157,7 +175,7 @@ class Story:
         log = self.broker.logs[topic, partition]
         end = log.end
         try:
-            self.broker.produce((topic, partition), [(key, value, (), self._now_ms())])
+            self.broker.produce((topic, partition), [(key, value, told, self._now_ms())])
         except KafkaError:
             return log.end > end
         return True
@@ -166,9 +184,10 @@ class Story:
         if not self._write(topic, 0, key.encode(), json.dumps(document).encode()):
             self.kernel.call_later(AGAIN_S, lambda: self._say(topic, key, document))
 
-    def _limit(self, tenant: str, nanousd: int) -> None:
-        budget = {"kind": "budget", "id": "b", "tenant": tenant, "window": "total", "limit_nanousd": nanousd}
-        self._say(BUDGETS.name, tenant, {"event": {**budget, "at": self._now_text()}})
+    def _limit(self, limit: Limit, nanousd: int) -> None:
+        scope = {"model": limit.model, "provider": limit.provider, "window": limit.window}
+        budget = {"kind": "budget", "id": limit.id, "tenant": limit.tenant, "limit_nanousd": nanousd, **scope}
+        self._say(BUDGETS.name, limit.tenant, {"event": {**budget, "at": self._now_text()}})
 
     def _wish(self, wish: dict[str, Any]) -> None:
         self._say(CONTROL.name, f"{wish['tenant']}/{wish['job_id']}", {**wish, "at": self._now_text()})
@@ -176,7 +195,8 @@ class Story:
     def _publish(self, job: Publication) -> None:
         partitions = self.plan.size.partitions
         partition = (home_partition(job.tenant, partitions) + job.away) % partitions
-        if self._write(JOBS.name, partition, job.tenant.encode(), job.value):
+        claim = ((headers.REDRIVE, job.letter.encode()), (headers.REDRIVEN_BY, b"ops")) if job.letter else ()
+        if self._write(JOBS.name, partition, job.tenant.encode(), job.value, claim):
             self.published.append(job)
             self._due -= 1
         else:
@@ -226,15 +246,34 @@ class Story:
                 self._due += 1
                 self._publish(job)
 
+    def _redrive(self) -> None:
+        """As `novix dlq redrive --all` does: every dead letter of a job that can be read, in the order of the log."""
+        part = (DLQ.name, 0)
+        stable = self.broker.logs[part].stable
+        for one in self.broker.raw(part):
+            letter = driven_again(one) if one.offset < stable else None
+            if letter is not None:
+                self._due += 1
+                self._publish(letter)
+
     # the end
+
+    def _held(self) -> dict[str, Any]:
+        """What the processes hold, by name; those that hold nothing are left out."""
+        services = [(name, self.installation.services.get(one.pid)) for name, one in self.installation.running.items()]
+        told = {name: held(service.describe()) for name, service in services if service is not None}
+        return {name: holds for name, holds in told.items() if holds}
 
     def _outcome(self) -> Outcome:
         testimony = Testimony(
             plan=self.plan, published=self.published, broker=self.broker, provider=self.provider,
             excuses=self.faults.excused,
             harmless=HARMLESS.issuperset(fault.kind for fault in self.plan.faults), secrets=[TOKEN.encode()],
+            booked=self._booked,
         )  # fmt: skip
         complaints = [*self.kernel.complaints, *judged(testimony)]
+        if testimony.harmless and self.plan.size.machines == 1:
+            complaints += notes_left(self.installation.folder)
         self.counts["jobs"] += len(self.published)
         self.counts["calls"] += len(self.provider.calls)
         self.counts["faults"] += len(self.plan.faults)
@@ -279,18 +318,37 @@ class _Quiet:
             return False
         if len(story.installation.running) < len(story.installation.names):
             return False
-        return not story.installation.lag()
+        return not story.installation.lag() and not story.installation.unsettled()
 
     def missing(self) -> str:
         """What is left, in words."""
         story = self._story
         down = [name for name, one in story.installation.running.items() if not one.alive or one.frozen]
         told = [f"{story._due} not published", f"down {down}", f"lag {story.installation.lag()}"]
+        told += story.installation.unsettled()
         return "; ".join([*told, *story.installation.states()])
 
 
+def driven_again(letter: SimRecord) -> Publication | None:
+    """What publishes a dead letter's job again; None for one that holds none, or whose job keeps an order: driven again
+    it is behind those that came since."""
+    topic = next((value for name, value in letter.headers if name == headers.DLQ_TOPIC), b"").decode()
+    try:
+        document = json.loads(letter.value or b"")
+        job = document if topic == JOBS.name else document["job"]
+        if "ordering_key" in job:
+            return None
+        place = f"{letter.partition}/{letter.offset}"
+        return Publication(0.0, job["tenant"], job["id"], json.dumps(job).encode(), letter=place)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def _is_excused(error: BaseException) -> bool:
-    """Whether a process may end so: its broker was away for too long, or it was put out again and again."""
+    """Whether a process may end so: its broker was away for too long, it was put out again and again, or it was started
+    where nothing can be written."""
     if isinstance(error, BaseExceptionGroup):
         return all(map(_is_excused, error.exceptions))
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return True
     return isinstance(error, KafkaError | InstanceTaken | NotCaughtUp | TimeoutError | asyncio.CancelledError)

@@ -5,19 +5,23 @@ a simulation can know besides: every commit in its order, every call with the pr
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from stranger import Found
-from verdict import AUDIT, JOBS, LETTERS, RESULTS, TEXT, Billed, Evidence, Identity, judge
+from verdict import AUDIT, DECISIONS, JOBS, LETTERS, RESULTS, TEXT, Billed, Evidence, Identity, judge
 
 from simulation.installation import LANES
 from simulation.kafka import SimBroker, SimRecord
 from simulation.provider import Call, SimProvider
 from simulation.schedule import Plan, Publication
-from simulation.verdict_money import money_kept
+from simulation.verdict_money import as_booked, money_kept
 
+CALM_FAULTS = ("storm", "publish_again", "refused", "redrive")
+"""In which no router and no broker is disturbed."""
+REFUSED_IN_A_ROW, KNOWN_S, TRIAL_EVERY_S = 3, 4.0, 29.0
+"""So often, until those that were out meanwhile have been answered, and no trial call before so long."""
 PER_PROCESS = 4
 """Times its limit of calls: so many may a process make for nothing that was killed, frozen or cut off."""
 
@@ -31,11 +35,13 @@ class Testimony:
     """Acknowledged, in the order of the log."""
     broker: SimBroker
     provider: SimProvider
-    excuses: Collection[int]
-    """Processes, by pid, of whose calls no result need tell."""
+    excuses: Mapping[int, Sequence[tuple[float, float]]]
+    """Processes, by pid, of whose calls no result need tell, and from when until when they were made."""
     harmless: bool
     """Nothing happened after which a call may be made for nothing."""
     secrets: Collection[bytes] = ()
+    booked: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """What each router lane counted as spent, by tenant."""
 
 
 def judged(told: Testimony) -> list[str]:
@@ -44,6 +50,8 @@ def judged(told: Testimony) -> list[str]:
     records = [one for one, _ in written]
     results = [one.json for one in records if one.topic == RESULTS]
     wanted, complaints = wanted_of(told.published, results)
+    complaints += driven_once(told.published, records)
+    driven = {f"{one.tenant}/{one.id}" for one in told.published if one.letter}
     lenient = None if not told.harmless else 0
     commits = [commit for commit in told.broker.commits if (commit.group, commit.part[0]) in LANES]
     verdict = judge(
@@ -51,7 +59,11 @@ def judged(told: Testimony) -> list[str]:
             wanted=wanted,
             records=records,
             calls=[call.trace for call in told.provider.calls],
-            bill=[Billed(call.trace, call.model, *call.tokens) for call in told.provider.calls if call.charged],
+            bill=[
+                Billed(call.trace, call.model, *call.tokens)
+                for call in told.provider.calls
+                if call.charged and call.trace not in driven
+            ],
             samples=[{(commit.group, commit.part[1]): commit.offset} for commit in commits],
             heads={
                 f"{group}.{topic}.{part[1]}": _head(metadata)
@@ -68,9 +80,14 @@ def judged(told: Testimony) -> list[str]:
     if told.harmless and verdict.ambiguous:
         complaints.append(f"I5: calls were interrupted although nobody died: {dict(verdict.ambiguous)}")
     complaints += answered_for(results, told)
+    complaints += refused_quietly(told)
+    complaints += refused_for_a_reason(results, told.plan)
+    complaints += told_once(records)
     complaints += in_order(told.published, records)
     complaints += set_aside(told.published, records)
-    complaints += money_kept(written, results, told.provider.calls, told.plan.limits)
+    calm = all(one.kind in CALM_FAULTS or one.victim.startswith("worker") for one in told.plan.faults)
+    complaints += as_booked(told.booked, results)
+    complaints += money_kept(written, results, told.provider.calls, told.plan.limits, undisturbed=calm)
     return complaints
 
 
@@ -91,8 +108,10 @@ def _head(metadata: str) -> tuple[int, str]:
 
 def wanted_of(published: Sequence[Publication], results: Sequence[dict[str, Any]]) -> tuple[list[Identity], list[str]]:
     """The submissions that there should be, each with one result. An id that was refused may be sent again: then there
-    is one more for each time that it was, at most as many as it was published."""
-    copies = Counter((one.tenant, one.id) for one in published if one.id)
+    is one more for each time that it was, at most as many as it was published; and one more for each dead letter that
+    was driven again, however often that was done."""
+    copies = Counter((one.tenant, one.id) for one in published if one.id and not one.letter)
+    letters = Counter(who[:2] for who in {(one.tenant, one.id, one.letter) for one in published if one.letter})
     seen: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
     for result in results:
         seen[result["tenant"], result["job_id"]][result["submission"]] = result["status"]
@@ -102,9 +121,70 @@ def wanted_of(published: Sequence[Publication], results: Sequence[dict[str, Any]
         last = max(ends, default=1)
         wanted += [(*who, submission) for submission in range(1, last + 1)]
         refused = [number for number, status in ends.items() if number < last and status != "rejected"]
-        if last > count or refused:
+        again = letters[who]
+        if last > count + again or len(refused) > again:
             complaints.append(f"I1: {who} was published {count} times and has the ends {dict(sorted(ends.items()))}")
     return wanted, complaints
+
+
+def driven_once(published: Sequence[Publication], records: Sequence[Found]) -> Iterator[str]:
+    """I1: a dead letter that was driven again makes one decision, and one only. Of those of the jobs topic (a conflict)
+    it may be none: while the job that it conflicts with waits, it does still."""
+    decided = Counter(
+        one["redriven_from"] for found in records if found.topic == DECISIONS for one in found.json["decisions"]
+        if one.get("redriven_from")
+    )  # fmt: skip
+    if doubled := {place: count for place, count in decided.items() if count > 1}:
+        yield f"I1: dead letters were driven again more than once: {doubled}"
+    letters = {
+        f"{one.partition}/{one.offset}": (
+            one.header("__dlq.errors.topic"),
+            one.json["job"]["tenant"],
+            one.json["job"]["id"],
+        )
+        for one in records
+        if one.topic == LETTERS and one.header("__dlq.errors.topic") != JOBS
+    }
+    conflicts = Counter((one.tenant, one.id) for one in published if one.letter and one.letter not in letters)
+    for place in {one.letter for one in published if one.letter} - decided.keys():
+        if place in letters and not conflicts[letters[place][1:]]:
+            yield f"I1: the dead letter {place} was driven again, and nothing was decided: {letters[place]}"
+
+
+def refused_quietly(told: Testimony) -> Iterator[str]:
+    """I6: who was told three times in a row that nobody takes its credential does not show it again for a while."""
+    made: dict[tuple[int, str], list[Call]] = defaultdict(list)
+    for call in told.provider.calls:
+        if call.pid not in told.excuses:
+            made[call.pid, call.provider].append(call)
+    for (pid, provider), calls in made.items():
+        in_a_row, since = 0, 0.0
+        for call in calls:
+            if in_a_row >= REFUSED_IN_A_ROW and since + KNOWN_S < call.at < since + TRIAL_EVERY_S:
+                yield f"I6: #{pid} called {provider} {call.at - since:.1f} s after it was refused {in_a_row} times"
+                return
+            in_a_row = in_a_row + 1 if call.status == 401 else 0
+            if in_a_row == REFUSED_IN_A_ROW:
+                since = call.at
+
+
+def refused_for_a_reason(results: Sequence[dict[str, Any]], plan: Plan) -> Iterator[str]:
+    """I6: a job ends for a refused credential where a provider has refused one."""
+    if any(fault.kind == "refused" for fault in plan.faults):
+        return
+    if ended := [one["job_id"] for one in results if (one["error"] or {}).get("kind") == "unauthorized"]:
+        yield f"I6: {len(ended)} jobs ended as unauthorized, and nobody was refused: {ended[:3]}"
+
+
+def told_once(records: Sequence[Found]) -> Iterator[str]:
+    """I4: the audit tells once of a call that was cut short."""
+    seen = Counter(
+        (entry.get("tenant"), entry.get("job_id"), entry.get("submission"), entry["detail"]["attempt"])
+        for one in records if one.topic == AUDIT for entry in one.json["entries"]
+        if entry["action"] in ("call.ambiguous", "call.repeated")
+    )  # fmt: skip
+    if doubled := {call: count for call, count in seen.items() if count > 1}:
+        yield f"I4: the audit tells of {len(doubled)} calls more than once: {list(doubled)[:3]}"
 
 
 def answered_for(results: Sequence[dict[str, Any]], told: Testimony) -> Iterator[str]:
@@ -127,7 +207,9 @@ def answered_for(results: Sequence[dict[str, Any]], told: Testimony) -> Iterator
         beyond = len(made) - nameless[trace]
         if beyond <= 0:
             continue
-        excused = [call.pid for call in made if call.pid in told.excuses]
+        excused = [
+            call.pid for call in made if any(begun <= call.at <= over for begun, over in told.excuses.get(call.pid, ()))
+        ]
         by_process.update(excused[:beyond])
         if len(excused) < beyond:
             who = [f"{call.process}#{call.pid}" for call in made]
