@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from runtime.follow import end
+from runtime.ending import end
 from runtime.ports import LogReader, Record
 from schemas.topics import LEDGER
 

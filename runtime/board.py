@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from runtime.breaker import BreakerKey, Breakers
 from runtime.bus import Bus
 from runtime.clock import SystemClock
-from runtime.follow import Follower, end
+from runtime.ending import end
+from runtime.follow import Follower
 from runtime.limits import Limits
 from runtime.ports import Clock, Outgoing, Record
 from runtime.settings import Settings

@@ -11,6 +11,7 @@ from runtime import failpoints
 from runtime.admit import Window, next_reading
 from runtime.attempts import is_cancelled, until_done
 from runtime.cadence import Cadence
+from runtime.ending import end
 from runtime.membership import InstanceTaken, Membership, PositionLost
 from runtime.ordering import Backlog
 from runtime.outcome import Abandoned, Application, Done, Hold, LaneHandler
@@ -89,9 +90,9 @@ class Engine:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 await self._member.start(self._assigned, self._revoked)
-                polling = asyncio.ensure_future(self._poll_for_ever())
-                watching = asyncio.ensure_future(self._watch.run(self.runners, self.window))
-                present = asyncio.ensure_future(self._presence.run())
+                polling = asyncio.create_task(self._poll_for_ever())
+                watching = asyncio.create_task(self._watch.run(self.runners, self.window))
+                present = asyncio.create_task(self._presence.run())
                 try:
                     await asyncio.wait({stopping, polling, watching, present}, return_when=asyncio.FIRST_COMPLETED)
                     watching.cancel()
@@ -110,8 +111,9 @@ class Engine:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._member.stop(), LEAVE_S)
         for ended in (polling, watching, present):
+            await end(ended)
             with contextlib.suppress(asyncio.CancelledError):
-                await ended
+                ended.result()
 
     # poll and admit
 

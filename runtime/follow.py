@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError
 
+from runtime.ending import end
 from runtime.ports import Record
 from runtime.reader import KafkaReader
 from runtime.settings import Settings
@@ -21,18 +22,6 @@ CATCH_UP_S = 60.0
 AGAIN_S = 1.0
 GROWTH_S = 5.0
 """Between two looks at how many partitions there are: Kafka tells nobody of new ones, nor of a topic that is gone."""
-ASK_AGAIN_S = 1.0
-
-
-async def end(task: "asyncio.Task[None]") -> None:
-    """Cancel a task and wait for its end. Its own error is its own affair.
-
-    Asked again every second: a cancellation that comes while an aiokafka consumer is being stopped is lost, for
-    `Fetcher.close` (0.14) suppresses it together with that of its own tasks.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=ASK_AGAIN_S)
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from runtime.bus import Bus
-from runtime.follow import end
+from runtime.ending import end
 from runtime.ports import Outgoing
 from runtime.settings import Settings
 from schemas import headers

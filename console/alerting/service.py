@@ -19,7 +19,8 @@ from console.alerting.system import GROUPS
 from console.alerting.webhook import GROUP, Webhook, in_order_of
 from runtime.bus import Bus
 from runtime.clock import SystemClock
-from runtime.follow import Follower, end
+from runtime.ending import end
+from runtime.follow import Follower
 from runtime.function import FunctionApplication
 from runtime.http import PRIVATE_NETWORKS, Egress, HttpTransport, InvalidURL
 from runtime.patience import once_kafka_answers

@@ -15,7 +15,7 @@ from router.prices.intake import absent, key_of, news, withdrawn
 from router.prices.listing import NoListing, parse, read_models
 from router.prices.rule import ROUTER
 from runtime.clock import SystemClock
-from runtime.follow import end
+from runtime.ending import end
 from runtime.ports import Clock, Outgoing
 from runtime.settings import Settings
 from schemas.assignment import Price

@@ -23,7 +23,6 @@ from router.money.books import Books
 from router.seen import Seen
 from runtime.intents import IntentFile, NoIntents
 from runtime.outcome import Publish
-from runtime.parking import Parking
 from runtime.ports import LaneId
 from runtime.runner import LaneRunner
 from runtime.standing import standing
@@ -79,21 +78,6 @@ def _kept_producer() -> list[Patch]:
             await close(self)
 
     return [(LaneTransaction, "open", classmethod(open_)), (LaneTransaction, "close", close_)]
-
-
-def _no_deadline() -> list[Patch]:
-    return [(runtime.transaction, "COMMIT_DEADLINE_S", 120.0), (runtime.transaction, "ONCE", ())]  # both guard it
-
-
-def _called_while_away() -> list[Patch]:
-    park = Parking.park
-
-    def kept(self: Parking, partition: int, works: Any, tasks: Any) -> None:
-        park(self, partition, works, tasks)
-        for work in works.values():
-            work.lease.held = True
-
-    return [(Parking, "park", kept)]
 
 
 def _adopted_unread() -> list[Patch]:
@@ -276,32 +260,30 @@ def _chain_anew() -> list[Patch]:
 
 
 PLANTS: dict[str, Plant] = {
-    "commit-the-highest": Plant("the committed offset is the highest that was read", _highest, 5),
-    "forget-the-bitmap": Plant("finished offsets above the committed one need not be told", _no_bitmap, 20),
-    "keep-the-producer": Plant("a producer is good for another transaction after any error", _kept_producer, 20),
-    "no-deadline-of-its-own": Plant("aiokafka retries by itself: no deadline for a commit", _no_deadline, 1000),
-    "call-while-away": Plant("a call may go on for a partition that was taken away", _called_while_away, 1000),
+    "commit-the-highest": Plant("the committed offset is the highest that was read", _highest, 60),
+    "forget-the-bitmap": Plant("finished offsets above the committed one need not be told", _no_bitmap, 60),
+    "keep-the-producer": Plant("a producer is good for another transaction after any error", _kept_producer, 60),
     "adopt-unread": Plant(
-        "an outcome of before is written although its record was not read again", _adopted_unread, 20
+        "an outcome of before is written although its record was not read again", _adopted_unread, 60
     ),
-    "skip-fencing": Plant("a transactional id for each process", _no_fence, 30),
+    "skip-fencing": Plant("a transactional id for each process", _no_fence, 60),
     "count-before-acknowledged": Plant("what is sent is committed", _before_acknowledged, 200),
     "keep-the-overlay": Plant(
         "what was decided is remembered, whatever becomes of its transaction", _kept_overlay, 200
     ),
-    "keep-the-books": Plant("the money in memory is right, whatever became of its transaction", _kept_books, 50),
-    "reserve-nothing": Plant("a budget is looked at; what is under way will settle", _no_reserve, 10),
-    "forget-the-ledger": Plant("a new owner begins with empty books", _forgotten_ledger, 30),
-    "settle-again": Plant("what was not committed is settled with the next transaction too", _settled_again, 30),
-    "deduplicate-from-memory": Plant("a process remembers what it has seen itself", _remembered_only, 30),
-    "position-before-fencing": Plant("read where to begin, then make the producer", _position_first, 50),
-    "forget-the-held": Plant("who waits is in memory: the lane may commit past it", _forgotten_held, 20),
-    "doubt-costs-nothing": Plant("a call without an answer is not charged", _doubt_is_free, 30),
-    "note-no-calls": Plant("calls need no note before them", _no_notes, 40),
+    "keep-the-books": Plant("the money in memory is right, whatever became of its transaction", _kept_books, 60),
+    "reserve-nothing": Plant("a budget is looked at; what is under way will settle", _no_reserve, 60),
+    "forget-the-ledger": Plant("a new owner begins with empty books", _forgotten_ledger, 60),
+    "settle-again": Plant("what was not committed is settled with the next transaction too", _settled_again, 60),
+    "deduplicate-from-memory": Plant("a process remembers what it has seen itself", _remembered_only, 60),
+    "position-before-fencing": Plant("read where to begin, then make the producer", _position_first, 200),
+    "forget-the-held": Plant("who waits is in memory: the lane may commit past it", _forgotten_held, 60),
+    "doubt-costs-nothing": Plant("a call without an answer is not charged", _doubt_is_free, 60),
+    "note-no-calls": Plant("calls need no note before them", _no_notes, 60),
     "read-uncommitted": Plant("a worker reads whatever is in its topic", _uncommitted_read, 500),
-    "forget-the-order": Plant("records of a key may be worked on at once", _no_order, 40),
-    "offset-apart": Plant("first the records, then, in another transaction, the offset", _offset_apart, 20),
-    "begin-the-chain-anew": Plant("a lane's audit chain begins with its owner", _chain_anew, 10),
+    "forget-the-order": Plant("records of a key may be worked on at once", _no_order, 60),
+    "offset-apart": Plant("first the records, then, in another transaction, the offset", _offset_apart, 60),
+    "begin-the-chain-anew": Plant("a lane's audit chain begins with its owner", _chain_anew, 60),
 }
 
 
