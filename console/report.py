@@ -44,14 +44,14 @@ def open_breakers(values: Iterable[bytes | None], now: datetime) -> list[dict[st
 
     One whose process ended while it was open is left out once its time is over: whoever calls next finds out.
     """
-    newest: dict[tuple[Any, Any], dict[str, Any]] = {}
+    newest: dict[tuple[str, str], dict[str, Any]] = {}
     for value in values:
         try:
             state = codec.decode(value or b"")
         except codec.Undecodable:
             continue
-        if isinstance(state, dict):
-            newest[state.get("provider"), state.get("model")] = state
+        if isinstance(state, dict) and all(isinstance(state.get(name), str) for name in ("provider", "model", "state")):
+            newest[state["provider"], state["model"]] = state
     return [
         {name: state.get(name) for name in ("provider", "model", "state", "because", "retry_at", "held_until", "by")}
         for state in newest.values()

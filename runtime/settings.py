@@ -282,6 +282,7 @@ def resolve(environment: Mapping[str, str], dotenv: Mapping[str, str | None], st
         "NOVIX_FAILPOINT",
         "NOVIX_FAULT_SEED",
         "NOVIX_PROOF",
+        "NOVIX_FUZZ",
     }
     named = sorted(name for name in {*environment, *dotenv} if name.startswith("NOVIX_"))
     unknown = tuple(name for name in named if name not in known)

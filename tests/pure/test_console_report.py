@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +65,13 @@ def test_a_breaker_whose_time_is_over_and_a_hold_that_has_passed_are_left_out():
 
     assert [one["model"] for one in found] == ["c"]
     assert lines([], [], found) == [f"no call to p/c before {found[0]['held_until']}: the provider said so"]
+
+
+@pytest.mark.parametrize(
+    "value", [b"{}", b'{"provider":["p"],"model":"m","state":"open"}', b'{"provider":"p","model":"m"}']
+)
+def test_what_names_no_breaker_is_none(value: bytes):
+    assert open_breakers([value], NOW) == []
 
 
 @given(JSON, st.lists(st.none() | st.binary(max_size=9)))
