@@ -109,6 +109,7 @@ def alarmed(run: Ordeal, reason: str) -> None:
     assert worker.running, "a crash loop instead of an alarm"
 
 
+@pytest.mark.long
 @pytest.mark.row(43)
 def test_a_committed_offset_that_is_gone_stops_the_lane_until_somebody_sets_it(broker, tmp_path, proof):
     with ordeal(broker.bootstrap, tmp_path, proof=proof, **SESSION) as run:

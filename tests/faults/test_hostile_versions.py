@@ -31,6 +31,7 @@ def ends(run: Ordeal) -> Counter[str]:
     return Counter((one["error"] or {}).get("kind") or one["status"] for one in results)
 
 
+@pytest.mark.long
 @pytest.mark.row(36)
 def test_an_output_that_its_topic_refuses_ends_its_job_once_and_is_not_tried_again(broker, tmp_path, proof):
     with ordeal(broker.bootstrap, tmp_path, proof=proof) as run:

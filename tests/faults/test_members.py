@@ -47,6 +47,7 @@ def guests(run: Ordeal) -> Iterator[list[int]]:
         coming.join()
 
 
+@pytest.mark.long
 @pytest.mark.row(7, 8)
 def test_a_member_that_comes_and_goes_every_two_seconds_repeats_no_call_of_four(broker, tmp_path, proof):
     """Partitions are revoked and given back to the same worker with calls in flight, which are parked and adopted."""

@@ -53,6 +53,7 @@ def test_a_process_that_is_told_twice_ends_at_once_and_repeats_and_lists_what_it
         run.verdict(excused=True)
 
 
+@pytest.mark.long
 @pytest.mark.row(6)
 @pytest.mark.parametrize("crew", [3])
 def test_workers_that_are_restarted_one_after_the_other_repeat_no_call_and_disturb_no_other(
