@@ -20,6 +20,8 @@ from schemas.topics import TEXT, worker_group
 
 GROUP = worker_group("text")
 SLOW_MS = 3_000
+HELD_MS = 25_000
+"""Longer than a slow machine needs for what must be finished before it, shorter than a read may take."""
 
 
 class Operator:
@@ -174,7 +176,7 @@ def test_commit_metadata_that_is_lost_stops_the_lanes_instead_of_doing_finished_
     """The worker dies with outcomes committed above the offset; whoever sets offsets leaves the metadata behind."""
     with ordeal(broker.bootstrap, tmp_path, proof=proof, **SESSION) as run:
         operator, worker = Operator(run), run.system.worker
-        run.system.stub("/admin/behave", {"delay_ms": SLOW_MS})
+        run.system.stub("/admin/behave", {"delay_ms": HELD_MS})
         run.publish(IN_FLIGHT // 4)
         run.calls_out(IN_FLIGHT // 4)
         run.system.stub("/admin/behave", {"delay_ms": 20})
