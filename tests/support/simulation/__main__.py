@@ -81,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     took_s = time.monotonic() - began
     _say(_summed(tally, took_s))
     if wanted.report:
-        Path(wanted.report).write_text(json.dumps(report(tally, seeds, took_s), indent=1) + "\n")
+        file = Path(wanted.report)
+        before = json.loads(file.read_text())["parts"] if file.exists() else []
+        file.write_text(json.dumps(report([*before, part(tally, seeds, took_s)]), indent=1) + "\n")
     return 1 if tally.failed else 0
 
 
@@ -138,8 +140,8 @@ def _lost(seed: int, code: int | None) -> dict[str, Any]:
     return {"seed": seed, "complaints": [what], "digest": "", "counts": {}}
 
 
-def report(tally: Tally, seeds: Sequence[int], took_s: float) -> dict[str, Any]:
-    """What was run, for publishing."""
+def part(tally: Tally, seeds: Sequence[int], took_s: float) -> dict[str, Any]:
+    """What one run of the command ran, for publishing."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     return {
         "schedules": tally.schedules,
@@ -152,6 +154,18 @@ def report(tally: Tally, seeds: Sequence[int], took_s: float) -> dict[str, Any]:
         "commit": commit,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    }
+
+
+def report(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """All that was run, part by part: many schedules take hours, and need not run in one go."""
+    totals = sum((Counter(one["totals"]) for one in parts), Counter[str]())
+    return {
+        "schedules": sum(one["schedules"] for one in parts),
+        "failed": sum(len(one["failed"]) for one in parts),
+        "took_s": round(sum(one["took_s"] for one in parts), 1),
+        "totals": dict(sorted(totals.items())),
+        "parts": list(parts),
     }
 
 
@@ -186,7 +200,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--plant", default="", metavar="NAME", help="plant a bug: see simulation/plants.py")
     parser.add_argument("--stop", type=int, default=0, metavar="N", help="stop after so many failed schedules")
     parser.add_argument("--trace", action="store_true", help="tell everything that happens, and what processes log")
-    parser.add_argument("--report", default="", metavar="FILE", help="write counts, time, machine and digest (JSON)")
+    parser.add_argument(
+        "--report", default="", metavar="FILE", help="add counts, time, machine and digest to this JSON"
+    )
     return parser
 
 
