@@ -4,9 +4,9 @@ Arguments go to pytest: `.venv/bin/python .ci/rungs.py tests/pure -x`. Tests tha
 `-m` names them, and it is said how many. Rungs that `CI_RAN` names have just passed in
 `make check` of the same run: they are not run again, and it is said.
 
-On real processes a busy machine can spoil a test's set-up. So at most two tests of the broker and faults rungs that
-failed are run twice more, alone: only if both of them pass both times does the run pass, and it names them as unsteady,
-with what they said when they failed. `make faults` repeats nothing.
+On real processes a busy machine can spoil a test's set-up. So at most two tests of the browser, broker and faults rungs
+that failed are run twice more, alone: only if both of them pass both times does the run pass, and it names them as
+unsteady, with what they said when they failed. `make faults` repeats nothing.
 """
 
 import os
@@ -23,12 +23,13 @@ RUNGS: Mapping[str, str] = {
     "pure": "needs nothing",
     "contracts": "sockets on loopback, golden files",
     "flows": "the whole pipeline in one process",
+    "browser": "a real Chromium",
     "broker": "a real Apache Kafka",
     "faults": "kills and lying providers, on a real Apache Kafka",
 }
 
 
-REAL = frozenset({"broker", "faults"})
+REAL = frozenset({"browser", "broker", "faults"})
 """Rungs of real processes, whose timing is the machine's."""
 MOST_UNSTEADY, TRIES = 2, 2
 

@@ -13,15 +13,18 @@ from collections.abc import Callable, Sequence
 
 from bench import (
     adaptive,
+    audit,
     backlog,
     capacity,
     complexity,
     cpu,
     decide,
+    explorer,
     fairness,
     kill,
     latency,
     ledger,
+    metrics,
     mix,
     payload,
     payload_latency,
@@ -31,6 +34,7 @@ from bench import (
     replay,
     slow,
     tasks,
+    tracing,
     up,
     whatif,
     window,
@@ -52,6 +56,7 @@ ONLY_WHEN_NAMED: dict[str, Callable[..., list[Figure]]] = {
     capacity.NAME: capacity.measure,
     mix.NAME: mix.measure,
     payload_latency.NAME: payload_latency.measure,
+    tracing.NAME: tracing.measure,
 }
 """Those that take minutes."""
 
@@ -59,15 +64,18 @@ ALONE: dict[str, Callable[..., list[Figure]]] = {
     adaptive.NAME: adaptive.measure,
     complexity.NAME: complexity.measure,
     decide.NAME: decide.measure,
+    explorer.NAME: explorer.measure,
     profile.NAME: profile.measure,
     tasks.NAME: tasks.measure,
     payload.NAME: payload.measure,
     ledger.NAME: ledger.measure,
+    metrics.NAME: metrics.measure,
     fairness.NAME: fairness.measure,
     prices.NAME: prices.measure,
     quotes.NAME: quotes.measure,
     replay.NAME: replay.measure,
     whatif.NAME: whatif.measure,
+    audit.NAME: audit.measure,
 }
 """Those that need no Kafka; only when named, too."""
 

@@ -69,13 +69,17 @@ def measure(world: World, *, quick: bool) -> list[Figure]:
 
 
 async def _round(world: World, number: int, count: int) -> Round:
-    router_us, worker_us, jobs_s, router_mb, worker_mb, lags = await _novix(world, f"cpu{number}.", count)
+    router_us, worker_us, jobs_s, router_mb, worker_mb, lags = await novix(world, f"cpu{number}.", count)
     plain_us, plain_jobs_s, plain_mb = await _plain(world, f"plain{number}.", count)
     return Round(router_us, worker_us, plain_us, jobs_s, plain_jobs_s, router_mb, worker_mb, plain_mb, lags)
 
 
-async def _novix(world: World, prefix: str, count: int) -> tuple[float, float, float, float, float, dict[str, Lag]]:
-    settings, environment = world.settings(prefix, NOVIX_MAX_IN_FLIGHT=str(IN_FLIGHT), **ONE_MODEL)
+async def novix(
+    world: World, prefix: str, count: int, **more: str
+) -> tuple[float, float, float, float, float, dict[str, Lag]]:
+    """One round of router and worker, with `more` variables: microseconds of CPU a job of each, jobs a second, peak
+    memory in MB of each, and how late their loops were."""
+    settings, environment = world.settings(prefix, NOVIX_MAX_IN_FLIGHT=str(IN_FLIGHT), **ONE_MODEL, **more)
     async with topics(settings) as bus:
         own = {"router": with_health(environment), "worker": with_health(environment)}
         with router(own["router"]) as routing, worker(own["worker"]) as working:

@@ -135,7 +135,7 @@ async def _router(settings: Settings, asked: list[Record]) -> tuple[list[Figure]
         _figure("router: of it the complexity score", _best(_score, arrivals)),
         _figure("router: assigned job", _best(lambda one: _answers(one, view).assigned(0), both)),
         _figure("router: decision record", _best(lambda one: fact_of(one[0], one[1], view.versions), both)),
-        _figure("router: audit entry", _best(lambda one: _answers(one, view).audit(), both)),
+        _figure("router: audit entry", _best(lambda one: _answers(one, view).audit(b"{}"), both)),
         _figure("router: span", _best(lambda one: _answers(one, view).span(), both)),
         _figure("router: ids and headers, in three of these four", _best(lambda one: _answers(one, view), both)),
         _figure("router: its share of a transaction", _transaction(handler, lane, asked, done)),

@@ -6,6 +6,7 @@ import typer
 
 from console.commands import (
     alerts,
+    audit,
     bench,
     blob,
     breakers,
@@ -34,6 +35,7 @@ from console.commands import (
     tenant,
     tier,
     topics,
+    topology,
     whatif,
     why,
     world,
@@ -64,7 +66,9 @@ app.command("doctor", rich_help_panel=SYSTEM)(doctor.doctor)
 app.command("router", rich_help_panel=SYSTEM)(services.router)
 app.command("worker", rich_help_panel=SYSTEM)(services.worker)
 app.command("console", rich_help_panel=SYSTEM)(services.console)
+app.command("relay", rich_help_panel=SYSTEM)(services.relay)
 app.command("breakers", rich_help_panel=SYSTEM)(breakers.breakers)
+app.command("topology", rich_help_panel=SYSTEM)(topology.topology)
 
 app.command("run", rich_help_panel=WORK)(jobs.run)
 app.command("publish", rich_help_panel=WORK)(publish.publish)
@@ -102,6 +106,14 @@ alerts_app.command("set")(alerts.set_rule)
 alerts_app.command("test")(alerts.test)
 app.add_typer(alerts_app, name="alerts", rich_help_panel=SYSTEM)
 app.command("slo", rich_help_panel=SYSTEM)(slo.slo)
+
+audit_app = typer.Typer(help="Who did what, so that an outsider can verify it.", no_args_is_help=True)
+audit_app.command("verify")(audit.verify)
+audit_app.command("prove")(audit.prove)
+audit_app.command("export")(audit.export)
+audit_app.command("key")(audit.key)
+audit_app.command("checkpoint")(audit.checkpoint)
+app.add_typer(audit_app, name="audit", rich_help_panel=LOOK)
 
 prices_app = typer.Typer(cls=prices.Prices, help="What units cost, since when, and who says so.")
 prices_app.command("show")(prices.show)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from console.exits import CommandError, Exit
+from runtime.census import Group
 from runtime.ports import LogReader, Outgoing, Record
 from runtime.settings import Loaded, Settings, variable
 from schemas.topics import Topic
@@ -38,6 +39,10 @@ class Log(Protocol):
     async def lag(self, group: str, topic: str) -> dict[int, int]: ...
 
     async def brokers(self) -> int: ...
+
+    async def topics(self) -> dict[str, int]: ...
+
+    async def groups(self) -> list[Group]: ...
 
     def follow(self, topic: str, starts: dict[int, int]) -> AsyncIterator[Record]: ...
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from console.words import shown, shown_json
 from schemas import codec
 
 
@@ -39,22 +40,26 @@ class Screen:
                 self.line(line)
 
     def line(self, text: str) -> None:
-        """One plain line on stdout. Characters that the terminal's encoding lacks become `?`."""
+        """One plain line on stdout. Whoever wrote the text, a terminal shows it and obeys none of it (`words.shown`);
+        characters that the terminal's encoding lacks become `?`."""
         self.piece(text + "\n")
 
     def piece(self, text: str) -> None:
         """Part of a line, at once."""
+        self._write(shown(text))
+
+    def _write(self, text: str) -> None:
         encoding = sys.stdout.encoding or "utf-8"
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
 
     def raw(self, data: bytes) -> None:
-        """Bytes that are a whole line of output already, such as a record's JSON."""
-        self.line(data.decode("utf-8", "replace"))
+        """JSON that is a whole line of output already, such as a record's value."""
+        self._write(shown_json(data.decode("utf-8", "replace")) + "\n")
 
     def note(self, text: str) -> None:
         """Something by the way, on stderr."""
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(shown(text) + "\n")
         sys.stderr.flush()
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -71,7 +76,7 @@ class Screen:
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a cell are no markup
+            table.add_row(*(Text(shown(cell)) for cell in row))  # Text: brackets in a cell are no markup
         Console().print(table)
 
     @contextmanager

@@ -17,10 +17,16 @@ import structlog
 import uvicorn
 
 from console.exits import CommandError, Exit
-from console.ingest import Ingest
+from console.index.ingest import Ingest
+from console.index.pruning import Keep
+from console.index.reading import Index
+from console.index.store import Store
+from console.kafka import connected
+from console.live.reader import LiveReader
+from console.pages import guard
 from console.pages.app import create_app
-from console.store import Store
-from console.world import LOOPBACK, USUAL_PORT
+from console.pages.context import Context
+from console.world import USUAL_PORT
 from runtime import logs
 from runtime.settings import Loaded, Settings
 from sandbox.kafka.process import free_port, is_free
@@ -31,7 +37,7 @@ GRACE_S = 3
 
 
 def store_path(settings: Settings) -> Path:
-    """The file of the pages' memory: one per cluster address and prefix, so that two worlds never mix."""
+    """The file of the explorer's memory: one per cluster address and prefix, so that two worlds never mix."""
     world = hashlib.sha256(f"{settings.kafka_bootstrap}\0{settings.topic_prefix}".encode()).hexdigest()[:16]
     return settings.home / "console" / f"{world}.sqlite"
 
@@ -48,6 +54,7 @@ def page_port(wanted: int, host: str) -> int:
 def serve(loaded: Loaded, host: str) -> Exit:
     """Serve until SIGTERM or SIGINT. Raises `CommandError` when Kafka does not answer or the port is taken."""
     settings = loaded.settings
+    guard.checked(host, settings.console_token.get_secret_value())
     logs.configure(settings.log_level, settings.log_format)
     path = store_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,20 +63,39 @@ def serve(loaded: Loaded, host: str) -> Exit:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CommandError(f"another console process fills {path}; it serves the same pages") from None
-        store = Store(path)
-        try:
-            asyncio.run(_serve(loaded, store, host))
-        finally:
-            store.close()
+        keep = Keep(settings.console_keep_days, settings.console_keep_jobs, settings.console_keep_spans)
+        capture = settings.capture_content
+        with (
+            contextlib.closing(Store(path, keep=keep, capture=capture)) as store,
+            contextlib.closing(Index(path, keep=keep)) as index,
+        ):
+            asyncio.run(_serve(loaded, store, index, host))
     return Exit.OK
 
 
-async def _serve(loaded: Loaded, store: Store, host: str) -> None:
+async def _serve(loaded: Loaded, store: Store, index: Index, host: str) -> None:
     settings = loaded.settings
     port = page_port(settings.console_port, host)
     listener = _listen(host, port)
     ingest = Ingest(settings, store)
-    app = create_app(store, lambda: _state(ingest, store), any_host=host != LOOPBACK)
+    server: _Quiet | None = None
+
+    def describe() -> dict[str, Any]:
+        return _state(ingest, store)
+
+    live = LiveReader(settings, describe)
+    app = create_app(
+        Context(
+            index,
+            describe,
+            settings,
+            any_host=not guard.is_loopback(host),
+            capture=store.capture,
+            ending=lambda: server is not None and server.should_exit,
+            live=live,
+            log=lambda: connected(loaded),
+        )
+    )
     server = _Quiet(
         uvicorn.Config(
             app,
@@ -98,6 +124,7 @@ async def _serve(loaded: Loaded, store: Store, host: str) -> None:
     try:
         await server.serve([listener])
     finally:
+        await live.close()
         await ingest.stop()
 
 

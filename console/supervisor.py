@@ -19,6 +19,7 @@ from console import health
 from console.broker import Broker
 from console.exits import CommandError, Exit
 from console.kafka import connected
+from console.relay.target import RECEIVERS
 from console.world import (
     LOOPBACK,
     STEADY_AFTER_S,
@@ -179,7 +180,8 @@ class Supervisor:
                 f"NOVIX_CONSOLE_PORT={wanted}: somebody else listens there; choose another, or 0", Exit.USAGE
             )
         ports = {"console": page}
-        for name in ("router", *workers(self._workers), "alerts"):
+        relay = ("relay",) if any(os.environ.get(name) for name in RECEIVERS) else ()
+        for name in ("router", *workers(self._workers), "alerts", "audit", *relay):
             ports[name] = free_port(LOOPBACK, dice, other_than=page)
         return ports
 

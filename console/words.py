@@ -1,6 +1,7 @@
 """Numbers and instants as people read them. Pure."""
 
 import re
+import unicodedata
 from datetime import UTC, datetime
 
 
@@ -57,8 +58,28 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def shown(text: str) -> str:
-    """Text of others, fit for a terminal: newlines and tabs stay, other control characters become U+FFFD.
+    """Text of others, fit for a terminal: newlines, tabs and spaces of all widths stay, other control characters and
+    marks of direction become U+FFFD.
 
     A model's answer or a stranger's id could otherwise move the cursor or change the title of the window.
     """
-    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return text if text.isprintable() else "".join(char if _is_shown(char) else _INSTEAD for char in text)
+
+
+def _is_shown(char: str) -> bool:
+    return char.isprintable() or char in "\n\t" or unicodedata.category(char) == "Zs"
+
+
+_INSTEAD = "\N{REPLACEMENT CHARACTER}"
+
+
+# C0 but for newline, tab and return, DEL, C1, and format characters: those that hide or turn text around among them.
+_OBEYED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+
+
+def shown_json(document: str) -> str:
+    """JSON of others, fit for a terminal and the same to a parser: what a terminal would obey is written as `\\uXXXX`.
+
+    JSON (RFC 8259, 7) lets C1 controls, DEL and marks of direction stand in a string as they are; terminals obey them.
+    """
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", document.replace("\r", " "))

@@ -186,14 +186,25 @@ def workers(choice: WorkersChoice) -> dict[str, tuple[str, ...]]:
 
 def process_order(names: Iterable[str]) -> list[str]:
     """The names of processes, in the order in which they are started."""
-    order = ["broker", "hugging-face", "router", *workers("one"), *workers("each"), "console", "alerts"]
+    order = [
+        "broker",
+        "hugging-face",
+        "router",
+        *workers("one"),
+        *workers("each"),
+        "console",
+        "alerts",
+        "audit",
+        "relay",
+    ]
     return sorted(names, key=order.index)
 
 
 def services(
     home: Path, loaded: Loaded, ports: Mapping[str, int], shared: Mapping[str, str], choice: WorkersChoice = "one"
 ) -> list[Service]:
-    """The processes after broker and local Hugging Face, in the order of their start."""
+    """The processes after broker and local Hugging Face, in the order of their start: those that `ports` names, of
+    which only `relay` may be missing."""
     drain_s = loaded.settings.drain_s
 
     def service(name: str, command: tuple[str, ...], *, stop_s: float, extra: Mapping[str, str]) -> Service:
@@ -213,6 +224,12 @@ def services(
         ),
         service("console", ("console",), stop_s=STOP_S, extra={"NOVIX_CONSOLE_PORT": str(ports["console"])}),
         service("alerts", ("alerts", "run"), stop_s=STOP_S, extra={"NOVIX_HEALTH_PORT": str(ports["alerts"])}),
+        service("audit", ("audit", "checkpoint"), stop_s=STOP_S, extra={"NOVIX_HEALTH_PORT": str(ports["audit"])}),
+        *(
+            service(name, (name,), stop_s=STOP_S, extra={"NOVIX_HEALTH_PORT": str(ports[name])})
+            for name in ("relay",)
+            if name in ports
+        ),
     ]
 
 

@@ -1,5 +1,6 @@
 """What a router lane writes about one job beside its decision: assigned job or refusal, audit entries, span. Pure."""
 
+import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from router.view import View
 from runtime import telemetry
 from runtime.ports import Outgoing
 from runtime.telemetry import SpanDraft
+from runtime.telemetry_table import sending
 from schemas import codec, headers
 from schemas.audit import AuditEntry
 from schemas.failure import FailureKind
@@ -37,9 +39,10 @@ class Answers:
         self._terms = view.terms
         record = case.arrival.record
         self._context = case.context
-        self._span_id = telemetry.span_id(self._context, "process", record.topic, record.partition, record.offset)
+        self._ids = telemetry.SpanIds(self._context, record.topic, record.partition, record.offset)
+        self._span_id, self._send_id = self._ids.process, self._ids.send
         self._headers = (
-            *self._context.child_of(self._span_id).headers(),
+            *self._context.child_of(self._send_id).headers(),
             (headers.IDENTITY, f"{case.arrival.identity}/{case.submission}".encode()),
         )
 
@@ -110,10 +113,16 @@ class Answers:
         )
         return Outgoing(RESULTS.name, case.arrival.identity.encode(), result.encode(), self._headers)
 
-    def audit(self) -> tuple[AuditEntry, ...]:
-        """The deed: assigned, rejected, expired or cancelled, and why; before it, that it was redriven. No content."""
+    def audit(self, decision: bytes) -> tuple[AuditEntry, ...]:
+        """The deed: assigned, rejected, expired or cancelled, and why; before it, that it was redriven. No content.
+        `decision` is the decision as it is written: its digest binds all that it was made from."""
         case, ruling = self._case, self._ruling
-        detail: dict[str, Any] = {"decision_id": case.arrival.decision_id, "task": case.task}
+        detail: dict[str, Any] = {
+            "decision_id": case.arrival.decision_id,
+            "decision_sha256": hashlib.sha256(decision).hexdigest(),
+            "policy": self._versions["policy"],
+            "task": case.task,
+        }
         if ruling.kind is not None:
             detail |= {"kind": ruling.kind, "message": ruling.message}
         for first in ruling.candidates[:1]:
@@ -127,16 +136,34 @@ class Answers:
             detail["reserved_nanousd"] = ruling.reserve.nanousd
         if case.cancelled_by is not None:
             detail["by"] = case.cancelled_by
-        decided = deed(case, f"job.{ruling.verdict}", detail, self._span_id)
+        authority = "tenant" if ruling.kind is None else f"rule:{ruling.kind}"
+        if case.cancelled_by is not None:
+            authority = f"operator:{case.cancelled_by}"
+        decided = deed(case, f"job.{ruling.verdict}", detail, self._span_id, authority)
         if isinstance(case.redrive, Redriven):
             again = {"decision_id": case.arrival.decision_id, **told_of(case.redrive.claim)}
-            return deed(case, "job.redriven", again, self._span_id), decided
+            return deed(case, "job.redriven", again, self._span_id, f"operator:{case.redrive.claim.by}"), decided
         return (decided,)
 
-    def span(self) -> SpanDraft:
-        """The router's own span of the job's trace, from the record's arrival to the decision."""
+    def spans(self) -> tuple[SpanDraft, ...]:
+        """The router's share of the job's trace: from the record's arrival to the decision, in that the wait for a turn
+        or a limit, and the way of what was answered."""
+        case, ruling = self._case, self._ruling
+        if telemetry.is_off():
+            return ()
+        inside = self._context.child_of(self._span_id)
+        topic = MODALITY_TOPICS[ruling.modality].name if ruling.verdict == "assigned" and ruling.modality else None
+        sent = sending(
+            topic or RESULTS.name, inside, self._send_id, case.decided_at, case.arrival.decision_id
+        )  # fmt: skip
+        if case.held_at is None:
+            return self._process(), sent
+        name, told = f"wait {case.held_for}", {telemetry.WAIT: case.held_for}
+        held = SpanDraft(inside, self._ids.nth(0), name, telemetry.INTERNAL, case.held_at, case.decided_at, told)
+        return self._process(), held, sent
+
+    def _process(self) -> SpanDraft:
         case, ruling, arrival = self._case, self._ruling, self._case.arrival
-        parent = self._context.parent_id
         return SpanDraft(
             context=self._context,
             span_id=self._span_id,
@@ -165,7 +192,7 @@ class Answers:
                 telemetry.ERROR_TYPE: ruling.kind,
             },
             error=ruling.kind,
-            links=((self._context.trace_id, parent),) if parent else (),
+            links=case.links,
         )
 
 

@@ -15,6 +15,8 @@ from runtime.bus import Bus
 from runtime.cancels import Cancels
 from runtime.clock import SystemClock
 from runtime.follow import Follower
+from runtime.metrics import Metrics
+from runtime.metrics.routing import CountedRouting
 from runtime.ports import Clock
 from runtime.reader import KafkaReader
 from runtime.retrying import RetryApplication
@@ -107,12 +109,15 @@ def build(settings: Settings) -> Services:
             Poller(settings, state.prices, catalogue),
         ]
 
-    router = RouterApplication(settings, catalogue, clock, cancels, state=state, following=KafkaReader(settings))
-    lanes = {"router": LaneService(settings, router, window=WINDOW, resources=resources)}
+    metrics = Metrics.of(settings)
+    router = RouterApplication(
+        settings, catalogue, clock, cancels, state=state, following=KafkaReader(settings), meter=CountedRouting(metrics)
+    )
+    lanes = {"router": LaneService(settings, router, window=WINDOW, resources=resources, metrics=metrics)}
     for tier in TIERS:
         app = RetryApplication(tier, clock, cancels)
-        lanes[short_name(tier)] = LaneService(settings, app, window=retrying.WINDOW)
-    return Services(lanes)
+        lanes[short_name(tier)] = LaneService(settings, app, window=retrying.WINDOW, metrics=metrics)
+    return Services(lanes, metrics=metrics)
 
 
 app = application(ROLE, build)

@@ -16,6 +16,7 @@ from router.seen import Seen
 from router.state import State
 from router.tail import Following, Tail
 from runtime.cancels import Cancels
+from runtime.metrics.routing import RoutingMeter
 from runtime.outcome import CannotOpen
 from runtime.ports import Clock, LaneId, LogReader, Record, Resumed
 from runtime.settings import Settings
@@ -38,6 +39,7 @@ class RouterApplication:
     def __init__(
         self, settings: Settings, catalogue: Catalogue, clock: Clock, cancels: Cancels | None = None, *,
         state: State | None = None, following: Following | None = None, ahead: Callable[[], Ahead] | None = None,
+        meter: RoutingMeter | None = None,
     ) -> None:  # fmt: skip
         """`ahead`: makes the limit of one modality's assigned work in one lane; None: as the settings say.
         `following`: who reads the ledger on; without it nothing runs by itself, and `pumps` are turned by hand."""
@@ -50,6 +52,7 @@ class RouterApplication:
         self.pumps: dict[int, Pump] = {}
         """Of each open lane: who brings it what it waits for."""
         self._following = following
+        self._meter = meter or RoutingMeter()
         self._tail = Tail()
         self._new_ahead = ahead
 
@@ -111,6 +114,7 @@ class RouterApplication:
         opened = RouterLane(
             lane, state, seen, books, admission, log, clock, self._cancels, partitions=jobs,
             prefix=settings.topic_prefix, snapshot_every=settings.snapshot_every,
+            meter=self._meter,
         )  # fmt: skip
         pump = Pump(
             opened, books, admission, state, clock, self._cancels, self._tail, excess_bytes=self._excess_bytes

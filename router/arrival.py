@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from runtime import telemetry
 from runtime.partitions import home_partition
 from runtime.ports import Outgoing, Record
 from schemas import codec, headers
@@ -21,9 +22,9 @@ from schemas.result import Received
 from schemas.topics import DLQ, JOBS
 from schemas.values import frozen
 
-READ_HERE = frozenset({headers.ORIGIN, headers.REFUSED, headers.REDRIVE, headers.REDRIVEN_BY})
-"""They count for nothing in the limits of what a job may carry, and never travel on as they came."""
-KEPT_OF_REFUSED = frozenset({headers.TRACEPARENT, headers.TRACESTATE})
+READ_HERE = telemetry.TRACE_HEADERS | frozenset({headers.ORIGIN, headers.REFUSED, headers.REDRIVE, headers.REDRIVEN_BY})
+"""They count for nothing in the limits of what a job may carry, and never travel on as they came: of those of a trace
+only what W3C Trace Context allows."""
 TELLABLE = frozenset({FailureKind.TOO_LARGE, FailureKind.INVALID_JOB, FailureKind.UNKNOWN_SCHEMA})
 """What `read_job` refuses for: nothing else is believed of a `novix-refused` header."""
 
@@ -181,12 +182,12 @@ def forwarded(arrival: Arrival) -> Outgoing:
     """
     record = arrival.record
     entered = f"{record.partition}/{record.offset}/{max(0, record.timestamp_ms)}"
-    kept: Headers = tuple(one for one in record.headers if headers.is_producers(one[0]))
+    kept = telemetry.capped(tuple(one for one in record.headers if headers.is_producers(one[0])))
     value = record.value
     told: Headers = ((headers.ORIGIN, entered.encode()), *_told_again(arrival.claim))
     if isinstance(arrival.reading, RefusedJob):
         refused = arrival.reading
-        kept = tuple(one for one in kept if one[0] in KEPT_OF_REFUSED)[:2]
+        kept = tuple(one for one in kept if one[0] in telemetry.TRACE_HEADERS)
         value = codec.encode(_names(refused))
         reason = codec.encode({"kind": refused.kind, "message": refused.message[:MOST_REASON_CHARS]})
         told = (*told, (headers.REFUSED, reason))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from router.arrival import Arrival, Claim
-from router.redrive import Checked, NotRedriven
+from router.redrive import Checked, NotRedriven, Redriven
 from runtime import telemetry
 from runtime.ports import LaneId
 from runtime.telemetry import TraceContext
@@ -28,6 +28,10 @@ class Case:
     """What was found of its claim to be a dead letter driven again, if it makes one."""
     cancelled_by: str | None = None
     """Who cancelled it before it was decided."""
+    held_at: datetime | None = None
+    """Since when it waits, if it did not go on at once."""
+    held_for: str = ""
+    """What it waited for first: `rate`, `money` or `turn`."""
 
     @property
     def job(self) -> InferenceJob | None:
@@ -37,9 +41,24 @@ class Case:
 
     @functools.cached_property
     def context(self) -> TraceContext:
-        """The producer's trace, or one made from the job's identity."""
+        """The producer's trace, or one made from the job's identity: where nobody told one, and for one of a batch or
+        a dead letter driven again, which link to where they come from."""
         reading = self.arrival.reading
-        return telemetry.trace_of(self.arrival.record.headers, reading.tenant, reading.id, self.submission)
+        told = None if self._has_own_trace else telemetry.told_trace(self.arrival.record.headers)
+        return told or telemetry.derived_trace(reading.tenant, reading.id, self.submission)
+
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        """(trace id, span id) of what brought it here: what published it, and the submission that became the dead
+        letter."""
+        told = telemetry.told_trace(self.arrival.record.headers)
+        redriven = self.redrive.cause if isinstance(self.redrive, Redriven) else None
+        published = (told.trace_id, told.parent_id) if told is not None and told.parent_id is not None else None
+        return tuple(dict.fromkeys(one for one in (published, redriven) if one is not None))
+
+    @property
+    def _has_own_trace(self) -> bool:
+        return isinstance(self.redrive, Redriven) or is_of_a_batch(self.arrival)
 
     @property
     def task(self) -> str | None:
@@ -55,7 +74,16 @@ class Case:
         return Who(model=named.model, provider=named.provider)
 
 
-def deed(case: Case, action: str, detail: dict[str, Any], span_id: str | None = None) -> AuditEntry:
+def is_of_a_batch(arrival: Arrival) -> bool:
+    """Whether the job is one of many that were published together (priority `batch`): their producer's trace would
+    hold them all."""
+    reading = arrival.reading
+    return isinstance(reading, ReadableJob) and reading.job.priority == "batch"
+
+
+def deed(
+    case: Case, action: str, detail: dict[str, Any], span_id: str | None = None, authority: str = "tenant"
+) -> AuditEntry:
     """An audit entry about one job. A claim to be driven again that was not believed is told with it."""
     if isinstance(case.redrive, NotRedriven):
         detail = {**detail, **told_of(case.redrive.claim), "redrive_refused": case.redrive.why}
@@ -68,6 +96,7 @@ def deed(case: Case, action: str, detail: dict[str, Any], span_id: str | None = 
         trace_id=case.context.trace_id,
         span_id=span_id,
         detail=detail,
+        authority=authority,
     )
 
 

@@ -33,6 +33,7 @@ from router.standing import Conflict, Duplicate, Fresh, Standing
 from router.state import State
 from router.view import View
 from runtime.cancels import Cancels
+from runtime.metrics.routing import RoutingMeter
 from runtime.outcome import Abandoned, Done, GiveUp, Hold, Outcome, Publish, RetryAt
 from runtime.ports import Clock, Delivery, LaneId, LogReader, Outgoing
 from schemas.failure import FailureKind
@@ -47,6 +48,8 @@ MOST_RULED_ON = 2_000
 """Jobs that wait and whose ruling is kept, some kilobytes each: enough for all that begin within a second or two. Those
 behind them are decided anew in their turn."""
 MEND_AGAIN = timedelta(seconds=1)
+HELD_FOR = {FailureKind.OVER_RATE: "rate", FailureKind.OVER_BUDGET: "money"}
+"""What a job waits for (`telemetry.WAITS`), by the limit that it is over; within all of them it waits for its turn."""
 
 log = structlog.get_logger("novix.router")
 
@@ -57,6 +60,7 @@ class RouterLane:
     def __init__(
         self, lane: LaneId, state: State, seen: Seen, books: Books, admission: Admission, reader: LogReader,
         clock: Clock, cancels: Cancels, *, partitions: int, prefix: str, snapshot_every: int,
+        meter: RoutingMeter | None = None,
     ) -> None:  # fmt: skip
         self._lane = lane
         self._state = state
@@ -69,6 +73,7 @@ class RouterLane:
         self._partitions = partitions
         self._prefix = prefix
         self._snapshot_every = snapshot_every
+        self._meter = meter or RoutingMeter()
         self._letters = Letters(reader, clock)
         self._held: dict[str, Case] = {}
         """Jobs that wait, by identity."""
@@ -127,8 +132,10 @@ class RouterLane:
         view = self._state.view(case.arrival.reading.tenant)
         ruling = Ruling("rejected", case.decided_at, 0, FailureKind.INTERNAL, message)
         answers = Answers(case, ruling, view)
-        told = (answers.refused("failed"),), answers.audit(), (answers.span(),)
-        return GiveUp(FailureKind.INTERNAL, message, *told, (self._noted(case, ruling, view),), error_type=name)
+        fact = fact_of(case, ruling, view.versions)
+        told = (answers.refused("failed"),), answers.audit(fact.encoded), answers.spans()
+        self._note(fact, case, ruling, view)
+        return GiveUp(FailureKind.INTERNAL, message, *told, (fact,), error_type=name)
 
     def postpone(self, delivery: Delivery, retry: RetryAt) -> None:
         """A decision waits in memory: those behind it must see it."""
@@ -145,6 +152,9 @@ class RouterLane:
         """Fold the transaction's decisions into what the lane has seen."""
         if facts:
             self._seen.committed([fact.entry for fact in facts])
+        for fact in facts:
+            decided, reserve = fact.document, fact.document["reserve"]
+            self._meter.decided(decided["verdict"], decided["kind"], decided["task"], reserve.nanousd if reserve else 0)
 
     def owed(self, base: int) -> str:
         """A router calls nobody."""
@@ -207,7 +217,7 @@ class RouterLane:
             lease.end(self._answered(case, ruling, view))
         except Exception as error:
             name = type(error).__name__
-            log.error("router.fault", lane=str(self._lane), error=name)
+            log.error("router.fault", lane=str(self._lane), error=name, trace_id=case.context.trace_id)
             self._forget(waiter)
             try:
                 lease.end(self._failed(case, name))
@@ -249,7 +259,8 @@ class RouterLane:
             destination=destination,
             queue=queue_of(destination, view.purse),
         )
-        self._held[arrival.identity] = case
+        waits_for = HELD_FOR.get(ruling.kind, "turn") if ruling.kind and ruling.verdict == "waiting" else "turn"
+        self._held[arrival.identity] = replace(case, held_at=case.decided_at, held_for=waits_for)
         if ruling.sure_until is not None and len(self._ruled_on) < MOST_RULED_ON:
             self._ruled_on[arrival.identity] = ruled
         self._cancels.hold((job.tenant, job.id, case.submission), delivery.lease, arrival.published)
@@ -352,13 +363,14 @@ class RouterLane:
             shrunk = partial(self._too_large, case, view)
         else:
             told = answers.refused(ruling.verdict)
-        audit, span = answers.audit(), answers.span()
-        return Publish((told,), audit, (span,), (self._noted(case, ruling, view),), shrunk)
-
-    def _noted(self, case: Case, ruling: Ruling, view: View) -> Fact:
-        """The decision, known from now on: its money is reserved, its turn taken, its identity seen."""
-        identity, tenant = case.arrival.identity, case.arrival.reading.tenant
         fact = fact_of(case, ruling, view.versions)
+        audit, spans = answers.audit(fact.encoded), answers.spans()
+        self._note(fact, case, ruling, view)
+        return Publish((told,), audit, spans, (fact,), shrunk)
+
+    def _note(self, fact: Fact, case: Case, ruling: Ruling, view: View) -> None:
+        """The decision is known from now on: its money is reserved, its turn taken, its identity seen."""
+        identity, tenant = case.arrival.identity, case.arrival.reading.tenant
         self._books.reserve(fact.document)
         if ruling.verdict == "assigned" and ruling.modality is not None:
             expected = {(one.provider, one.model): one.estimate_nanousd for one in ruling.candidates}
@@ -368,7 +380,6 @@ class RouterLane:
         elif self._admission.unassigned(identity, tenant, case.decided_at):
             self.on_news()
         self._seen.note(fact.entry)
-        return fact
 
     def _too_large(self, case: Case, view: View, size_bytes: int) -> Done:
         """The broker takes no record of the assigned job's size: the job ends with a result that says so."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from router.arrival import Arrival, Claim
+from runtime import telemetry
 from runtime.ports import Record
 from schemas import codec, headers
 from schemas.job import DEFAULT_TENANT
@@ -28,6 +29,8 @@ class Redriven:
     claim: Claim
     submission: int
     """That ended as this dead letter; 0 where the letter does not tell."""
+    cause: tuple[str, str] | None = None
+    """(trace id, span id) in which that submission was, if its record told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class LetterJob:
     digest: str
     submission: int
     """0: the letter does not tell."""
+    cause: tuple[str, str] | None = None
+    """(trace id, span id) of the trace that its record was in, if it told one."""
 
 
 Letter = LetterJob | str
@@ -71,9 +76,15 @@ def letter_of(record: Record) -> Letter:
         if not isinstance(submission, int) or not 0 <= submission < MOST_SUBMISSIONS:
             return none
         digest = hashlib.sha256(codec.canonical(job)).hexdigest()
-        return LetterJob(job.get("tenant", DEFAULT_TENANT), job["id"], digest, submission)
+        tenant = job.get("tenant", DEFAULT_TENANT)
+        return LetterJob(tenant, job["id"], digest, submission, _cause(record.headers))
     except (codec.Undecodable, AttributeError, KeyError, TypeError, ValueError):
         return none
+
+
+def _cause(record_headers: headers.Headers) -> tuple[str, str] | None:
+    told = telemetry.told_trace(record_headers)
+    return (told.trace_id, told.parent_id) if told is not None and told.parent_id is not None else None
 
 
 def judge(letter: Letter, arrival: Arrival, claim: Claim) -> Redriven | NotRedriven:
@@ -84,4 +95,4 @@ def judge(letter: Letter, arrival: Arrival, claim: Claim) -> Redriven | NotRedri
         return NotRedriven(claim, "the dead letter is another job's")
     if letter.digest != arrival.digest:
         return NotRedriven(claim, "the dead letter's job has other content")
-    return Redriven(claim, letter.submission)
+    return Redriven(claim, letter.submission, letter.cause)

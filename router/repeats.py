@@ -4,13 +4,12 @@ from datetime import datetime
 from typing import Any
 
 from router.arrival import Arrival, forwarded
-from router.case import Case, deed, told_of
+from router.case import Case, deed, is_of_a_batch, told_of
 from router.redrive import Redriven
 from router.standing import AlreadyDecided, Conflict, Duplicate
 from runtime import telemetry
 from runtime.outcome import Done, GiveUp, Publish
 from runtime.ports import Record
-from schemas import headers
 from schemas.audit import AuditEntry
 from schemas.failure import FailureKind
 from schemas.job import ReadableJob, Unreadable
@@ -39,15 +38,16 @@ def repeated(case: Case, standing: AlreadyDecided | Duplicate | Conflict) -> Don
 def sent_home(arrival: Arrival, now: datetime) -> Publish:
     """A job that entered away from its tenant's home goes there, once."""
     record = arrival.record
-    given = headers.first(record.headers, headers.TRACEPARENT)
+    told = None if is_of_a_batch(arrival) else telemetry.told_trace(record.headers)
     entry = AuditEntry(
         at=now,
         action="job.forwarded",
         tenant=arrival.reading.tenant,
         job_id=arrival.reading.id,
         # Without a producer's trace the id is made from the submission, and only the home lane knows that.
-        trace_id=telemetry.trace_of(record.headers, arrival.identity).trace_id if given else None,
+        trace_id=told.trace_id if told is not None else None,
         detail={"from": f"{record.partition}/{record.offset}", "to": arrival.home},
+        authority="tenant",
     )
     return Publish((forwarded(arrival),), (entry,))
 

@@ -9,6 +9,7 @@ import structlog
 from runtime.outcome import Abandoned, Done, Hold, LaneHandler, Outcome, RetryAt
 from runtime.ports import Clock
 from runtime.settle import elsewhere, faulted, rests, settled, wait_before
+from runtime.telemetry import told_trace
 from runtime.work import Work
 
 log = structlog.get_logger("novix.engine")
@@ -102,7 +103,11 @@ async def _ask(handler: LaneHandler, work: Work) -> Outcome | Exception | None:
             raise Abandoned from None
         return None
     except Exception as error:
-        log.error("handler failed", error=type(error).__name__, offset=work.offset)
+        record, trace = work.record, told_trace(work.record.headers)
+        log.error(
+            "handler failed", error=type(error).__name__, topic=record.topic, partition=record.partition,
+            offset=record.offset, trace_id=trace.trace_id if trace is not None else None,
+        )  # fmt: skip
         return error
     finally:
         if work.nudged and task is not None and task.cancelling():

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from runtime.census import Group, groups_of, topics_of
 from runtime.connection import client_options
 from runtime.ports import Outgoing, Record
 from runtime.reader import KafkaReader
@@ -141,6 +142,14 @@ class Bus:
             offset = position.offset if position is not None and position.offset >= 0 else first
             lag[source.partition] = max(0, end - offset)
         return lag
+
+    async def topics(self) -> dict[str, int]:
+        """Partitions of each topic that the installation has, by logical name."""
+        return await topics_of(await self._administration(), self._settings)
+
+    async def groups(self) -> list[Group]:
+        """The installation's consumer groups with their members, by logical name."""
+        return await groups_of(await self._administration(), self._settings)
 
     async def brokers(self) -> int:
         """How many brokers the cluster has."""

@@ -1,5 +1,6 @@
 """What one transaction holds: pure assembly of results, shared records and the position from settled works."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +10,12 @@ from runtime import audit
 from runtime.deadletter import dead_letter
 from runtime.grouping import by_size
 from runtime.lane import Lane
+from runtime.metrics.lanes import Written
 from runtime.outcome import Done, GiveUp
 from runtime.ports import LaneId, Outgoing, Position, Record, RecordTooLarge
 from runtime.progress import Progress, encode
 from runtime.telemetry import SpanDraft, encode_spans
+from runtime.telemetry_tail import Tail
 from runtime.work import Work
 from schemas.audit import AuditBatch, AuditEntry
 from schemas.topics import SPANS
@@ -31,6 +34,8 @@ class Batch:
     position: Position
     progress: Progress
     facts: list[Any]
+    written: Written
+    entries: list[AuditEntry]
 
     def owner_of(self, error: Exception) -> Work | None:
         """Whose record was refused for its size, if it was one of a work's own."""
@@ -38,11 +43,13 @@ class Batch:
 
 
 def assemble(
-    lane: Lane, works: Sequence[Work], now: datetime, shared_limit: int = SHARED_LIMIT_BYTES, custody: str = ""
-) -> Batch:
+    lane: Lane, works: Sequence[Work], now: datetime, shared_limit: int = SHARED_LIMIT_BYTES, custody: str = "",
+    tail: Tail | None = None,
+) -> Batch:  # fmt: skip
     """Make the transaction that finishes `works`. Marks them finished in the lane's tracker.
 
-    `custody` names the journals of the calls that are out when it is committed.
+    `custody` names the journals of the calls that are out when it is committed. `tail` chooses the jobs whose spans are
+    written; without it those that were sampled.
 
     If the transaction fails, the lane is rebuilt from what is committed, so nothing needs to be undone here.
     """
@@ -59,21 +66,28 @@ def assemble(
         records += own
         owners += [work] * len(own)
         entries += done.audit or _entry(work.record, done, now)
-        spans += done.spans
+        spans += tail.kept(done.spans) if tail is not None else done.spans
         facts += done.facts
         lane.tracker.finish(work.offset)
     chain = _chain(str(lane.id), lane.progress, entries, shared_limit)
     shared = [
         *lane.handler.seal(facts, shared_limit),
         *map(audit.record, chain),
-        *_span_records(lane, spans, shared_limit),
+        *_span_records(lane, spans, shared_limit, now),
     ]
     sequence, head = (chain[-1].sequence, chain[-1].hash) if chain else (lane.progress.sequence, lane.progress.head)
     base = lane.tracker.committable()
     progress = Progress(sequence, head, lane.tracker.finished, custody)
-    return Batch(
-        [*records, *shared], [*owners, *[None] * len(shared)], Position(base, encode(base, progress)), progress, facts
+    written = Written(
+        Counter([record.topic for record in (*records, *shared)]),
+        Counter([str(work.done.kind) for work in works if isinstance(work.done, GiveUp)]),
+        Counter([entry.action for entry in entries]),
+        len(spans),
     )
+    return Batch(
+        [*records, *shared], [*owners, *[None] * len(shared)], Position(base, encode(base, progress)), progress, facts,
+        written, entries,
+    )  # fmt: skip
 
 
 def own_records(lane: LaneId, record: Record, done: Done) -> list[Outgoing]:
@@ -104,13 +118,13 @@ def _chain(lane: str, progress: Progress, entries: list[AuditEntry], limit: int)
     return batches
 
 
-def _span_records(lane: Lane, spans: Sequence[SpanDraft], limit: int) -> list[Outgoing]:
+def _span_records(lane: Lane, spans: Sequence[SpanDraft], limit: int, now: datetime) -> list[Outgoing]:
     """The spans as one OTLP request, or as several where one would be too large."""
     service = lane.id.group
-    value = encode_spans(service, spans)
+    value = encode_spans(service, spans, now)
     if value is None:
         return []
     if len(value) > limit and len(spans) > 1:
         half = len(spans) // 2
-        return [*_span_records(lane, spans[:half], limit), *_span_records(lane, spans[half:], limit)]
+        return [*_span_records(lane, spans[:half], limit, now), *_span_records(lane, spans[half:], limit, now)]
     return [Outgoing(SPANS.name, str(lane.id).encode(), value)]

@@ -13,14 +13,18 @@ from runtime.attempts import is_cancelled, until_done
 from runtime.cadence import Cadence
 from runtime.ending import end
 from runtime.membership import InstanceTaken, Membership, PositionLost
+from runtime.metrics.lanes import LaneMeter
 from runtime.ordering import Backlog
 from runtime.outcome import Abandoned, Application, Done, Hold, LaneHandler
 from runtime.parking import Parking
 from runtime.ports import Clock, Delivery, LaneId, Lease, LogReader, Record
 from runtime.presence import Presence
 from runtime.runner import LaneRunner, OpenTransaction
+from runtime.saying import Saying
 from runtime.settle import faulted
 from runtime.showing import shown
+from runtime.telemetry import is_off
+from runtime.telemetry_tail import Tail
 from runtime.watch import Watch
 from runtime.work import Arrival, Work, key_of
 
@@ -50,7 +54,7 @@ class Engine:
         self, app: Application, member: Membership, open_transaction: OpenTransaction, reader: LogReader, clock: Clock,
         *, window: int, drain: timedelta, cadence: Cadence, window_bytes: int = 67_108_864,
         longest_rest: timedelta = timedelta(seconds=5), stuck_after: timedelta = timedelta(seconds=120),
-        longest_absence: timedelta = timedelta(seconds=15),
+        longest_absence: timedelta = timedelta(seconds=15), meter: LaneMeter | None = None,
     ) -> None:  # fmt: skip
         """`window` and `window_bytes` bound the records that are worked on at once, over all lanes; `drain` how long
         calls in flight are waited for at the end; `longest_rest` which waits pass in memory; `stuck_after` how long a
@@ -69,6 +73,9 @@ class Engine:
         self._presence = Presence(clock, member.heartbeat, longest_absence)
         self.window = Window(window, window_bytes)
         self.backlog = Backlog(BACKLOG_WINDOWS * window, window_bytes)
+        self.tail = Tail(off=is_off())
+        self._meter = meter or LaneMeter()
+        self._saying = Saying()
         self.runners: dict[int, LaneRunner] = {}
         self.draining = False
         self.started = asyncio.Event()
@@ -123,7 +130,11 @@ class Engine:
             reading = next_reading(self.window.free, unadopted, draining=self.draining)
             try:
                 if reading.most:
-                    await self._take_in(await self._member.poll(POLL_MS, reading.most, reading.only))
+                    began = self._clock.monotonic()
+                    records = await self._member.poll(POLL_MS, reading.most, reading.only)
+                    if records:
+                        self._meter.polled(len(records), self._clock.monotonic() - began)
+                    await self._take_in(records)
                 elif self.draining:
                     await self._show_life(POLL_MS)
                 elif not await self.window.room(FULL_WAIT_S):
@@ -236,6 +247,7 @@ class Engine:
         owner = self.runners.get(work.record.partition, runner)
         owner.settled(work)
         owner.finished += 1
+        self._meter.settled((self._clock.now() - work.delivery.arrived_at).total_seconds())
         following = None if self.draining or owner.leaving else owner.next_of(work)
         if following is not None and owner.lane is not None:
             self._begin(owner, owner.lane.handler, following)
@@ -268,7 +280,8 @@ class Engine:
             lane_id = LaneId(self._app.group, self._app.topic, partition)
             runner = LaneRunner(
                 lane_id, self._app, self._member, self._open_transaction, self._reader, self._clock, self._cadence,
-                self.backlog, self._parking.take(partition), self._free, self.window.look,
+                self.backlog, self._parking.take(partition), self._free, self.window.look, self.tail,
+                self._meter, self._saying,
             )  # fmt: skip
             self.runners[partition] = runner
             self._lanes[partition] = self._tasks.create_task(runner.run())
@@ -339,6 +352,7 @@ class Engine:
         return {
             "group": self._app.group,
             "topic": self._app.topic,
+            "assigned": self.started.is_set(),
             "draining": self.draining,
             "unassigned_s": round(self._bereft_s, 3),
             "window": {
@@ -348,6 +362,7 @@ class Engine:
                 "bytes": self.window.used_bytes,
             },
             "behind_their_key": {"records": self.backlog.waiting, "bytes": self.backlog.waiting_bytes},
+            "spans": self.tail.describe(),
             "lanes": [shown(runner, now) for _, runner in sorted(self.runners.items())],
         }
 

@@ -8,6 +8,7 @@ to hold, is passed over: one busy model never stands in the way of the others.
 import asyncio
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -45,6 +46,8 @@ class LimitView:
     waiting: int
     held_until: float | None
     """When its hold ends (seconds, monotonic)."""
+    limited: int = 0
+    """Calls that were refused for load (429, overload) since the process began."""
 
 
 @dataclass(slots=True, eq=False)
@@ -104,6 +107,7 @@ class Limits(Generic[K]):
         self._queues: Queues[K, _Waiter] = Queues()
         self._crowded = Ration(REFUSED_PER_S)
         self._learned: Learned[K] = Learned()
+        self._limited: Counter[K] = Counter()
         self._tellers: list[Callable[[K, float], None]] = []
 
     def slot(
@@ -174,14 +178,17 @@ class Limits(Generic[K]):
 
     def view_of(self, key: K) -> LimitView | None:
         """One key as `view` shows it; None for one that it does not show."""
-        lane, known = self._lanes.get(key), self._learned.limits.get(key)
+        lane, known, limited = self._lanes.get(key), self._learned.limits.get(key), self._limited[key]
         if lane is not None:
-            return LimitView(lane.limit, lane.cap, lane.in_flight, self._queues.waiting(key), self.held_until(key))
-        return LimitView(known.limit, known.cap, 0, 0, None) if known is not None else None
+            waiting, held = self._queues.waiting(key), self.held_until(key)
+            return LimitView(lane.limit, lane.cap, lane.in_flight, waiting, held, limited)
+        return LimitView(known.limit, known.cap, 0, 0, None, limited) if known is not None else None
 
     def told(self, key: K, outcome: Told, took_s: float, lag_s: float) -> None:
         """Learn from a call that still holds its slot. `Slot.tell` calls it; nobody else needs to."""
         lane, known = self._lanes[key], self._learned.limits.get(key)
+        if outcome == "limited":
+            self._limited[key] += 1
         if known is None:
             return
         full, before = lane.in_flight >= lane.limit, lane.limit

@@ -5,6 +5,7 @@ import sys
 import sysconfig
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from types import FrameType, TracebackType
 from typing import Any
@@ -28,8 +29,10 @@ class LoopLag:
     a whole, or holds Python's lock, has its thread frozen too: that is told as `loop.late` when it is over.
     """
 
-    def __init__(self, limit: timedelta) -> None:
+    def __init__(self, limit: timedelta, observe: Callable[[float], object] = lambda seconds: None) -> None:
+        """`observe` is told of each tick's lag, in seconds."""
         self._limit_s = limit.total_seconds()
+        self._observe = observe
         self._ticked = time.monotonic()
         self._longest_s = 0.0
         self._late = 0
@@ -65,6 +68,7 @@ class LoopLag:
             lag = max(0.0, self._ticked - before - TICK_S)
             self._longest_s = max(self._longest_s, lag)
             self._late += lag > LATE_S
+            self._observe(lag)
             if lag >= self._limit_s and self._told != before:  # the thread did not run either
                 log.warning("loop.late", for_ms=round(1_000 * lag))
 

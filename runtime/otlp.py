@@ -30,6 +30,8 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
+_SHORT = 124
+"""Bytes of a key and a text whose `KeyValue` is shorter than 128."""
 _VARINTS = tuple(_varint(number) for number in range(4_096))
 
 
@@ -38,7 +40,9 @@ def _tag(number: int) -> bytes:
 
 
 _TRACE_ID, _SPAN_ID, _PARENT_ID = bytes([1 << 3 | 2, 16]), bytes([2 << 3 | 2, 8]), bytes([4 << 3 | 2, 8])
-_1, _2, _3, _5, _9, _13, _15 = (_tag(number) for number in (1, 2, 3, 5, 9, 13, 15))
+_1, _2, _3, _5, _9, _15 = (_tag(number) for number in (1, 2, 3, 5, 9, 15))
+_LINK = bytes([13 << 3 | _LENGTH_DELIMITED, 28])
+"""Before a link of a trace id (18 bytes with tag and length) and a span id (10)."""
 
 
 def field(tag: bytes, payload: bytes) -> bytes:
@@ -73,6 +77,12 @@ def _key(name: str) -> bytes:
 
 def _made(key: str, value: AttributeValue) -> bytes:
     """`Span.attributes`: one `KeyValue`."""
+    if value.__class__ is str:  # as nearly all of one job: in one go where every length is one byte
+        text, name = value.encode(errors="replace"), _key(key)
+        size = len(text)
+        if size + len(name) < _SHORT:
+            lengths = _VARINTS
+            return b"".join((_9, lengths[size + len(name) + 4], name, _2, lengths[size + 2], _1, lengths[size], text))
     return field(_9, b"".join((_key(key), field(_2, _value(value)))))
 
 
@@ -101,7 +111,7 @@ def span(
         if value is not None:
             parts.append(_made(key, value) if key in unique else _attribute(key, value))
     for trace, cause in links:
-        parts.append(field(_13, b"".join((_trace_id(trace), _SPAN_ID, bytes.fromhex(cause)))))
+        parts += (_LINK, _trace_id(trace), _SPAN_ID, bytes.fromhex(cause))
     if error:
         parts.append(field(_15, _text(_2, error) + _STATUS_CODE_ERROR))
     return field(_2, b"".join(parts))

@@ -11,6 +11,7 @@ from runtime import later, telemetry
 from runtime.cancels import Cancels, Identity
 from runtime.outcome import Done, GiveUp, Outcome, Publish, RetryAt
 from runtime.ports import Clock, Delivery, LaneId, LogReader, Outgoing, Record, Resumed
+from runtime.telemetry import SpanDraft, TraceContext
 from schemas import headers
 from schemas.audit import AuditEntry
 from schemas.failure import FailureKind
@@ -177,9 +178,35 @@ class RetryLane:
         trace = telemetry.trace_of(delivery.record.headers, *(waiting.identity or ()))
         entry = AuditEntry(
             at=now, action=action, tenant=tenant, job_id=job_id, submission=submission, trace_id=trace.trace_id,
-            span_id=trace.parent_id, detail=detail,
+            span_id=trace.parent_id, detail=detail, authority="operator" if cancelled else f"rule:{waiting.cause}",
         )  # fmt: skip
-        return Publish((record,), (entry,))
+        return Publish((record,), (entry,), (self._span(delivery, waiting, trace, now),))
+
+    def _span(self, delivery: Delivery, waiting: Waiting, trace: TraceContext, now: datetime) -> SpanDraft:
+        record, (tenant, job_id, submission) = delivery.record, waiting.identity or (None, None, None)
+        place = record.topic, record.partition, record.offset
+        return SpanDraft(
+            trace,
+            telemetry.span_id(trace, "process", *place),
+            f"process {record.topic}",
+            telemetry.CONSUMER,
+            delivery.arrived_at,
+            now,
+            {
+                telemetry.SYSTEM: "kafka",
+                telemetry.OPERATION: "process",
+                telemetry.OPERATION_TYPE: "process",
+                telemetry.DESTINATION: record.topic,
+                telemetry.PARTITION: str(record.partition),
+                telemetry.OFFSET: record.offset,
+                telemetry.GROUP: self._lane.group,
+                telemetry.JOB_ID: job_id,
+                telemetry.TENANT: tenant,
+                telemetry.SUBMISSION: submission,
+                telemetry.CAUSE: waiting.cause or None,
+            },
+            links=((trace.trace_id, trace.parent_id),) if trace.parent_id else (),
+        )
 
     def fault(self, delivery: Delivery, error: Exception) -> Done:
         """A fault of ours: the record is set aside whole."""

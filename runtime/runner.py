@@ -13,11 +13,14 @@ from runtime.blame import Blame
 from runtime.cadence import Cadence
 from runtime.lane import Lane
 from runtime.membership import Member, PositionLost
+from runtime.metrics.lanes import LaneMeter
 from runtime.ordering import Backlog
 from runtime.outcome import Application, CannotOpen, LaneHandler
 from runtime.ports import Clock, LaneId, LogReader, Position, Resumed, Transaction
 from runtime.progress import HORIZON, MetadataTooLarge, Progress
+from runtime.saying import Saying
 from runtime.standing import LaneStopped, may_reopen, quietly, refuse_a_cut_log, standing, unless
+from runtime.telemetry_tail import Tail
 from runtime.vitals import Pulse
 from runtime.work import Arrival, Work
 
@@ -40,7 +43,7 @@ class LaneRunner:
     def __init__(
         self, id: LaneId, app: Application, member: Member, open_transaction: OpenTransaction, log_reader: LogReader,
         clock: Clock, cadence: Cadence, backlog: Backlog, works: dict[int, Work], on_free: Callable[[Work], None],
-        on_open: Callable[[], None],
+        on_open: Callable[[], None], tail: Tail, meter: LaneMeter, saying: Saying,
     ) -> None:  # fmt: skip
         self.id = id
         self.lane: Lane | None = None
@@ -69,6 +72,9 @@ class LaneRunner:
         self._backlog = backlog
         self._on_free = on_free
         self._on_open = on_open
+        self._tail = tail
+        self._meter = meter
+        self._saying = saying
         self._transaction: Transaction | None = None
         self._closing = asyncio.Event()
         self._generation = member.generation
@@ -91,6 +97,7 @@ class LaneRunner:
             except Exception as error:
                 self.rebuilds += 1
                 self._failures += 1
+                self._meter.rebuilt()
                 log.warning("lane.rebuilt", lane=str(self.id), error=type(error).__name__, rebuilds=self.rebuilds)
             finally:
                 await self._let_go()
@@ -117,6 +124,7 @@ class LaneRunner:
 
     def _stop(self, alarm: Exception) -> None:
         self.stopped = f"{type(alarm).__name__}: {alarm}"
+        self._meter.stopped(type(alarm).__name__)
         log.error("lane.stopped", lane=str(self.id), reason=self.stopped)
 
     # open
@@ -179,6 +187,7 @@ class LaneRunner:
         if not self.stopped:
             self._member.resume(self.id.partition)
         self._on_open()
+        self._meter.opened()
         log.info("lane.opened", lane=str(self.id), offset=base, finished=len(known.finished))
 
     # commit
@@ -219,13 +228,18 @@ class LaneRunner:
         batch: commit.Batch | None = None
         custody = self._custody_after(lane, works)
         failpoints.hit("before_commit")
+        began = self._clock.monotonic()
         try:
-            batch = commit.assemble(lane, works, self._clock.now(), self._blame.shared_limit, custody)
+            batch = commit.assemble(lane, works, self._clock.now(), self._blame.shared_limit, custody, self._tail)
             await transaction.commit(batch.records, lane.id, batch.position)
         except Exception as error:
             owner = batch.owner_of(error) if batch is not None else None
             self._blame.failed([work.offset for work in works], error, owner.offset if owner is not None else None)
+            self._meter.failed(type(error).__name__, self._clock.monotonic() - began)
             raise
+        ended = self._clock.monotonic()
+        self._meter.committed(len(works), batch.written, ended - began)
+        self._saying.say(str(lane.id), batch.entries, ended)
         lane.crowd = self._blame.committed([work.offset for work in works])
         self._failures = 0
         self.base = batch.position.offset

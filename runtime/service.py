@@ -12,6 +12,8 @@ from runtime.clock import SystemClock
 from runtime.engine import Engine
 from runtime.group import GroupMember
 from runtime.instance import claim
+from runtime.metrics import Metrics
+from runtime.metrics.lanes import CountedLanes, LaneMeter
 from runtime.outcome import Application
 from runtime.patience import once_kafka_answers
 from runtime.ports import LogReader
@@ -30,7 +32,10 @@ class MissingTopicError(Exception):
     """A topic is not there; `novix topics create` makes it."""
 
 
-def engine_on(settings: Settings, app: Application, reader: LogReader, *, window: int, instance: str) -> Engine:
+def engine_on(
+    settings: Settings, app: Application, reader: LogReader, *, window: int, instance: str,
+    meter: LaneMeter | None = None,
+) -> Engine:  # fmt: skip
     """The engine of one application on Kafka, as member `instance` of its group. `reader` is the caller's to close."""
     return Engine(
         app, GroupMember(settings, app.group, app.topic, instance),
@@ -41,6 +46,7 @@ def engine_on(settings: Settings, app: Application, reader: LogReader, *, window
         longest_rest=timedelta(seconds=settings.retry_in_memory_s),
         stuck_after=timedelta(seconds=settings.stuck_after_s),
         longest_absence=timedelta(milliseconds=settings.session_timeout_ms) / ABSENCES_A_SESSION,
+        meter=meter,
     )  # fmt: skip
 
 
@@ -51,13 +57,14 @@ class LaneService(Service):
     def __init__(
         self, settings: Settings, app: Application, *, window: int,
         resources: Callable[[], list[AbstractAsyncContextManager[Any]]] = list,
-        also_ready: Callable[[], bool] = lambda: True,
+        also_ready: Callable[[], bool] = lambda: True, metrics: Metrics | None = None,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._app = app
         self._window = window
         self._resources = resources
         self._also_ready = also_ready
+        self.metrics = self._counts = metrics or Metrics()
         self._engine: Engine | None = None
         self._hurried = False
 
@@ -75,7 +82,8 @@ class LaneService(Service):
                     raise MissingTopicError(f"{settings.named(app.topic)} is not there; type: novix topics create")
                 if not await unless(stop, _opened(stack, self._resources())):
                     return
-                self._engine = engine_on(settings, app, reader, window=self._window, instance=instance.id)
+                meter = CountedLanes(self._counts, app.group, app.topic)
+                self._engine = engine_on(settings, app, reader, window=self._window, instance=instance.id, meter=meter)
                 if self._hurried:
                     self._engine.hurry()
                 await self._engine.run(stop)
@@ -112,14 +120,16 @@ async def _opened(stack: contextlib.AsyncExitStack, resources: list[AbstractAsyn
 class Services(Service):
     """Several services in one process. One that ends, or raises, stops the others; they drain.
 
-    `resources` are what they share: opened before the first begins, closed when all have drained.
+    `resources` are what they share: opened before the first begins, closed when all have drained. `metrics`: what each
+    of them counts into.
     """
 
     def __init__(
         self, services: Mapping[str, Service], *,
-        resources: Callable[[], list[AbstractAsyncContextManager[Any]]] = list,
+        resources: Callable[[], list[AbstractAsyncContextManager[Any]]] = list, metrics: Metrics | None = None,
     ) -> None:  # fmt: skip
         self._services = dict(services)
+        self.metrics = metrics
         self._resources = resources
 
     async def run(self, stop: asyncio.Event) -> None:

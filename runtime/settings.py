@@ -147,6 +147,11 @@ class Settings(BaseModel):
     webhook_url: str = _var("", "Where alerts are sent (http or https); empty: nowhere.")
     webhook_secret: SecretStr = _var(SecretStr(""), "Key of the signature (HMAC-SHA256) under each alert.")
     alerts_s: float = _var(5.0, "Between two looks of the alert rules.", ge=0.1, le=3600)
+    capture_content: bool = _var(False, "Prompts and outputs are kept in the blob store; spans name the place.")
+    audit_key_file: str = _var("", "Private key (Ed25519, PEM) of the audit's checkpoints; empty: one in NOVIX_HOME.")
+    audit_checkpoint_s: float = _var(30.0, "Until a checkpoint covers what was written.", ge=0.1, le=86_400)
+    audit_checkpoint_entries: int = _var(10_000, "Audit entries that make a checkpoint at once.", ge=1)
+    hec_token: SecretStr = _var(SecretStr(""), "Token of the Splunk HTTP Event Collector that gets the audit.")
 
     max_in_flight: int = _var(64, "Concurrent provider calls of one worker process.", ge=1, le=10_000)
     max_retries: int = _var(5, "Attempts after the first one.", "HF_MAX_RETRIES", ge=0, le=100)
@@ -189,8 +194,20 @@ class Settings(BaseModel):
     loop_lag_ms: int = _var(1_000, "Pause of a process's event loop that is told as an alarm.", ge=10, le=600_000)
     partitions: int = _var(6, "Partitions of topics that are created.", ge=1, le=10_000)
     replication: int = _var(1, "Replicas of topics that are created.", ge=1, le=15)
+    health_host: str = _var("127.0.0.1", "Address that /healthz, /readyz and /metrics listen on.")
+    metrics_tenants: str = _var("", "Tenants with metrics of their own, comma-separated.")
     health_port: int = _var(0, "Port of /healthz; 0: any free one.", ge=0, le=65_535)
     console_port: int = _var(0, "Port of the console's pages; 0: 8484 or any free one.", ge=0, le=65_535)
+    console_keep_days: float = _var(7.0, "Days that the explorer remembers.", gt=0, le=3_650)
+    console_keep_jobs: int = _var(250_000, "Jobs that the explorer remembers at most.", ge=100, le=10_000_000)
+    console_keep_spans: int = _var(2_000_000, "Spans that the explorer remembers at most.", ge=1_000, le=100_000_000)
+    console_token: SecretStr = _var(
+        SecretStr(""), "Secret that the console's pages ask for; needed where they listen beyond loopback."
+    )
+    console_processes: str = _var(
+        "", "Further processes that the page Live asks, comma-separated: name=http://host:port/healthz."
+    )
+    log_dir: str = _var("", "Folder of JSON log files that the page Logs reads, beside those of `novix up`.")
     log_level: Literal["debug", "info", "warning", "error"] = _var("info", "Least level that is logged.")
     log_format: Literal["auto", "console", "json"] = _var("auto", "auto: console on a terminal, JSON lines elsewhere.")
 

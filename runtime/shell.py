@@ -21,6 +21,7 @@ from faststream.specification import AsyncAPI
 from runtime import logs
 from runtime.health import serve_health
 from runtime.looplag import LoopLag
+from runtime.metrics import Metrics
 from runtime.settings import BadSettings, Settings, load
 from schemas.topics import Topic
 
@@ -48,6 +49,9 @@ class Role:
 
 class Service:
     """Something that runs until it is told to stop, and can say how it is."""
+
+    metrics: Metrics | None = None
+    """What it counts into; None: it counts nothing itself."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; drain; return."""
@@ -123,7 +127,7 @@ def application(
         description="; ".join(f"Consumer group {one.group}" for one in (role, *beside)) + ".",
         license={"name": "Apache-2.0"},
     )
-    app = FastStream(broker, specification=about)
+    app = FastStream(broker, specification=about, logger=None)  # its own lines are no JSON, and coloured
 
     @app.on_startup
     async def _open() -> None:
@@ -170,15 +174,18 @@ def settle_in() -> None:
 
 
 async def _run(role: Role, settings: Settings, service: Service, stop: asyncio.Event, app: FastStream) -> None:
+    metrics = service.metrics or Metrics.of(settings)
+    late = metrics.events("novix_loop_lag_seconds").of()
     try:
-        with LoopLag(timedelta(milliseconds=settings.loop_lag_ms)) as lag:
+        with LoopLag(timedelta(milliseconds=settings.loop_lag_ms), late.observe) as lag:
 
             def describe() -> dict[str, Any]:
                 return {**service.describe(), "loop": lag.describe()}
 
             async with serve_health(
-                settings.health_port, role.name, describe, lambda: service.healthy, lambda: service.ready
-            ):
+                settings.health_port, role.name, describe, lambda: service.healthy, lambda: service.ready,
+                metrics=metrics, host=settings.health_host,
+            ):  # fmt: skip
                 await service.run(stop)
     except BaseException as error:
         log.error("process.failed", role=role.name, error=_name(error))

@@ -20,6 +20,9 @@ class AuditEntry(Contract):
     span_id: str | None = None
     detail: dict[str, Any] = Field(default_factory=dict)
     """Reasons, sizes and costs; never content."""
+    authority: str | None = None
+    """On whose word: `tenant` (its own job), `operator:NAME` (a person's order), `rule:KIND` (a limit of the
+    tenant, its budget or its policy), `decision:ID` (the router's decision that assigned the job)."""
 
 
 class AuditBatch(Contract):
@@ -37,3 +40,54 @@ class AuditBatch(Contract):
     previous: str
     hash: str
     entries: list[AuditEntry]
+
+
+class TreeHead(Contract):
+    """One lane as a checkpoint signs it: how far its chain goes, and the Merkle tree over its entries.
+
+    A leaf is the canonical JSON of one entry as it stands in its batch, in the order of the batches. Trees, leaf and
+    node hashes are those of RFC 9162 section 2.1.
+    """
+
+    lane: str
+    run: int = 1
+    """Counts the lane's trees from 1. Another one begins where the chain began anew, or where batches were gone before
+    they were seen."""
+    first: int
+    """Sequence of the tree's first batch."""
+    sequence: int
+    """Of its last one."""
+    hash: str
+    """Of its last one, hex: by the chain, of all of them."""
+    size: int
+    """Leaves: entries."""
+    root: str
+    """Hex."""
+    peaks: str
+    """What the root is made of, base64: 32 bytes for each bit that is set in `size`, the largest full tree first. The
+    tree goes on from them without the entries before."""
+    signature: str
+    """Ed25519, base64, over `novix-tree-head-v1`, a line feed, and the canonical JSON of lane, size, root and `at_ms`,
+    the checkpoint's instant in milliseconds: enough to prove an entry without the rest of the checkpoint."""
+
+
+class Checkpoint(Contract):
+    """All lanes' heads at one moment, signed. On `inference.checkpoints.v1`, kept for ever, as canonical JSON.
+
+    `signature` is Ed25519 over `novix-checkpoint-v1`, a line feed, and the canonical JSON of the other fields.
+    """
+
+    number: int
+    """Counts the checkpoints from 1."""
+    at: UtcInstant
+    previous: str
+    """sha256 of the record's value before this one, hex; 64 zeros before the first."""
+    key: str
+    """Which key signed: the first 16 hex digits of the sha256 over the 32 bytes of the public one."""
+    every_s: float
+    """While anything is written, the next checkpoint follows within so many seconds."""
+    offsets: dict[str, int]
+    """Of each partition of the audit topic, the offset below which everything is covered."""
+    heads: list[TreeHead]
+    """By lane."""
+    signature: str

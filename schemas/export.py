@@ -14,7 +14,7 @@ from schemas import tasks
 from schemas.accounts import AccountRecord
 from schemas.alerts import Alert
 from schemas.assignment import AssignedJob
-from schemas.audit import AuditBatch
+from schemas.audit import AuditBatch, Checkpoint
 from schemas.base import SCHEMA_VERSION, UtcInstant
 from schemas.breakers import BreakerState
 from schemas.control import ControlEvent
@@ -33,7 +33,7 @@ BASE = "https://novix.dev/schemas"
 
 MESSAGES: tuple[type[BaseModel], ...] = (
     InferenceJob, BlobRef, AssignedJob, JobResult, Delta, DecisionBatch, AuditBatch, ControlEvent, BreakerState,
-    LedgerBatch, Snapshot, CatalogueSnapshot, PriceEvent, PolicyRecord, AccountRecord, Alert,
+    LedgerBatch, Snapshot, CatalogueSnapshot, PriceEvent, PolicyRecord, AccountRecord, Alert, Checkpoint,
 )  # fmt: skip
 """What is exported: the message of each topic that has one, and the reference that may stand in a job's input."""
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from schemas.accounts import AccountRecord
 from schemas.alerts import Alert
 from schemas.assignment import AssignedJob
-from schemas.audit import AuditBatch
+from schemas.audit import AuditBatch, Checkpoint
 from schemas.breakers import BreakerState
 from schemas.control import ControlEvent
 from schemas.decision import DecisionBatch
@@ -137,6 +137,15 @@ PRICES = _history("prices", "provider/model/service_tier", PriceEvent, "what uni
 CATALOG = _history("catalog", "version", CatalogueSnapshot, "the catalogues that decisions were made from")
 POLICIES = _history("policies", "kind/name", PolicyRecord, "routing policies, tiers and alert rules")
 BUDGETS = _history("budgets", "kind/name", AccountRecord, "organisations, tenants, budgets and transfers")
+CHECKPOINTS = Topic(
+    "inference.checkpoints.v1",
+    "none",
+    Checkpoint,
+    "signed heads of all audit chains and of the Merkle trees over their entries",
+    30 * DAY_MS,
+    single=True,
+    kept=True,
+)
 ALERTS = Topic("novix.alerts.v1", "alert_id", Alert, "crossings of alert rules, each told once", 30 * DAY_MS)
 
 
@@ -150,7 +159,7 @@ RETRY_TIERS: tuple[tuple[int, Topic], ...] = ((5_000, _tier("5s")), (60_000, _ti
 
 TOPICS: tuple[Topic, ...] = (
     JOBS, TEXT, IMAGE, AUDIO, MULTIMODAL, *(topic for _, topic in RETRY_TIERS), RESULTS, DELTAS, DLQ, DECISIONS, AUDIT,
-    SPANS, CONTROL, BREAKERS, LEDGER, SNAPSHOTS, PRICES, CATALOG, POLICIES, BUDGETS, ALERTS,
+    SPANS, CONTROL, BREAKERS, LEDGER, SNAPSHOTS, PRICES, CATALOG, POLICIES, BUDGETS, ALERTS, CHECKPOINTS,
 )  # fmt: skip
 
 MODALITY_TOPICS: dict[str, Topic] = {"text": TEXT, "image": IMAGE, "audio": AUDIO, "multimodal": MULTIMODAL}

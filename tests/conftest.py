@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import hypothesis
 import pytest
@@ -18,9 +18,12 @@ from sandbox.fetch import FetchError
 from sandbox.kafka.broker import LocalBroker
 from sandbox.kafka.container import ContainerBroker, NoEngineError, engine
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 CHOICE = "NOVIX_TEST_BROKER"
 NOT_RUN = pytest.StashKey[dict[str, str]]()
-"""Rung of the ladder of brokers, or `s3` -> why it could not run."""
+"""Rung of the ladder of brokers, `s3` or `browser` -> why it could not run."""
 
 
 class Broker(Protocol):
@@ -90,6 +93,24 @@ def s3(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
         pytest.skip(f"rung s3: {error}")
     with lifetime:
         yield server
+
+
+@pytest.fixture(scope="module")
+def chromium(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """A headless Chromium; skips, and tells, where none is installed.
+
+    For one file at a time: Playwright's loop runs in the thread that started it; no asyncio test can run beside it.
+    """
+    import browser
+
+    lifetime = ExitStack()
+    try:
+        chromium = lifetime.enter_context(browser.launched())
+    except browser.NoBrowser as error:
+        request.config.stash[NOT_RUN]["browser"] = str(error)
+        pytest.skip(f"rung browser: {error}")
+    with lifetime:
+        yield chromium
 
 
 @pytest.fixture

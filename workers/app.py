@@ -14,12 +14,15 @@ from runtime.blobs.stores import open_store
 from runtime.board import Board
 from runtime.breaker import BreakerKey, Breakers
 from runtime.cancels import Cancels
+from runtime.capture import Capture
 from runtime.clock import SystemClock
 from runtime.credentials import CredentialError, Credentials, parse_key
 from runtime.follow import Follower
 from runtime.http import PRIVATE_NETWORKS, Egress, Fetcher, HttpLimits, HttpTransport
 from runtime.intents import IntentFile
 from runtime.limits import Limits
+from runtime.metrics import Metrics
+from runtime.metrics.work import CountedWork
 from runtime.probe import Probes
 from runtime.service import LaneService, Services
 from runtime.settings import Settings
@@ -136,6 +139,7 @@ def build(settings: Settings, modalities: Sequence[str] = MODALITIES) -> Service
         learn=settings.learn_limits,
         clock=clock.monotonic,
     )
+    metrics = Metrics.of(settings)
     intents, cancels = IntentFile(intents_path(settings)), Cancels(timedelta(hours=settings.dedup_hours))
     tokens, publisher = credentials(settings), OnKafka(settings)
     deltas = Deltas(publisher)
@@ -143,7 +147,8 @@ def build(settings: Settings, modalities: Sequence[str] = MODALITIES) -> Service
     shop = Workshop(
         settings, http, tokens, limits, breakers, clock, random.SystemRandom().random, intents=intents,
         cancels=cancels, keys=keys(settings), mappings=mappings, fetching=fetcher, deltas=deltas,
-        payloads=Payloads(store, fetcher, media_limits(settings), payload_room(settings)),
+        payloads=Payloads(store, fetcher, media_limits(settings), payload_room(settings)), meter=CountedWork(metrics),
+        capture=Capture(store) if settings.capture_content else None,
     )  # fmt: skip
     shop.probes = probes = Probes(http, providers(settings), settings.probe_s)
 
@@ -160,10 +165,13 @@ def build(settings: Settings, modalities: Sequence[str] = MODALITIES) -> Service
     apps = {modality: WorkerApplication(shop, modality) for modality in modalities}
     if len(apps) == 1:
         (app,) = apps.values()
-        return LaneService(settings, app, window=window, resources=resources, also_ready=ready)
+        return LaneService(settings, app, window=window, resources=resources, also_ready=ready, metrics=metrics)
     part = settings.model_copy(update={"max_in_flight_bytes": settings.max_in_flight_bytes // len(apps)})
-    lanes = {ROLES[name].name: LaneService(part, app, window=window, also_ready=ready) for name, app in apps.items()}
-    return Services(lanes, resources=resources)
+    lanes = {
+        ROLES[name].name: LaneService(part, app, window=window, also_ready=ready, metrics=metrics)
+        for name, app in apps.items()
+    }
+    return Services(lanes, resources=resources, metrics=metrics)
 
 
 def _token(tokens: Credentials) -> str | None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pydantic import ValidationError
 
 from runtime.ports import Record
-from runtime.telemetry import TraceContext, span_id, trace_of
+from runtime.telemetry import SpanIds, TraceContext, trace_of
 from schemas import codec, media
 from schemas.assignment import AssignedJob, Assignment, Candidate
 from schemas.base import SCHEMA_VERSION
@@ -48,9 +48,14 @@ class Assigned:
         return trace_of(self.record.headers, *self.identity)
 
     @cached_property
+    def spans(self) -> SpanIds:
+        """The ids of this record's spans."""
+        return SpanIds(self.trace, *self.place)
+
+    @property
     def span(self) -> str:
         """The id of the span of this record's processing: the same on every delivery."""
-        return span_id(self.trace, "process", *self.place)
+        return self.spans.process
 
     @property
     def published(self) -> datetime:

@@ -1,10 +1,12 @@
 """How a job ends: its result, its audit entry, its spans, and whether a copy goes to the dead letters. Pure."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from runtime.metrics.work import Ended
 from runtime.outcome import Done, GiveUp, Publish
 from runtime.ports import Outgoing, Record
 from runtime.telemetry import HF_API_VERSION
@@ -60,6 +62,8 @@ class Fact:
     kind: FailureKind | None = None
     settled: Settled | None = None
     """The end of its reservation."""
+    ended: Ended | None = None
+    """How the job ended, as it is counted; None where `status` is."""
 
 
 def failures_of(job: Assigned, progress: Progress) -> tuple[FailureKind, ...]:
@@ -85,13 +89,14 @@ def ended(job: Assigned, progress: Progress, ending: Ending, *, now: datetime) -
         f"{tenant}/{job_id}".encode(),
         value,
         (
-            *job.trace.child_of(job.span).headers(),
+            *job.trace.child_of(job.spans.send).headers(),
             (headers.IDENTITY, f"{tenant}/{job_id}/{submission}".encode()),
         ),
     )
-    audit = (*told_of(job, progress, now), _audit(job, result, len(value), ending.by))
+    audit = (*told_of(job, progress, now), _audit(job, result, value, ending.by))
     told = settled(job, progress, result)
-    facts = (Fact(job.record.offset, failures_of(job, progress), result.status, ending.kind, told),)
+    measured = _measured(progress, result)
+    facts = (Fact(job.record.offset, failures_of(job, progress), result.status, ending.kind, told, measured),)
     spans = spans_of(job, progress, result)
 
     def shrunk(size_bytes: int) -> Done:
@@ -104,6 +109,22 @@ def ended(job: Assigned, progress: Progress, ending: Ending, *, now: datetime) -
             ending.kind, ending.message, (record,), audit, spans, facts, error_type=ending.error_type, shrunk=shrunk
         )
     return Publish((record,), audit, spans, facts, shrunk=shrunk)
+
+
+def _measured(progress: Progress, result: JobResult) -> Ended:
+    """What is counted of the job, from the result itself: so both tell the same."""
+    return Ended(
+        result.tenant,
+        str(result.task),
+        result.status,
+        str(result.error.kind) if result.error else "",
+        result.timing_ms,
+        progress.attempts,
+        tuple((wait.name, (wait.end - wait.start).total_seconds()) for wait in progress.waits),
+        result.usage,
+        result.cost_nanousd,
+        progress.first_token.total_seconds() if progress.first_token is not None else None,
+    )
 
 
 def undecodable(record: Record, message: str, now: datetime, *, uncalled: bool) -> GiveUp:
@@ -180,12 +201,12 @@ def milliseconds(span: timedelta) -> int:
     return max(0, (span.days * 86_400 + span.seconds) * 1_000 + round(span.microseconds / 1_000))
 
 
-def entry_of(job: Assigned, action: str, at: datetime, detail: dict[str, Any]) -> AuditEntry:
-    """One deed of a worker about a job, for the audit."""
+def entry_of(job: Assigned, action: str, at: datetime, detail: dict[str, Any], by: str = "") -> AuditEntry:
+    """One deed of a worker about a job, for the audit: on the word of the decision that assigned it, or of somebody."""
     tenant, job_id, submission = job.identity
     return AuditEntry.made(
         at=at, action=action, tenant=tenant, job_id=job_id, submission=submission, trace_id=job.trace.trace_id,
-        span_id=job.span, detail=detail,
+        span_id=job.span, detail=detail, authority=f"operator:{by}" if by else f"decision:{job.assignment.decision_id}",
     )  # fmt: skip
 
 
@@ -211,13 +232,14 @@ def told_of(job: Assigned, progress: Progress, now: datetime) -> tuple[AuditEntr
     )
 
 
-def _audit(job: Assigned, result: JobResult, result_bytes: int, by: str) -> AuditEntry:
+def _audit(job: Assigned, result: JobResult, value: bytes, by: str) -> AuditEntry:
     detail: dict[str, Any] = {
         "cost_nanousd": result.cost_nanousd,
         "cost_source": result.cost_source,
         "attempts": len(result.attempts),
         "assigned_bytes": len(job.record.value or b""),
-        "result_bytes": result_bytes,
+        "result_bytes": len(value),
+        "result_sha256": hashlib.sha256(value).hexdigest(),
         "hf_api_version": HF_API_VERSION,
     }
     if by:
@@ -226,4 +248,4 @@ def _audit(job: Assigned, result: JobResult, result_bytes: int, by: str) -> Audi
         detail |= {"model": result.served.model, "provider": result.served.provider}
     if result.error is not None:
         detail |= {"kind": result.error.kind, "upstream_status": result.error.upstream_status}
-    return entry_of(job, ACTIONS[result.status], result.completed_at, detail)
+    return entry_of(job, ACTIONS[result.status], result.completed_at, detail, by)

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from runtime.breaker import Breakers, Permit
 from runtime.limits import Limits, NoSlotError, Slot
+from runtime.metrics.work import WorkMeter
 from runtime.ports import Clock
 from schemas.assignment import Candidate
 from schemas.failure import FAILURES, FailureKind
@@ -35,15 +36,18 @@ class Leave:
     slot: Slot[Key]
     permit: Permit
     pace: Pace[Key]
+    meter: WorkMeter
 
     def answered(self, took: timedelta) -> None:
         """The call gave an answer."""
+        self.meter.called(*self.permit.key, "ok")
         self.pace.took(self.permit.key, took)
         self.slot.tell("ok", took.total_seconds())
         self.permit.succeeded(took.total_seconds())
 
     def failed(self, kind: FailureKind, took: timedelta) -> None:
         """The call failed: what that says about the provider's health, and about how much it can take."""
+        self.meter.called(*self.permit.key, kind)
         self.pace.took(self.permit.key, took)
         if kind in OVERLOAD:
             self.slot.tell("limited", took.total_seconds())
@@ -60,10 +64,11 @@ class Leave:
 class Gate:
     """Gives leave. `limits` and `breakers` run on `clock.monotonic`."""
 
-    def __init__(self, limits: Limits[Key], breakers: Breakers, clock: Clock) -> None:
+    def __init__(self, limits: Limits[Key], breakers: Breakers, clock: Clock, meter: WorkMeter | None = None) -> None:
         self._limits = limits
         self._breakers = breakers
         self._clock = clock
+        self._meter = meter or WorkMeter()
         self._pace: Pace[Key] = Pace()
 
     async def leave(self, turn: Turn, *, alone: bool, patient: bool) -> Leave | Refused:
@@ -93,7 +98,7 @@ class Gate:
                 return Refused(kind, deadline, f"no slot of {key} came free in time ({error.because})")
             answer = self._breakers.admit(key)
             if isinstance(answer, Permit):
-                return Leave(slot, answer, self._pace)
+                return Leave(slot, answer, self._pace, self._meter)
             slot.release()
             if answer.because == "trial" and alone:
                 since = self._clock.now()
@@ -124,11 +129,12 @@ class Gate:
         if turn.delivery.lease.held and slot.acquire_now():  # as nearly always: nobody has waited
             return
         since = self._clock.now()
+        name = "slot" if self._limits.held_until(turn.key) is None else "throttle"
         try:
             with turn.waiting():
                 await slot.acquire()
         finally:
-            turn.progress = turn.progress.waited("slot", since, self._clock.now())
+            turn.progress = turn.progress.waited(name, since, self._clock.now())
 
     def _monotonic(self, instant: datetime) -> float:
         return self._clock.monotonic() + (instant - self._clock.now()).total_seconds()

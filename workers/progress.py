@@ -5,20 +5,22 @@ from dataclasses import field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from runtime.capture import Captured
 from schemas.result import Attempt
 from schemas.values import frozen
 from workers.cost import Charge
 from workers.retry import Tried
 
-WaitName = Literal["slot", "breaker", "retry", "budget", "suspect", "intent", "ready"]
+WaitName = Literal["slot", "throttle", "breaker", "retry", "budget", "suspect", "intent", "ready"]
 MOST_WAITS = 100
 """Waits that are told one by one: a job that waits for hours, five seconds at a time, must not grow with every one."""
 
 
 @frozen
 class Wait:
-    """A time in which nothing was called: for a free slot, a breaker, the next attempt, the retry budget, for other
-    suspects, until a call can be noted, or until what it needs is had (payloads, the model's name)."""
+    """A time in which nothing was called: for a free slot (`throttle`: while a 429 holds all back), a breaker, the next
+    attempt, the retry budget, for other suspects, until a call can be noted, or until what it needs is had (payloads,
+    the model's name)."""
 
     name: str
     """A `WaitName`, or one of a newer worker's."""
@@ -52,6 +54,8 @@ class Progress:
     """How often in a row what a call needs was not had."""
     gathered: Mapping[str, Any] | None = None
     """The input with references where it named addresses, once those were fetched; stays with this process."""
+    captured: Captured | None = None
+    """Where what was asked and answered is kept, if it is; stays with this process."""
     first_token: timedelta | None = None
     """From the start of the last call to its first output, if it came in pieces."""
 

@@ -28,6 +28,8 @@ class Settled:
 
     home: int
     encoded: bytes
+    released_nanousd: int = 0
+    """What of the reservation comes back."""
 
 
 def money_of(job: Assigned, progress: Progress, paid_nanousd: int) -> Money | None:
@@ -92,7 +94,8 @@ def settled(job: Assigned, progress: Progress, result: JobResult) -> Settled | N
         at=result.completed_at,
         by="",
     )
-    return Settled(reserved.home, codec.encode(entry.__dict__, contents))
+    back = max(0, reserved.nanousd - result.cost_nanousd)
+    return Settled(reserved.home, codec.encode(entry.__dict__, contents), back)
 
 
 def given_back(record: Record, now: datetime) -> Settled | None:
@@ -116,7 +119,7 @@ def given_back(record: Record, now: datetime) -> Settled | None:
         )  # fmt: skip
     except (codec.Undecodable, ValidationError, AttributeError, KeyError, TypeError):
         return None
-    return Settled(reserved.home, entry.encode())
+    return Settled(reserved.home, entry.encode(), reserved.nanousd)
 
 
 def sealed(lane: str, entries: Sequence[Settled], limit_bytes: int) -> list[Outgoing]:

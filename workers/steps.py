@@ -6,9 +6,11 @@ from datetime import timedelta
 
 from runtime.breaker import BreakerKey, Breakers
 from runtime.cancels import Cancels
+from runtime.capture import Capture
 from runtime.credentials import CredentialError
 from runtime.intents import IntentsUnavailable
 from runtime.limits import Limits
+from runtime.metrics.work import WorkMeter
 from runtime.outcome import Done, Outcome, RetryAt
 from runtime.ports import Clock, Dice
 from runtime.waiting import REFUSED_PER_S, Ration
@@ -50,12 +52,14 @@ class Steps:
     def __init__(
         self, calls: Calls, readiness: Readiness, room: AnswerRoom, limits: Limits[BreakerKey], breakers: Breakers,
         thrift: Thrift, cancels: Cancels, policy: RetryPolicy, clock: Clock, dice: Dice, *, longest_rest: timedelta,
+        capture: Capture | None = None, meter: WorkMeter | None = None,
     ) -> None:  # fmt: skip
-        """`room` bounds all answers in memory together. `longest_rest`: a longer wait passes in a retry topic."""
+        """`room` bounds all answers in memory together. `longest_rest`: a longer wait passes in a retry topic.
+        `capture` keeps what was asked and answered."""
         self._calls = calls
         self._readiness = readiness
         self._room = room
-        self._gate = Gate(limits, breakers, clock)
+        self._gate = Gate(limits, breakers, clock, meter)
         self._thrift = thrift
         self.credits = Credits(clock)
         self._cancels = cancels
@@ -63,6 +67,7 @@ class Steps:
         self._clock = clock
         self._dice = dice
         self._longest_rest = longest_rest
+        self._capture = capture
         self._leaving = Ration(REFUSED_PER_S)
         self._suspects = asyncio.Lock()
         """Held while a job is called that may be what kills the processes."""
@@ -186,6 +191,8 @@ class Steps:
             output = await self._readiness.stored(turn, called.answer, called.size)
         except ProviderError as error:
             return turn.ended(Ending(error.kind, error.message, adapted=called.adapted), self._clock.now())
+        if self._capture is not None:
+            turn.progress = replace(turn.progress, captured=await self._capture.of(turn.input, output))
         served = Who.made(model=turn.candidate.model, provider=called.provider or turn.candidate.provider)
         return turn.ended(Ending(output=output, served=served, adapted=called.adapted), self._clock.now())
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from runtime.breaker import BreakerKey, Breakers
 from runtime.cancels import Cancels
+from runtime.capture import Capture
 from runtime.credentials import Credentials
 from runtime.http import AsyncBaseTransport
 from runtime.intents import Intents, NoIntents
 from runtime.limits import Limits
+from runtime.metrics.work import WorkMeter
 from runtime.outcome import Abandoned, Done, GiveUp, Outcome, Publish, RetryAt
 from runtime.ports import Clock, Delivery, Dice, LaneId, Lease, LogReader, Outgoing, Record, Resumed
 from runtime.probe import Probes
@@ -64,6 +66,7 @@ class Workshop:
         breakers: Breakers, clock: Clock, dice: Dice, *, intents: Intents | None = None, cancels: Cancels | None = None,
         keys: Keys | None = None, payloads: Payloads | None = None, fetching: Fetching | None = None,
         deltas: Deltas | None = None, mappings: Mappings | None = None, store_s: float = STORE_S,
+        capture: Capture | None = None, meter: WorkMeter | None = None,
     ) -> None:  # fmt: skip
         self.settings = settings
         self.limits = limits
@@ -72,6 +75,10 @@ class Workshop:
         self.intents = intents or NoIntents()
         self.cancels = cancels or Cancels()
         self.deltas = deltas
+        self.capture = capture
+        self.meter = meter = meter or WorkMeter()
+        breakers.on_change(lambda key: meter.moved(*key, breakers.views()[key].state))
+        limits.on_hold(lambda key, _: meter.held(*key))
         self.probes: Probes | None = None
         """Who looks whether the providers answer; the process's to open."""
         self._caller = Caller(
@@ -93,6 +100,8 @@ class Workshop:
             clock,
             dice,
             longest_rest=timedelta(seconds=settings.retry_in_memory_s),
+            meter=meter,
+            capture=capture,
         )
 
     async def __aenter__(self) -> "Workshop":
@@ -108,6 +117,7 @@ class Workshop:
             "limits": _shown(self.limits.view(), now),
             "breakers": _shown(self.breakers.views(), now),
             "intents": self.intents.describe(),
+            **({"capture": self.capture.describe()} if self.capture is not None else {}),
             **({"refused_credentials": refused} if (refused := self.steps.credits.describe()) else {}),
             **({"deltas": self.deltas.describe()} if self.deltas is not None else {}),
             **({"providers": self.probes.view()} if self.probes is not None else {}),
@@ -222,6 +232,10 @@ class WorkerLane:
             self._app.tally.attempts_failed(fact.attempts_failed)
             if fact.status is not None:
                 self._app.tally.job_ended(fact.status, fact.kind)
+            if fact.ended is not None:
+                self._app.workshop.meter.ended(fact.ended)
+            if fact.settled is not None:
+                self._app.workshop.meter.released(fact.settled.released_nanousd)
 
     def owed(self, base: int) -> str:
         """The journal of calls that processes before have made, or this one of records that it left undone."""

@@ -23,6 +23,7 @@ from runtime.ending import end
 from runtime.follow import Follower
 from runtime.function import FunctionApplication
 from runtime.http import PRIVATE_NETWORKS, Egress, HttpTransport, InvalidURL
+from runtime.metrics import Metrics
 from runtime.patience import once_kafka_answers
 from runtime.ports import Clock, LaneId, Outgoing
 from runtime.service import LaneService, MissingTopicError, Services
@@ -151,9 +152,9 @@ def build(settings: Settings) -> Services:
     def resources() -> list[AbstractAsyncContextManager[Any]]:
         return [transport]
 
-    return Services(
-        {"rules": Watch(settings, clock), "webhook": LaneService(settings, app, window=WINDOW, resources=resources)}
-    )
+    metrics = Metrics.of(settings)
+    sending = LaneService(settings, app, window=WINDOW, resources=resources, metrics=metrics)
+    return Services({"rules": Watch(settings, clock), "webhook": sending}, metrics=metrics)
 
 
 def webhook_of(settings: Settings) -> tuple[Webhook, HttpTransport]:

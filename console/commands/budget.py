@@ -11,10 +11,7 @@ from console.screen import Screen
 from console.shell import AsJson, command, settings
 
 if TYPE_CHECKING:
-    from router.accounts import Accounts
-    from router.purse import Line
     from runtime.settings import Loaded
-    from schemas.accounts import Budget
 
 Tenant = Annotated[str, typer.Argument(help="Whose.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The budget's name within the tenant.")]
@@ -52,7 +49,7 @@ def set_(
 
 async def _set(loaded: "Loaded", screen: Screen, tenant: str, name: str, asked: dict[str, Any]) -> Exit:
     from console.kafka import connected
-    from console.money import events, histories
+    from console.money import events, histories, lanes
     from console.who import who
     from console.words import money, shown
     from schemas.accounts import Budget
@@ -70,7 +67,7 @@ async def _set(loaded: "Loaded", screen: Screen, tenant: str, name: str, asked: 
     document = {"done": done, "accounts_version": version, **event.model_dump(mode="json")}
     kind = "hard" if event.hard else "soft"
     per = "for all time" if event.window == "total" else f"a {event.window}"
-    line = f"{done} {kind} budget {tenant}/{name}: {money(event.limit_nanousd)} {per}{scope(event)}"
+    line = f"{done} {kind} budget {tenant}/{name}: {money(event.limit_nanousd)} {per}{lanes.scope(event)}"
     screen.answer(document, [shown(f"{line}; accounts are at version {version}")])
     return Exit.OK
 
@@ -143,7 +140,7 @@ async def _show(loaded: "Loaded", screen: Screen, tenant: str | None) -> Exit:
             found = await lanes.lines(log, known, named, now)
     for one in known.faults:
         screen.note(f"novix: record {one.offset} of {BUDGETS.name} was passed over, and changes nothing: {one.reason}")
-    documents = [_described(known, key, line) for key, line in sorted(found.items())]
+    documents = [lanes.as_document(known, key, line) for key, line in sorted(found.items())]
     if screen.as_json:
         screen.answer(documents)
     elif not documents:
@@ -153,20 +150,6 @@ async def _show(loaded: "Loaded", screen: Screen, tenant: str | None) -> Exit:
         columns = ["budget", "window", "limit", "spent", "reserved", "left", "kind", "holds for", "next window"]
         screen.table("Budgets", columns, [_row(one) for one in documents])
     return Exit.OK
-
-
-def _described(known: "Accounts", key: tuple[str, str], line: "Line") -> dict[str, Any]:
-    budget = next(one for one in known.budgets_of(key[0]) if one.id == key[1])
-    return {
-        **budget.model_dump(mode="json", exclude={"kind", "removed"}),
-        "present_window": line.window,
-        "limit_with_transfers_nanousd": line.limit_nanousd,
-        "spent_nanousd": line.spent_nanousd,
-        "reserved_nanousd": line.reserved_nanousd,
-        "available_nanousd": line.limit_nanousd - line.spent_nanousd - line.reserved_nanousd,
-        "next_window": None if line.resets_at is None else line.resets_at.isoformat(),
-        "holds_for": scope(budget).strip(),
-    }
 
 
 def _row(told: dict[str, Any]) -> list[str]:
@@ -196,13 +179,3 @@ async def _explain(loaded: "Loaded", screen: Screen, tenant: str, name: str) -> 
             found = await explaining.explain(log, tenant, name, datetime.now(UTC))
     screen.answer(explaining.as_document(found), explaining.told(found))
     return Exit.OK
-
-
-def scope(budget: "Budget") -> str:
-    """What a budget holds for, in words; empty: for all of the tenant."""
-    parts = [
-        ("team", budget.team), ("key", budget.key_id), ("tag", "=".join(budget.tag) if budget.tag else None),
-        ("model", budget.model), ("provider", budget.provider),
-    ]  # fmt: skip
-    told = [f"{what} {value}" for what, value in parts if value is not None]
-    return f" of {', '.join(told)}" if told else ""

@@ -11,8 +11,8 @@ from console.screen import Screen
 from console.shell import AsJson, command, settings
 
 if TYPE_CHECKING:
-    from console.evidence import Evidence
     from console.kafka import Log
+    from console.telling.evidence import Evidence
     from runtime.settings import Loaded
 
 
@@ -53,8 +53,8 @@ class Asked:
 
 async def _cancel(loaded: "Loaded", screen: Screen, asked: Asked) -> Exit:
     from console import answers
-    from console.evidence import ending
     from console.kafka import connected
+    from console.telling.gather import ending
     from console.who import who
     from console.words import shown
     from runtime.ports import Outgoing
@@ -107,14 +107,14 @@ def _event(asked: Asked, submission: int, by: str) -> bytes:
 
 def newest(found: "Evidence") -> int:
     """The newest submission that the topics know; 1 where they know none."""
-    from console.evidence import submission_of
+    from console.telling.evidence import submission_of
 
     return max((submission_of(told) for told in (*found.decisions, *found.results)), default=1)
 
 
 def standing(found: "Evidence", submission: int) -> tuple[str, bool]:
     """In words where a submission stands, and whether it has ended."""
-    from console.evidence import submission_of
+    from console.telling.evidence import submission_of
 
     for result in found.results:
         if submission_of(result) == submission:
@@ -126,7 +126,7 @@ def standing(found: "Evidence", submission: int) -> tuple[str, bool]:
 
 async def _result(log: "Log", asked: Asked, submission: int, since: dict[int, int]) -> dict[str, Any]:
     from console import answers
-    from console.evidence import submission_of
+    from console.telling.evidence import submission_of
 
     try:
         async with asyncio.timeout(asked.wait_s):

@@ -246,11 +246,11 @@ def release(
 
 
 async def _release(loaded: "Loaded", screen: Screen, identity: str, reason: str, *, force: bool) -> Exit:
-    from console.evidence import ending
     from console.kafka import connected
     from console.money import histories, lanes
     from console.money import release as releasing
     from console.money.reading import read
+    from console.telling.gather import ending
     from console.who import who
     from console.words import money, shown
     from runtime.ports import Outgoing

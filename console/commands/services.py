@@ -1,4 +1,4 @@
-"""`novix router`, `novix worker`, `novix console`: one process each, in the foreground, until SIGTERM."""
+"""`novix router`, `novix worker`, `novix console`, `novix relay`: one process each, until SIGTERM."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -41,10 +41,18 @@ def worker(
 @command
 def console(
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Anything but loopback shows prompts to a network.")
+        str, typer.Option(help="Address to listen on. Beyond this machine the pages want a token: NOVIX_CONSOLE_TOKEN.")
     ] = "127.0.0.1",
 ) -> Exit:
     """Run the pages: the live list of jobs and each job's story, filled from the topics."""
     from console.serve import serve
 
     return serve(settings(), host)
+
+
+@command
+def relay() -> Exit:
+    """Hand every span on to an OpenTelemetry back end: the address and the rest stand in OTEL_EXPORTER_OTLP_*."""
+    from console.relay.serve import serve
+
+    return serve(settings())

@@ -18,28 +18,38 @@ def why(
     job: Annotated[str, typer.Argument(help="The job's id.")],
     tenant: Annotated[str, typer.Option(help="Whose job it is.")] = "default",
     aloud: Annotated[bool, typer.Option("--aloud", help="In whole sentences, to be read aloud.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every line of every submission, and a search through all that topics keep.")
+    ] = False,
     as_json: AsJson = False,
 ) -> Exit:
-    """Tell one job's story: where it came from, what was decided and why, each attempt, waits, cost, trace.
+    """Tell one job's story on one screen: what was asked and decided and why, each wait, each attempt, what it cost,
+    what went wrong, where it is proved, and what to do next.
 
-    Works without the console's pages: it reads results, decisions and jobs by the job's own partitions and times.
-    The exit code is 3 if no topic knows the job.
+    Works without the console's pages: it reads the topics backwards until it meets the job, then by the times and
+    offsets that it finds. The exit code is 3 if the newest 100,000 records of its partitions do not know the job.
     """
-    return asyncio.run(_why(settings(), Screen(as_json=as_json), tenant, job, aloud=aloud))
+    return asyncio.run(_why(settings(), Screen(as_json=as_json), tenant, job, aloud=aloud, everything=everything))
 
 
-async def _why(loaded: "Loaded", screen: Screen, tenant: str, job_id: str, *, aloud: bool) -> Exit:
-    from console import story
-    from console.aloud import aloud as sentences
-    from console.evidence import find
+async def _why(loaded: "Loaded", screen: Screen, tenant: str, job_id: str, *, aloud: bool, everything: bool) -> Exit:
     from console.kafka import connected
+    from console.telling.aloud import aloud as sentences
+    from console.telling.evidence import as_json
+    from console.telling.gather import EVERYTHING, find
+    from console.telling.reach import LOOK_BACK
+    from console.telling.screenful import named
+    from console.telling.story import tell
 
     async with connected(loaded) as log:
         with screen.progress("reading the topics", None):
-            material = await find(log, tenant, job_id)
-    if material is None:
+            found = await find(log, tenant, job_id, look_back=EVERYTHING if everything else LOOK_BACK)
+    if found is None:
+        further = "" if everything else "; further back than 100,000 records of a partition looks --all"
         raise CommandError(
-            f"no topic knows a job {job_id} of tenant {tenant}; another tenant is named with --tenant", Exit.NOT_MET
+            f"no topic knows a job {named(job_id)} of tenant {named(tenant)}; another tenant is named with --tenant"
+            f"{further}",
+            Exit.NOT_MET,
         )
-    screen.answer(story.as_json(material), sentences(material) if aloud else story.tell(material))
+    screen.answer(as_json(found), sentences(found) if aloud else tell(found, everything=everything))
     return Exit.OK

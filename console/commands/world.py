@@ -45,13 +45,14 @@ def up(
     as_json: AsJson = False,
 ) -> Exit:
     """Start everything here, in the background: Kafka, a local Hugging Face, router, workers, pages."""
+    from console.live.processes import described
     from console.world import living_world, plan, read_world
 
     loaded, screen = settings(), Screen(as_json=as_json)
     home = loaded.settings.home
     standing = living_world(home)
     if standing is not None and standing.ready:
-        screen.answer(_described(standing), ["it is up already", *_addresses(standing)])
+        screen.answer(described(standing), ["it is up already", *_addresses(standing)])
         return Exit.OK
     plan(loaded, hf)  # refuses contradictions here, where a person sees it
     log = home / "logs" / "supervisor.log"
@@ -74,7 +75,7 @@ def up(
             )
         time.sleep(LOOK_EVERY_S)
     _retell(log, seen, screen)
-    screen.answer(_described(world), _addresses(world))
+    screen.answer(described(world), _addresses(world))
     return Exit.OK
 
 
@@ -82,6 +83,7 @@ def up(
 def status(as_json: AsJson = False) -> Exit:
     """Tell what runs where and how it is: processes, lag of each group, open breakers, how far back ids are known."""
     from console import report
+    from console.live.processes import described as described_world
     from console.words import shown
     from console.world import living_world
 
@@ -90,7 +92,7 @@ def status(as_json: AsJson = False) -> Exit:
     if world is None:
         screen.answer({"up": False, "processes": [], "lag": {}}, ["nothing runs; start it with: novix up"])
         return Exit.NOT_MET
-    described = _described(world)
+    described = described_world(world)
     described["lag"], described["breakers"] = asyncio.run(_of_kafka(loaded))
     told = [process["healthz"] for process in described["processes"]]
     described["dedup"] = [entry for one in told for entry in report.remembered(one)]
@@ -186,25 +188,6 @@ def _addresses(world: "World") -> list[str]:
     lines = [f"{process.name:17} {process.address}" for process in world.processes]
     page = world.process("console")
     return [*lines, f"{'watch it:':17} {page.address}"] if page is not None else lines
-
-
-def _described(world: "World") -> dict[str, Any]:
-    from console import health
-    from sandbox.kafka.process import is_ours
-
-    processes = []
-    for process in world.processes:
-        running = not process.mark or is_ours(process.pid, process.mark)
-        told = health.ask(process.health) if process.health and running else None
-        processes.append({**process.model_dump(), "running": running, "healthz": told})
-    return {
-        "up": True,
-        "ready": world.ready,
-        "started_at": world.started_at,
-        "supervisor": world.supervisor,
-        "environment": world.environment,
-        "processes": processes,
-    }
 
 
 async def _of_kafka(loaded: "Loaded") -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from console.exits import CommandError
 from console.kafka import Log
@@ -58,3 +59,28 @@ def _asking(budget: Budget) -> InferenceJob:
         id="budget", task="chat-completion", input={}, tenant=budget.tenant, team=budget.team, key_id=budget.key_id,
         metadata={} if budget.tag is None else {budget.tag[0]: budget.tag[1]},
     )  # fmt: skip
+
+
+def as_document(known: Accounts, key: Key, line: Line) -> dict[str, Any]:
+    """A budget with its present window as JSON; money in integer nano-dollars."""
+    budget = next(one for one in known.budgets_of(key[0]) if one.id == key[1])
+    return {
+        **budget.model_dump(mode="json", exclude={"kind", "removed"}),
+        "present_window": line.window,
+        "limit_with_transfers_nanousd": line.limit_nanousd,
+        "spent_nanousd": line.spent_nanousd,
+        "reserved_nanousd": line.reserved_nanousd,
+        "available_nanousd": line.limit_nanousd - line.spent_nanousd - line.reserved_nanousd,
+        "next_window": None if line.resets_at is None else line.resets_at.isoformat(),
+        "holds_for": scope(budget).strip(),
+    }
+
+
+def scope(budget: Budget) -> str:
+    """What a budget holds for, in words; empty: for all of the tenant."""
+    parts = [
+        ("team", budget.team), ("key", budget.key_id), ("tag", "=".join(budget.tag) if budget.tag else None),
+        ("model", budget.model), ("provider", budget.provider),
+    ]  # fmt: skip
+    told = [f"{what} {value}" for what, value in parts if value is not None]
+    return f" of {', '.join(told)}" if told else ""

@@ -1,1 +1,1 @@
-"""The pages: a live list of jobs, one job's story, a trace. Starlette, Jinja2, htmx; no build step, no inline code."""
+"""The pages of the explorer, one module each. Starlette, Jinja2, htmx, uPlot; no build step, no inline code."""

@@ -1,16 +1,20 @@
-"""The console's ingest on a real broker: everything once, nothing lost by a restart, no lane group touched."""
+"""The explorer's ingest on a real broker: everything once, nothing lost by a restart, no lane group touched."""
 
 import asyncio
 
 import pytest
 from console_world import Story
+from index_world import AT, dump, everything
 
-from console.ingest import SOURCES, Ingest
-from console.store import Filter, Store
+from console.index import ingest as module
+from console.index.ingest import SOURCES, Ingest
+from console.index.query import Query
+from console.index.reading import Index
+from console.index.store import Store
 from runtime.bus import Bus
 from runtime.ports import Outgoing
 from runtime.settings import resolve
-from schemas.topics import JOBS, RESULTS, SPANS, TOPICS
+from schemas.topics import BREAKERS, JOBS, RESULTS, SPANS, TOPICS
 
 pytestmark = pytest.mark.broker
 
@@ -44,54 +48,68 @@ async def filled(ingest, records):
             await asyncio.sleep(0.02)
 
 
-async def test_jobs_decisions_results_and_spans_reach_the_store(settings, tmp_path):
+def kept(path):
+    """A store of tests: their stories are of another day."""
+    return Store(path, now_ms=lambda: AT)
+
+
+async def test_jobs_decisions_results_and_spans_reach_the_index(settings, tmp_path):
     stories = [Story(job_id=f"j{n}", offset=n) for n in range(20)]
     count = await written(settings, *stories)
-    store = Store(tmp_path / "s.sqlite")
+    store = kept(tmp_path / "s.sqlite")
     ingest = Ingest(settings, store)
 
     await ingest.start()
     await filled(ingest, count)
     await ingest.stop()
 
-    assert store.totals().by_status == {"succeeded": 20}
-    assert len(store.spans(stories[0].trace.trace_id)) == 6
+    index = Index(store.path)
+    assert index.totals().by_status == {"succeeded": 20}
+    assert len(index.spans(stories[0].trace.trace_id)) == 6
+    assert index.state()["broken"]["undecodable"] > 0
+    index.close()
     store.close()
 
 
-async def test_a_restart_goes_on_where_it_was_and_an_empty_disk_reads_everything(settings, tmp_path):
+async def test_a_restart_goes_on_where_it_was_and_an_empty_disk_reads_the_same_again(settings, tmp_path):
     first_count = await written(settings, Story())
-    store = Store(tmp_path / "s.sqlite")
+    store = kept(tmp_path / "s.sqlite")
     first = Ingest(settings, store)
     await first.start()
     await filled(first, first_count)
     await first.stop()
 
-    second_count = await written(settings, Story(job_id="b2", offset=8))
+    async with Bus(settings) as bus:
+        records = [
+            Outgoing(topic, key, value, tuple(headers), partition % 6 if topic != BREAKERS.name else 0)
+            for topic, partition, _, _, value, key, headers in everything()
+            if topic != "novix.prices.v1"
+        ]
+        await bus.publish(records)
     again = Ingest(settings, store)
     await again.start()
-    await filled(again, second_count)
+    await filled(again, len(records))
     await again.stop()
-    empty = Store(tmp_path / "new.sqlite")
+    empty = kept(tmp_path / "new.sqlite")
     anew = Ingest(settings, empty)
     await anew.start()
-    await filled(anew, first_count + second_count)
+    await filled(anew, first_count + len(records))
     await anew.stop()
 
-    assert again.records == second_count  # nothing was read twice
-    assert (
-        {job["job_id"] for job in store.jobs(Filter())}
-        == {job["job_id"] for job in empty.jobs(Filter())}
-        == {"a1", "b2"}
-    )
+    assert again.records == len(records)  # nothing was read twice
     assert first.group == again.group != anew.group
+    assert dump(store.path) == dump(empty.path)
+    index = Index(store.path)
+    assert {job["job_id"] for job in index.jobs(Query()).rows} == {"a1", "r1"}
+    assert ["x-team", "(2 bytes)"] in [header for one in index.records("default", "r1") for header in one["headers"]]
+    index.close()
     store.close()
     empty.close()
 
 
 async def test_what_could_not_be_written_is_read_again(settings, tmp_path, monkeypatch):
     count = await written(settings, Story())
-    store = Store(tmp_path / "s.sqlite")
+    store = kept(tmp_path / "s.sqlite")
     ingest = Ingest(settings, store)
     add, faults = store.add, []
 
@@ -106,12 +124,40 @@ async def test_what_could_not_be_written_is_read_again(settings, tmp_path, monke
     await filled(ingest, count)
     await ingest.stop()
 
+    index = Index(store.path)
     assert faults == ["disk full"]
     assert ingest.fault is None
-    assert store.totals().by_status == {"succeeded": 1}
+    assert index.totals().by_status == {"succeeded": 1}
+    index.close()
     store.close()
 
 
-def test_the_ingest_reads_the_four_topics_that_tell_a_jobs_story():
-    assert {JOBS.name, RESULTS.name, SPANS.name} < set(SOURCES)
-    assert all(not topic.startswith("inference.text") for topic in SOURCES)
+async def test_a_record_that_a_fault_of_ours_cannot_read_is_counted_and_does_not_stop_the_others(
+    settings, tmp_path, monkeypatch
+):
+    count = await written(settings, Story())
+    read = module.facts_of
+
+    def failing(topic, partition, offset, *rest, **more):
+        if topic == SPANS.name:
+            raise RuntimeError("a fault of ours")
+        return read(topic, partition, offset, *rest, **more)
+
+    monkeypatch.setattr(module, "facts_of", failing)
+    store = kept(tmp_path / "s.sqlite")
+    ingest = Ingest(settings, store)
+    await ingest.start()
+    await filled(ingest, count)
+    await ingest.stop()
+
+    index = Index(store.path)
+    assert index.state()["broken"]["fault"] == 3
+    assert index.totals().by_status == {"succeeded": 1}
+    index.close()
+    store.close()
+
+
+def test_the_ingest_reads_what_tells_of_jobs_money_audit_and_health():
+    names = {topic.name for topic in TOPICS}
+
+    assert {JOBS.name, RESULTS.name, SPANS.name, BREAKERS.name} < set(SOURCES) <= names

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from stranger import Stranger, encoded
 from system import MODEL, PARTITIONS, chat
 
-from console.spans import decode_spans
+from console.index.spans import decode_spans
 from runtime import audit, progress
 from schemas.decision import DecisionBatch
 from schemas.topics import AUDIT, DECISIONS, JOBS, RESULTS, SPANS, TEXT, TOPICS

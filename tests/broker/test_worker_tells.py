@@ -14,7 +14,7 @@ import pytest
 from stranger import Stranger, installation
 from system import Process, chat
 
-from console.spans import Span, decode_spans
+from console.index.spans import Span, decode_spans
 from schemas.topics import AUDIT, RETRY_TIERS, SPANS, TEXT, worker_group
 
 WITHIN_S = 30

@@ -3,19 +3,20 @@
 from datetime import timedelta
 
 from console_world import NOON, Story, ms
+from pages_world import pages_world
 
-from console import waterfall
-from console.facts import facts_of
-from console.store import Store
+from console.pages import waterfall
 
 
 def rows(tmp_path, *stories):
-    store = Store(tmp_path / "s.sqlite")
-    store.add(facts_of(*record) for story in stories for record in story.records)
-    first = stories[0]
-    found = store.job(first.tenant, first.job_id)[0], store.spans(first.trace.trace_id)
-    store.close()
-    return found
+    with pages_world(tmp_path) as world:
+        world.fill(*stories)
+        first = stories[0]
+        return world.index.job(first.tenant, first.job_id)[0], world.index.spans(first.trace.trace_id)
+
+
+def record(what, topic, at_ms, **told):
+    return {"what": what, "topic": topic, "timestamp_ms": ms(NOON) + at_ms, "partition": 0, "offset": 7, **told}
 
 
 def test_a_job_shows_its_waits_its_calls_and_its_commit(tmp_path):
@@ -26,10 +27,10 @@ def test_a_job_shows_its_waits_its_calls_and_its_commit(tmp_path):
         ("waits in inference.jobs.v1", "queue", 0, 15),
         ("router", "route", 15, 5),
         ("waits in inference.text.v1", "queue", 20, 22),
-        ("process inference.text.v1", "work", 42, 768),
+        ("worker, text", "work", 42, 768),
         ("chat org/small", "call", 60, 740),
         ("attempt 1", "attempt", 60, 40),
-        ("wait retry", "wait", 100, 200),
+        ("waits for the next attempt", "wait", 100, 200),
         ("attempt 2", "attempt", 300, 500),
         ("commit", "commit", 820, 15),
     ]
@@ -40,8 +41,8 @@ def test_each_attempt_shows_status_and_cost(tmp_path):
     fall = waterfall.of_job(*rows(tmp_path, Story()))
 
     first, second = (bar for bar in fall.bars if bar.kind == "attempt")
-    assert (first.note, first.failed) == ("40 ms, 429, rate_limited, $0.00", True)
-    assert (second.note, second.failed) == ("500 ms, 200, $0.000001234", False)
+    assert (first.note, first.nanousd, first.failed) == ("40 ms, HTTP 429, rate_limited", 0, True)
+    assert (second.note, second.nanousd, second.failed) == ("500 ms, HTTP 200", 1_234, False)
 
 
 def test_without_spans_the_results_own_times_stand_in(tmp_path):
@@ -93,3 +94,74 @@ def test_a_clock_that_is_ahead_gives_no_negative_bar(tmp_path):
     fall = waterfall.of_job({**job, "published_ms": ms(NOON + timedelta(hours=1))}, spans)
 
     assert all(bar.start_ms >= 0 and bar.length_ms >= 0 for bar in fall.bars)
+
+
+def test_records_tell_which_wait_lay_in_a_retry_topic(tmp_path):
+    """The worker's span tells of its last delivery only; where the job lay before, its records know."""
+    job, spans = rows(tmp_path, Story())
+    records = [
+        record("job", "inference.jobs.v1", 0, partition=job["partition"]),
+        record("assigned", "inference.text.v1", 21, submission=1),
+        record("retry", "inference.retry.5s.v1", 110, submission=1),
+        record("assigned", "inference.text.v1", 290, submission=1),
+        record("result", "inference.results.v1", 835, submission=1),
+    ]
+
+    fall = waterfall.of_job(job, spans, records)
+
+    told = [(bar.label, bar.kind, round(bar.start_ms), round(bar.length_ms)) for bar in fall.bars if bar.span is None]
+    assert told == [
+        ("waits in inference.jobs.v1", "queue", 0, 15),
+        ("waits in inference.text.v1", "queue", 21, 21),
+        ("waits in inference.retry.5s.v1", "retry", 110, 180),
+        ("waits in inference.text.v1", "queue", 290, 10),
+        ("commit", "commit", 820, 15),
+    ]
+    assert round(fall.waited_ms) == 15 + 21 + 200  # the wait's own span lies over its stay in the topic
+    assert round(fall.called_ms) == 40 + 500
+
+
+def test_records_of_another_submission_or_without_a_time_are_not_waits(tmp_path):
+    job, spans = rows(tmp_path, Story())
+    strange = [
+        record("assigned", "inference.text.v1", 5, submission=2),
+        {**record("retry", "inference.retry.5s.v1", 0, submission=1), "timestamp_ms": None},
+    ]
+
+    assert waterfall.of_job(job, spans, strange) == waterfall.of_job(job, spans)
+
+
+def test_the_tree_holds_each_bar_once_and_only_inside_its_parent(tmp_path):
+    fall = waterfall.of_job(*rows(tmp_path, Story()))
+
+    def walk(nodes, above):
+        for node in nodes:
+            assert node.bar.depth == above + 1 or node.bar.depth == 0
+            yield node.bar
+            yield from walk(node.inside, node.bar.depth)
+
+    assert sorted(bar.key for bar in walk(fall.tree, -1)) == sorted(bar.key for bar in fall.bars)
+    assert [node.bar.label for node in fall.tree] == [
+        "waits in inference.jobs.v1", "router", "waits in inference.text.v1", "worker, text", "commit",
+    ]  # fmt: skip
+
+
+def test_more_spans_than_are_drawn_are_counted(tmp_path):
+    _, spans = rows(tmp_path, Story())
+
+    fall = waterfall.of_trace(spans, most=4)
+
+    assert (len(fall.bars), fall.left_out) == (4, 2)
+
+
+def test_short_lengths_keep_their_tenths():
+    told = [waterfall.took(length) for length in (0.0, 0.02, 0.31, 9.96, 10.4, 1_500.0)]
+
+    assert told == ["0 ms", "< 0.1 ms", "0.3 ms", "10.0 ms", "10 ms", "1.50 s"]
+
+
+def test_a_span_of_the_far_future_has_a_ruler_too(tmp_path):
+    job, spans = rows(tmp_path, Story())
+    late = [{**row, "end_ns": 2**63 - 1} for row in spans]
+
+    assert 2 <= len(waterfall.of_job(job, late).ticks) <= 9

@@ -40,6 +40,16 @@ REQUIRED: dict[type[BaseModel], set[str]] = {
     MESSAGES["delta"]: {"tenant", "job_id", "attempt", "number", "text", "model", "provider"},
     MESSAGES["decision-batch"]: {"lane", "decisions"},
     MESSAGES["audit-batch"]: {"lane", "sequence", "previous", "hash", "entries"},
+    MESSAGES["checkpoint"]: {
+        "number",
+        "at",
+        "previous",
+        "key",
+        "every_s",
+        "offsets",
+        "heads",
+        "signature",
+    },
     MESSAGES["control-event"]: {"action", "tenant", "job_id", "at"},
     MESSAGES["breaker-state"]: {"provider", "model", "state", "at", "by"},
     MESSAGES["ledger-batch"]: {"lane", "entries"},
@@ -119,7 +129,7 @@ def lost(before: Any, after: Any, path: str = "") -> list[str]:
 
 FREE = frozenset(
     {"job", "input", "output", "metadata", "detail", "parameters", "adapted", "versions", "usage", "timing_ms"}
-    | {"held", "state", "offers", "aliases", "providers"}
+    | {"held", "state", "offers", "aliases", "providers", "offsets"}
 )
 """Fields whose content is the producer's, the provider's, a table, or our own of a form that it names: every key in
 them is kept."""

@@ -297,7 +297,7 @@ def test_a_batch_waiter_that_could_start_is_served_within_ten_grants(priorities:
     assert asyncio.run(flood()) <= 10
 
 
-async def test_what_is_told_of_calls_moves_the_limit_of_their_key_alone():
+async def test_what_is_told_of_calls_moves_the_limit_of_their_key_alone_and_refusals_are_counted():
     clock = Clock()
     limits: Limits[str] = Limits(10, learn=True, clock=clock)
     slots = [limits.slot("a", 10) for _ in range(10)]
@@ -308,10 +308,10 @@ async def test_what_is_told_of_calls_moves_the_limit_of_their_key_alone():
         slot.tell("limited", 0.5)
         slot.release()
 
-    assert limits.view()["a"] == LimitView(limit=7, cap=10, in_flight=5, waiting=0, held_until=None)
+    assert limits.view()["a"] == LimitView(limit=7, cap=10, in_flight=5, waiting=0, held_until=None, limited=5)
     for slot in slots[5:]:
         slot.release()
-    assert limits.view() == {"a": LimitView(limit=7, cap=10, in_flight=0, waiting=0, held_until=None)}
+    assert limits.view() == {"a": LimitView(limit=7, cap=10, in_flight=0, waiting=0, held_until=None, limited=5)}
     async with limits.slot("b", 10):
         assert limits.view()["b"].limit == 10
 

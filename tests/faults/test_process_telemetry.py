@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from ordeal import ordeal
 
-from console.spans import decode_spans
+from console.index.spans import decode_spans
 from sandbox.kafka.process import free_port
 from schemas.topics import SPANS
 

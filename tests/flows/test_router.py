@@ -62,12 +62,13 @@ async def test_a_job_becomes_an_assignment_a_decision_and_a_span_of_its_producer
     assert decision.trace_id == TRACE
 
     done = world.outcomes[0]
-    (span,) = done.spans
+    span, sent = done.spans
     assert (span.context.trace_id, span.context.parent_id) == (TRACE, PARENT)
     assert (span.name, span.links) == ("process inference.jobs.v1", ((TRACE, PARENT),))
     assert span.attributes["novix.queued_ms"] == 1500
     told = dict(assigned.headers)
-    assert told[headers.TRACEPARENT] == f"00-{TRACE}-{span.span_id}-01".encode()
+    assert (sent.name, sent.context.parent_id) == ("send inference.text.v1", span.span_id)
+    assert told[headers.TRACEPARENT] == f"00-{TRACE}-{sent.span_id}-01".encode()
     assert told[headers.IDENTITY] == b"default/a1/1"
     (entry,) = done.audit
     assert (entry.action, entry.span_id, entry.trace_id) == ("job.assigned", span.span_id, TRACE)

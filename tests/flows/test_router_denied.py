@@ -48,7 +48,7 @@ async def test_a_job_cancelled_before_it_is_routed_ends_as_cancelled_and_is_assi
     assert decision["decision_id"] == result.decision_id
     (entry,) = world.outcomes[0].audit
     assert (entry.action, entry.detail["by"]) == ("job.cancelled", "ada?")
-    (span,) = world.outcomes[0].spans
+    span, _ = world.outcomes[0].spans
     assert (span.context.trace_id, span.error) == (result.trace_id, FailureKind.CANCELLED)
     assert not [one for one in written if one.topic in (TEXT.name, DLQ.name)]
 

@@ -63,10 +63,12 @@ async def test_the_result_is_keyed_and_carries_the_trace_on() -> None:
     (record,) = done.records
     headers = dict(record.headers)
     process = next(span for span in done.spans if span.name == "process inference.text.v1")
+    sent = next(span for span in done.spans if span.name == "send inference.results.v1")
 
     assert (record.topic, record.key) == ("inference.results.v1", b"acme/a1")
     assert headers["novix-identity"] == b"acme/a1/1"
-    assert headers["traceparent"] == f"00-{process.context.trace_id}-{process.span_id}-01".encode()
+    assert sent.context.parent_id == process.span_id
+    assert headers["traceparent"] == f"00-{process.context.trace_id}-{sent.span_id}-01".encode()
 
 
 async def test_the_request_carries_token_session_and_trace_and_no_baggage() -> None:
@@ -99,7 +101,7 @@ async def test_the_spans_nest_call_in_process_and_attempts_in_call() -> None:
     assert [post.context.parent_id for post in posts] == [call.span_id] * 2
     assert [post.attributes["http.request.resend_count"] for post in posts] == [None, 1]
     assert [post.error for post in posts] == ["overloaded", None]
-    assert len({span.span_id for span in done.spans}) == len(done.spans) == 5
+    assert len({span.span_id for span in done.spans}) == len(done.spans) == 6
 
 
 async def test_a_stream_is_put_together_and_its_first_token_timed() -> None:

@@ -1,5 +1,7 @@
 """Numbers as people read them, and lines out of chunks."""
 
+import json
+import unicodedata
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from console.answers import line, text_of
 from console.lines import LINE_LIMIT_BYTES, Lines, outgoing_of
-from console.words import count, instant, moment_ms, money, shown, span
+from console.words import count, instant, moment_ms, money, shown, shown_json, span
 
 
 def test_money_is_exact_to_the_last_nano_dollar():
@@ -51,7 +53,24 @@ def test_any_text_is_an_instant_or_none(text):
 
 @given(st.text())
 def test_what_is_shown_has_no_control_character_but_newline_and_tab(text):
-    assert all(char.isprintable() or char in "\n\t" for char in shown(text))
+    kinds = {unicodedata.category(char) for char in shown(text) if char not in "\n\t"}
+    assert not kinds & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def test_spaces_of_all_widths_stay():
+    assert shown("全角\u3000空白 10\u202f000\xa0€") == "全角\u3000空白 10\u202f000\xa0€"
+
+
+@given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))
+def test_json_for_a_terminal_is_the_same_document_and_a_terminal_obeys_none_of_it(document):
+    told = shown_json(json.dumps(document, ensure_ascii=False, indent=1))
+
+    assert json.loads(told) == document
+    assert not {char for char in told if char not in "\n\t"} & {
+        *map(chr, range(32)),
+        *map(chr, range(127, 160)),
+        *"\u202e\u2066",
+    }
 
 
 @given(st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line)), st.integers(1, 9))

@@ -17,7 +17,7 @@ from console.world import (
 from runtime.settings import resolve
 
 URL = "http://127.0.0.1:12345"
-PORTS = {"router": 1, "worker": 2, "console": 3, "alerts": 4}
+PORTS = {"router": 1, "worker": 2, "console": 3, "alerts": 4, "audit": 5}
 
 
 def settings(**environment):
@@ -81,9 +81,9 @@ def test_no_secret_is_on_a_command_line_or_among_the_shared_variables(tmp_path):
 def test_router_comes_before_worker_and_each_can_be_told_from_its_command_line(tmp_path):
     started = services(tmp_path, settings(), PORTS, {})
 
-    assert [service.name for service in started] == ["router", "worker", "console", "alerts"]
+    assert [service.name for service in started] == ["router", "worker", "console", "alerts", "audit"]
     assert all(service.mark in service.command for service in started)
-    assert len({service.mark for service in started}) == 4
+    assert len({service.mark for service in started}) == 5
     assert started[0].environment["NOVIX_HEALTH_PORT"] == "1"
 
 
@@ -94,12 +94,21 @@ def test_one_worker_process_does_all_modalities_unless_each_shall_have_its_own(t
     ports = {name: number for number, name in enumerate([*PORTS, *workers("each")])}
     each = services(tmp_path, settings(), ports, {}, "each")
     named = [service.name for service in each]
-    assert named == ["router", "worker-text", "worker-image", "worker-audio", "worker-multimodal", "console", "alerts"]
-    assert [service.command[-1] for service in each[1:-2]] == ["text", "image", "audio", "multimodal"]
-    assert len({service.port for service in each}) == 7
+    assert named == [
+        "router",
+        "worker-text",
+        "worker-image",
+        "worker-audio",
+        "worker-multimodal",
+        "console",
+        "alerts",
+        "audit",
+    ]
+    assert [service.command[-1] for service in each[1:-3]] == ["text", "image", "audio", "multimodal"]
+    assert len({service.port for service in each}) == 8
 
 
-ORDER = ["broker", "hugging-face", "router", "worker", "worker-text", "worker-audio", "console", "alerts"]
+ORDER = ["broker", "hugging-face", "router", "worker", "worker-text", "worker-audio", "console", "alerts", "audit"]
 
 
 @given(st.permutations(ORDER))

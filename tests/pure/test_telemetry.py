@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from runtime import telemetry
 from runtime.settings import Settings
 from runtime.telemetry import CLIENT, SpanDraft, TraceContext, encode_spans, span_id, trace_of
+from runtime.telemetry_events import EVENTS
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -22,9 +23,12 @@ IDENTITIES = st.tuples(NAMES, NAMES, st.integers(1, 9))
 
 @pytest.fixture
 def _fresh_sampler() -> Iterator[None]:
-    telemetry._sampler.cache_clear()
+    caches = telemetry._sampler, telemetry.is_off, telemetry._resource
+    for cache in caches:
+        cache.cache_clear()
     yield
-    telemetry._sampler.cache_clear()
+    for cache in caches:
+        cache.cache_clear()
 
 
 def headers(**values: str) -> tuple[tuple[str, bytes], ...]:
@@ -191,11 +195,18 @@ def test_unsampled_spans_are_left_out():
 
 @pytest.mark.usefixtures("_fresh_sampler")
 @pytest.mark.parametrize(
-    ("name", "argument", "sampled"),
-    [("always_off", "", 0), ("always_on", "", 400), ("parentbased_traceidratio", "0.25", 100)],
+    ("name", "argument", "sampled", "follows"),
+    [
+        ("always_off", "", 0, "never"),
+        ("always_on", "", 400, "always"),
+        ("parentbased_always_off", "", 0, "parent"),
+        ("parentbased_always_on", "", 400, "parent"),
+        ("traceidratio", "0.25", 100, "ratio"),
+        ("parentbased_traceidratio", "0.25", 100, "parent"),
+    ],
 )
-def test_traces_of_our_own_follow_the_standard_variables(
-    monkeypatch: pytest.MonkeyPatch, name: str, argument: str, sampled: int
+def test_traces_follow_the_standard_variables_as_any_opentelemetry_program_does(
+    monkeypatch: pytest.MonkeyPatch, name: str, argument: str, sampled: int, follows: str
 ):
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", name)
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", argument)
@@ -203,7 +214,11 @@ def test_traces_of_our_own_follow_the_standard_variables(
     kept = sum(trace_of((), "acme", str(number), 1).sampled for number in range(400))
 
     assert abs(kept - sampled) <= (40 if argument else 0)
-    assert trace_of(headers(traceparent=VALID), "acme").sampled, "a producer's own decision is kept"
+    told = [trace_of(headers(traceparent=VALID[:-1] + flag), "acme").sampled for flag in "01"]
+    by_ratio = trace_of(headers(traceparent=VALID), "acme").sampled
+    assert (
+        told == {"never": [False] * 2, "always": [True] * 2, "parent": [False, True], "ratio": [by_ratio] * 2}[follows]
+    )
 
 
 def test_every_span_says_which_wire_contract_it_was_made_under():
@@ -215,6 +230,59 @@ def test_every_span_says_which_wire_contract_it_was_made_under():
 
 
 def test_every_event_is_told_in_the_past_tense_and_explained():
-    for name, meaning in telemetry.EVENTS.items():
+    for name, meaning in EVENTS.items():
         assert name.count(".") == 1
         assert len(meaning) > 10
+
+
+@pytest.mark.usefixtures("_fresh_sampler")
+@pytest.mark.parametrize(
+    ("name", "value", "off"),
+    [
+        ("OTEL_TRACES_SAMPLER", "always_off", True),
+        ("OTEL_TRACES_SAMPLER", "always_on", False),
+        ("OTEL_TRACES_SAMPLER", "parentbased_always_off", False),  # a producer's trace goes on, errors are kept
+        ("OTEL_SDK_DISABLED", "TRUE", True),
+        ("OTEL_SDK_DISABLED", "no", False),
+    ],
+)
+def test_tracing_is_off_where_the_standard_says_so(monkeypatch: pytest.MonkeyPatch, name: str, value: str, off: bool):
+    monkeypatch.setenv(name, value)
+
+    assert telemetry.is_off() is off
+
+
+@pytest.mark.usefixtures("_fresh_sampler")
+def test_service_name_and_resource_attributes_are_the_operators_but_not_our_role(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.namespace=web,team=a%20b,novix.role=forged,service.name=no")
+    resource = decoded(encode_spans("novix-router", [draft(TraceContext(TRACE, None))])).resource
+    told = {one.key: one.value.string_value for one in resource.attributes}
+
+    assert (told["service.name"], told["service.namespace"], told["team"]) == ("shop", "web", "a b")
+    assert told["novix.role"] == "novix-router"
+    assert told["telemetry.sdk.language"] == "python"
+
+
+def test_a_span_without_an_end_ends_with_its_transaction():
+    sent = draft(TraceContext(TRACE, None), end=None)
+    later = decoded(encode_spans("s", [sent], NOON + timedelta(milliseconds=80))).scope_spans[0].spans[0]
+    at_once = decoded(encode_spans("s", [sent])).scope_spans[0].spans[0]
+
+    assert later.end_time_unix_nano - later.start_time_unix_nano == 80_000_000
+    assert at_once.end_time_unix_nano == at_once.start_time_unix_nano
+
+
+@settings(deadline=None)
+@given(IDENTITIES, st.integers(0, 5), st.integers(0, 2**62))
+def test_the_spans_of_a_record_have_ids_of_their_own_the_same_on_every_delivery(
+    identity: Any, partition: int, offset: int
+):
+    context = trace_of((), *identity)
+    ids, again = (telemetry.SpanIds(context, "t", partition, offset) for _ in range(2))
+    told = [ids.process, ids.send, ids.call, *(ids.nth(number) for number in range(300))]
+
+    assert ids.process == span_id(context, "process", "t", partition, offset)
+    assert told == [again.process, again.send, again.call, *(again.nth(number) for number in range(300))]
+    assert len(set(told)) == len(told)
+    assert all(len(one) == 16 and int(one, 16) > 0 for one in told)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runtime import telemetry
+from runtime.census import Group
 from runtime.partitions import partition_of
 from runtime.ports import Outgoing, Record
 from runtime.telemetry import SpanDraft, TraceContext, encode_spans
@@ -38,6 +39,7 @@ class MemoryLog:
     records: dict[tuple[str, int], list[Record]] = field(default_factory=dict)
     appended: asyncio.Condition = field(default_factory=asyncio.Condition)
     batches: int = 0
+    known_groups: list[Group] = field(default_factory=list)
     on_publish: Any = None
     """Called with each published record: a stand-in for router and worker."""
 
@@ -82,6 +84,12 @@ class MemoryLog:
 
     async def lag(self, group: str, topic: str) -> dict[int, int]:
         return {partition: len(self.records.get((topic, partition), ())) for partition in range(self.partitions)}
+
+    async def topics(self) -> dict[str, int]:
+        return {topic: self.partitions for topic, _ in self.records}
+
+    async def groups(self) -> list[Group]:
+        return self.known_groups
 
     async def brokers(self) -> int:
         return self.broker_count

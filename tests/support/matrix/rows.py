@@ -101,7 +101,6 @@ ROWS: Mapping[int, Row] = {
     50: Row(
         "audit record changed, removed, reordered, cut off",
         "the verifier names the first bad record",
-        later="See it: later",
     ),
     51: Row("commit metadata lost or too large", "I2; nothing but redelivery"),
     52: Row("dead letters driven again twice, and under live traffic", "I1 I2"),

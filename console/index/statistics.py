@@ -1,0 +1,89 @@
+"""Sums over jobs: percentiles, a picture's points, totals, and what the index holds."""
+
+import heapq
+import math
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from console.index.answers import Point, Statistics, Totals
+from console.index.plan import NEWEST_FIRST, Plan
+
+LOOKED_AT = 50_000
+"""The newest hits, over which percentiles are made."""
+MAX_POINTS = 2_000
+SLOWEST = 200
+"""Points that are the slowest jobs; the others are evenly spaced in time."""
+
+
+def of(connection: sqlite3.Connection, plan: Plan) -> Statistics:
+    """Statistics over the newest hits."""
+    found = connection.execute(
+        f"SELECT j.id, j.total_ms, j.cost_nanousd, j.status {plan.sql} ORDER BY {NEWEST_FIRST} LIMIT ?",
+        (*plan.all_values, LOOKED_AT + 1),
+    ).fetchall()
+    rows = found[:LOOKED_AT]
+    timed = [(row[1], row[0]) for row in rows if row[1] is not None]
+    durations = sorted(duration for duration, _ in timed)
+    return Statistics(
+        n=len(rows),
+        exact=len(found) <= LOOKED_AT,
+        p50_ms=percentile(durations, 50),
+        p95_ms=percentile(durations, 95),
+        p99_ms=percentile(durations, 99),
+        cost_nanousd=sum(row[2] for row in rows),
+        by_status=dict(Counter(row[3] for row in rows).most_common()),
+        points=_points(connection, chosen(timed)),
+    )
+
+
+def percentile(ordered: Sequence[int], per_cent: int) -> int | None:
+    """Nearest rank: the ceil(n * p / 100)th smallest value; None of nothing."""
+    return ordered[math.ceil(len(ordered) * per_cent / 100) - 1] if ordered else None
+
+
+def chosen(timed: Sequence[tuple[int, int]]) -> list[int]:
+    """Which of (duration, number) in their order are shown: all, or the slowest and every so manieth of the others."""
+    if len(timed) <= MAX_POINTS:
+        return [number for _, number in timed]
+    slowest = set(heapq.nsmallest(SLOWEST, range(len(timed)), key=lambda at: (-timed[at][0], at)))
+    others = [at for at in range(len(timed)) if at not in slowest]
+    wanted = MAX_POINTS - SLOWEST
+    spaced = {others[at * len(others) // wanted] for at in range(wanted)}
+    return [timed[at][1] for at in sorted(slowest | spaced)]
+
+
+def _points(connection: sqlite3.Connection, numbers: list[int]) -> list[Point]:
+    marks = ", ".join("?" * len(numbers))
+    found = connection.execute(
+        "SELECT at_ms, total_ms, cost_nanousd, status, tenant, job_id, max(submission, 1) FROM job "  # noqa: S608
+        f"WHERE id IN ({marks}) ORDER BY at_ms, tenant, job_id, submission",
+        numbers,
+    )
+    return [Point(*row) for row in found]
+
+
+def totals(connection: sqlite3.Connection) -> Totals:
+    """See `Index.totals`."""
+    rows = connection.execute(
+        "SELECT status, count(*), sum(cost_nanousd) FROM job WHERE level > 0 GROUP BY status ORDER BY status"
+    ).fetchall()
+    return Totals({row[0]: row[1] for row in rows}, sum(row[2] for row in rows))
+
+
+def held(connection: sqlite3.Connection) -> dict[str, Any]:
+    """How much of what is there, and what could not be read."""
+    counts = {row[0]: row[1] for row in connection.execute("SELECT name, n FROM total")}
+    oldest, newest = connection.execute("SELECT min(at_ms), max(at_ms) FROM job").fetchone()
+    broken = connection.execute("SELECT kind, sum(times) FROM broken GROUP BY kind ORDER BY kind")
+    return {
+        "jobs": connection.execute("SELECT count(*) FROM job").fetchone()[0],
+        "records": counts["record"],
+        "spans": counts["spans"],
+        "letters": counts["letter"],
+        "alerts": counts["alert"],
+        "broken": {row[0]: row[1] for row in broken},
+        "oldest_ms": oldest,
+        "newest_ms": newest,
+    }

@@ -1,0 +1,104 @@
+"""One job's page: what it cost, how long it took and why, and everything the topics know of it."""
+
+import asyncio
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from console.pages import jobview, waterfall
+from console.pages.context import Context
+from console.pages.render import job_url, json_answer, page
+
+ON_ITS_WAY = ("queued", "routed")
+
+
+def routes(context: Context) -> list[Route]:
+    """A job by its identity or by one of its records; its fragment; its JSON."""
+    pages = _Job(context)
+    return [
+        Route("/fragments/job", pages.fragment),
+        Route("/job", pages.by_query),
+        Route("/jobs/{tenant}/{job_id:path}", pages.by_path),
+        Route("/records/{topic}/{partition:int}/{offset:int}", pages.by_record),
+        Route("/api/jobs/{tenant}/{job_id:path}", pages.as_json),
+        Route("/api/job", pages.as_json),
+    ]
+
+
+class _Job:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def by_path(self, request: Request) -> Response:
+        return await self._page("job.html", request.path_params["tenant"], request.path_params["job_id"])
+
+    async def by_query(self, request: Request) -> Response:
+        return await self._page("job.html", *_identity(request))
+
+    async def fragment(self, request: Request) -> Response:
+        return await self._page("_job.html", *_identity(request))
+
+    async def by_record(self, request: Request) -> Response:
+        topic, partition, offset = (request.path_params[name] for name in ("topic", "partition", "offset"))
+        known = max(partition, offset) < 2**63
+        found = await asyncio.to_thread(self._context.index.by_record, topic, partition, offset) if known else []
+        if not found:
+            raise HTTPException(404, "no job is known for this record")
+        jobs = sorted({(job["tenant"], job["job_id"]) for job in found})
+        if len(jobs) == 1:
+            return RedirectResponse(job_url(*jobs[0]), status_code=303)
+        return page("record.html", topic=topic, partition=partition, offset=offset, jobs=jobs)
+
+    async def as_json(self, request: Request) -> Response:
+        tenant, job_id = _identity(request)
+        known = await self._known(tenant, job_id)
+        if not known["submissions"]:
+            return json_answer({"error": "no such job, or it is older than what is kept"}, status=404)
+        return json_answer({"tenant": tenant, "job_id": job_id, **known})
+
+    async def _known(self, tenant: str, job_id: str) -> dict[str, Any]:
+        """All that the index has of a job."""
+        return await asyncio.to_thread(known, self._context, tenant, job_id)
+
+    async def _page(self, template: str, tenant: str, job_id: str) -> Response:
+        found = await self._known(tenant, job_id)
+        submissions = found["submissions"]
+        if not submissions:
+            raise HTTPException(404, "no such job, or it is older than what these pages keep")
+        shown = [
+            jobview.shown(job, waterfall.of_job(job, job["spans"], found["records"]), found, newest=not place)
+            for place, job in enumerate(submissions)
+        ]
+        return page(
+            template,
+            tenant=tenant,
+            job_id=job_id,
+            shown=shown,
+            waits=submissions[0]["status"] in ON_ITS_WAY,
+            now_ms=self._context.now_ms(),
+            capture=self._context.capture,
+        )
+
+
+def known(context: Context, tenant: str, job_id: str) -> dict[str, Any]:
+    """What the index has of (tenant, job_id); `submissions` is empty for a job that it does not know."""
+    index = context.index
+    submissions = index.job(tenant, job_id)
+    if not submissions:
+        return {"submissions": [], "records": [], "money": [], "audit": []}
+    for job in submissions:
+        job["spans"] = index.spans(job["trace_id"]) if job["trace_id"] else []
+    return {
+        "submissions": submissions,
+        "records": index.records(tenant, job_id),
+        "money": index.money(tenant, job_id),
+        "audit": index.audit(tenant, job_id),
+    }
+
+
+def _identity(request: Request) -> tuple[str, str]:
+    path, query = request.path_params, request.query_params
+    return path.get("tenant") or query.get("tenant", ""), path.get("job_id") or query.get("id", "")

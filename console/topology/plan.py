@@ -1,0 +1,91 @@
+"""The contract's own picture: who writes and who reads each topic, from what the applications declare. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from console.alerting.service import ROLE as ALERTING
+from console.index.facts import SOURCES
+from router.app import RETRY_ROLES
+from router.app import ROLE as ROUTER
+from runtime.shell import Role
+from schemas.topics import (
+    ALERTS,
+    BREAKERS,
+    BUDGETS,
+    CONTROL,
+    DELTAS,
+    DLQ,
+    JOBS,
+    LEDGER,
+    POLICIES,
+    PRICES,
+    RESULTS,
+    TOPICS,
+)
+from workers.app import ROLES
+
+CONSOLE_GROUP = "novix-console-"
+"""How the groups of the explorers begin; each explorer's file has one of its own."""
+
+OPERATORS = "operators"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One kind of process, or of people outside."""
+
+    name: str
+    group: str | None
+    """Its consumer group; None: it joins none. One that ends with a hyphen begins so."""
+    reads: tuple[str, ...] = ()
+    """By its group, or, without one, as it likes."""
+    follows: tuple[str, ...] = ()
+    """Whole topics, outside any group."""
+    writes: tuple[str, ...] = ()
+    optional: bool = False
+    """An installation may go without."""
+
+
+def parts() -> tuple[Part, ...]:
+    """Everybody of the contract, in the order of a job's way."""
+    work = [_part(role) for role in (ROUTER, *RETRY_ROLES, *ROLES.values())]
+    return (
+        Part("producers", None, writes=(JOBS.name, CONTROL.name)),
+        *work,
+        Part("consumers", None, reads=(RESULTS.name, DELTAS.name)),
+        Part("explorer", CONSOLE_GROUP, reads=tuple(SOURCES), optional=True),
+        _part(ALERTING, optional=True),
+        Part(
+            OPERATORS,
+            None,
+            reads=(DLQ.name, ALERTS.name, BREAKERS.name),
+            writes=(JOBS.name, CONTROL.name, PRICES.name, POLICIES.name, BUDGETS.name, LEDGER.name),
+        ),
+    )
+
+
+def _part(role: Role, *, optional: bool = False) -> Part:
+    is_own_output = role.receives in role.sends and role.name != ROUTER.name
+    return Part(
+        role.name,
+        role.group,
+        () if is_own_output else (role.receives.name,),
+        tuple(topic.name for topic in role.follows),
+        tuple(topic.name for topic in role.sends),
+        optional,
+    )
+
+
+def expected_topics() -> tuple[str, ...]:
+    """The topics of the contract, in its order."""
+    return tuple(topic.name for topic in TOPICS)
+
+
+def families(names: Sequence[str]) -> dict[str, str]:
+    """Each topic with the name that it goes by in a picture of the contract, where one word stands for several:
+    `inference.retry.{5s,60s,600s}.v1`, `inference.{text,image}.v1`."""
+    retry = [name.split(".")[2] for name in names if name.startswith("inference.retry.")]
+    work = [role.receives.name.split(".")[1] for role in ROLES.values()]
+    together = {f"inference.retry.{tier}.v1": f"inference.retry.{{{','.join(retry)}}}.v1" for tier in retry}
+    together |= {f"inference.{one}.v1": f"inference.{{{','.join(work)}}}.v1" for one in work}
+    return {name: together.get(name, name) for name in names}
