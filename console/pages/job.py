@@ -64,6 +64,8 @@ class _Job:
         return await asyncio.to_thread(known, self._context, tenant, job_id)
 
     async def _page(self, template: str, tenant: str, job_id: str) -> Response:
+        # Asked before the rest: the stream tells of whatever came after it.
+        changes = await asyncio.to_thread(self._context.index.changes)
         found = await self._known(tenant, job_id)
         submissions = found["submissions"]
         if not submissions:
@@ -78,6 +80,7 @@ class _Job:
             job_id=job_id,
             shown=shown,
             waits=submissions[0]["status"] in ON_ITS_WAY,
+            changes=changes,
             now_ms=self._context.now_ms(),
             capture=self._context.capture,
         )

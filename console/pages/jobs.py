@@ -68,7 +68,9 @@ class _Jobs:
             line = searching.joined(rest, fields)
             return RedirectResponse(f"/?{urlencode({'q': line})}" if line else "/", status_code=303)
         asked = self._asked(request)
-        told = {**await self._listed(asked), **await self._measured(asked)}
+        # Asked before the rest: the stream tells of whatever came after it.
+        changes = await asyncio.to_thread(self._context.index.changes)
+        told = {"changes": changes, **await self._listed(asked), **await self._measured(asked)}
         return page("jobs.html", status=400 if asked.error else 200, **told)
 
     async def rows(self, request: Request) -> Response:

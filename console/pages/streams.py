@@ -19,7 +19,10 @@ ALIVE_EVERY_S = 15.0
 
 
 def routes(context: Context) -> list[Route]:
-    """`/events/jobs`: an event `changed` whenever the explorer has learnt something."""
+    """`/events/jobs`: an event `changed` whenever the explorer has learnt something.
+
+    `?since=N`: the page shows what was known at change N; what came between it and its stream is an event at once.
+    """
     return [Route("/events/jobs", _Streams(context).jobs)]
 
 
@@ -28,22 +31,24 @@ class _Streams:
         self._context = context
         self._open = 0
 
-    async def jobs(self, _: Request) -> Response:
+    async def jobs(self, request: Request) -> Response:
         if self._open >= MOST_STREAMS:
             told = f"{self._open} streams are open; there may be {MOST_STREAMS}\n"
             return PlainTextResponse(told, status_code=503, headers={"retry-after": str(TRY_AGAIN_S)})
         return StreamingResponse(
-            self._events(),
+            self._events(request.query_params.get("since", "")),
             media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
 
-    async def _events(self) -> AsyncIterator[str]:
+    async def _events(self, since: str) -> AsyncIterator[str]:
         """Until the browser goes or the process ends. Starlette closes this when the connection does."""
         self._open += 1
         try:
             seen, silent_s = await asyncio.to_thread(self._context.index.changes), 0.0
             yield f"retry: {TRY_AGAIN_S * 100}\n\n"
+            if since.isascii() and since.isdecimal() and since != str(seen):
+                yield f"event: changed\ndata: {seen}\n\n"
             while not self._context.ending():
                 await asyncio.sleep(LEAST_PAUSE_S)
                 silent_s += LEAST_PAUSE_S

@@ -142,7 +142,7 @@ def test_a_waiting_job_follows_the_stream_and_a_finished_one_does_not(world):
     job, decision, spans, result = story.records
     world.records(job, decision)
     waiting = page_of(world, story).text
-    assert 'hx-sse:connect="/events/jobs"' in waiting
+    assert 'hx-sse:connect="/events/jobs?since=' in waiting
     assert 'hx-trigger="changed from:#stream' in waiting
     assert "not ended yet" in waiting
 

@@ -28,9 +28,9 @@ def _no_pauses(monkeypatch):
     monkeypatch.setattr(streams, "LEAST_PAUSE_S", 0.0)
 
 
-def streamed(index):
+def streamed(index, query=""):
     app = create_app(Context(index=index, describe=dict, ending=index.is_over))
-    return TestClient(app, base_url="http://127.0.0.1").get("/events/jobs")
+    return TestClient(app, base_url="http://127.0.0.1").get(f"/events/jobs{query}")
 
 
 def test_each_change_is_one_event_and_no_change_is_none():
@@ -40,6 +40,15 @@ def test_each_change_is_one_event_and_no_change_is_none():
     assert events == ["event: changed\ndata: 6", "event: changed\ndata: 9"]
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert answer.headers["cache-control"] == "no-store"
+
+
+def test_what_changed_between_the_page_and_its_stream_is_an_event_at_once():
+    answer = streamed(Told(5, 6), "?since=4")
+
+    events = [block for block in answer.text.split("\n\n") if block.startswith("event:")]
+    assert events == ["event: changed\ndata: 5", "event: changed\ndata: 6"]
+    assert "event:" not in streamed(Told(5, 5), "?since=5").text
+    assert "event:" not in streamed(Told(5, 5), "?since=soon").text
 
 
 def test_a_long_silence_is_broken_by_a_comment(monkeypatch):
