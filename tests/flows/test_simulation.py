@@ -41,7 +41,7 @@ def test_a_seed_is_a_schedule_to_the_byte(tmp_path: Path) -> None:
     for jobs in ("1", "2"):
         report = tmp_path / f"{jobs}.json"
         simulation("--seeds", "12", "--first", "5000", "--jobs", jobs, "--report", str(report))
-        digests.append(json.loads(report.read_text())["digest"])
+        digests.append(json.loads(report.read_text())["parts"][0]["digest"])
     assert digests[0] == digests[1]
 
 
