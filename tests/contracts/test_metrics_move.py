@@ -7,6 +7,7 @@ from typing import Any
 import metrics_worlds as worlds
 import pytest
 from metrics_worlds import Moved, total
+from metrics_worlds_work import told_by
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.metrics.table import METRICS
@@ -137,7 +138,7 @@ STAND: dict[str, Mapping[str, str]] = {
 @functools.cache
 def moved(world: str) -> Moved:
     """What happened, once for all rows that look at it."""
-    told: Any = getattr(worlds, world)()
+    told: Any = told_by(world)()
     assert isinstance(told, Moved)
     return told
 

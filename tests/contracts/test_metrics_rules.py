@@ -304,9 +304,10 @@ def test_each_rule_fires_when_it_should_and_only_then(promtool: str, tmp_path: P
 def test_promtool_finds_no_fault_with_what_the_processes_tell(promtool: str) -> None:
     """Names, types and helps as Prometheus wants them (`promtool check metrics`), but for names that others chose."""
     import metrics_worlds as worlds
+    from metrics_worlds_work import told_by
 
     for world in ("committed", "streamed", "decided", "throttled", "indexed"):
-        getattr(worlds, world)()
+        told_by(world)()
         done = subprocess.run(
             [promtool, "check", "metrics"], input=worlds.PAGES[-1], capture_output=True, text=True, check=False
         )

@@ -148,7 +148,8 @@ def test_records_that_are_deleted_before_they_were_read_stop_the_lane_by_name(br
         published = run.publish(30)
         run.wait(lambda: len(run.stranger.read(TEXT.name)) > 60, "assigned job")
         router.terminate()
-        assigned = {found.json["job"]["id"] for found in run.stranger.read(TEXT.name)}
+        deleted = run.stranger.read(TEXT.name)
+        assigned = {found.json["job"]["id"] for found in deleted}
         gone = [job for job in published if job["id"] in assigned]
         operator.delete_below(operator.ends())
         worker.start()
@@ -168,7 +169,8 @@ def test_records_that_are_deleted_before_they_were_read_stop_the_lane_by_name(br
         run.stranger.publish(*again)
         run.healed()
         run.recover()
-        run.verdict(samples=False, note=f"{len(gone)} assigned jobs deleted unread, published again under other ids")
+        note = f"{len(gone)} assigned jobs deleted unread, published again under other ids"
+        run.verdict(samples=False, deleted=deleted, note=note)
 
 
 @pytest.mark.row(51)

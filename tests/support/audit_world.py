@@ -154,3 +154,30 @@ def rehashed(records: list[tuple[int, bytes | None]], lane: str) -> list[tuple[i
         else:
             made.append((offset, value))
     return made
+
+
+def trail() -> Trail:
+    """Ten jobs, two checkpoints over eight of them; the router's batches on partition 0, the worker's on 1."""
+    made = Trail()
+    made.jobs(4)
+    made.checkpoint()
+    made.jobs(4, 4)
+    made.checkpoint()
+    made.jobs(2, 8)
+    return made
+
+
+def first(report: Report) -> tuple[str, str, int, str]:
+    """Kind, lane, sequence and place of the first problem."""
+    problem = report.problems[0]
+    return problem.kind, problem.lane, problem.sequence, str(problem.place)
+
+
+def records(world: Trail, lane: str) -> list[tuple[int, bytes | None]]:
+    """The records of a lane's partition."""
+    return world.partitions[world._home(lane)]
+
+
+def place(world: Trail, lane: str, index: int) -> str:
+    """Where a lane's batch stands."""
+    return f"{AUDIT.name}/{world._home(lane)}/{records(world, lane)[index][0]}"

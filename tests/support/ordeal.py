@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from proof import Proof
-from stranger import TOKEN, Stranger, installation
+from stranger import TOKEN, Found, Stranger, installation
 from system import Process, System, chat
 from verdict import Billed, Evidence, Identity, Place, Sight, Verdict, judge
 
@@ -231,6 +231,7 @@ class Ordeal:
         excused: bool = False,
         zombies: int | None = 0,
         samples: bool = True,
+        deleted: Sequence[Found] = (),
         note: str = "",
     ) -> Verdict:
         """Wait for every job and for quiet, stop everything, judge, and hand in the verdict where there is a `proof`.
@@ -249,6 +250,7 @@ class Ordeal:
                 records=self.stranger.read(*(topic.name for topic in TOPICS)),
                 calls=[trace for trace, _ in self.system.stub("/admin/calls")],
                 bill=[Billed(*row) for row in self.system.stub("/admin/bill")],
+                deleted=deleted,
                 samples=self.samples if samples else (),
                 sights=self.sights if samples else (),
                 peaks=self.peaks,

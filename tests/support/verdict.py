@@ -56,6 +56,8 @@ class Evidence:
     calls: Sequence[str] = ()
     """`tenant/id` of each call that reached the provider."""
     bill: Sequence[Billed] = ()
+    deleted: Sequence[Found] = ()
+    """Assigned jobs whose records somebody deleted from their topic."""
     samples: Sequence[Mapping[Place, int]] = ()
     """Committed offsets, looked at again and again while it ran, oldest first."""
     heads: Mapping[str, tuple[int, str]] = field(default_factory=dict)
@@ -121,7 +123,7 @@ def judge(evidence: Evidence) -> Verdict:
         *each_once(evidence.wanted, results),
         *letters_once(evidence.of(LETTERS)),
         *(decided_once(set(evidence.wanted) - set(forged), evidence.of(DECISIONS)) if evidence.routed else ()),
-        *assigned_once(assigned, retries),
+        *assigned_once([*evidence.deleted, *assigned], retries),
         *chains_whole(evidence.of(AUDIT), evidence.heads),
         *deeds_told(results, evidence.of(AUDIT)),
         *never_backwards(evidence.samples),

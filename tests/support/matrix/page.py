@@ -32,8 +32,6 @@ class Sum:
     @property
     def verdict(self) -> str:
         """In words: what a reader must know first."""
-        if later := ROWS[self.row].later:
-            return later
         if not self.tests:
             return NOT_COVERED
         ran = [run for run in self.runs if run.outcome != "skipped"]

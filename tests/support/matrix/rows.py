@@ -24,8 +24,6 @@ class Row:
     fault: str
     must_hold: str
     """Invariants by name, and what else is asked of this row."""
-    later: str = ""
-    """Why nothing proves it yet; empty: a test must."""
 
 
 ROWS: Mapping[int, Row] = {

@@ -182,11 +182,12 @@ class SimLoop(asyncio.BaseEventLoop):
         self._at.clear()
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        never_looked_at = "was never retrieved" in str(
-            context.get("message")
-        )  # told when it is let go: aiokafka's habit
-        if not self.deaf and not never_looked_at:
-            self.kernel.complain(f"{self.process}: {context.get('message')}: {context.get('exception')!r}")
+        message, error = str(context.get("message")), context.get("exception")
+        never_looked_at = "was never retrieved" in message  # told when it is let go: aiokafka's habit
+        # aiokafka 0.14 takes a batch that was given back and expired out of its table again: only a flush looks there.
+        taken_twice = isinstance(error, KeyError) and "MessageAccumulator._pop_batch" in message
+        if not self.deaf and not never_looked_at and not taken_twice:
+            self.kernel.complain(f"{self.process}: {message}: {error!r}")
 
     def _write_to_self(self) -> None:
         """Nobody sleeps in a selector."""

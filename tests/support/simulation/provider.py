@@ -6,6 +6,7 @@ frozen, or has stopped waiting, meanwhile.
 
 import asyncio
 import json
+import math
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -86,6 +87,8 @@ class Call:
     """Of input and output, if they are charged for."""
     charged: int = 0
     """Nano-dollars."""
+    answered_at: float = math.inf
+    """When whoever asked has the answer; never, if there is none."""
 
 
 class SimProvider:
@@ -144,7 +147,9 @@ class SimProvider:
             reply = self._reply(kind, request, asked, model, words, prompt, headers)
             call.status = 200 if kind == "answered" else 0
         if reply is not None:
-            kernel.call_later(takes + dice.uniform(*WAY_S), lambda: process.deliver(_give, answer, reply))
+            takes += dice.uniform(*WAY_S)
+            call.answered_at = call.at + takes
+            kernel.call_later(takes, lambda: process.deliver(_give, answer, reply))
 
     @staticmethod
     def _kind(at: float, mood: Mood) -> str:

@@ -159,13 +159,13 @@ def refused_quietly(told: Testimony) -> Iterator[str]:
             made[call.pid, call.provider].append(call)
     for (pid, provider), calls in made.items():
         in_a_row, since = 0, 0.0
-        for call in calls:
+        for call in sorted(calls, key=lambda one: one.answered_at):  # one that began before may be taken after it
             if in_a_row >= REFUSED_IN_A_ROW and since + KNOWN_S < call.at < since + TRIAL_EVERY_S:
                 yield f"I6: #{pid} called {provider} {call.at - since:.1f} s after it was refused {in_a_row} times"
                 return
             in_a_row = in_a_row + 1 if call.status == 401 else 0
             if in_a_row == REFUSED_IN_A_ROW:
-                since = call.at
+                since = call.answered_at
 
 
 def refused_for_a_reason(results: Sequence[dict[str, Any]], plan: Plan) -> Iterator[str]:
