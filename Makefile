@@ -17,7 +17,7 @@ TRACE ?=
 FAST := tests/pure tests/contracts
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check conformance simulate faults bench bench-peers soak docs clean lock
+.PHONY: help install demo test check conformance simulate faults bench bench-peers soak docs pictures clean lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ soak: install ## MINUTES=60 of mixed load under random faults; writes docs/proof
 
 docs: install ## writes what is generated: docs/schemas and the AsyncAPI document
 	$(BIN)/python docs/generate.py
+
+pictures: install ## draws docs/images anew, in a headless Chromium
+	@$(BIN)/python docs/pictures.py
 
 clean: ## removes .venv and the caches of this folder; stops nothing; downloads in ~/.cache/novix stay
 	@if [ -x $(BIN)/novix ] && $(BIN)/novix status >/dev/null 2>&1; then \

@@ -98,7 +98,7 @@ def _run(plan: Plan, origin: published.Origin) -> page.Told:
             told = _watched(run, broker, plan, origin)
             if not told.passed:
                 published.SCRATCH.mkdir(parents=True, exist_ok=True)
-                for log in folder.glob("*.log"):
+                for log in [*folder.glob("*.log"), broker.log_path]:
                     shutil.copy(log, published.SCRATCH)
                 _say(f"the processes' logs are in {published.SCRATCH}")
             return told

@@ -17,7 +17,7 @@ from console.pages.render import iso, json_answer
 from console.pages.sheets import csv_lines
 
 MOST_ROWS = 10_000
-"""Of one CSV file, the newest; the file's last line says so where there are more."""
+"""Of one CSV file, the newest. Who needs more narrows the search by time."""
 COLUMNS = (
     "published_at", "tenant", "job_id", "submission", "status", "error_kind", "task", "asked_model", "model",
     "provider", "team", "attempts", "total_ms", "wait_ms", "call_ms", "cost_nanousd", "quoted_nanousd",
