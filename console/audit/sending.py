@@ -10,18 +10,14 @@ import hashlib
 import random
 import signal
 import ssl
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Sequence
 
 import structlog
-from faststream import AckPolicy, FastStream
-from faststream.kafka import KafkaBroker
-from faststream.kafka.annotations import KafkaMessage
 
 from console.audit.batches import Spoilt, read_batch
 from console.audit.hec import Hec, Refused, Stopped, events_of
+from console.batches import Arrived, Reading, application
 from console.exits import CommandError, Exit
-from console.index.ingest import Arrived, security
 from console.kafka import connected
 from console.screen import Screen
 from runtime.clock import SystemClock
@@ -32,7 +28,6 @@ from schemas.topics import AUDIT
 log = structlog.get_logger("novix.audit")
 
 MAX_RECORDS = 200
-POLL_MS = 150
 GIVE_BACK_S = 120.0
 """After so long in one batch it is given back and read again: a consumer that does not poll is put out of its group."""
 LOOK_S = 0.5
@@ -48,28 +43,14 @@ class Sending:
         self.spoilt = self.records = 0
         self.refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.group = group_of(url)
-        self._broker = KafkaBroker(
-            settings.kafka_bootstrap.split(","), security=security(settings), client_id=settings.named(self.group),
-            logger=None,
-        )  # fmt: skip
-        subscriber = self._broker.subscriber(
-            settings.named(AUDIT.name),
-            batch=True,
-            group_id=settings.named(self.group),
-            ack_policy=AckPolicy.MANUAL,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            max_records=MAX_RECORDS,
-            batch_timeout_ms=POLL_MS,
-            session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=settings.heartbeat_interval_ms,
-            title="audit to HEC",
-            description="Every audit entry, for a Splunk HTTP Event Collector.",
-            parser=_parse,
-            decoder=_undecoded,
+        reading = Reading(
+            [AUDIT.name],
+            self.group,
+            "audit to HEC",
+            "Every audit entry, for a Splunk HTTP Event Collector.",
+            MAX_RECORDS,
         )
-        subscriber(self._take)
-        self._app = FastStream(self._broker, logger=None)
+        self._app = application(settings, reading, self._take)
 
     async def start(self) -> None:
         """Connect and go on where this collector was."""
@@ -80,8 +61,7 @@ class Sending:
         self._stopping = True
         await self._app.stop()
 
-    async def _take(self, _body: Any, message: KafkaMessage) -> None:
-        raw: Any = message.raw_message
+    async def _take(self, raw: Sequence[Arrived]) -> bool:
         events: list[bytes] = []
         for record in raw:
             try:
@@ -94,15 +74,13 @@ class Sending:
         try:
             await self._hec.deliver(events, lambda: self._stopping or loop.time() > until)
         except Stopped:
-            await message.nack()
-            return
+            return False
         except Refused as error:
-            await message.nack()
             if not self.refused.done():
                 self.refused.set_result(str(error))
-            return
-        await message.ack()
+            return False
         self.records += len(raw)
+        return True
 
 
 def group_of(url: str) -> str:
@@ -143,13 +121,3 @@ async def run(loaded: Loaded, url: str, *, acks: bool, index: str, once: bool, c
         raise CommandError(sending.refused.result())
     Screen().line(f"sent {hec.taken:,} events of {sending.records:,} records; {hec.skipped + sending.spoilt:,} skipped")
     return Exit.FAILED if hec.skipped or sending.spoilt else Exit.OK
-
-
-async def _parse(message: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:
-    return await original(
-        tuple(Arrived(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value) for one in message)
-    )
-
-
-async def _undecoded(_message: Any) -> None:
-    """The handler reads the raw records; FastStream has nothing to decode."""

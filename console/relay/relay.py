@@ -6,16 +6,12 @@ the topic still holds; after a crash the last batch is sent again, under the sam
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from faststream import AckPolicy, FastStream
-from faststream.kafka import KafkaBroker
-from faststream.kafka.annotations import KafkaMessage
 
-from console.index.ingest import security
+from console.batches import Arrived, Reading, application
 from console.relay.sending import LONGEST_WAIT_S, Answer, Sender, bodies, is_readable, wait_after
 from runtime.ports import Dice
 from runtime.settings import Settings
@@ -29,18 +25,6 @@ MAX_RECORDS = 100
 POLL_MS = 200
 TRIES = 3
 """At one request, before the batch is read anew: so long the group hears nothing of who waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spans:
-    """A record as FastStream's parser wants it, without the headers: it would fail on those that are no UTF-8."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Relay:
@@ -61,37 +45,19 @@ class Relay:
         """Spans that it said to have rejected in what it took."""
         self.fault: str | None = None
         """Why nothing is taken at present: a status, or the class name of an error."""
-        self.broker = KafkaBroker(
-            settings.kafka_bootstrap.split(","), security=security(settings), client_id=settings.named(GROUP),
-            logger=None, graceful_timeout=30.0,
-        )  # fmt: skip
-        subscriber = self.broker.subscriber(
-            settings.named(SPANS.name),
-            batch=True,
-            group_id=settings.named(GROUP),
-            ack_policy=AckPolicy.MANUAL,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            max_records=MAX_RECORDS,
-            batch_timeout_ms=POLL_MS,
-            session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=settings.heartbeat_interval_ms,
-            title="relay",
-            description="Every span, for an OpenTelemetry back end.",
-            parser=_parse,
-            decoder=_undecoded,
+        reading = Reading(
+            [SPANS.name], GROUP, "relay", "Every span, for an OpenTelemetry back end.", MAX_RECORDS, POLL_MS
         )
-        subscriber(self._take)
-        self.app = FastStream(self.broker, logger=None)
+        self._app = application(settings, reading, self._take)
 
     async def start(self) -> None:
         """Connect and read on from where the group is. Raises Kafka's errors."""
-        await self.app.start()
+        await self._app.start()
 
     async def stop(self) -> None:
         """Leave the group. What was not taken is read again by the next."""
         self._ending.set()
-        await self.app.stop()
+        await self._app.stop()
 
     @property
     def ready(self) -> bool:
@@ -110,23 +76,19 @@ class Relay:
             }
         }
 
-    async def _take(self, _body: Any, message: KafkaMessage) -> None:
-        raw: Any = message.raw_message
-        values = [record.value for record in raw if is_readable(record.value)]
+    async def _take(self, raw: Sequence[Arrived]) -> bool:
+        values = [one.value for one in raw if one.value is not None and is_readable(one.value)]
         try:
             taken = await self.hand_over(values)
         except Exception as error:  # a fault of ours must not end the reading
             self.fault = type(error).__name__
             log.error("relay.failed", error=self.fault, records=len(values))
             await self._rest(LONGEST_WAIT_S)
-            taken = False
-        if taken:
-            await message.ack()
-            if len(values) < len(raw):
-                self.skipped += len(raw) - len(values)
-                log.warning("relay.skipped", records=len(raw) - len(values), in_all=self.skipped)
-        else:
-            await message.nack()
+            return False
+        if taken and len(values) < len(raw):
+            self.skipped += len(raw) - len(values)
+            log.warning("relay.skipped", records=len(raw) - len(values), in_all=self.skipped)
+        return taken
 
     async def hand_over(self, values: Sequence[bytes]) -> bool:
         """Send all, in their order. False: not all were taken by now, and the batch is to be read again."""
@@ -173,11 +135,3 @@ class Relay:
         """Wait, unless the process is told to end."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ending.wait(), seconds)
-
-
-async def _parse(message: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:
-    return await original(tuple(Spans(r.topic, r.partition, r.offset, r.timestamp, r.value) for r in message))
-
-
-async def _undecoded(_message: Any) -> None:
-    """The handler reads the raw records; FastStream has nothing to decode."""
