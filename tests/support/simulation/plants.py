@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 from aiokafka import AIOKafkaConsumer
 
+import router.lane
 import runtime.commit
 import runtime.group
 import runtime.progress
@@ -21,6 +22,7 @@ import workers.worker
 from router.lane import RouterLane
 from router.money.books import Books
 from router.seen import Seen
+from router.waiter import Waiter
 from runtime.intents import IntentFile, NoIntents
 from runtime.outcome import Publish
 from runtime.ports import LaneId
@@ -239,6 +241,13 @@ def _no_order() -> list[Patch]:
     return [(WorkerApplication, "order_of", lambda self, record: None)]
 
 
+def _forgotten_key() -> list[Patch]:
+    def waiter(**named: Any) -> Waiter:
+        return Waiter(**{**named, "ordering_key": None})
+
+    return [(router.lane, "Waiter", waiter)]
+
+
 def _offset_apart() -> list[Patch]:
     commit = LaneTransaction.commit
 
@@ -282,6 +291,7 @@ PLANTS: dict[str, Plant] = {
     "note-no-calls": Plant("calls need no note before them", _no_notes, 60),
     "read-uncommitted": Plant("a worker reads whatever is in its topic", _uncommitted_read, 500),
     "forget-the-order": Plant("records of a key may be worked on at once", _no_order, 60),
+    "forget-who-waits-behind": Plant("who waits has its turn by class and queue alone", _forgotten_key, 400),
     "offset-apart": Plant("first the records, then, in another transaction, the offset", _offset_apart, 60),
     "begin-the-chain-anew": Plant("a lane's audit chain begins with its owner", _chain_anew, 60),
 }

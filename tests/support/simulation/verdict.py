@@ -4,6 +4,7 @@ I1 to I9 of the fault matrix, by the offline checker of the other fault tests (`
 a simulation can know besides: every commit in its order, every call with the process that made it. Pure.
 """
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -222,32 +223,57 @@ def answered_for(results: Sequence[dict[str, Any]], told: Testimony) -> Iterator
 
 def in_order(published: Sequence[Publication], records: Sequence[Found]) -> Iterator[str]:
     """I9: jobs of one ordering key come to the workers in the order of the jobs topic, and end in that order."""
-    numbers = {(one.tenant, one.id): number for number, one in reversed(list(enumerate(published))) if one.id}
+    numbers = _numbered(published)
     keyed: dict[tuple[str, str], list[tuple[tuple[int, int], int, str]]] = defaultdict(list)
-    places: dict[tuple[str, str], tuple[tuple[str, str], tuple[int, int]]] = {}
+    places: dict[Identity, tuple[tuple[str, str], tuple[int, int]]] = {}
     for one in records:
-        if one.topic != TEXT:
+        if one.topic != TEXT or one.json["job"].get("ordering_key") is None:
             continue
-        job = one.json["job"]
-        key = job.get("ordering_key")
-        if key is not None:
-            who = (job["tenant"], job["id"])
-            place = (one.partition, one.offset)
-            keyed[job["tenant"], key].append((place, numbers[who], job["id"]))
-            places[who] = (job["tenant"], key), place
+        job, submission = one.json["job"], one.json["submission"]
+        who, key = (job["tenant"], job["id"], submission), (job["tenant"], job["ordering_key"])
+        number = numbers.get((json.dumps(job, sort_keys=True), submission == 1))
+        if number is None:
+            yield f"I9: {who} came to the workers, and is not what its id's records ask for"
+            continue
+        place = (one.partition, one.offset)
+        keyed[key].append((place, number, job["id"]))
+        places[who] = key, place
     for key, came in keyed.items():
         order = [number for _, number, _ in sorted(came)]
         if len({place[0] for place, _, _ in came}) > 1:
             yield f"I9: jobs of {key} lie in several partitions"
         if order != sorted(order):
             yield f"I9: jobs of {key} came to the workers in the order {[id for _, _, id in sorted(came)]}"
+    yield from _ended_in_order(places, records)
+
+
+def _numbered(published: Sequence[Publication]) -> dict[tuple[str, bool], int]:
+    """Where each job stands in the jobs topic, by its content and whether that is its id's first record.
+
+    An id that was rejected may be sent again: its first submission has the place of its first record, a later one that
+    of the record which brought it. The content tells which: no id with an ordering key is published twice with one.
+    """
+    numbers: dict[tuple[str, bool], int] = {}
+    known: set[tuple[str, str]] = set()
+    for number, one in enumerate(published):
+        if one.id:
+            who = (one.tenant, one.id)
+            numbers.setdefault((json.dumps(json.loads(one.value), sort_keys=True), who not in known), number)
+            known.add(who)
+    return numbers
+
+
+def _ended_in_order(
+    places: Mapping[Identity, tuple[tuple[str, str], tuple[int, int]]], records: Sequence[Found]
+) -> Iterator[str]:
+    """`places`: of each job at the workers that has an ordering key, that key, and where it stands there."""
     ended: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for one in sorted((one for one in records if one.topic == AUDIT), key=lambda one: (one.partition, one.offset)):
         batch = one.json
         if not batch["lane"].startswith("novix-worker"):
             continue
         for entry in batch["entries"]:
-            key_place = places.get((entry.get("tenant"), entry.get("job_id")))
+            key_place = places.get((entry.get("tenant"), entry.get("job_id"), entry.get("submission")))
             if key_place is not None:
                 ended[key_place[0]].append(key_place[1])
     for key, order_of_ends in ended.items():
