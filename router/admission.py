@@ -46,7 +46,8 @@ class Admission:
         """Taken out of the room and not decided yet: those that are late, cancelled or overtaken, and whether they may
         wait on if they still must."""
         self._started: dict[str, Started] = {}
-        """Jobs that are assigned and have not ended, by identity."""
+        """Jobs that are assigned and have not ended, by identity and submission: two dead letters of one id that are
+        driven again are under way at once."""
 
     def __len__(self) -> int:
         """How many wait."""
@@ -93,29 +94,31 @@ class Admission:
         """Whether one more job may go there now."""
         return self._of(destination).may(now)
 
-    def assigned(self, identity: str, started: Started, terms: Terms, now: datetime) -> None:
+    def assigned(self, identity: str, submission: int, started: Started, terms: Terms, now: datetime) -> None:
         """The job goes to its worker now: it takes a place ahead, and counts for its tenant's rate."""
-        self._of(started.destination).assigned(identity, now)
-        self._started[identity] = started
+        name = f"{identity}/{submission}"
+        self._of(started.destination).assigned(name, now)
+        self._started[name] = started
         self._rates.take(terms, now)
 
     def ended(self, entry: LedgerEntry, now: datetime) -> Started | None:
         """A job of the lane ended, and its reservation with it. What was said of it when it was assigned; None: that
         was before the lane was opened."""
-        identity = f"{entry.tenant}/{entry.job_id}"
-        started = self._started.pop(identity, None)
+        name = f"{entry.tenant}/{entry.job_id}/{entry.submission}"
+        started = self._started.pop(name, None)
         if started is not None:
             was_called = bool(entry.called_ms) or entry.status == "expired"
-            self._of(started.destination).ended(identity, entry.waited_ms if was_called else None, now)
+            self._of(started.destination).ended(name, entry.waited_ms if was_called else None, now)
         self.stir(entry.tenant)
         return started
 
-    def unassigned(self, identity: str, tenant: str, now: datetime) -> bool:
+    def unassigned(self, identity: str, submission: int, tenant: str, now: datetime) -> bool:
         """It is not assigned; whether it had been: then nobody will tell its end, and what it had is free."""
-        started = self._started.pop(identity, None)
+        name = f"{identity}/{submission}"
+        started = self._started.pop(name, None)
         if started is None:
             return False
-        self._of(started.destination).ended(identity, None, now)
+        self._of(started.destination).ended(name, None, now)
         self.stir(tenant)
         return True
 

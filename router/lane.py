@@ -376,8 +376,8 @@ class RouterLane:
             expected = {(one.provider, one.model): one.estimate_nanousd for one in ruling.candidates}
             first = ruling.candidates[0]
             started = Started(destination_of(ruling.modality, first.provider, first.model), expected)
-            self._admission.assigned(identity, started, view.terms, case.decided_at)
-        elif self._admission.unassigned(identity, tenant, case.decided_at):
+            self._admission.assigned(identity, case.submission, started, view.terms, case.decided_at)
+        elif self._admission.unassigned(identity, case.submission, tenant, case.decided_at):
             self.on_news()
         self._seen.note(fact.entry)
 

@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from router_world import START, chat
@@ -13,7 +14,7 @@ from router.pump import AT_ONCE
 from runtime.ports import Record
 from schemas.accounts import Tenant
 from schemas.policies import PolicyRecord, Tier
-from schemas.topics import DECISIONS, POLICIES
+from schemas.topics import DECISIONS, DLQ, POLICIES
 
 
 @pytest.fixture
@@ -192,3 +193,23 @@ async def test_a_model_that_does_not_get_on_holds_up_no_job_of_another_model(tmp
     assert len(lane.ended) == 65
     lane.end(sick[0], cost=0)
     assert len(lane.ended) == 66
+
+
+async def test_submissions_of_one_id_that_are_under_way_at_once_have_a_place_each_and_give_it_back(lane: Lane) -> None:
+    """A conflict that is driven again goes to another model while the first job of its id is still at its worker."""
+
+    def under_way() -> list[int]:
+        told: Any = lane.world.app.describe()["money"][0]["ahead"]
+        return sorted(one["under_way"] for one in told.values())
+
+    first = await lane.give(chat("a", model=SMALL))
+    written = await lane.world.run(lane.world.job(chat("a", model=LARGE)))
+    [conflict] = [record for record in written if record.topic == DLQ.name]
+    second = await lane.hand(lane.world.redrive(conflict))
+    assert lane.sent(second)["submission"] == 2
+    assert under_way() == [1, 1]
+
+    lane.end(first, cost=1_000)
+    assert under_way() == [0, 1]
+    lane.end(second, cost=1_000)
+    assert under_way() == [0, 0]

@@ -7,7 +7,7 @@ from typing import Any
 from router_world import START, World, chat
 
 from runtime.outcome import Hold, Publish
-from runtime.ports import Delivery, Lease, Outgoing
+from runtime.ports import Delivery, Lease, Outgoing, Record
 from schemas.accounts import AccountRecord, Budget, Tenant
 from schemas.ledger import LedgerBatch, LedgerEntry
 from schemas.topics import BUDGETS, LEDGER, RESULTS, TEXT
@@ -23,7 +23,10 @@ class Lane:
 
     async def give(self, job: dict[str, Any]) -> int:
         """Publish and hand over one job; its offset."""
-        record = self.world.job(job)
+        return await self.hand(self.world.job(job))
+
+    async def hand(self, record: Record) -> int:
+        """Hand over a record that was published; its offset."""
         lease = Lease(end=lambda outcome: self.ended.setdefault(record.offset, outcome))
         self.leases[record.offset] = lease
         outcome = await (await self.world.lane()).handle(Delivery(record, self.world.clock.now(), lease=lease))
@@ -42,8 +45,8 @@ class Lane:
         """The job's worker tells its end."""
         assigned = self.sent(offset)
         entry = LedgerEntry(
-            kind="settle" if cost else "release", tenant="default", job_id=assigned["job"]["id"], submission=1,
-            decision_id=assigned["assignment"]["decision_id"],
+            kind="settle" if cost else "release", tenant="default", job_id=assigned["job"]["id"],
+            submission=assigned["submission"], decision_id=assigned["assignment"]["decision_id"],
             reserved_nanousd=assigned["assignment"]["reserved"]["nanousd"], cost_nanousd=cost, cost_source="computed",
             charges=[{"model": "m", "provider": "p", "nanousd": cost, "source": "computed", "attempt": 1}] if cost
             else [], status="succeeded", at=self.world.clock.now(), called_ms=5,

@@ -257,17 +257,32 @@ class Installation:
 
     def states(self) -> list[str]:
         """What each running process says of its lanes, for a person who reads a failure."""
-        told = []
+        return [f"{process}: {lane}" for process, lane in self._lanes() if lane["works"] or lane["state"] != "open"]
+
+    def strays(self) -> list[str]:
+        """Lanes that are not open in exactly one process: nobody has opened it, or a former owner who was cut off does
+        not know yet that there is a successor. What it knows is old then, lawfully, and it can commit nothing."""
+        holders: dict[str, list[str]] = {
+            f"{group}.{topic}.{partition}": []
+            for group, topic in LANES
+            for name, partition in self.broker.logs
+            if name == topic
+        }
+        for process, lane in self._lanes():
+            holders[lane["lane"]].append(f"{process} {lane['state']}")
+        held = {lane: told for lane, told in holders.items() if len(told) != 1 or not told[0].endswith(" open")}
+        return [f"{lane} is held by {told}" for lane, told in held.items()]
+
+    def _lanes(self) -> Iterator[tuple[SimProcess, dict[str, Any]]]:
+        """Each lane that a running process has, as it shows it on /healthz."""
         for process in self.running.values():
             service = self.services.get(process.pid)
             if not process.alive or service is None:
                 continue
-            state = service.describe()
+            state: dict[str, Any] = service.describe()
             for one in [state, *(value for value in state.values() if isinstance(value, dict))]:
                 for lane in one.get("lanes", ()):
-                    if lane["works"] or lane["state"] != "open":
-                        told.append(f"{process}: {lane}")
-        return told
+                    yield process, lane
 
     def books(self) -> Iterator[tuple[str, dict[str, Any], dict[str, int]]]:
         """Of each open lane of a router: its name, what it says of its money, what it counts as spent by tenant."""

@@ -30,9 +30,10 @@ from simulation.verdict import Testimony, judged
 from simulation.verdict_rest import held, notes_left
 
 QUIET_WITHIN_S = 240.0
-"""After the last fault has healed and the last job was published: every job has ended and every lane has committed to
-the end of its partition. The longest that something may lawfully wait is a record's deadline (40 s) and a stay in a
-retry topic of 60 s, once more after that, and the sessions and transactions of those who died."""
+"""After the last fault has healed and the last job was published: every job has ended, every lane has committed to the
+end of its partition, and each is open in one process alone. The longest that something may lawfully wait is a record's
+deadline (40 s) and a stay in a retry topic of 60 s, once more after that, and the sessions and transactions of those
+who died."""
 REST_WITHIN_S = 75.0
 """From then on: until nothing is held. What is parked waits a minute for its partition."""
 END_WITHIN_S = 60.0
@@ -318,14 +319,15 @@ class _Quiet:
             return False
         if len(story.installation.running) < len(story.installation.names):
             return False
-        return not story.installation.lag() and not story.installation.unsettled()
+        installation = story.installation
+        return not installation.lag() and not installation.unsettled() and not installation.strays()
 
     def missing(self) -> str:
         """What is left, in words."""
         story = self._story
         down = [name for name, one in story.installation.running.items() if not one.alive or one.frozen]
         told = [f"{story._due} not published", f"down {down}", f"lag {story.installation.lag()}"]
-        told += story.installation.unsettled()
+        told += [*story.installation.unsettled(), *story.installation.strays()]
         return "; ".join([*told, *story.installation.states()])
 
 
