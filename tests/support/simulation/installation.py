@@ -54,6 +54,7 @@ from schemas.topics import (
 from simulation.kafka import SimBroker
 from simulation.kernel import Kernel, SimProcess
 from simulation.provider import LARGE, ORIGIN, SMALL, SimProvider, price
+from workers.worker import window_of
 
 BROKER = "127.0.0.1:9092"
 TOKEN = "hf_canarytokencanarytokencanary"
@@ -101,10 +102,22 @@ class Size:
     session_s: float = 6.0
 
 
-def shared_folder() -> Path:
-    """Where homes are made: in memory if there is such a place."""
-    shm = Path("/dev/shm")  # noqa: S108 - each process has a folder of its own there
-    return shm if shm.is_dir() and os.access(shm, os.W_OK) else Path(tempfile.gettempdir())
+def new_folder() -> Path:
+    """An empty folder that no schedule had before: a killed one leaves its own behind, and its process id comes again.
+    In memory if there is such a place."""
+    shm = Path("/dev/shm")  # noqa: S108 - each schedule has a folder of its own there
+    shared = shm if shm.is_dir() and os.access(shm, os.W_OK) else None
+    return Path(tempfile.mkdtemp(prefix="novix-simulation-", dir=shared))
+
+
+def machine_of(process: str, size: Size) -> str:
+    """The machine on which a process of that name runs."""
+    return f"machine-{int(process.partition('-')[2]) % size.machines}"
+
+
+def window_of_workers(size: Size) -> int:
+    """How many records a worker's process has in hand at most."""
+    return window_of(_settings(size))
 
 
 @functools.cache
@@ -120,7 +133,7 @@ def catalogue_file() -> Path:
         "origin": "invented", "models": models, "aliases": {},
         "providers": {name: ["chat-completion"] for name in ("groq", "together")},
     }  # fmt: skip
-    path = Path(tempfile.mkdtemp(prefix="novix-simulation-", dir=shared_folder())) / "catalogue.json"
+    path = new_folder() / "catalogue.json"
     path.write_bytes(codec.encode(document))
     return path
 
@@ -210,8 +223,8 @@ class Installation:
 
     def start(self, name: str) -> SimProcess:
         """Start a process, for the first time or again."""
-        machine = int(name.partition("-")[2]) % self.size.machines
-        settings = settings_for(self.size, self.folder / f"machine-{machine}")
+        machine = machine_of(name, self.size)
+        settings = settings_for(self.size, self.folder / machine)
         kernel = self.kernel
 
         async def main(stop: asyncio.Event) -> None:
@@ -224,7 +237,7 @@ class Installation:
             await service.run(stop)
 
         pid = len(kernel.processes) + 1
-        process = kernel.start(name, main, machine=f"machine-{machine}")
+        process = kernel.start(name, main, machine=machine)
         process.skew = self._skews.get(process.machine, timedelta(0))
         self.running[name] = process
         return process

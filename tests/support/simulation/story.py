@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
@@ -20,13 +19,14 @@ from schemas import headers
 from schemas.headers import Headers
 from schemas.topics import BUDGETS, CONTROL, DLQ, JOBS
 from simulation.faults import Faults
-from simulation.installation import BROKER, ENDED_S, TOKEN, Installation, built_as_simulated, shared_folder
+from simulation.installation import BROKER, ENDED_S, TOKEN, Installation, built_as_simulated, new_folder
 from simulation.kafka import SimBroker, SimRecord
 from simulation.kernel import NOON, START_S, Kernel, SimProcess, Stuck
 from simulation.provider import SimProvider
 from simulation.schedule import HARMLESS, Fault, Limit, Plan, Publication, plan
 from simulation.substitutes import substituted
 from simulation.verdict import Testimony, judged
+from simulation.verdict_left import journals_of
 from simulation.verdict_rest import held, notes_left
 
 QUIET_WITHIN_S = 240.0
@@ -91,8 +91,7 @@ class Story:
         self.kernel.close = _nothing  # type: ignore[method-assign]
         self.provider = SimProvider(self.kernel, self.plan.size.max_in_flight)
         self.broker = self.kernel.servers[BROKER] = SimBroker(self.kernel)
-        folder = shared_folder() / f"novix-simulation-{os.getpid()}"
-        self.installation = Installation(self.kernel, self.broker, self.plan.size, folder)
+        self.installation = Installation(self.kernel, self.broker, self.plan.size, new_folder())
         self.faults = Faults(self.plan, self.installation, self.provider, self._publish_again, self._redrive)
         try:
             with substituted(self.kernel, logs=self.logs), built_as_simulated(self.provider):
@@ -270,7 +269,7 @@ class Story:
             plan=self.plan, published=self.published, broker=self.broker, provider=self.provider,
             excuses=self.faults.excused,
             harmless=HARMLESS.issuperset(fault.kind for fault in self.plan.faults), secrets=[TOKEN.encode()],
-            booked=self._booked,
+            booked=self._booked, journals=journals_of(self.installation.folder),
         )  # fmt: skip
         complaints = [*self.kernel.complaints, *judged(testimony)]
         if testimony.harmless and self.plan.size.machines == 1:

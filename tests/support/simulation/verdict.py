@@ -17,6 +17,7 @@ from simulation.installation import LANES
 from simulation.kafka import SimBroker, SimRecord
 from simulation.provider import Call, SimProvider
 from simulation.schedule import Plan, Publication
+from simulation.verdict_left import left_behind
 from simulation.verdict_money import as_booked, money_kept
 
 CALM_FAULTS = ("storm", "publish_again", "refused", "redrive")
@@ -43,6 +44,8 @@ class Testimony:
     secrets: Collection[bytes] = ()
     booked: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """What each router lane counted as spent, by tenant."""
+    journals: Mapping[str, str] = field(default_factory=dict)
+    """The machine of each journal of calls, by the journal's id."""
 
 
 def judged(told: Testimony) -> list[str]:
@@ -53,8 +56,9 @@ def judged(told: Testimony) -> list[str]:
     wanted, complaints = wanted_of(told.published, results)
     complaints += driven_once(told.published, records)
     driven = {f"{one.tenant}/{one.id}" for one in told.published if one.letter}
-    lenient = None if not told.harmless else 0
     commits = [commit for commit in told.broker.commits if (commit.group, commit.part[0]) in LANES]
+    left = left_behind(told.plan, written, commits, told.provider.calls, told.journals)
+    lenient = None if not told.harmless else len(left.calls)
     verdict = judge(
         Evidence(
             wanted=wanted,
@@ -78,9 +82,9 @@ def judged(told: Testimony) -> list[str]:
         )
     )
     complaints += verdict.complaints
-    if told.harmless and verdict.ambiguous:
-        complaints.append(f"I5: calls were interrupted although nobody died: {dict(verdict.ambiguous)}")
-    complaints += answered_for(results, told)
+    if told.harmless and (guessed := left.beyond(verdict.ambiguous)):
+        complaints.append(f"I5: calls were interrupted although nobody died: {guessed}")
+    complaints += answered_for(results, told, left.calls)
     complaints += refused_quietly(told)
     complaints += refused_for_a_reason(results, told.plan)
     complaints += told_once(records)
@@ -188,8 +192,9 @@ def told_once(records: Sequence[Found]) -> Iterator[str]:
         yield f"I4: the audit tells of {len(doubled)} calls more than once: {list(doubled)[:3]}"
 
 
-def answered_for(results: Sequence[dict[str, Any]], told: Testimony) -> Iterator[str]:
-    """I5: every call that no attempt tells of was made by a process that may make such; and not too many of them."""
+def answered_for(results: Sequence[dict[str, Any]], told: Testimony, left: Collection[int] = ()) -> Iterator[str]:
+    """I5: every call that no attempt tells of was made by a process that may make such, or is among those that were
+    `left`; and not too many of them."""
     calls = told.provider.calls
     named: set[str] = set()
     nameless: Counter[str] = Counter()
@@ -209,7 +214,9 @@ def answered_for(results: Sequence[dict[str, Any]], told: Testimony) -> Iterator
         if beyond <= 0:
             continue
         excused = [
-            call.pid for call in made if any(begun <= call.at <= over for begun, over in told.excuses.get(call.pid, ()))
+            call.pid
+            for call in made
+            if call.number in left or any(begun <= call.at <= over for begun, over in told.excuses.get(call.pid, ()))
         ]
         by_process.update(excused[:beyond])
         if len(excused) < beyond:

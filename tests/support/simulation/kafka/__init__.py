@@ -6,5 +6,6 @@ Its methods are what a broker does with a request; clients reach them through `N
 from simulation.kafka.broker import BrokerFaults, SimBroker
 from simulation.kafka.group import Joined
 from simulation.kafka.log import Fetched, Message, Part, SimRecord
+from simulation.kafka.offsets import Commit
 
-__all__ = ["BrokerFaults", "Fetched", "Joined", "Message", "Part", "SimBroker", "SimRecord"]
+__all__ = ["BrokerFaults", "Commit", "Fetched", "Joined", "Message", "Part", "SimBroker", "SimRecord"]
