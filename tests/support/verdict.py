@@ -56,8 +56,6 @@ class Evidence:
     calls: Sequence[str] = ()
     """`tenant/id` of each call that reached the provider."""
     bill: Sequence[Billed] = ()
-    deleted: Sequence[Found] = ()
-    """Assigned jobs whose records somebody deleted from their topic."""
     samples: Sequence[Mapping[Place, int]] = ()
     """Committed offsets, looked at again and again while it ran, oldest first."""
     heads: Mapping[str, tuple[int, str]] = field(default_factory=dict)
@@ -85,6 +83,8 @@ class Evidence:
     forged: Collection[Identity] | None = None
     """Submissions of `wanted` that somebody wrote past the router, among records that nobody can read; None: nobody
     wrote to topics of ours."""
+    deleted: Sequence[Found] = ()
+    """Assigned jobs whose records somebody deleted from their topic."""
 
     def of(self, topic: str) -> list[Found]:
         """The records of one topic."""
