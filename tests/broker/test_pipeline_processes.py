@@ -48,7 +48,7 @@ def test_keyless_jobs_survive_kill_9_of_router_and_worker_at_once(novix: Strange
     novix.publish(*wanted[:100], key=b"", partitioner="random")  # before anybody is there to read them
     novix.system.start()
     novix.publish(*wanted, key=b"", partitioner="random")
-    for goal in (40, 90, 150):
+    for goal in (60, 130):  # a job that is called while a third process dies is given up as the one that kills them
         novix.until(lambda results, goal=goal: len({found.key for found in results}) >= goal)
         novix.system.worker.kill()
         novix.system.router.kill()
