@@ -85,6 +85,16 @@ def _engine(log: SimLog, app: SimApp, **options: Any) -> tuple[World, Metrics]:
     return world, metrics
 
 
+async def _lived(world: World, metrics: Metrics, seconds: float) -> Moved:
+    """What has moved when the engine has run for so long; then it is killed."""
+    before = scraped(metrics)
+    await world.join()
+    await asyncio.sleep(seconds)
+    moved = Moved(before, scraped(metrics))
+    await world.process.kill()
+    return moved
+
+
 def _story(tell: Callable[[], Coroutine[Any, Any, Moved]]) -> Callable[[], Moved]:
     return lambda: run(tell())
 
@@ -125,12 +135,7 @@ async def busy() -> Moved:
     """Thirty records of one key and a window of four: some are worked on, the others wait."""
     app = SimApp(after(30), order=lambda record: record.offset % 2 or None)
     world, metrics = _engine(log_of(30), app, window=4)
-    before = scraped(metrics)
-    await world.join()
-    await asyncio.sleep(12)
-    moved = Moved(before, scraped(metrics))
-    await world.process.kill()
-    return moved
+    return await _lived(world, metrics, 12)
 
 
 @_story
@@ -139,12 +144,7 @@ async def refused() -> Moved:
     log = log_of(3)
     log.faults.refused = 1.0
     world, metrics = _engine(log, SimApp())
-    before = scraped(metrics)
-    await world.join()
-    await asyncio.sleep(150)
-    moved = Moved(before, scraped(metrics))
-    await world.process.kill()
-    return moved
+    return await _lived(world, metrics, 150)
 
 
 @_story
@@ -183,12 +183,7 @@ async def gathering() -> Moved:
     """Two outcomes are known, and their transaction has not begun."""
     cadence = Cadence(longest=timedelta(seconds=60), shortest=timedelta(seconds=60))
     world, metrics = _engine(log_of(3), SimApp(_one_by_one), cadence=cadence)
-    before = scraped(metrics)
-    await world.join()
-    await asyncio.sleep(12)
-    moved = Moved(before, scraped(metrics))
-    await world.process.kill()
-    return moved
+    return await _lived(world, metrics, 12)
 
 
 async def _one_by_one(handler: SimHandler, delivery: Delivery) -> Outcome:
@@ -204,9 +199,4 @@ async def held() -> Moved:
         return Hold()
 
     world, metrics = _engine(log_of(3), SimApp(keep, inline=True))
-    before = scraped(metrics)
-    await world.join()
-    await asyncio.sleep(5)
-    moved = Moved(before, scraped(metrics))
-    await world.process.kill()
-    return moved
+    return await _lived(world, metrics, 5)
