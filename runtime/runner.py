@@ -11,6 +11,7 @@ import structlog
 from runtime import commit, failpoints, progress
 from runtime.blame import Blame
 from runtime.cadence import Cadence
+from runtime.chain_end import PositionOutdated, chain_end, held_against
 from runtime.lane import Lane
 from runtime.membership import Member, PositionLost
 from runtime.metrics.lanes import LaneMeter
@@ -53,6 +54,8 @@ class LaneRunner:
         """Offsets of works that wait for their record to be read again by the open lane."""
         self.stopped: str | None = None
         """Why nothing more is read. What was read before may still be committed."""
+        self.hindrance: str | None = None
+        """Why the lane cannot open yet, where that is not our fault and somebody may have to look."""
         self.leaving = False
         """The partition is being taken away: nothing is begun any more."""
         self.rebuilds = 0
@@ -95,10 +98,14 @@ class LaneRunner:
                 await self._let_go()
                 await self._closing.wait()
             except Exception as error:
+                self.hindrance = str(error) if isinstance(error, PositionOutdated) else None
                 self.rebuilds += 1
                 self._failures += 1
                 self._meter.rebuilt()
-                log.warning("lane.rebuilt", lane=str(self.id), error=type(error).__name__, rebuilds=self.rebuilds)
+                log.warning(
+                    "lane.rebuilt", lane=str(self.id), error=type(error).__name__, rebuilds=self.rebuilds,
+                    reason=self.hindrance,
+                )  # fmt: skip
             finally:
                 await self._let_go()
 
@@ -144,6 +151,8 @@ class LaneRunner:
             known = progress.decode(position.offset, position.metadata)
         except progress.UnknownProgress as error:
             raise LaneStopped(str(error)) from None
+        if position.metadata:
+            known = held_against(known, position.metadata, await chain_end(self.id, self._reader))
         resumed = Resumed(position.offset, known.finished, known.custody)
         handler = await self._app.open_lane(self.id, self._reader, resumed)
         try:
@@ -175,7 +184,7 @@ class LaneRunner:
     def _begin(self, handler: LaneHandler, base: int, known: Progress) -> None:
         """Let records come. Nothing waits here: no record may come between the seek and the lane's tracker."""
         lane = Lane(self.id, handler, base, known, self._blame.crowd, self._blame.horizon, self._backlog)
-        self.lane, self.base = lane, base
+        self.lane, self.base, self.hindrance = lane, base, None
         for work in list(self.works.values()):
             if self._app.inline or work.offset < base or work.offset in known.finished:
                 self.drop(work)  # inline: decided anew from the log; else: its transaction was committed after all

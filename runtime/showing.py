@@ -32,7 +32,7 @@ def shown(runner: LaneRunner, now: datetime) -> dict[str, str | int | float | No
     return {
         "lane": str(runner.id),
         "state": "stopped" if runner.stopped else "stuck" if pulse.stuck else "open" if lane else "opening",
-        "reason": runner.stopped or pulse.reason,
+        "reason": runner.stopped or runner.hindrance or pulse.reason,
         "committable": lane.tracker.committable() if lane else None,
         "open": lane.tracker.open if lane else None,
         "uncommitted": len(lane.pending) + len(lane.held_back) if lane else None,

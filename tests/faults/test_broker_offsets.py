@@ -201,6 +201,43 @@ def test_commit_metadata_that_is_lost_stops_the_lanes_instead_of_doing_finished_
 
 @pytest.mark.long
 @pytest.mark.row(51)
+def test_an_older_offset_with_what_stood_beside_it_keeps_the_lanes_closed_until_the_newest_is_back(
+    broker, tmp_path, proof
+):
+    """As a coordinator answers that has not loaded all that was committed; or somebody sets an older copy."""
+    with ordeal(broker.bootstrap, tmp_path, proof=proof, **SESSION) as run:
+        operator, worker = Operator(run), run.system.worker
+        run.publish(60)
+        run.until()
+        run.quiet()
+        worker.terminate()
+        older = operator.committed()
+        worker.start()
+        run.publish(60)
+        run.until()
+        run.quiet()
+        worker.terminate()
+        newest = operator.committed()
+        operator.commit(older)
+        worker.start()
+
+        def refused() -> bool:
+            lanes = worker.lanes()
+            return len(lanes) == PARTITIONS and all("audit batches" in (lane["reason"] or "") for lane in lanes)
+
+        run.wait(refused, "lanes that wait for a newer position")
+        assert worker.running
+        assert run.ended() == 120
+        worker.terminate()
+        operator.commit(newest)
+        worker.start()
+        run.healed()
+        run.recover()
+        run.verdict(samples=False, note="set back by hand, noticed, set forward again")
+
+
+@pytest.mark.long
+@pytest.mark.row(51)
 def test_a_broker_with_little_room_for_metadata_is_asked_for_less_and_the_lanes_go_on(tmp_path, proof):
     """98 characters hold the chain's head and two journals, and no finished offset beside them."""
     (tmp_path / "run").mkdir()

@@ -1,6 +1,7 @@
 """The lane engine in virtual time: an offset that was set without what stands beside it."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 from engine_story import log_of, told
@@ -10,8 +11,10 @@ from sim_world import Process, SimApp, SimHandler, World, publish
 from runtime.outcome import Outcome, Publish
 from runtime.ports import Delivery, Position
 from runtime.progress import ANEW
+from runtime.showing import shown
 from runtime.standing import may_reopen
 from schemas.audit import AuditEntry
+from schemas.topics import AUDIT
 
 
 async def audited(handler: SimHandler, delivery: Delivery) -> Outcome:
@@ -53,6 +56,57 @@ async def test_whoever_writes_anew_beside_an_offset_has_all_above_it_done_again(
     assert successor.engine.runners[0].stopped is None
     assert log.results == {b"0-0": 1, b"0-1": 1, b"0-2": 2, b"0-3": 2}
     await asyncio.wait_for(successor.stop(), 30)
+
+
+@told
+async def test_a_lane_waits_as_long_as_an_older_position_is_answered_than_its_audit_chain_has_seen():
+    log = log_of(4)
+    world = World(log, SimApp(audited))
+    await world.join()
+    await world.all_committed()
+    older = log.positions[0]
+    for number in range(3):
+        log.append(0, b"later-%d" % number)
+    await world.all_committed()
+    await world.process.stop()
+    newest, log.positions[0] = log.positions[0], older
+    log._before.clear()
+    successor = Process(log, world.group, SimApp(audited), "one")
+    await world.join()
+    await asyncio.sleep(30)
+
+    runner = successor.engine.runners[0]
+    assert runner.lane is None
+    assert not successor.engine.ready
+    assert "knows of 1 audit batches, and its chain has 2" in (runner.hindrance or "")
+    assert shown(runner, successor.engine._clock.now())["reason"] == runner.hindrance
+    assert log.results.total() == 7, "done again"
+
+    log.positions[0] = newest
+    log.append(0, b"last")
+    await asyncio.sleep(30)
+    assert runner.hindrance is None
+    assert runner.lane is not None
+    assert log.results.total() == 8
+    assert max(log.results.values()) == 1
+    await asyncio.wait_for(successor.stop(), 30)
+
+
+@told
+async def test_whoever_begins_anew_goes_on_with_the_audit_chain_and_may_be_followed():
+    log = log_of(4)
+    successor = await put_back(log, ANEW)
+    await asyncio.wait_for(successor.stop(), 30)
+    third = Process(log, successor.group, SimApp(audited), "one")
+    log.append(0, b"last")
+    await asyncio.sleep(0)
+    await third.group.rebalance({"one": [0]})
+    await asyncio.sleep(30)
+
+    batches = [json.loads(record.value or b"") for record in log.written[AUDIT.name]]
+    assert [batch["sequence"] for batch in batches] == list(range(1, len(batches) + 1))
+    assert log.results[b"last"] == 1
+    await asyncio.wait_for(third.stop(), 30)
 
 
 class Moving(SimMember):

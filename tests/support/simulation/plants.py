@@ -268,6 +268,10 @@ def _chain_anew() -> list[Patch]:
     return [(runtime.progress, "decode", decode_)]
 
 
+def _any_position() -> list[Patch]:
+    return [(runtime.runner, "held_against", lambda known, metadata, end: known)]
+
+
 PLANTS: dict[str, Plant] = {
     "commit-the-highest": Plant("the committed offset is the highest that was read", _highest, 60),
     "forget-the-bitmap": Plant("finished offsets above the committed one need not be told", _no_bitmap, 60),
@@ -292,6 +296,7 @@ PLANTS: dict[str, Plant] = {
     "read-uncommitted": Plant("a worker reads whatever is in its topic", _uncommitted_read, 500),
     "forget-the-order": Plant("records of a key may be worked on at once", _no_order, 60),
     "forget-who-waits-behind": Plant("who waits has its turn by class and queue alone", _forgotten_key, 400),
+    "believe-any-position": Plant("what the coordinator answers is what was committed", _any_position, 200),
     "offset-apart": Plant("first the records, then, in another transaction, the offset", _offset_apart, 60),
     "begin-the-chain-anew": Plant("a lane's audit chain begins with its owner", _chain_anew, 60),
 }

@@ -42,6 +42,8 @@ class Offsets:
         self.groups: dict[str, dict[Part, Offset]] = {}
         self.history: list[Commit] = []
         """Every change, in its order; without those that a power cut took back."""
+        self.outdated: dict[tuple[str, Part], Offset] = {}
+        """What is answered instead of newer ones: a coordinator that did not load all of them."""
         self._written = 0
         self._order: dict[tuple[str, Part], int] = {}
         """Where in the log of offsets each stands: of two transactions it counts which wrote later, not ended later."""
@@ -50,8 +52,17 @@ class Offsets:
         self._epochs: dict[tuple[str, int], int] = {}
 
     def of(self, group: str, part: Part) -> Offset:
-        """As it is now; (-1, "") for none."""
-        return self.groups.get(group, {}).get(part, (-1, ""))
+        """What is answered now; (-1, "") for none."""
+        known = self.groups.get(group, {}).get(part, (-1, ""))
+        return self.outdated.get((group, part), known)
+
+    def answer_as_of(self, commits: int) -> None:
+        """From now on answer with what stood after so many of all commits, where there was something by then."""
+        self.outdated = {(one.group, one.part): (one.offset, one.metadata) for one in self.history[:commits]}
+
+    def answer_right(self) -> None:
+        """Answer with what is committed."""
+        self.outdated = {}
 
     def check_metadata(self, offsets: dict[Part, Offset]) -> None:
         """Raises `OffsetMetadataTooLargeError`; and with Kafka's own limit, our lanes never come so far."""
