@@ -76,6 +76,7 @@ def held_against(known: Progress, metadata: str, end: Progress | None) -> Progre
     if end.sequence > known.sequence:
         raise PositionOutdated(
             f"its committed position knows of {known.sequence} audit batches, and its chain has {end.sequence}: the "
-            f"group's coordinator answers with an older one. If it goes on, set the offset, and {ANEW!r} as metadata"
+            "group's coordinator answers with an older one. Restart the broker that coordinates the group; if it goes "
+            f"on, set the offset, and {ANEW!r} as metadata"
         )
     return known
