@@ -1,7 +1,7 @@
 """The console's way to Kafka: what it asks of the bus, and how a broker that does not answer is told to a person."""
 
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -37,6 +37,8 @@ class Log(Protocol):
     async def publish(self, records: list[Outgoing]) -> list[tuple[int, int]]: ...
 
     async def lag(self, group: str, topic: str) -> dict[int, int]: ...
+
+    async def heads(self) -> Mapping[str, tuple[int, str]]: ...
 
     async def brokers(self) -> int: ...
 

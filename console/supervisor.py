@@ -19,7 +19,7 @@ from console import health
 from console.broker import Broker
 from console.exits import CommandError, Exit
 from console.kafka import connected
-from console.relay.target import RECEIVERS
+from console.relay.target import BadTarget, target_of
 from console.world import (
     LOOPBACK,
     STEADY_AFTER_S,
@@ -180,10 +180,17 @@ class Supervisor:
                 f"NOVIX_CONSOLE_PORT={wanted}: somebody else listens there; choose another, or 0", Exit.USAGE
             )
         ports = {"console": page}
-        relay = ("relay",) if any(os.environ.get(name) for name in RECEIVERS) else ()
-        for name in ("router", *workers(self._workers), "alerts", "audit", *relay):
+        for name in ("router", *workers(self._workers), "alerts", "audit", *self._relay()):
             ports[name] = free_port(LOOPBACK, dice, other_than=page)
         return ports
+
+    def _relay(self) -> tuple[str, ...]:
+        """`relay`, where the standard variables name a receiver that it can send to: jobs do not wait for one."""
+        try:
+            return ("relay",) if target_of(os.environ) is not None else ()
+        except BadTarget as error:
+            self._say(f"relay: not started, spans stay on their topic: {error}")
+            return ()
 
     # Keeping alive
 

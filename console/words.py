@@ -29,10 +29,15 @@ def span(milliseconds: float | None) -> str:
 
 
 def instant(milliseconds: int | None) -> str:
-    """Milliseconds since 1970 as `2026-11-22 12:00:00.123 UTC`; a dash for none."""
+    """Milliseconds since 1970 as `2026-11-22 12:00:00.123 UTC`; a dash for none, and what no calendar has as its
+    number."""
     if milliseconds is None:
         return "-"
-    return datetime.fromtimestamp(milliseconds / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1_000, UTC)
+    except (OverflowError, OSError, ValueError):
+        return f"{milliseconds} ms"
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
 
 
 _AGO = re.compile(r"([0-9]{1,6})(s|m|h|d)")

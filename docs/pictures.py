@@ -55,7 +55,8 @@ def picture(browser: Browser, world: Explorer, name: str, file: Path, size: tupl
         world.settled(page)
         page.screenshot(path=file, animations="disabled")
     with Image.open(file) as shot:
-        few = shot.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        # The usual way, median cut, spends the palette on greys: what is small and red came out brown.
+        few = shot.convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         few.save(file, optimize=True)
 
 

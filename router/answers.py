@@ -125,6 +125,8 @@ class Answers:
         }
         if ruling.kind is not None:
             detail |= {"kind": ruling.kind, "message": ruling.message}
+        else:
+            detail["deadline"] = ruling.deadline.isoformat()
         for first in ruling.candidates[:1]:
             detail |= {
                 "model": first.model,

@@ -61,7 +61,7 @@ WINDOW = 2_000
 
 def _retry_role(tier: Topic) -> Role:
     name = short_name(tier)
-    sends = (*MODALITY_TOPICS.values(), *(other for other in TIERS if other is not tier), DLQ, AUDIT)
+    sends = (*MODALITY_TOPICS.values(), *(other for other in TIERS if other is not tier), DLQ, AUDIT, SPANS)
     return Role(name, f"Novix {name} lanes", retry_group(tier), tier, sends, (CONTROL,))
 
 

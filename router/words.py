@@ -9,7 +9,7 @@ from schemas.failure import FAILURES, FailureKind
 
 MOST_EXCLUDED = 12
 """Offers that were left out, told one by one."""
-_BOUND = {
+BOUND = {
     "job": "as the job itself asks",
     "cap": "which is the most that this installation allows",
     "context": "which is what the model's context has left beside the input",
@@ -119,7 +119,7 @@ def _assigned(decision: Mapping[str, Any]) -> Iterator[str]:
     parameters = decision.get("parameters")
     tokens = parameters.get("max_tokens") if isinstance(parameters, Mapping) else None
     if tokens is not None and isinstance(parameters, Mapping):
-        why = _BOUND.get(str(decision.get("bound_by")), "as this installation gives where nobody asks")
+        why = BOUND.get(str(decision.get("bound_by")), "as this installation gives where nobody asks")
         warm = [
             f"its {name} is {parameters[name]:g}"
             for name in ("temperature", "top_p")

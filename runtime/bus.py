@@ -12,7 +12,8 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from runtime.census import Group, groups_of, topics_of
 from runtime.connection import client_options
-from runtime.ports import Outgoing, Record
+from runtime.ports import LaneId, Outgoing, Record
+from runtime.progress import UnknownProgress, decode
 from runtime.reader import KafkaReader
 from runtime.settings import Settings
 from schemas.topics import Topic
@@ -142,6 +143,21 @@ class Bus:
             offset = position.offset if position is not None and position.offset >= 0 else first
             lag[source.partition] = max(0, end - offset)
         return lag
+
+    async def heads(self) -> dict[str, tuple[int, str]]:
+        """Sequence and hash of each lane's audit chain, as they stand beside its committed offset."""
+        admin, found = await self._administration(), dict[str, tuple[int, str]]()
+        for group in await self.groups():
+            committed = await admin.list_consumer_group_offsets(self._settings.named(group.name))
+            for source, position in committed.items():
+                lane = LaneId(group.name, source.topic.removeprefix(self._settings.topic_prefix), source.partition)
+                try:
+                    progress = decode(position.offset, position.metadata or "")
+                except UnknownProgress:
+                    continue  # somebody else's metadata: no lane's
+                if progress.sequence:
+                    found[str(lane)] = progress.sequence, progress.head
+        return found
 
     async def topics(self) -> dict[str, int]:
         """Partitions of each topic that the installation has, by logical name."""

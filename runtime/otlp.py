@@ -17,11 +17,14 @@ _TIMES = struct.Struct("<BQBQ")
 _DOUBLE = struct.Struct("<d")
 _START, _END = 7 << 3 | 1, 8 << 3 | 1  # Span.start_time_unix_nano, end_time_unix_nano: fixed64
 _KIND = bytes([6 << 3])  # Span.kind: varint
+_DROPPED = bytes([10 << 3])  # Span.dropped_attributes_count: varint
 _STATUS_CODE_ERROR = bytes([3 << 3, 2])
 _INT64 = 2**63
 
 
 def _varint(number: int) -> bytes:
+    if number < 0x4000:  # as nearly all: one byte or two
+        return bytes((number & 0x7F | 0x80, number >> 7)) if number >= 0x80 else bytes((number,))
     out = bytearray()
     while number >= 0x80:
         out.append(number & 0x7F | 0x80)
@@ -30,8 +33,9 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
+_INT = bytes([3 << 3])  # AnyValue.int_value: varint
 _SHORT = 124
-"""Bytes of a key and a text whose `KeyValue` is shorter than 128."""
+"""Bytes of a key and a value whose `KeyValue` is shorter than 128."""
 _VARINTS = tuple(_varint(number) for number in range(4_096))
 
 
@@ -62,7 +66,7 @@ def _value(value: AttributeValue) -> bytes:
     if isinstance(value, str):
         return field(_1, value.encode(errors="replace"))
     if isinstance(value, int) and -_INT64 <= value < _INT64:
-        return bytes([3 << 3]) + _varint(value % 2**64)
+        return _INT + _varint(value % 2**64)
     if isinstance(value, float):
         return bytes([4 << 3 | 1]) + _DOUBLE.pack(value)
     if isinstance(value, tuple):
@@ -83,6 +87,12 @@ def _made(key: str, value: AttributeValue) -> bytes:
         if size + len(name) < _SHORT:
             lengths = _VARINTS
             return b"".join((_9, lengths[size + len(name) + 4], name, _2, lengths[size + 2], _1, lengths[size], text))
+    elif value.__class__ is int and 0 <= value < _INT64:
+        number, name = _varint(value), _key(key)
+        size = len(number) + 1
+        if size + len(name) < _SHORT:
+            lengths = _VARINTS
+            return b"".join((_9, lengths[size + len(name) + 2], name, _2, lengths[size], _INT, number))
     return field(_9, b"".join((_key(key), field(_2, _value(value)))))
 
 
@@ -93,23 +103,29 @@ _trace_id = functools.lru_cache(maxsize=16)(
 
 
 def span(
-    *, trace_id: str, span_id: str, parent_id: str | None, state: str, name: str, kind: int, start_ns: int, end_ns: int,
+    trace_id: str, span_id: str, parent_id: str | None, state: str, name: str, kind: int, start_ns: int, end_ns: int,
     attributes: Mapping[str, AttributeValue | None], links: Iterable[tuple[str, str]], error: str | None,
-    unique: frozenset[str] = frozenset(),
+    unique: frozenset[str] = frozenset(), dropped: int = 0,
 ) -> bytes:  # fmt: skip
     """One span as `ScopeSpans.spans`. Ids are hex, times nanoseconds since 1970; None attributes are left out.
 
-    Attributes named in `unique` differ from span to span: they are not kept.
+    Attributes named in `unique` differ from span to span: they are not kept. `dropped`: attributes that a limit took.
     """
     parts = [_trace_id(trace_id), _SPAN_ID, bytes.fromhex(span_id)]
     if state:
         parts.append(_text(_3, state))
     if parent_id:
         parts += (_PARENT_ID, bytes.fromhex(parent_id))
-    parts += (_name(name), _KIND, _VARINTS[kind], _TIMES.pack(_START, start_ns, _END, end_ns))
+    try:
+        times = _TIMES.pack(_START, start_ns, _END, end_ns)
+    except struct.error:
+        times = _TIMES.pack(_START, _within(start_ns), _END, _within(end_ns))
+    parts += (_name(name), _KIND, _VARINTS[kind], times)
     for key, value in attributes.items():
         if value is not None:
             parts.append(_made(key, value) if key in unique else _attribute(key, value))
+    if dropped:
+        parts += (_DROPPED, _varint(dropped))
     for trace, cause in links:
         parts += (_LINK, _trace_id(trace), _SPAN_ID, bytes.fromhex(cause))
     if error:
@@ -117,12 +133,19 @@ def span(
     return field(_2, b"".join(parts))
 
 
+def _within(instant_ns: int) -> int:
+    """The nearest instant that a fixed64 can tell, 1970 to 2554: a record from elsewhere may bear any year, and no job
+    is to fail for it."""
+    return min(max(instant_ns, 0), 2**64 - 1)
+
+
 @functools.lru_cache(maxsize=1_024)
 def _name(text: str) -> bytes:
     return _text(_5, text)
 
 
-def request(resource: bytes, scope: bytes, spans: Iterable[bytes]) -> bytes:
-    """`ExportTraceServiceRequest` of one `Resource` and one `InstrumentationScope` (both encoded) with its `span`s."""
-    scope_spans = b"".join((field(_1, scope), *spans))
+def request(resource: bytes, scope: bytes, spans: Iterable[bytes], schema_url: str = "") -> bytes:
+    """`ExportTraceServiceRequest` of one `Resource` and one `InstrumentationScope` (both encoded) with its `span`s,
+    whose attributes are named as `schema_url` has them."""
+    scope_spans = b"".join((field(_1, scope), *spans, _text(_3, schema_url)))
     return field(_1, field(_1, resource) + field(_2, scope_spans))

@@ -12,7 +12,9 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import metadata
 
 from opentelemetry import trace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
@@ -20,9 +22,11 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourcePro
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider, sampling
+from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from runtime import otlp
+from runtime import telemetry_limits as limits
 from runtime.otlp import AttributeValue
 from schemas import headers as names
 from schemas.headers import Headers
@@ -120,16 +124,20 @@ OPERATIONS = {
 
 MAX_STATE_CHARS = 512
 """Of a `tracestate` that is handed on (W3C Trace Context asks for at least so many); a longer one is dropped whole."""
+MAX_STATE_MEMBERS = 32
+"""W3C Trace Context 3.3.1.1."""
 MAX_PARENT_CHARS = 512
+SCHEMA_URL = Schemas.V1_44_0.value
+"""Of the conventions whose names the spans' attributes are. None is told for the resource: its names are an operator's
+as well."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_SCOPE = bytes(InstrumentationScope(name="novix").SerializeToString())
 _COMMON_PARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-0([01])")
 """`traceparent` as nearly every program writes it; what looks otherwise is read by OpenTelemetry's own reader."""
 _KEY = "[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13}"
 _MEMBER = re.compile(f"(?:{_KEY})=[ -+\\--<>-~]{{0,255}}[!-+\\--<>-~]")
-"""A member of a `tracestate` (W3C Trace Context 3.3.1.3). OpenTelemetry's reader logs what is none, content and all: so
-it is shown none."""
+"""A member of a `tracestate` (W3C Trace Context 3.3.1.3). OpenTelemetry's reader logs what is none, content and all,
+and a line for each list of too many: so it is shown none."""
 TRACE_HEADERS = frozenset({names.TRACEPARENT, names.TRACESTATE})
 _TAKES_FIRST = (sampling.DEFAULT_ON, sampling.ALWAYS_ON)
 _TAKEN = sampling.Decision.RECORD_AND_SAMPLE
@@ -243,7 +251,8 @@ def _ascii(value: bytes | None, most: int) -> str:
 
 def _state(told: str) -> str:
     members = [member for part in told.split(",") if (member := part.strip(" \t"))]
-    return ",".join(members) if all(_MEMBER.fullmatch(member) for member in members) else ""
+    fits = len(members) <= MAX_STATE_MEMBERS and all(_MEMBER.fullmatch(member) for member in members)
+    return ",".join(members) if fits else ""
 
 
 def span_id(context: TraceContext, stage: str, *where: object) -> str:
@@ -286,7 +295,9 @@ def _digest(*parts: object) -> str:
 
 @functools.cache
 def _sampler() -> sampling.Sampler:
-    return TracerProvider().sampler  # reads OTEL_TRACES_SAMPLER and its argument, as any OpenTelemetry program does
+    # Reads OTEL_TRACES_SAMPLER and its argument, as any OpenTelemetry program does; limits are read elsewhere, for one
+    # that is bad would keep the process from starting.
+    return TracerProvider(span_limits=limits.told()).sampler
 
 
 @functools.cache
@@ -324,6 +335,15 @@ def _resource(service: str) -> bytes:
     return bytes(ResourceProto(attributes=attributes).SerializeToString())
 
 
+@functools.cache
+def _scope() -> bytes:
+    try:
+        version = metadata.version("novix")
+    except metadata.PackageNotFoundError:  # a tree that is not installed
+        version = ""
+    return bytes(InstrumentationScope(name="novix", version=version).SerializeToString())
+
+
 def _any(value: object) -> AnyValue:
     if isinstance(value, bool):
         return AnyValue(bool_value=value)
@@ -341,26 +361,23 @@ def encode_spans(service: str, spans: Sequence[SpanDraft], now: datetime | None 
 
     `now` ends those that have no end; without it they have no length.
     """
-    sampled = [_span(draft, now) for draft in spans if draft.context.sampled]
-    return otlp.request(_resource(service), _SCOPE, sampled) if sampled else None
+    encoded = _span if limits.is_none() else _limited_span
+    sampled = [encoded(draft, now) for draft in spans if draft.context.sampled]
+    return otlp.request(_resource(service), _scope(), sampled, SCHEMA_URL) if sampled else None
 
 
-def _span(draft: SpanDraft, now: datetime | None) -> bytes:
+def _limited_span(draft: SpanDraft, now: datetime | None) -> bytes:
+    attributes, dropped = limits.limited(draft.attributes)
+    return _span(replace(draft, attributes=attributes), now, dropped)
+
+
+def _span(draft: SpanDraft, now: datetime | None, dropped: int = 0) -> bytes:
     context, start_ns = draft.context, _nanos(draft.start)
     return otlp.span(
-        trace_id=context.trace_id,
-        span_id=draft.span_id,
-        parent_id=context.parent_id,
-        state=context.state,
-        name=draft.name,
-        kind=draft.kind,
-        start_ns=start_ns,
-        end_ns=max(start_ns, _nanos(draft.end or now or draft.start)),
-        attributes=draft.attributes,
-        links=draft.links,
-        error=draft.error,
-        unique=_OF_ONE_JOB,
-    )
+        context.trace_id, draft.span_id, context.parent_id, context.state, draft.name, draft.kind, start_ns,
+        max(start_ns, _nanos(draft.end or now or draft.start)), draft.attributes, draft.links, draft.error, _OF_ONE_JOB,
+        dropped,
+    )  # fmt: skip
 
 
 def _nanos(instant: datetime) -> int:

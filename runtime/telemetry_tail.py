@@ -41,13 +41,16 @@ class Tail:
         """Of the spans of one job at one stage, its first the whole of it, those that are written: all or none."""
         if not spans:
             return spans
-        whole = spans[0]
-        slow = self._is_slow(whole)
         if self._off:
             return self._none(spans)
+        whole = spans[0]
+        stage, took_s = self._stage(whole)
         if whole.context.sampled:
+            if stage is not None:
+                stage.seen(took_s)
             self.sampled += 1
             return spans
+        slow = stage is not None and stage.is_slow(took_s)
         if any(span.error is not None for span in spans):
             self.failed += 1
         elif slow:
@@ -71,11 +74,14 @@ class Tail:
         self.spans_left_out += len(spans)
         return ()
 
-    def _is_slow(self, whole: SpanDraft) -> bool:
+    def _stage(self, whole: SpanDraft) -> "tuple[Stage | None, float]":
+        """Among which durations it counts, and its own in seconds."""
         if whole.end is None or (whole.name not in self._stages and len(self._stages) >= MOST_STAGES):
-            return False
-        stage = self._stages.setdefault(whole.name, Stage())
-        return stage.is_slow((whole.end - whole.start).total_seconds())
+            return None, 0.0
+        stage = self._stages.get(whole.name)
+        if stage is None:
+            stage = self._stages[whole.name] = Stage()
+        return stage, (whole.end - whole.start).total_seconds()
 
 
 class Stage:
@@ -84,14 +90,25 @@ class Stage:
     def __init__(self, window: int = WINDOW) -> None:
         self._recent: deque[float] = deque()
         self._sorted: list[float] = []
+        self._unsorted: deque[float] = deque(maxlen=window)
+        """Those since somebody asked: where all is sampled nobody does, and nothing is sorted."""
         self._window = window
+
+    def seen(self, seconds: float) -> None:
+        """It counts for those after it."""
+        self._unsorted.append(seconds)
 
     def is_slow(self, seconds: float) -> bool:
         """Whether it is longer than all but the slowest of those before it. It counts for those after it."""
+        while self._unsorted:
+            self._sort_in(self._unsorted.popleft())
         known = len(self._sorted)
         slow = known >= LEAST and seconds > self._sorted[int(known * (1 - SLOWEST)) - 1]
-        if known >= self._window:
+        self._sort_in(seconds)
+        return slow
+
+    def _sort_in(self, seconds: float) -> None:
+        if len(self._recent) >= self._window:
             del self._sorted[bisect_left(self._sorted, self._recent.popleft())]
         self._recent.append(seconds)
         insort(self._sorted, seconds)
-        return slow

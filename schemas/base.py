@@ -31,7 +31,12 @@ class Contract(BaseModel):
     """A message on a topic. Frozen; ignores fields that a newer writer added."""
 
     model_config = ConfigDict(
-        frozen=True, extra="ignore", allow_inf_nan=False, protected_namespaces=(), use_attribute_docstrings=True
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # an error that nobody catches ends in a log, and the input may be a prompt
     )
 
     def encode(self) -> bytes:

@@ -171,7 +171,7 @@ def read_job(value: bytes | None, record_headers: Headers) -> Reading:
     if cloudevents.is_envelope(record_headers):
         return _enveloped(document)
     document, value = cloudevents.completed(document, value, record_headers)
-    named = _identity(document)
+    named = identity_of(document)
     if isinstance(named, Unreadable):
         return named
     refusal = _refusal(document, value, record_headers)
@@ -194,7 +194,7 @@ def read_job(value: bytes | None, record_headers: Headers) -> Reading:
 
 
 def _enveloped(event: dict[str, Any]) -> RefusedJob | Unreadable:
-    named = _identity(cloudevents.names_within(event))
+    named = identity_of(cloudevents.names_within(event))
     if isinstance(named, Unreadable):
         return Unreadable(FailureKind.INVALID_JOB, cloudevents.REFUSED)
     return RefusedJob(*named, FailureKind.INVALID_JOB, cloudevents.REFUSED)
@@ -213,7 +213,7 @@ def _document(value: bytes) -> dict[str, Any] | Unreadable:
     return document
 
 
-def _identity(document: dict[str, Any]) -> tuple[str, str] | Unreadable:
+def identity_of(document: dict[str, Any]) -> tuple[str, str] | Unreadable:
     """Tenant and id, judged alone: they decide whether a refusal can be told to anybody."""
     tenant, job_id = document.get("tenant", DEFAULT_TENANT), document.get("id")
     for name, value, limit in (("tenant", tenant, MAX_TENANT_CHARS), ("id", job_id, MAX_ID_CHARS)):

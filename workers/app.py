@@ -161,7 +161,7 @@ def build(settings: Settings, modalities: Sequence[str] = MODALITIES) -> Service
         control = Follower(settings, CONTROL, cancels.fold)
         return [http, fetcher, store, intents, mappings, control, publisher, deltas, shop, board, probes]
 
-    window, ready = window_of(settings), lambda: probes.all_reachable
+    window, ready = window_of(settings), lambda: shop.ready
     apps = {modality: WorkerApplication(shop, modality) for modality in modalities}
     if len(apps) == 1:
         (app,) = apps.values()

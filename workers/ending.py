@@ -20,7 +20,7 @@ from workers.assigned import Assigned
 from workers.cost import together
 from workers.progress import Progress
 from workers.settlement import Settled, given_back, money_of, settled
-from workers.spans import spans_of
+from workers.spans import interface_of, spans_of
 
 ACTIONS: dict[Status, str] = {
     "succeeded": "job.succeeded",
@@ -95,7 +95,7 @@ def ended(job: Assigned, progress: Progress, ending: Ending, *, now: datetime) -
     )
     audit = (*told_of(job, progress, now), _audit(job, result, value, ending.by))
     told = settled(job, progress, result)
-    measured = _measured(progress, result)
+    measured = _measured(job, progress, result)
     facts = (Fact(job.record.offset, failures_of(job, progress), result.status, ending.kind, told, measured),)
     spans = spans_of(job, progress, result)
 
@@ -111,7 +111,7 @@ def ended(job: Assigned, progress: Progress, ending: Ending, *, now: datetime) -
     return Publish((record,), audit, spans, facts, shrunk=shrunk)
 
 
-def _measured(progress: Progress, result: JobResult) -> Ended:
+def _measured(job: Assigned, progress: Progress, result: JobResult) -> Ended:
     """What is counted of the job, from the result itself: so both tell the same."""
     return Ended(
         result.tenant,
@@ -124,6 +124,7 @@ def _measured(progress: Progress, result: JobResult) -> Ended:
         result.usage,
         result.cost_nanousd,
         progress.first_token.total_seconds() if progress.first_token is not None else None,
+        interface_of(job, progress),
     )
 
 

@@ -79,7 +79,7 @@ def _call(job: Assigned, within: TraceContext, call_span: str, progress: Progres
     last = progress.attempts[-1]
     operation = _operation(job.job.task)
     usage: Mapping[str, int] = result.usage
-    first, asked, given = progress.first_token, _asked(job, last), job.assignment.parameters
+    first, given = progress.first_token, job.assignment.parameters
     return SpanDraft(
         within,
         call_span,
@@ -89,7 +89,7 @@ def _call(job: Assigned, within: TraceContext, call_span: str, progress: Progres
         _end(last),
         {
             names.GEN_AI_OPERATION: operation,
-            names.GEN_AI_PROVIDER: "openai" if asked is not None and asked.dialect == OPENAI else "huggingface",
+            names.GEN_AI_PROVIDER: interface_of(job, progress),
             names.GEN_AI_REQUEST_MODEL: last.model,
             names.GEN_AI_MAX_TOKENS: _number(given.get("max_tokens"), int),
             names.GEN_AI_TEMPERATURE: _number(given.get("temperature"), float),
@@ -109,6 +109,12 @@ def _call(job: Assigned, within: TraceContext, call_span: str, progress: Progres
         },
         error=str(last.kind) if last.kind else None,
     )
+
+
+def interface_of(job: Assigned, progress: Progress) -> str:
+    """`gen_ai.provider.name`: whose interface the last attempt spoke."""
+    asked = _asked(job, progress.attempts[-1]) if progress.attempts else None
+    return "openai" if asked is not None and asked.dialect == OPENAI else "huggingface"
 
 
 def _post(job: Assigned, inside: TraceContext, attempt: Attempt) -> SpanDraft:

@@ -110,6 +110,11 @@ class Workshop:
     async def __aexit__(self, *_: object) -> None:
         await self._caller.settled()
 
+    @property
+    def ready(self) -> bool:
+        """Whether a call that comes now is begun: every provider answers, and calls can be noted."""
+        return (self.probes is None or self.probes.all_reachable) and not self.intents.describe().get("trouble")
+
     def describe(self) -> dict[str, Any]:
         """Limits, breakers, notes and deltas, as /healthz shows them."""
         now = self.clock.monotonic()

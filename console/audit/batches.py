@@ -8,10 +8,14 @@ from typing import Any
 
 from console.audit.tree import leaf_hash
 from schemas import codec
+from schemas.audit import AuditEntry
 
 _HASH = re.compile(r"[0-9a-f]{64}")
+_FORM = ["lane", "sequence", "previous", "hash", "entries"]
+_FIELDS = {name: at for at, name in enumerate(AuditEntry.model_fields)}
 _CLAIM = re.compile(rb'\{"lane":"([^"\\]{1,300})","sequence":(\d{1,18}),')
 MAX_LANE_CHARS = 512
+MOST_SEQUENCE = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,9 @@ class Spoilt(Exception):
 def read_batch(value: bytes | None) -> Batch:
     """The batch of a record's value. Raises `Spoilt`.
 
-    The value must be the very bytes that a lane writes: compact JSON, each field once. Otherwise two records could
-    differ and mean the same.
+    The value must be the very bytes that a lane writes: compact JSON, each field once and in its order. Otherwise two
+    records could differ and mean the same: the hash is over sorted keys. Free is the order within `detail` alone, and
+    where fields of a newer writer stand.
     """
     if value is None:
         raise Spoilt("it has no value", value)
@@ -69,7 +74,8 @@ def read_batch(value: bytes | None) -> Batch:
             told["lane"], told["sequence"], told["previous"], told["hash"], told["entries"],
         )  # fmt: skip
         plausible = (
-            type(lane) is str and 0 < len(lane) <= MAX_LANE_CHARS and type(sequence) is int and sequence > 0
+            type(lane) is str and 0 < len(lane) <= MAX_LANE_CHARS
+            and type(sequence) is int and 0 < sequence < MOST_SEQUENCE
             and type(entries) is list and all(type(entry) is dict for entry in entries)
             and _HASH.fullmatch(previous) and _HASH.fullmatch(claimed) and len(told) == 5
         )  # fmt: skip
@@ -77,9 +83,14 @@ def read_batch(value: bytes | None) -> Batch:
         plausible = False
     if not plausible:
         raise Spoilt("it is no audit batch", value)
-    if codec.encode(told) != value:
+    if codec.encode(told) != value or list(told) != _FORM or not all(map(_in_order, entries)):
         raise Spoilt("it is not in the form in which a lane writes: bytes were changed", value)
     content = codec.canonical({"lane": lane, "sequence": sequence, "entries": entries})
     if hashlib.sha256(bytes.fromhex(previous) + content).hexdigest() != claimed:
         raise Spoilt("its hash is not that of its content", value)
     return Batch(lane, sequence, previous, claimed, entries)
+
+
+def _in_order(entry: Mapping[str, Any]) -> bool:
+    places = [_FIELDS[name] for name in entry if name in _FIELDS]
+    return places == sorted(places)

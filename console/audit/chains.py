@@ -5,6 +5,7 @@ may come from several partitions side by side; of one lane they come in the orde
 wrong or the topic has grown (`take` then lets one wait).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -47,9 +48,16 @@ class Chains:
     `headless`: the beginning is missing, and no checkpoint says how far it went: chains begin where they begin.
     """
 
-    def __init__(self, table: HeadTable, anchor: Checkpoint | None = None, *, headless: bool = False) -> None:
+    def __init__(
+        self, table: HeadTable, anchor: Checkpoint | None = None, *, headless: bool = False,
+        committed: Mapping[str, tuple[int, str]] | None = None,
+    ) -> None:  # fmt: skip
+        """`committed`: sequence and hash that stand in the lanes' commit metadata, read before the records were."""
         self._table = table
         self._headless = headless
+        self._committed = committed or {}
+        self._met: set[str] = set()
+        """The lanes whose chain leads to what they have committed."""
         self._lanes: dict[str, _Lane] = {}
         self.problems: list[Problem] = []
         self.notes: list[str] = []
@@ -62,6 +70,8 @@ class Chains:
             )
             while (known := table.at(head.lane, lane.next)) is not None and known.order <= (head.run, head.sequence):
                 lane.next += 1
+            if self._committed.get(head.lane, (head.sequence + 1, ""))[0] <= head.sequence:
+                self._met.add(head.lane)
 
     @property
     def lanes(self) -> int:
@@ -106,8 +116,18 @@ class Chains:
         self.entries += len(batch.entries)
         return batch
 
-    def end(self, topic: str) -> None:
-        """Nothing more comes: what the heads still promise was cut off."""
+    def end(self, topic: str, covered: Mapping[int, int]) -> None:
+        """Nothing more comes: what the heads still promise was cut off. Below `covered`, the offsets of the newest
+        checkpoint, each batch that no head confirms was put in later."""
+        for name, known in self._lanes.items():
+            self._cut_off_before_anchor(name, known)
+            if known.problem is None and known.unproved is not None and self._table.at(name, known.next) is None:
+                first, place = known.unproved
+                below = covered.get(place.partition, 0)
+                if place.offset < below:
+                    what = f"the newest checkpoint covers all of this partition below offset {below}, and not this"
+                    known.problem = len(self.problems)
+                    self.problems.append(Problem("inserted", what, name, first, place))
         for name in self._table.lanes:
             lane, head = self._lanes.get(name), self._table.last(name)
             if head is None or (
@@ -121,6 +141,28 @@ class Chains:
             begun = lane.place or f"the checkpoint that {topic} begins from"
             message = f"the lane ends with sequence {lane.sequence} ({begun}); {signed}"
             self.problems.append(Problem("cut off", message, name, lane.sequence + 1, lane.place))
+        for name in sorted(self._committed.keys() - self._met):
+            self._held_against_committed(name, *self._committed[name])
+
+    def _held_against_committed(self, name: str, sequence: int, digest: str) -> None:
+        lane = self._lanes.get(name)
+        if (lane is None and self._headless) or any(one.lane == name for one in self.problems):
+            return
+        told = f"the lane itself has committed sequence {sequence} beside its offset"
+        if lane is None:
+            self.problems.append(Problem("removed", f"nothing of the lane is here; {told}", name, 1))
+        elif lane.sequence < sequence:
+            what = f"the lane ends with sequence {lane.sequence}; {told}"
+            self.problems.append(Problem("cut off", what, name, lane.sequence + 1, lane.place))
+        else:
+            what = f"{told} with the hash {digest[:16]}...; the chain leads to another"
+            self.problems.append(Problem("changed", what, name, sequence, lane.place))
+
+    def _cut_off_before_anchor(self, name: str, lane: _Lane) -> None:
+        if lane.problem is None and lane.anchor and lane.before and lane.before[0] < lane.anchor[0]:
+            what = f"the lane ends here; the checkpoint that all begins from signed up to sequence {lane.anchor[0]}"
+            lane.problem = len(self.problems)
+            self.problems.append(Problem("cut off", what, name, lane.before[0] + 1, lane.place))
 
     # One record
 
@@ -140,6 +182,8 @@ class Chains:
 
     def _add(self, lane: _Lane, batch: Batch, place: Place) -> None:
         lane.sequence, lane.hash = batch.sequence, batch.hash
+        if self._committed.get(batch.lane) == (batch.sequence, batch.hash):
+            self._met.add(batch.lane)
         lane.unproved = lane.unproved or (batch.sequence, place)
         self._uncounted[batch.lane] = self._uncounted.get(batch.lane, 0) + len(batch.entries)
         if lane.tree is not None:
@@ -175,7 +219,8 @@ class Chains:
 
     def _gap(self, lane: _Lane, batch: Batch, place: Place) -> None:
         gap = range(lane.sequence + 1, batch.sequence)
-        which = f"sequences {gap[0]} to {gap[-1]} are" if len(gap) > 1 else f"sequence {gap[0]} is"
+        many = gap.stop - gap.start > 1  # its length may be more than `len` tells
+        which = f"sequences {gap[0]} to {gap[-1]} are" if many else f"sequence {gap[0]} is"
         head = self._table.at(batch.lane, lane.next)
         if head is not None and head.run > lane.run and head.first == batch.sequence:
             which += f" missing already for checkpoint {head.number}: they were gone before they were signed; {which}"

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from schemas.audit import Checkpoint, TreeHead
 CHECKPOINT = b"novix-checkpoint-v1\n"
 TREE_HEAD = b"novix-tree-head-v1\n"
 MOST_PEAKS = 64
+MOST, MOST_RUNS, MOST_EVERY_S = 2**63, 2**32, 10**8
+_HASH, _PARTITION = re.compile("[0-9a-f]{64}"), re.compile("[0-9]{1,9}")
 
 
 class Signs(Protocol):
@@ -98,6 +101,8 @@ def read(value: bytes | None, keys: Knows) -> Checkpoint:
     why = keys.fault(checkpoint.key, checkpoint.signature, CHECKPOINT + codec.canonical(unsigned))
     if why is not None:
         raise Forged(why)
+    if not _is_plausible(checkpoint):
+        raise Forged("its numbers are none that a checkpoint can have")
     at_ms = milliseconds(checkpoint.at)
     for head in checkpoint.heads:
         if tree_of(head).root().hex() != head.root:
@@ -106,6 +111,20 @@ def read(value: bytes | None, keys: Knows) -> Checkpoint:
         if why is not None:
             raise Forged(f"the head of {head.lane!r}: {why}")
     return checkpoint
+
+
+def _is_plausible(checkpoint: Checkpoint) -> bool:
+    """Whether its numbers are such as are counted with: whoever has a key can sign any."""
+    numbers = [checkpoint.number, *checkpoint.offsets.values()]
+    for head in checkpoint.heads:
+        numbers += head.first, head.sequence, head.size
+    return (
+        milliseconds(checkpoint.at) >= 0
+        and 0 <= checkpoint.every_s < MOST_EVERY_S
+        and all(0 <= number < MOST for number in numbers)
+        and all(0 <= head.run < MOST_RUNS and _HASH.fullmatch(head.hash) for head in checkpoint.heads)
+        and all(_PARTITION.fullmatch(partition) for partition in checkpoint.offsets)
+    )
 
 
 def _parsed(value: bytes | None) -> dict[str, Any]:

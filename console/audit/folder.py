@@ -28,7 +28,12 @@ FORM = "novix-audit-export-v1"
 MANIFEST, KEY, CHECKPOINT_FILE = "manifest.json", "public-key.pem", "checkpoints.jsonl"
 MANIFEST_MESSAGE = b"novix-audit-manifest-v1\n"
 MOST_LINE_BYTES = 4_194_304
+MOST_FILE_BYTES = 67_108_864
+"""Of the manifest and of what is no records: read as a whole."""
+MOST_PROBLEMS = 1_000
+"""Kept of one export: a file may have a million lines that are none."""
 _LINE = re.compile(rb'\{"offset":(0|[1-9][0-9]{0,18}),"(record|base64)":(.*)\}\n', re.DOTALL)
+_PARTITION = re.compile("[0-9]{1,5}")
 _AUDIT_FILE = re.compile(r"audit-([0-9]{5})\.jsonl")
 
 
@@ -101,25 +106,37 @@ class Folder:
         self.problems: list[Problem] = []
         self.notes: list[str] = []
         self.manifest: dict[str, Any] | None = None
+        self.is_signed = False
+        """Whether one of the trusted keys has signed the manifest."""
+        self._files: list[dict[str, Any]] = []
+        """As the manifest names them."""
 
     def open(self, ring: Ring) -> None:
         """Read the manifest, and look which files are there."""
         try:
-            data = (self.path / MANIFEST).read_bytes()
-        except FileNotFoundError:
-            self._tell("removed", f"{MANIFEST} is not there")
+            data = self._whole(MANIFEST)
+        except OSError:
+            self._tell("removed", f"{MANIFEST} is not there, or no file")
             return
         why = self._read_manifest(data, ring)
         if why is not None:
             self._tell("changed", f"{MANIFEST}: {why}")
-        manifest = self.manifest or {}
-        named = {one.get("name") for one in manifest.get("files", []) if isinstance(one, dict)}
-        there = {one.name for one in self.path.iterdir()}
-        for name in sorted(str(name) for name in named - there):
+        told = (self.manifest or {}).get("files")
+        if not isinstance(told, list) or not all(isinstance(one, dict) and _is_name(one.get("name")) for one in told):
+            self._tell("changed", f"{MANIFEST}: it names no files")
+            told = []
+        self._files = told
+        named = {one["name"] for one in told}
+        there = {one.name: one for one in self.path.iterdir()}
+        for name in sorted(named - there.keys()):
             self._tell("removed", f"the file {name} is not there; {MANIFEST} names it")
-        for name in sorted(there - named - {MANIFEST}):
-            if name.endswith(".jsonl"):
+        for name in sorted(there.keys() - {MANIFEST}):
+            if (name in named or name.endswith(".jsonl")) and not is_plain(there[name]):
+                self._tell("changed", f"{name} is no plain file: an export holds neither folders nor links")
+            elif name not in named and name.endswith(".jsonl"):
                 self._tell("inserted", f"the file {name} is not in {MANIFEST}")
+            elif name not in named:
+                self.notes.append(f"{name} is no part of the export: it was not looked at")
 
     def _read_manifest(self, data: bytes, ring: Ring) -> str | None:
         try:
@@ -134,18 +151,24 @@ class Folder:
             if told["signature"] is None:
                 self.notes.append(f"{MANIFEST} is not signed: who exported did not have the key")
                 return "it names a key and has no signature" if told["key"] is not None else None
-            return ring.fault(told["key"], told["signature"], message)
+            why = ring.fault(str(told["key"]), str(told["signature"]), message)
+            self.is_signed = why is None
+            return why
         except (codec.Undecodable, KeyError, TypeError, AttributeError):
             return "it cannot be read: bytes were changed"
 
     async def bounds(self) -> dict[int, int]:
         """Of each partition, the offset from which everything is here."""
         found = {int(name[1]): 0 for one in self.path.iterdir() if (name := _AUDIT_FILE.fullmatch(one.name))}
-        try:
-            told = (self.manifest or {})["partitions"]
-            return found | {int(number): int(one["first"]) for number, one in told.items()}
-        except (KeyError, TypeError, ValueError, AttributeError):
-            return found
+        told = (self.manifest or {}).get("partitions")
+        for number, one in told.items() if isinstance(told, dict) else ():
+            first = one.get("first") if isinstance(one, dict) else None
+            if _PARTITION.fullmatch(number) and type(first) is int and first >= 0:
+                found[int(number)] = first
+            elif self.manifest is not None:
+                self._tell("changed", f"{MANIFEST}: it tells no partitions")
+                break
+        return found
 
     async def checkpoints(self) -> AsyncIterator[tuple[Place, bytes | None]]:
         """The checkpoints in their order."""
@@ -159,14 +182,14 @@ class Folder:
 
     def _lines(self, name: str, topic: str, partition: int) -> Iterator[tuple[int, bytes | None]]:
         path, digest, last, size, number = self.path / name, hashlib.sha256(), -1, 0, 0
-        if not path.exists():
+        if not is_plain(path):
             return
         with path.open("rb") as file:
             while line := file.readline(MOST_LINE_BYTES):
                 number += 1
                 digest.update(line)
                 size += len(line)
-                read = _read_line(line)
+                read = read_line(line)
                 if isinstance(read, str):
                     self._tell("changed", f"{name} line {number}: {read}", Place(topic, partition, last + 1))
                     continue
@@ -180,8 +203,7 @@ class Folder:
         self._held_against_manifest(name, size, digest.hexdigest(), number)
 
     def _held_against_manifest(self, name: str, size: int, digest: str, lines: int) -> None:
-        files = (self.manifest or {}).get("files")
-        told = next((one for one in files or () if isinstance(one, dict) and one.get("name") == name), None)
+        told = next((one for one in self._files if one["name"] == name), None)
         if told is None or (told.get("bytes") == size and told.get("sha256") == digest):
             return
         what = (
@@ -191,21 +213,40 @@ class Folder:
 
     def look_at_rest(self) -> None:
         """The files that are no records: after all others were read."""
-        for one in (self.manifest or {}).get("files") or ():
-            name = one.get("name") if isinstance(one, dict) else None
-            if isinstance(name, str) and not name.endswith(".jsonl") and Path(name).name == name:
-                try:
-                    data = (self.path / name).read_bytes()
-                except OSError:
-                    continue  # told of already
-                self._held_against_manifest(name, len(data), hashlib.sha256(data).hexdigest(), data.count(b"\n"))
+        for name in (one["name"] for one in self._files if not one["name"].endswith(".jsonl")):
+            try:
+                data = self._whole(name)
+            except OSError:
+                continue  # told of already
+            self._held_against_manifest(name, len(data), hashlib.sha256(data).hexdigest(), data.count(b"\n"))
+
+    def doubt(self, message: str) -> None:
+        """Tell that the beginning may be missing."""
+        self._tell("removed", message)
+
+    def _whole(self, name: str) -> bytes:
+        """A small file. Raises OSError for what is none: a pipe, a device or a folder would hang or never end."""
+        if not is_plain(self.path / name):
+            raise FileNotFoundError(name)
+        with (self.path / name).open("rb") as file:
+            return file.read(MOST_FILE_BYTES)
 
     def _tell(self, kind: Any, message: str, place: Place | None = None) -> None:
-        self.problems.append(Problem(kind, message, place=place))
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(Problem(kind, message, place=place))
 
 
-def _read_line(line: bytes) -> tuple[int, bytes | None] | str:
-    """Offset and value of a line, or what is wrong with it."""
+def is_plain(path: Path) -> bool:
+    """Whether it is a file of its own: a pipe or a device would hang or never end, a link leads elsewhere."""
+    return path.is_file() and not path.is_symlink()
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and Path(name).name == name
+
+
+def read_line(line: bytes) -> tuple[int, bytes | None] | str:
+    """Offset and value of a line of an export, or what is wrong with it."""
     read = _LINE.fullmatch(line)
     if read is None:
         return "it is cut off" if not line.endswith(b"\n") else "it is not in the form of an export"

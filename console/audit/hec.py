@@ -3,7 +3,8 @@
 Form: `POST /services/collector/event`, JSON objects one after the other, `Authorization: Splunk TOKEN`; answers
 `{"text":..., "code":..., "invalid-event-number":...}`, with an acknowledging indexer also `ackId`, asked for at
 `/services/collector/ack?channel=...` (Splunk, "Format events for HTTP Event Collector" and "Troubleshoot HTTP Event
-Collector"). Each event is sent at least once; `fields.novix_id`, lane/sequence/index, is the same each time.
+Collector"). Each event is sent at least once; `fields.novix_id`, lane/sequence/index and 16 digits of the batch's hash,
+is the same each time, and no other cluster's, nor another's of a lane that began anew.
 """
 
 import uuid
@@ -50,7 +51,7 @@ def events_of(batch: Batch, index: str = "") -> list[bytes]:
             "sourcetype": SOURCETYPE,
             "host": batch.lane,
             "event": {**entry, "lane": batch.lane, "sequence": batch.sequence, "index": number, "hash": batch.hash},
-            "fields": {"novix_id": f"{batch.lane}/{batch.sequence}/{number}"},
+            "fields": {"novix_id": f"{batch.lane}/{batch.sequence}/{number}/{batch.hash[:16]}"},
         }
         if index:
             event["index"] = index
@@ -91,6 +92,11 @@ class Answer:
 WRONG_TOKEN = frozenset({1, 2, 3, 4})
 WRONG_USE = frozenset({7, 10, 11, 14, 15, 16})
 """Codes of a wrong index, channel or query: no event is at fault."""
+NO_COLLECTOR = -1
+"""Stands for the code of an answer that is no JSON object: the page of a proxy or a portal, which took nothing."""
+OF_EVENTS = frozenset({6, 12, 13})
+"""Codes of data that is no event. Any other 400 is not the collector's word on the events (a proxy says so while it is
+misconfigured): it is an outage."""
 
 
 def waits_s(attempt: int, jitter: float) -> float:
@@ -168,7 +174,7 @@ class Hec:
         wrong = answer.code in WRONG_TOKEN or answer.code in WRONG_USE or answer.status in (401, 403, 404, 405)
         if wrong and not self._patient:
             raise Refused(f"the collector answered {answer.status}, code {answer.code}: {_text(answer)}")
-        if answer.status in (400, 413) and not wrong:
+        if answer.status == 413 or (answer.status == 400 and answer.code in OF_EVENTS):
             return answer, ""
         return None, f"status {answer.status}, code {answer.code}"
 
@@ -198,10 +204,10 @@ class Hec:
         finally:
             await response.aclose()
         try:
-            told = codec.decode(data)
+            told = codec.decode(data or b"{}")
         except codec.Undecodable:
             told = None
-        return Answer(response.status_code, told if isinstance(told, dict) else {})
+        return Answer(response.status_code, told if isinstance(told, dict) else {"code": NO_COLLECTOR})
 
 
 def _seconds(text: Any) -> float | None:

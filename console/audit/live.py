@@ -1,18 +1,29 @@
 """The audit as it stands in Kafka."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from console.audit.batches import Place
+from console.audit.ends import Ends
 from console.audit.problems import Problem
 from console.exits import CommandError
 from runtime.ports import LogReader
-from schemas.topics import AUDIT, CHECKPOINTS
+from schemas.topics import AUDIT, CHECKPOINTS, RESULTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from runtime.settings import Settings
+
+
+Heads = Callable[[], Awaitable[Mapping[str, tuple[int, str]]]]
+"""Sequence and hash that the lanes have committed beside their offsets."""
+SETTLE_S = 2.0
+"""Between two looks at what one transaction has written: an older one that is still open hides it for its moment."""
+MOST_PROBLEMS = 1_000
+MILLISECOND = timedelta(milliseconds=1)
 
 
 class Live:
@@ -25,17 +36,46 @@ class Live:
         self.problems: list[Problem] = []
         self.notes: list[str] = []
         self.audit_bounds: dict[int, tuple[int, int]] = {}
+        self.committed: Mapping[str, tuple[int, str]] | None = None
+        self._due: dict[int, tuple[int, int]] = {}
         self._checkpoints = (0, 0)
 
-    async def open(self) -> None:
-        """Look how far everything goes, the checkpoints first: so no checkpoint covers more than is read. Raises
-        `CommandError` without the topics."""
+    async def open(self, heads: Heads | None = None) -> None:
+        """Look how far everything goes, the checkpoints first: so no checkpoint covers more than is read; before that,
+        with `heads`, where the lanes say that they are. Raises `CommandError` without the topics."""
         for topic in (CHECKPOINTS.name, AUDIT.name):
             if not await self._reader.partitions(topic):
                 raise CommandError(f"the topic {topic} does not exist; create the topics with: novix topics create")
+        self._due = await self._bounds(RESULTS.name)
+        if heads is not None:
+            self.committed = await heads()
+            await asyncio.sleep(SETTLE_S)
         self._checkpoints = await self._reader.bounds(CHECKPOINTS.name, 0)
-        count = await self._reader.partitions(AUDIT.name)
-        self.audit_bounds = {one: await self._reader.bounds(AUDIT.name, one) for one in range(count)}
+        self.audit_bounds = await self._bounds(AUDIT.name)
+
+    async def _bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        return {one: await self._reader.bounds(topic, one) for one in range(await self._reader.partitions(topic))}
+
+    async def fold(self, ends: Ends, since: datetime) -> None:
+        """All results. Those that were there before the audit was looked at have an end in it; and every end that was
+        there then has its result by now. Where older results are gone, theirs are not missed."""
+        oldest = 0
+        await asyncio.sleep(SETTLE_S)
+        for partition, (first, end) in (await self._bounds(RESULTS.name)).items():
+            is_first = first > 0
+            async for record in self._reader.read(RESULTS.name, partition, first, end):
+                if is_first:
+                    oldest, is_first = max(oldest, record.timestamp_ms), False
+                place = Place(RESULTS.name, partition, record.offset)
+                is_due = record.offset < self._due.get(partition, (0, 0))[1]
+                read = record.value is not None and ends.note_result(place, record.value, is_due=is_due)
+                if not read and len(self.problems) < MOST_PROBLEMS:
+                    self.problems.append(Problem("changed", "it is no result", place=place))
+            if is_first:  # all of its results are gone
+                oldest = max(oldest, round(datetime.now(UTC).timestamp() * 1_000))
+        around = timedelta(hours=1) if oldest else timedelta()
+        begin = since + timedelta(hours=1) if since.timestamp() else since
+        ends.results_since(oldest + around // MILLISECOND, round(begin.timestamp() * 1_000))
 
     async def bounds(self) -> dict[int, int]:
         """Of each partition, its first offset."""

@@ -38,8 +38,14 @@ def report_lines(report: Report) -> list[str]:
         f"jobs: {report.accepted:,} accepted, {report.ended:,} ended, {len(report.open):,} open"
         + (f", the oldest {told(report.open[0].job)} at {report.open[0].place}" if report.open else "")
     )
+    if report.results:
+        lines.append(f"{count(report.results, 'result')} of the topic held against the ends")
+    if report.older is not None and not report.problems:
+        lines.append(f"everything goes on from your checkpoint {report.older.number}: nothing since was taken back")
     lines += [f"note: {told(note)}" for note in report.notes]
-    lines.append("NOT PROVED" if report.problems else "OK: nothing was changed, removed, reordered or cut off")
+    begins = f" from checkpoint {report.anchor.number} on" if report.anchor is not None else ""
+    whole = f"OK{begins}: nothing was changed, removed, reordered or cut off"
+    lines.append("NOT PROVED" if report.problems else whole)
     return lines
 
 

@@ -27,6 +27,8 @@ from schemas.topics import AUDIT
 
 log = structlog.get_logger("novix.audit")
 
+GROUPS = "novix-audit-hec-"
+"""How the groups of the collectors begin."""
 MAX_RECORDS = 200
 GIVE_BACK_S = 120.0
 """After so long in one batch it is given back and read again: a consumer that does not poll is put out of its group."""
@@ -85,7 +87,7 @@ class Sending:
 
 def group_of(url: str) -> str:
     """The consumer group of a collector."""
-    return f"novix-audit-hec-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+    return f"{GROUPS}{hashlib.sha256(url.encode()).hexdigest()[:12]}"
 
 
 async def run(loaded: Loaded, url: str, *, acks: bool, index: str, once: bool, ca_file: str = "") -> Exit:

@@ -14,6 +14,7 @@ from console.shell import AsJson, command, settings
 if TYPE_CHECKING:
     from console.audit.keys import Ring, Signer
     from console.audit.prove import Found
+    from console.audit.verify import Report, Source
     from runtime.settings import Loaded, Settings
 
 COVERED_WITHIN_S = 15.0
@@ -58,25 +59,40 @@ def verify(
         typer.Option(help="A job that has been open for longer is a problem; default: it is listed.", min=0),
     ] = None,
     retention_days: Annotated[float, typer.Option(help="For so long audit records must be there.", min=0)] = 30,
+    since: Annotated[
+        Path | None,
+        typer.Option(help="An older export, or a checkpoint out of one: all must go on from there.", metavar="OLDER"),
+    ] = None,
+    topics: Annotated[
+        bool, typer.Option("--topics", help="Also hold the topic of the results against the jobs' ends.")
+    ] = False,
+    part: Annotated[
+        bool, typer.Option("--part", help="You asked for a part (export --since); needed if its manifest is unsigned.")
+    ] = False,
     as_json: AsJson = False,
 ) -> Exit:
     """Check everything: chains, signed checkpoints, and that each accepted job has one end. Names the first bad record.
 
     Exit code 1 if anything is wrong. Needs the public key alone; with --folder or --proof it works offline.
     """
+    from console.audit.older import kept_of, read_older
+
     screen = Screen(as_json=as_json)
     if proof is not None:
         return _verify_proof(proof, public_key, screen)
     options: dict[str, Any] = {
-        "kept": _kept(kept),
+        "kept": kept_of(kept),
+        "older": None if since is None else read_older(since),
         "open_for": None if open_hours is None else timedelta(hours=open_hours),
         "retention": timedelta(days=retention_days),
     }
     if folder is not None:
         if not folder.is_dir():
             raise CommandError(f"{folder} is no folder", Exit.USAGE)
-        return asyncio.run(_verify_folder(folder, public_key, options, screen))
-    return asyncio.run(_verify_live(settings(), public_key, options, screen))
+        if topics:
+            raise CommandError("--topics needs Kafka: an export does not hold the results", Exit.USAGE)
+        return asyncio.run(_verify_folder(folder, public_key, part, options, screen))
+    return asyncio.run(_verify_live(settings(), public_key, topics, options, screen))
 
 
 @command
@@ -125,12 +141,13 @@ def export(
     return asyncio.run(_export(settings(), folder, public_key, since, until, Screen(as_json=as_json)))
 
 
-async def _verify_folder(path: Path, public_key: list[Path] | None, options: dict[str, Any], screen: Screen) -> Exit:
-    from console.audit.folder import KEY, Folder
+async def _verify_folder(
+    path: Path, public_key: list[Path] | None, part: bool, options: dict[str, Any], screen: Screen
+) -> Exit:
+    from console.audit.folder import Folder
     from console.audit.say import report_lines
-    from console.audit.verify import verify
 
-    ring = _ring(public_key or [path / KEY])
+    ring = _folder_ring(path, public_key)
     source = Folder(path)
     source.open(ring)
     if not public_key:
@@ -138,29 +155,42 @@ async def _verify_folder(path: Path, public_key: list[Path] | None, options: dic
             f"the key {ring.ids[0]} is the export's own: whoever changed the export can have changed the key as well. "
             "Compare it with what `novix audit key` printed, or name that: --public-key FILE"
         )
-    by_wish = (source.manifest or {}).get("since") is not None
-    if by_wish:
+    by_wish = part or (source.manifest or {}).get("since") is not None
+    if by_wish and not part and not source.is_signed:
+        source.doubt("it begins late, and nobody signed that this was wished; if you asked for a part: --part")
+    elif by_wish:
         source.notes.append("it begins where whoever exported it wished: --since")
-    report = await verify(source, ring, by_wish=by_wish, **options)
+    report = await _verified(source, ring, options | {"by_wish": by_wish})
     screen.answer(report.document(), report_lines(report))
     return Exit.FAILED if report.problems else Exit.OK
 
 
 async def _verify_live(
-    loaded: "Loaded", public_key: list[Path] | None, options: dict[str, Any], screen: Screen
+    loaded: "Loaded", public_key: list[Path] | None, topics: bool, options: dict[str, Any], screen: Screen
 ) -> Exit:
     from console.audit.live import Live
     from console.audit.say import report_lines
-    from console.audit.verify import verify
     from console.kafka import connected
 
     ring = _ring(public_key) if public_key else _own_ring(loaded.settings)
     async with connected(loaded) as log:
         source = Live(log.reader())
-        await source.open()
-        report = await verify(source, ring, **options)
+        await source.open(log.heads)
+        report = await _verified(
+            source, ring, options | {"committed": source.committed, "results": source if topics else None}
+        )
     screen.answer(report.document(), report_lines(report))
     return Exit.FAILED if report.problems else Exit.OK
+
+
+async def _verified(source: "Source", ring: "Ring", options: dict[str, Any]) -> "Report":
+    from console.audit.checkpoints import Forged
+    from console.audit.verify import verify
+
+    try:
+        return await verify(source, ring, **options)
+    except Forged as error:
+        raise CommandError(f"--since: {error}", Exit.USAGE) from None
 
 
 def _verify_proof(path: Path, public_key: list[Path] | None, screen: Screen) -> Exit:
@@ -194,14 +224,14 @@ async def _prove(
     job: str, tenant: str | None, all_entries: bool, out: Path | None, folder: Path | None,
     public_key: list[Path] | None, screen: Screen,
 ) -> Exit:  # fmt: skip
-    from console.audit.folder import KEY, Folder
+    from console.audit.folder import Folder
     from console.audit.live import Live
     from console.audit.prove import CannotProve, prove
     from console.kafka import connected
 
     try:
         if folder is not None:
-            ring = _ring(public_key or [folder / KEY])
+            ring = _folder_ring(folder, public_key)
             found = await prove(Folder(folder), ring, tenant, job, all_entries=all_entries)
         else:
             loaded = settings()
@@ -291,15 +321,6 @@ async def _export(
     return Exit.OK
 
 
-def _kept(text: str | None) -> tuple[int, str] | None:
-    if text is None:
-        return None
-    number, _, digest = text.partition(":")
-    if not number.isdigit() or len(digest) != 64:
-        raise CommandError("--kept is NUMBER:SHA256, as `novix audit verify` prints them", Exit.USAGE)
-    return int(number), digest.lower()
-
-
 def _instant(text: str | None, option: str, now: datetime) -> datetime | None:
     from console.words import moment_ms
 
@@ -326,6 +347,14 @@ def _ring(files: list[Path]) -> "Ring":
         except KeyProblem as error:
             raise CommandError(str(error), Exit.USAGE) from None
     return Ring(keys)
+
+
+def _folder_ring(folder: Path, files: list[Path] | None) -> "Ring":
+    from console.audit.folder import KEY, is_plain
+
+    if not files and not is_plain(folder / KEY):
+        raise CommandError(f"{folder / KEY} cannot be read: name a key with --public-key FILE", Exit.USAGE)
+    return _ring(files or [folder / KEY])
 
 
 def _own_ring(config: "Settings") -> "Ring":

@@ -61,7 +61,10 @@ class Statistics:
     cost_nanousd: int
     by_status: dict[str, int] = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
-    """By time. At most 2,000, the slowest always among them."""
+    """By time. At most 2,200, the slowest of all hits always among them."""
+    oldest_ms: int | None = None
+    """When the first of them was published, and the last."""
+    newest_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

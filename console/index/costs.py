@@ -27,7 +27,7 @@ _NAMES = {
     "team": "coalesce(j.team, '')",
     "task": "coalesce(j.task, '')",
     "status": "j.status",
-    "day": f"strftime('%Y-%m-%d', {_AT} / 1000, 'unixepoch')",
+    "day": f"coalesce(strftime('%Y-%m-%d', {_AT} / 1000, 'unixepoch'), '')",  # none beyond the year 9999
 }
 
 

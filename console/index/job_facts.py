@@ -79,7 +79,7 @@ def spans(connection: sqlite3.Connection, trace_id: str) -> list[dict[str, Any]]
 def records(connection: sqlite3.Connection, tenant: str, job_id: str) -> list[dict[str, Any]]:
     """See `Index.records`."""
     query = (
-        "SELECT topic, partition, offset, job, timestamp_ms, size_bytes, key, headers FROM record "
+        "SELECT topic, partition, offset, job, timestamp_ms, size_bytes, key, headers, asked FROM record "
         "WHERE job >= ? AND job < ? ORDER BY timestamp_ms IS NULL, timestamp_ms, topic, partition, offset LIMIT ?"
     )
     told: dict[tuple[int, int, int], dict[str, Any]] = {}
@@ -97,6 +97,7 @@ def records(connection: sqlite3.Connection, tenant: str, job_id: str) -> list[di
             "key": row["key"],
             "headers": codec.decode(row["headers"].encode()) if row["headers"] else [],
             "size_bytes": row["size_bytes"],
+            "asked": codec.decode(row["asked"].encode()) if row["asked"] else {},
             "what": WHAT[topic],
             "submission": submission,
         }
@@ -187,10 +188,8 @@ def audit(connection: sqlite3.Connection, tenant: str, job_id: str) -> list[dict
         entry["submission"] = entry.pop("job") % _SUBMISSIONS or None
         more = codec.decode(entry["detail"].encode())
         # Fields of an entry beside its detail, by newer writers: who, on whose authority.
-        entry["detail"] = {
-            **{name: one for name, one in more.items() if name != "detail"},
-            **(more.get("detail") or {}),
-        }
+        detail = more.pop("detail", None)
+        entry["detail"] = {**more, **(detail if isinstance(detail, dict) else {"detail": detail} if detail else {})}
         told.append(entry)
     return told
 

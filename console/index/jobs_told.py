@@ -22,8 +22,14 @@ from console.index.rows import (
     level_of,
 )  # fmt: skip
 from router.money.scope import tag_text
+from runtime import telemetry
 from schemas import cloudevents, codec, headers
-from schemas.job import DEFAULT_TENANT
+from schemas.headers import Headers
+from schemas.job import DEFAULT_TENANT, Unreadable, identity_of
+
+ASKED = ("provider", "priority", "key_id", "team")
+"""Words of a job's own record that neither its decision nor its result repeats, or not before it is decided."""
+MOST_SECONDS = 1e9
 
 
 def job(reading: Reading) -> None:
@@ -31,13 +37,16 @@ def job(reading: Reading) -> None:
     job = reading.document()
     if not job:
         return None
-    if "id" not in job and record.headers:
+    if cloudevents.is_envelope(record.headers):
+        job = cloudevents.names_within(job)
+    elif "id" not in job and record.headers:
         job, _ = cloudevents.completed(job, record.value or b"", record.headers)
-    named = cells.named(job.get("tenant", DEFAULT_TENANT), job.get("id"), 0)
-    if named is None:
+    told = identity_of(job)
+    if isinstance(told, Unreadable):
         return reading.unnamed()  # it will be a dead letter
+    named = (*told, 0)
     asked = cells.text(job.get("model")) or "auto"
-    reading.place(named, asked_model=asked)
+    reading.place(named, asked_model=asked, asked=_asked(job))
     reading.facts.arrived.append(
         Arrived(
             named,
@@ -48,9 +57,27 @@ def job(reading: Reading) -> None:
             cells.text(job.get("task")),
             record.partition,
             record.offset,
+            _producers_trace(job, record.headers),
         )
     )
     return None
+
+
+def _producers_trace(job: dict[str, Any], told: Headers) -> str | None:
+    """The trace that the router will find it in (`router.case.Case.context`), where its producer told one."""
+    if job.get("priority") == "batch" or headers.first(told, headers.REDRIVE) is not None:
+        return None
+    context = telemetry.told_trace(told)
+    return context.trace_id if context is not None else None
+
+
+def _asked(job: dict[str, Any]) -> str | None:
+    """What a job's story tells of its own record beside task and model; None where it names none of it."""
+    texts = {name: told for name in ASKED if (told := cells.text(job.get(name)))}
+    seconds = job.get("timeout_s")
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < MOST_SECONDS:
+        return codec.encode({**texts, "timeout_s": seconds}).decode()
+    return codec.encode(texts).decode() if texts else None
 
 
 def assigned(reading: Reading) -> None:

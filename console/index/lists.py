@@ -7,6 +7,7 @@ from typing import Any
 
 from console.index.answers import Listed
 from console.index.plan import NEWEST_FIRST, Plan
+from console.index.postings import LINK, number_of
 from console.index.record import TOPIC_NUMBERS
 from console.index.rows import STAMP_BITS
 from schemas import codec
@@ -15,6 +16,7 @@ from schemas.topics import JOBS
 COUNTED = 10_000
 """Up to so many, a total is exact."""
 MAX_PAGE = 1_000
+MAX_LINKS = 200
 JOB_COLUMNS = f"""
 j.tenant, j.job_id, max(j.submission, 1) AS submission, (j.level >> {STAMP_BITS}) - 1 AS rank, j.status, j.task,
 coalesce(j.asked_model, (SELECT r.asked_model FROM record r WHERE r.topic = {TOPIC_NUMBERS[JOBS.name]}
@@ -62,6 +64,23 @@ def by_trace(connection: sqlite3.Connection, trace_id: str) -> list[dict[str, An
     return [dict(row) for row in connection.execute(query, (_storable(trace_id),))]
 
 
+def linked_from(connection: sqlite3.Connection, trace_id: str) -> list[dict[str, Any]]:
+    """See `Index.linked_from`."""
+    number = number_of(LINK, trace_id)
+    jobs = (
+        "SELECT j.tenant, j.job_id, max(j.submission, 1) AS submission, j.trace_id FROM posting p "  # noqa: S608
+        "CROSS JOIN job j ON j.id = p.job WHERE p.attribute = ? AND p.job > 0 AND j.level > 0 "
+        f"ORDER BY {NEWEST_FIRST} LIMIT {MAX_LINKS}"
+    )
+    traces = (
+        "SELECT NULL AS tenant, NULL AS job_id, NULL AS submission, i.job_id AS trace_id FROM posting p "  # noqa: S608
+        "CROSS JOIN identity i ON i.id = (-p.job) >> 20 WHERE p.attribute = ? AND p.job < 0 "
+        f"ORDER BY i.job_id LIMIT {MAX_LINKS}"
+    )
+    rows = [dict(row) for query in (jobs, traces) for row in connection.execute(query, (number,))]
+    return rows[:MAX_LINKS]
+
+
 def by_record(connection: sqlite3.Connection, topic: str, partition: int, offset: int) -> list[dict[str, Any]]:
     """See `Index.by_record`. What the record itself says comes before what a span says of it."""
     if topic not in TOPIC_NUMBERS or not (0 <= partition < 2**31 and 0 <= offset < 2**63):
@@ -96,6 +115,16 @@ def letter(connection: sqlite3.Connection, partition: int, offset: int) -> dict[
 def alerts(connection: sqlite3.Connection, limit: int, after: str | None) -> Listed:
     """See `Index.alerts`."""
     return _paged(connection, "alert", ["1 = 1"], [], limit, after)
+
+
+def alerts_within(connection: sqlite3.Connection, since_ms: int, until_ms: int) -> list[dict[str, Any]]:
+    """See `Index.alerts_within`."""
+    query = (
+        "SELECT partition, offset, at_ms, body FROM alert WHERE at_ms >= ? AND at_ms <= ? "  # noqa: S608
+        f"ORDER BY at_ms DESC, partition, offset LIMIT {MAX_PAGE}"
+    )
+    within = (min(max(at_ms, -(2**63)), 2**63 - 1) for at_ms in (since_ms, until_ms))
+    return [_told(row) for row in connection.execute(query, tuple(within))][::-1]
 
 
 def newest(connection: sqlite3.Connection, kind: str) -> list[dict[str, Any]]:

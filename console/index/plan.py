@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from console.index.postings import LINK, number_of
 from console.index.query import Query
 from console.index.record import TOPIC_NUMBERS
 
@@ -68,7 +69,9 @@ def plan_of(query: Query, attributes: list[Attribute], *, long_ones: int | None 
         if one is not first:
             _attribute(plan, one)
     if query.trace_id:
-        plan.also("j.trace_id = ?", query.trace_id)
+        # Jobs of a batch, or driven again, have traces of their own, which link to the one that their producer told.
+        linking = "j.id IN (SELECT job FROM posting WHERE attribute = ?)"
+        plan.also(f"(j.trace_id = ? OR {linking})", query.trace_id, number_of(LINK, query.trace_id))
     for name in _EXACT:
         if value := getattr(query, name):
             plan.also(f"j.{name} = ?", value)

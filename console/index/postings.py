@@ -16,6 +16,8 @@ ERROR, NAME, SERVICE, KIND = "error", "name", "service", "kind"
 """What a span says besides its attributes; each can be searched as one."""
 TAG = "tag."
 """Before the name of a producer's label."""
+LINK = "link"
+"""The trace that a span of another trace links to, by its id: so whatever is linked to can tell by whom."""
 
 
 @functools.lru_cache(maxsize=32_768)
@@ -45,6 +47,7 @@ def of_spans(spans: Iterable[Span]) -> set[int]:
         numbers |= {number_of(NAME, span.name), number_of(SERVICE, span.service), number_of(KIND, span.kind)}
         if span.error:
             numbers.add(number_of(ERROR, "true"))
+        numbers |= {number_of(LINK, link["trace_id"]) for link in span.links if link["trace_id"] != span.trace_id}
         for event in span.events:
             numbers |= {number_of(name, value) for name, value in _pairs(event["attributes"])}
         resources[id(span.resource)] = span.resource

@@ -3,6 +3,7 @@
 `tenant=acme status=failed min=2s cost>=$0.01 since=1h gen_ai.request.model=x error=true inference.text.v1/2/1042 words`
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -167,7 +168,7 @@ def _with(query: Query, key: str, sign: str, value: str, now_ms: int) -> Query:
         if key != "duration":
             raise QueryError(f"{key}{sign}{value}: write {key}={value}")
         bound = "min_ms" if sign.startswith(">") else "max_ms"
-        return replace(query, **{bound: _milliseconds(key, value)})  # type: ignore[arg-type]
+        return replace(query, **{bound: _bound(sign, _milliseconds(key, value))})  # type: ignore[arg-type]
     if sign != "=":
         raise QueryError(f"{key}{sign}{value}: only cost and duration can be compared; write {key}={value}")
     if key in _TEXT_KEYS:
@@ -184,23 +185,28 @@ def _cost(query: Query, sign: str, value: str) -> Query:
     told = _DOLLARS.fullmatch(value)
     if told is None:
         raise QueryError(f"cost{sign}{value}: write dollars, as in cost>=$0.01")
-    nanousd = int(Decimal(told[1]) * NANOUSD)
-    step = {">": 1, "<": -1}.get(sign, 0)
+    nanousd = Decimal(told[1]) * NANOUSD
     if sign == "=":
-        return replace(query, min_nanousd=nanousd, max_nanousd=nanousd)
-    return replace(query, **{"min_nanousd" if sign[0] == ">" else "max_nanousd": nanousd + step})  # type: ignore[arg-type]
+        return replace(query, min_nanousd=_bound(">=", nanousd), max_nanousd=_bound("<=", nanousd))
+    return replace(query, **{"min_nanousd" if sign[0] == ">" else "max_nanousd": _bound(sign, nanousd)})  # type: ignore[arg-type]
 
 
-def _milliseconds(key: str, value: str) -> int:
+def _bound(sign: str, value: Decimal) -> int:
+    """The last whole number that a comparison lets through."""
+    below, above = math.floor(value), math.ceil(value)
+    return {">": below + 1, ">=": above, "<": above - 1, "<=": below}[sign]
+
+
+def _milliseconds(key: str, value: str) -> Decimal:
     told = _SPAN.fullmatch(value)
     if told is None:
         raise QueryError(f"{key}={value}: write a number with its unit, us, ms, s, m, h or d, as in {key}=2s")
-    return min(INT64, int(Decimal(told[1]) * _UNITS_MS[told[2]]))
+    return min(Decimal(INT64 - 1), Decimal(told[1]) * _UNITS_MS[told[2]])
 
 
 def _instant(key: str, value: str, now_ms: int) -> int:
     if _SPAN.fullmatch(value):
-        return now_ms - min(_milliseconds(key, value), now_ms)
+        return now_ms - min(int(_milliseconds(key, value)), now_ms)
     try:
         moment = datetime.fromisoformat(value)
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -234,8 +240,8 @@ def _record(word: str, place: "re.Match[str]") -> tuple[str, int, int]:
 _READ: dict[str, Callable[[Query, str, int], Query]] = {
     "trace": _trace,
     "record": _where,
-    "min": lambda query, value, _: replace(query, min_ms=_milliseconds("min", value)),
-    "max": lambda query, value, _: replace(query, max_ms=_milliseconds("max", value)),
+    "min": lambda query, value, _: replace(query, min_ms=_bound(">=", _milliseconds("min", value))),
+    "max": lambda query, value, _: replace(query, max_ms=_bound("<=", _milliseconds("max", value))),
     "since": lambda query, value, now_ms: replace(query, since_ms=_instant("since", value, now_ms)),
     "until": lambda query, value, now_ms: replace(query, until_ms=_instant("until", value, now_ms)),
 }

@@ -3,6 +3,7 @@
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -39,7 +40,8 @@ class Index:
         for connection in self._all:
             self._free.put(connection)
         self._watch, self._watching = _connected(path), threading.Lock()
-        self._version, self._changes = self._data_version(), 0
+        # From the clock on, so that a page of the process before is never taken for one of this.
+        self._version, self._changes = self._data_version(), time.time_ns() // 1_000_000
 
     def close(self) -> None:
         """Close the file, once nobody reads any more."""
@@ -104,6 +106,12 @@ class Index:
         with self._reading() as connection:
             return lists.by_trace(connection, trace_id)
 
+    def linked_from(self, trace_id: str) -> list[dict[str, Any]]:
+        """Who links to a trace from another one, at most 200: tenant, id, submission and trace id of a job, whose spans
+        do; tenant and id are None for spans that are no job's."""
+        with self._reading() as connection:
+            return lists.linked_from(connection, trace_id)
+
     def by_record(self, topic: str, partition: int, offset: int) -> list[dict[str, Any]]:
         """The jobs that a record speaks of, at most 1,000: tenant and id. One, but for records that hold a batch."""
         with self._reading() as connection:
@@ -111,7 +119,8 @@ class Index:
 
     def records(self, tenant: str, job_id: str) -> list[dict[str, Any]]:
         """The records that speak of a job, by their time: topic, partition, offset, timestamp_ms, key, headers,
-        size_bytes, what, submission (None: the record cannot know). One that holds a batch is told with its whole size.
+        size_bytes, what, submission (None: the record cannot know), asked (of the job's own: those of provider,
+        priority, key_id, team, timeout_s that it names). One that holds a batch is told with its whole size.
 
         `timestamp_ms`, `size_bytes` and `key` are None for one that is known from a span alone."""
         with self._reading() as connection:
@@ -146,6 +155,11 @@ class Index:
         """Crossings and their ends as they were told, the newest first."""
         with self._reading() as connection:
             return lists.alerts(connection, limit, after)
+
+    def alerts_within(self, since_ms: int, until_ms: int) -> list[dict[str, Any]]:
+        """What was told from an instant to another, by its time, at most the newest 1,000."""
+        with self._reading() as connection:
+            return lists.alerts_within(connection, since_ms, until_ms)
 
     def costs(
         self, *, by: Group, since_ms: int | None = None, until_ms: int | None = None, tenant: str = ""

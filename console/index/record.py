@@ -35,7 +35,7 @@ class Reading:
         items = self.document().get(name)
         return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
-    def place(self, job: Key, *, whole: bool = True, asked_model: str | None = None) -> None:
+    def place(self, job: Key, *, whole: bool = True, asked_model: str | None = None, asked: str | None = None) -> None:
         """This record speaks of that job. Not `whole`: of others too, so that its key and headers say nothing of it."""
         record = self.record
         shown = cells.headers_json(record.headers) if whole and record.headers else None
@@ -50,6 +50,7 @@ class Reading:
                 cells.shown(record.key) if record.key is not None else None,
                 shown,
                 asked_model,
+                asked,
             )
         )
 

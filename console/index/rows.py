@@ -34,6 +34,8 @@ class Arrived(NamedTuple):
     task: str | None
     partition: int
     offset: int
+    trace_id: str | None = None
+    """Its producer's, as far as it is the job's own."""
 
 
 class Decided(NamedTuple):
@@ -101,6 +103,8 @@ class RecordRow(NamedTuple):
     headers: str | None
     asked_model: str | None = None
     """On the jobs topic: decisions do not tell it."""
+    asked: str | None = None
+    """There too: provider, priority, time, key and team, as far as the job names them; a JSON object."""
 
 
 class LedgerRow(NamedTuple):

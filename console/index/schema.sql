@@ -72,6 +72,7 @@ CREATE TABLE IF NOT EXISTS record (
     key TEXT,
     headers TEXT,                           -- JSON list of [name, shown value]
     asked_model TEXT,                       -- on the jobs topic alone
+    asked TEXT,                             -- there: JSON object of what else decisions do not tell
     PRIMARY KEY (topic, partition, offset, job)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS record_by_job ON record (job);
@@ -127,7 +128,8 @@ CREATE TABLE IF NOT EXISTS chunk (
     UNIQUE (trace, digest)
 );
 CREATE INDEX IF NOT EXISTS chunk_by_age ON chunk (at_ms);
--- Which jobs have a span with this attribute: `console.index.postings` makes the number of name and value.
+-- Which jobs have a span with this attribute, or with a link to this trace: `console.index.postings` makes the number
+-- of name and value.
 CREATE TABLE IF NOT EXISTS posting (attribute INTEGER, job INTEGER, PRIMARY KEY (attribute, job)) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS letter (

@@ -20,12 +20,15 @@ SLOWEST = 200
 def of(connection: sqlite3.Connection, plan: Plan) -> Statistics:
     """Statistics over the newest hits."""
     found = connection.execute(
-        f"SELECT j.id, j.total_ms, j.cost_nanousd, j.status {plan.sql} ORDER BY {NEWEST_FIRST} LIMIT ?",
+        f"SELECT j.id, j.total_ms, j.cost_nanousd, j.status, j.at_ms {plan.sql} ORDER BY {NEWEST_FIRST} LIMIT ?",
         (*plan.all_values, LOOKED_AT + 1),
     ).fetchall()
     rows = found[:LOOKED_AT]
     timed = [(row[1], row[0]) for row in rows if row[1] is not None]
     durations = sorted(duration for duration, _ in timed)
+    shown = chosen(timed)
+    if len(found) > LOOKED_AT:  # the one that everybody looks for may be an older one
+        shown = list({*shown, *_slowest(connection, plan)})
     return Statistics(
         n=len(rows),
         exact=len(found) <= LOOKED_AT,
@@ -34,7 +37,9 @@ def of(connection: sqlite3.Connection, plan: Plan) -> Statistics:
         p99_ms=percentile(durations, 99),
         cost_nanousd=sum(row[2] for row in rows),
         by_status=dict(Counter(row[3] for row in rows).most_common()),
-        points=_points(connection, chosen(timed)),
+        points=_points(connection, shown),
+        oldest_ms=rows[-1][4] if rows else None,
+        newest_ms=rows[0][4] if rows else None,
     )
 
 
@@ -52,6 +57,15 @@ def chosen(timed: Sequence[tuple[int, int]]) -> list[int]:
     wanted = MAX_POINTS - SLOWEST
     spaced = {others[at * len(others) // wanted] for at in range(wanted)}
     return [timed[at][1] for at in sorted(slowest | spaced)]
+
+
+def _slowest(connection: sqlite3.Connection, plan: Plan) -> list[int]:
+    """The slowest of all hits, found by their duration; for a plan that finds many, so that some are soon found."""
+    if plan.source != "FROM job j":
+        return []
+    where = " AND ".join(plan.conditions)
+    query = f"SELECT j.id FROM job j INDEXED BY job_by_duration WHERE {where} ORDER BY j.total_ms DESC LIMIT {SLOWEST}"  # noqa: S608
+    return [row[0] for row in connection.execute(query, plan.all_values)]
 
 
 def _points(connection: sqlite3.Connection, numbers: list[int]) -> list[Point]:

@@ -34,13 +34,13 @@ _KNOWN = "INSERT OR IGNORE INTO job (id, tenant, job_id, submission) VALUES (?, 
 _UNQUEUED = "DELETE FROM job WHERE id = ?"
 _ARRIVED = """
 INSERT INTO job (id, tenant, job_id, submission, level, place_level, status,
-                 changed_ms, published_ms, asked_model, task, partition, offset)
-SELECT ?1, ?2, ?3, 0, ?4, ?4, 'queued', ?5, ?6, ?7, ?8, ?9, ?10
+                 changed_ms, published_ms, asked_model, task, partition, offset, trace_id)
+SELECT ?1, ?2, ?3, 0, ?4, ?4, 'queued', ?5, ?6, ?7, ?8, ?9, ?10, ?11
 WHERE NOT EXISTS (SELECT 1 FROM job WHERE id > ?1 AND id < ?1 + 1048576)
 ON CONFLICT (id) DO UPDATE SET
     level = excluded.level, place_level = excluded.level, changed_ms = excluded.changed_ms,
     published_ms = excluded.published_ms, asked_model = excluded.asked_model, task = excluded.task,
-    partition = excluded.partition, offset = excluded.offset
+    partition = excluded.partition, offset = excluded.offset, trace_id = excluded.trace_id
 WHERE excluded.level > level
 """
 _STANDS = """
@@ -62,11 +62,16 @@ ON CONFLICT DO UPDATE SET stamp = excluded.stamp, body = excluded.body WHERE exc
 """
 # The record itself says more of itself than a span that names it.
 _RECORD = """
-INSERT INTO record (job, topic, partition, offset, timestamp_ms, size_bytes, key, headers, asked_model)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO record (job, topic, partition, offset, timestamp_ms, size_bytes, key, headers, asked_model, asked)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET timestamp_ms = excluded.timestamp_ms, size_bytes = excluded.size_bytes, key = excluded.key,
-    headers = excluded.headers, asked_model = excluded.asked_model
+    headers = excluded.headers, asked_model = excluded.asked_model, asked = excluded.asked
 WHERE timestamp_ms IS NULL AND excluded.timestamp_ms IS NOT NULL
+"""
+# The same spans from another record: as old as the newest that tells of them.
+_CHUNK = """
+INSERT INTO chunk (job, trace, digest, at_ms, spans, body) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms WHERE excluded.at_ms > at_ms
 """
 _STATE = """
 INSERT INTO state VALUES (?, ?, ?, ?)
@@ -79,7 +84,7 @@ _OF_JOBS = (
     ("records", _RECORD),
     ("ledger", "INSERT OR IGNORE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
     ("audit", "INSERT OR IGNORE INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
-    ("chunks", "INSERT OR IGNORE INTO chunk (job, trace, digest, at_ms, spans, body) VALUES (?, ?, ?, ?, ?, ?)"),
+    ("chunks", _CHUNK),
 )
 _OF_NONE = (
     ("batches", "INSERT OR IGNORE INTO batch VALUES (?, ?, ?, ?, ?, ?)"),

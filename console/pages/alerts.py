@@ -73,6 +73,7 @@ class _Alerts:
             "listed": listed,
             "older": f"/alerts?{urlencode({'after': listed.next})}" if listed.next else "",
             "now_ms": self._context.now_ms(),
+            "kept_days": self._context.settings.console_keep_days,
             "most_open": MOST_OPEN if not newest.next else None,
         }
 
@@ -103,8 +104,12 @@ def concerned(alert: Alert, rule: AlertRule | None) -> str | None:
     if not told:
         return None
     window = timedelta(seconds=rule.window_s if rule is not None else 3_600)
-    begin = alert.at.astimezone(UTC) - window
-    return search_url(**told, since=_iso(begin), until=_iso(alert.at.astimezone(UTC) + timedelta(seconds=1)))
+    try:
+        at = alert.at.astimezone(UTC)
+        begin, end = at - window, at + timedelta(seconds=1)
+    except OverflowError:  # no calendar has it: whoever may write the topic may write any instant
+        return search_url(**told)
+    return search_url(**told, since=_iso(begin), until=_iso(end))
 
 
 def _iso(at: datetime) -> str:

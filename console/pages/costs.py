@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 from urllib.parse import urlencode
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from console.index.answers import CostRow
+from console.index.costs import MAX_ROWS
 from console.pages.context import Context
 from console.pages.render import json_answer, page, search_url
 from console.pages.sheets import csv_lines
@@ -72,9 +73,9 @@ class _Costs:
 
     async def api(self, request: Request) -> Response:
         asked = self._asked(request)
-        rows = await self._rows(asked)
+        rows, whole = await self._rows(asked), await self._total(asked)
         told = {name: getattr(asked, name) for name in ("by", "since_ms", "until_ms", "error")}
-        return json_answer({**told, "rows": [asdict(row) for row in rows], "total": asdict(total(rows))})
+        return json_answer({**told, "rows": [asdict(row) for row in rows], "total": asdict(whole)})
 
     async def csv(self, request: Request) -> Response:
         asked = self._asked(request)
@@ -88,10 +89,14 @@ class _Costs:
         asked = self._asked(request)
         rows = await self._rows(asked)
         return {
-            "asked": asked, "rows": rows, "total": total(rows), "dimensions": get_args(By), "windows": WINDOWS,
-            "kept_days": self._context.settings.console_keep_days,
+            "asked": asked, "rows": rows, "total": await self._total(asked), "most": MAX_ROWS,
+            "dimensions": get_args(By), "windows": WINDOWS, "kept_days": self._context.settings.console_keep_days,
             "jobs_of": lambda row: jobs_of(asked, row),
         }  # fmt: skip
+
+    async def _total(self, asked: Asked) -> CostRow:
+        """Of all jobs, each once: rows by model, provider or tag may tell one several times; rows may be cut, too."""
+        return total(await self._rows(replace(asked, by="status")))
 
     async def _rows(self, asked: Asked) -> list[CostRow]:
         rows = await asyncio.to_thread(

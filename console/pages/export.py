@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from functools import partial
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -10,14 +11,19 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from console.index.query import Query
+from console.index.reading import Index
+from console.index.statistics import LOOKED_AT
 from console.pages import otlp_json
 from console.pages.context import Context
 from console.pages.jobs import Asked
 from console.pages.render import iso, json_answer
 from console.pages.sheets import csv_lines
 
-MOST_ROWS = 10_000
-"""Of one CSV file, the newest. Who needs more narrows the search by time."""
+MOST_ROWS = LOOKED_AT
+"""Of one CSV file: the newest hits, the same as statistics are of. The file's name says when there are more; who needs
+them narrows the search by time."""
+A_PAGE = 1_000
 COLUMNS = (
     "published_at", "tenant", "job_id", "submission", "status", "error_kind", "task", "asked_model", "model",
     "provider", "team", "attempts", "total_ms", "wait_ms", "call_ms", "cost_nanousd", "quoted_nanousd",
@@ -34,18 +40,13 @@ def routes(context: Context) -> list[Route]:
         if asked.query is None:
             return PlainTextResponse(asked.error, status_code=400)
         query, index = asked.query, context.index
-        rows: list[dict[str, Any]] = []
-        after: str | None = None
-        while len(rows) < MOST_ROWS:
-            listed = await asyncio.to_thread(partial(index.jobs, query, limit=1_000, after=after))
-            rows += listed.rows
-            after = listed.next
-            if after is None:
-                break
+        whole = (await asyncio.to_thread(index.statistics, query)).exact
+        name = "novix-jobs.csv" if whole else f"novix-jobs-newest-{MOST_ROWS}.csv"
+        rows = islice(_hits(index, query), MOST_ROWS)
         return StreamingResponse(
             csv_lines(COLUMNS, ({**row, "published_at": iso(row["published_ms"])} for row in rows)),
             media_type="text/csv; charset=utf-8; header=present",
-            headers={"content-disposition": 'attachment; filename="novix-jobs.csv"', "cache-control": "no-store"},
+            headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"},
         )
 
     async def trace(request: Request) -> Response:
@@ -59,3 +60,14 @@ def routes(context: Context) -> list[Route]:
         return answer
 
     return [Route("/jobs.csv", jobs), Route("/traces/{trace_id}/otlp.json", trace)]
+
+
+def _hits(index: Index, query: Query) -> Iterator[dict[str, Any]]:
+    """The newest first, page by page while they are sent: jobs that come meanwhile are not among them."""
+    after: str | None = None
+    while True:
+        listed = index.jobs(query, limit=A_PAGE, after=after)
+        yield from listed.rows
+        after = listed.next
+        if after is None:
+            return

@@ -34,6 +34,7 @@ FORM_FIELD = "form_token"
 FORM_HEADER = "x-novix-form"
 """The same for scripts of our pages."""
 MOST_FORM_BYTES = 65_536
+MOST_FIELDS = 1_000
 LOGIN = "/login"
 OPEN = ("/static/", LOGIN, "/healthz", "/readyz")
 """Shown to whoever asks: no line of them speaks of a job."""
@@ -173,6 +174,12 @@ class Guard:
             if wait_s is not None:
                 await _later(wait_s)(scope, receive, send)
                 return
+            if request.method not in SAFE_METHODS:
+                body = await _bounded(request)
+                if isinstance(body, Response):
+                    await body(scope, receive, send)
+                    return
+                receive = _replay(body, receive)
             await self._pass(scope, receive, send, self._door.begin(known=True), None)
             return
         found = self._door.session_of(request.cookies.get(cookie_name(scope)))
@@ -208,11 +215,9 @@ class Guard:
             return _refused("it does not come from these pages"), receive
         if found is None:
             return _refused("its session is over, or the browser keeps no cookies: load the page again"), receive
-        body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MOST_FORM_BYTES:
-                return PlainTextResponse(f"a form may have {MOST_FORM_BYTES:,} bytes", status_code=413), receive
+        body = await _bounded(request)
+        if isinstance(body, Response):
+            return body, receive
         given = request.headers.get(FORM_HEADER) or _field(request.headers, body)
         if not same(given, found.form_token):
             return _refused("it lacks the token of its form: load the page again"), receive
@@ -285,11 +290,23 @@ def _later(wait_s: float) -> Response:
     return JSONResponse({"error": text}, status_code=401, headers={"retry-after": str(max(1, round(wait_s)))})
 
 
+async def _bounded(request: Request) -> bytes | Response:
+    """A form's bytes; or why it is refused, whoever sends it."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_FORM_BYTES:
+            return PlainTextResponse(f"a form may have {MOST_FORM_BYTES:,} bytes", status_code=413)
+    if body.count(b"&") >= MOST_FIELDS:
+        return PlainTextResponse(f"a form may have {MOST_FIELDS:,} fields", status_code=400)
+    return body
+
+
 def _field(headers: Headers, body: bytes) -> str:
     if headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
         return ""
     try:
-        found = parse_qs(body.decode("ascii"), max_num_fields=1_000).get(FORM_FIELD, [""])
+        found = parse_qs(body.decode("ascii"), max_num_fields=MOST_FIELDS).get(FORM_FIELD, [""])
     except ValueError:
         return ""
     return found[0]

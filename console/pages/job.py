@@ -11,6 +11,7 @@ from starlette.routing import Route
 from console.pages import jobview, waterfall
 from console.pages.context import Context
 from console.pages.render import job_url, json_answer, page
+from console.telling.indexed import evidence_from_index, time_of
 
 ON_ITS_WAY = ("queued", "routed")
 
@@ -67,7 +68,8 @@ class _Job:
         # Asked before the rest: the stream tells of whatever came after it.
         changes = await asyncio.to_thread(self._context.index.changes)
         found = await self._known(tenant, job_id)
-        submissions = found["submissions"]
+        known = found["submissions"]
+        submissions = [jobview.cut(job) for job in known[: jobview.MOST_SUBMISSIONS]]
         if not submissions:
             raise HTTPException(404, "no such job, or it is older than what these pages keep")
         shown = [
@@ -79,6 +81,7 @@ class _Job:
             tenant=tenant,
             job_id=job_id,
             shown=shown,
+            older=len(known) - len(submissions),
             waits=submissions[0]["status"] in ON_ITS_WAY,
             changes=changes,
             now_ms=self._context.now_ms(),
@@ -91,14 +94,21 @@ def known(context: Context, tenant: str, job_id: str) -> dict[str, Any]:
     index = context.index
     submissions = index.job(tenant, job_id)
     if not submissions:
-        return {"submissions": [], "records": [], "money": [], "audit": []}
+        return {"submissions": [], "records": [], "money": [], "audit": [], "breakers": [], "alerts": []}
     for job in submissions:
-        job["spans"] = index.spans(job["trace_id"]) if job["trace_id"] else []
+        trace_id, identity = job["trace_id"], (tenant, job_id, job["submission"])
+        job["spans"] = index.spans(trace_id) if trace_id else []
+        linking = index.linked_from(trace_id) if trace_id else []
+        job["linked_from"] = [one for one in linking if (one["tenant"], one["job_id"], one["submission"]) != identity]
+    alerts = index.alerts_within(*time_of(submissions))
+    around = evidence_from_index(submissions, breakers=index.breakers(), alerts=alerts)
     return {
         "submissions": submissions,
         "records": index.records(tenant, job_id),
         "money": index.money(tenant, job_id),
         "audit": index.audit(tenant, job_id),
+        "breakers": around.breakers,
+        "alerts": around.alerts,
     }
 
 

@@ -111,6 +111,8 @@ class _Jobs:
                 "points": points,
                 "n": measured.n,
                 "exact": measured.exact,
+                "oldest_ms": measured.oldest_ms,
+                "newest_ms": measured.newest_ms,
                 "p50_ms": measured.p50_ms,
                 "p95_ms": measured.p95_ms,
                 "p99_ms": measured.p99_ms,

@@ -8,9 +8,20 @@ from console.pages.queues import dicts
 from console.pages.waterfall import Waterfall
 from console.telling import tell
 from console.telling.advice import command_of, next_steps
+from console.telling.decided import who_is_out
+from console.telling.ended import SOURCES as PAID_BY
+from console.telling.evidence import number
 from console.telling.indexed import evidence_from_index
+from console.telling.story import slowest
+from router.words import BOUND
 
 Row = dict[str, Any]
+MOST_LISTED = 300
+"""Attempts, candidates, exclusions, money and audit entries, of each so many: a stranger may write thousands."""
+MOST_RECORDS = 100
+"""Each with its headers."""
+MOST_SUBMISSIONS = 20
+"""On one page, the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,8 @@ class Shown:
     waterfall: Waterfall
     words: list[str]
     """The story, as `novix why` tells it."""
+    slow: str | None
+    """What took the most of its time; None where nothing did, or it was short."""
     next: list[str]
     """What to do next; of the newest submission alone."""
     prove: str
@@ -49,6 +62,21 @@ class Shown:
         return _object(self.result.get("error"))
 
     @property
+    def how_paid(self) -> str:
+        """What stands under its cost: where the amount comes from, and whether it is certain."""
+        if not self.result:
+            return "paid so far"
+        if number(_object(self.result.get("money")).get("ambiguous_nanousd")):
+            return "at most: a call may have been charged"
+        source = self.result.get("cost_source")
+        return f"paid: {PAID_BY[source]}" if isinstance(source, str) and source in PAID_BY else "paid"
+
+    @property
+    def bound(self) -> str:
+        """What held its output down to its `max_tokens`, in words."""
+        return BOUND.get(str(self.decision.get("bound_by")), "")
+
+    @property
     def attempts(self) -> list[Row]:
         """The calls that were made."""
         return dicts(self.result.get("attempts"))
@@ -60,8 +88,8 @@ class Shown:
 
     @property
     def exclusions(self) -> list[Row]:
-        """Who might not, and why."""
-        return dicts(self.decision.get("exclusions"))
+        """Who might not, and why; `who` in words."""
+        return [{**one, "who": who_is_out(one)} for one in dicts(self.decision.get("exclusions"))]
 
     @property
     def budgets(self) -> list[Row]:
@@ -77,17 +105,24 @@ class Shown:
 def shown(job: Row, waterfall: Waterfall, found: Mapping[str, Sequence[Row]], *, newest: bool) -> Shown:
     """One submission of `found`; rows that name no submission belong to all of them."""
 
+    left_out = dict(job.get("left_out") or {})
+
     def own(name: str) -> list[Row]:
-        return [row for row in found[name] if row.get("submission") in (None, job["submission"])]
+        rows = [row for row in found[name] if row.get("submission") in (None, job["submission"])]
+        most = MOST_RECORDS if name == "records" else MOST_LISTED
+        if len(rows) > most:
+            left_out[name] = len(rows) - most
+        return rows[:most]
 
     records, money, audit = own("records"), own("money"), own("audit")
     spans = [bar.span for bar in waterfall.bars if bar.span is not None]
-    evidence = evidence_from_index([job], money, audit, records, spans)
+    evidence = evidence_from_index([job], money, audit, records, spans, found["breakers"], found["alerts"])
     linked = {link["trace_id"] for span in spans for link in span.get("links") or ()} - {job["trace_id"]}
     return Shown(
-        job,
+        {**job, "left_out": left_out},
         waterfall,
         tell(evidence, everything=True),
+        slowest(evidence, job["submission"]),
         next_steps(evidence) if newest else [],
         command_of(evidence, "audit prove"),
         records,
@@ -96,6 +131,23 @@ def shown(job: Row, waterfall: Waterfall, found: Mapping[str, Sequence[Row]], *,
         sorted(linked),
         frozenset(span["span_id"] for span in spans),
     )
+
+
+def cut(job: Row) -> Row:
+    """A row of the index, of each list in its decision and result `MOST_LISTED` at most; `left_out` says of which there
+    are more, and how many."""
+    left_out: dict[str, int] = {}
+    told = {name: _shortened(job.get(name), left_out) for name in ("decision", "result")}
+    return {**job, **told, "left_out": left_out}
+
+
+def _shortened(value: Any, left_out: dict[str, int], name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: one if name == "output" else _shortened(one, left_out, str(name)) for name, one in value.items()}
+    if isinstance(value, list) and len(value) > MOST_LISTED:
+        left_out[name] = left_out.get(name, 0) + len(value) - MOST_LISTED
+        return value[:MOST_LISTED]
+    return value
 
 
 def _said(detail: Any) -> Any:

@@ -145,6 +145,7 @@ class _Letters:
         return {
             "asked": asked, "listed": listed, "address": address, "why_not": why_not,
             "now_ms": self._context.now_ms(), "may": self._context.log is not None,
+            "kept_days": self._context.settings.console_keep_days,
         }  # fmt: skip
 
 

@@ -56,11 +56,11 @@ def told(text: object, most: int = 120) -> str:
 
 
 def job_url(tenant: str, job_id: str) -> str:
-    """The address of a job's page. An id may be anything: browsers resolve `..` even where it is encoded, and proxies
-    decode what is encoded twice."""
+    """The address of a job's page. An id may be anything: browsers resolve `..` even where it is encoded, proxies
+    decode what is encoded twice, and no route takes a line break."""
     tenant, job_id = (part.encode(errors="replace").decode() for part in (tenant, job_id))
     segments = [tenant, *job_id.split("/")]
-    if any(segment in ("", ".", "..") or "%" in segment for segment in segments):
+    if any(segment in ("", ".", "..") or "%" in segment or "\n" in segment for segment in segments):
         return "/job?" + urlencode({"tenant": tenant, "id": job_id})
     return f"/jobs/{quote(tenant, safe='')}/{quote(job_id)}"
 

@@ -11,7 +11,8 @@ from console.pages.render import visible
 LONGEST_CELL = 32_000
 """Characters; a spreadsheet's cell has room for 32,767."""
 FLUSH_CHARS = 65_536
-_FORMULA = re.compile(r"^[=+\-@\t\r]")
+_FORMULA = re.compile(r"^(?:[\t\r\n]|[\s\"]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""Some drop spaces and quotation marks before it, and compute the full-width forms of `=`, `+`, `-` and `@` as well."""
 
 
 def csv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -27,8 +27,10 @@ def routes(context: Context) -> list[Route]:
         if len(identities) == 1 and "all" not in request.query_params:
             return RedirectResponse(job_url(*identities.pop()), status_code=303)
         spans = await asyncio.to_thread(context.index.spans, trace_id)
-        if not jobs and not spans:
+        linking = await asyncio.to_thread(context.index.linked_from, trace_id)
+        if not jobs and not spans and not linking:
             raise HTTPException(404, f"no trace {trace_id}")
-        return page("trace.html", trace_id=trace_id, jobs=jobs, waterfall=waterfall.of_trace(spans))
+        fall = waterfall.of_trace(spans)
+        return page("trace.html", trace_id=trace_id, jobs=jobs, waterfall=fall, linking=linking)
 
     return [Route("/traces/{trace_id}", trace)]

@@ -66,7 +66,7 @@ class Waterfall:
     @property
     def ticks(self) -> list[float]:
         """Some round instants for a ruler: 1, 2 or 5 times a power of ten, at most eight of them."""
-        steps = (factor * 10.0**power for power in range(-3, 18) for factor in (1, 2, 5))
+        steps = (factor * 10.0**power for power in range(-3, 20) for factor in (1, 2, 5))
         step = next(step for step in steps if self.total_ms / step <= 8)
         return [step * place for place in range(int(self.total_ms / step) + 1)]
 
@@ -79,6 +79,16 @@ class Waterfall:
             above = nodes.get(bar.parent) if bar.depth else None
             (roots if above is None or above.bar.depth >= bar.depth else above.inside).append(nodes[bar.key])
         return roots
+
+    @property
+    def linked_from(self) -> dict[str, list[str]]:
+        """For each span that others of these link to, their keys."""
+        found: dict[str, list[str]] = {}
+        for bar in self.bars:
+            for link in bar.span.get("links") or () if bar.span else ():
+                if bar.span and link["trace_id"] == bar.span["trace_id"]:
+                    found.setdefault(link["span_id"], []).append(bar.key)
+        return found
 
     @property
     def waited_ms(self) -> float:

@@ -27,7 +27,11 @@ def serve(loaded: Loaded, environment: Mapping[str, str] = os.environ) -> Exit:
     except BadTarget as error:
         raise CommandError(str(error), Exit.USAGE) from None
     if target is None:
-        raise CommandError(f"{ENDPOINT} is not set: there is nowhere to send spans to", Exit.USAGE)
+        raise CommandError(
+            f"{ENDPOINT} is not set, or OTEL_TRACES_EXPORTER or OTEL_SDK_DISABLED says that no trace is sent: there is "
+            "nowhere to send spans to",
+            Exit.USAGE,
+        )
     asyncio.run(_serve(loaded, target))
     return Exit.OK
 

@@ -13,8 +13,7 @@ PATH = "/v1/traces"
 PREFIX = "OTEL_EXPORTER_OTLP_"
 ENDPOINT = PREFIX + "ENDPOINT"
 TRACES_ENDPOINT = PREFIX + "TRACES_ENDPOINT"
-RECEIVERS = (ENDPOINT, TRACES_ENDPOINT)
-"""Either of them set: there is somebody to send spans to."""
+EXPORTER = "OTEL_TRACES_EXPORTER"
 TIMEOUT_S = 10.0
 LONGEST_TIMEOUT_S = 600.0
 MOST_HEADERS = 64
@@ -43,7 +42,13 @@ class Target:
 
 
 def target_of(environment: Mapping[str, str]) -> Target | None:
-    """The receiver that the environment names; None if it names none. Raises `BadTarget`."""
+    """The receiver that the environment names; None if it names none, or wants no traces sent: OTEL_SDK_DISABLED=true,
+    or OTEL_TRACES_EXPORTER without `otlp`. Raises `BadTarget`."""
+    exporters = environment.get(EXPORTER, "").strip() or "otlp"
+    if "otlp" not in [name.strip() for name in exporters.split(",")]:
+        return None
+    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return None
 
     def told(name: str, default: str = "") -> str:
         return environment.get(f"{PREFIX}TRACES_{name}", "").strip() or environment.get(PREFIX + name, default).strip()

@@ -128,6 +128,7 @@ def _say_price(case: _Case) -> list[str]:
 
 def _raise_ceiling(case: _Case) -> list[str]:
     least = min((number(one.get("ceiling_nanousd")) for one in dicts(case.decision.get("candidates"))), default=0)
+    least = least or _least_in(str(case.decision.get("message")))
     enough = f"of at least {least}" if least else "as high as the message names"
     return [f"{AGAIN}, with a max_cost_nanousd {enough}"]
 
@@ -202,7 +203,14 @@ def _model(found: Evidence, decision: dict[str, Any], last: dict[str, Any]) -> s
     return str(named or next((one.get("model") for one in rows), "MODEL"))
 
 
+_NEEDS = re.compile(r"\bneeds (?:a ceiling of )?([0-9]{1,18}) nano-dollars")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:\.\d+)?(?:Z|\+00:00| UTC)")
+
+
+def _least_in(message: str) -> int:
+    """What the cheapest offer needs, in nano-dollars, as the decision's message has it; 0 where that does not say."""
+    found = _NEEDS.search(message)
+    return int(found[1]) if found else 0
 
 
 def _moment_in(message: str) -> str | None:

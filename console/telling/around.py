@@ -9,16 +9,21 @@ from typing import Any
 from console.answers import document
 from console.index.spans import decode_spans
 from console.telling.evidence import (
+    TOLD_LATE_MS,
     Deed,
     Entry,
     Evidence,
     Parked,
     Spell,
-    began,
+    Window,
     dicts,
+    is_about,
     milliseconds,
     number,
+    providers_of,
     submission_of,
+    until_of,
+    ways_of,
 )
 from console.telling.reach import Reach
 from runtime.later import instant_of
@@ -40,20 +45,14 @@ from schemas.topics import (
     worker_group,
 )
 
-LONG_MS = 15 * 60_000
-"""Of a longer way only the beginning and the end are read."""
-EITHER_END_MS = 120_000
-MOST_WAYS = 4
-"""Of the newest so many submissions."""
 MOST_KEYS = 8
 """Providers whose breakers are looked up."""
 BREAKER_LOOK_BACK = 2_000
-Window = tuple[int, int | None]
 
 
 async def look_around(reach: Reach, found: Evidence) -> None:
     """Add to `found` what these topics know of it."""
-    windows = _windows(found)
+    windows = ways_of(found)
     work, tiers = _work_of(found), [tier for _, tier in RETRY_TIERS]
     lanes = await _lanes(reach, found, work)
     await _audit(reach, found, lanes, windows)
@@ -78,29 +77,6 @@ async def look_around(reach: Reach, found: Evidence) -> None:
     found.deeds.sort(key=lambda deed: (deed.at_ms, deed.sequence))
     found.ledger.sort(key=lambda entry: entry.submission)
     found.spells.sort(key=lambda spell: (spell.start_ms, spell.end_ms))
-
-
-def _windows(found: Evidence) -> list[Window]:
-    """When each of the newest submissions was on its way; None: it still is."""
-    windows: list[Window] = []
-    for submission in found.submissions[-MOST_WAYS:]:
-        decision, result = found.decision(submission), found.result(submission)
-        starts = [] if decision is None else [milliseconds(decision.get("decided_at"))]
-        ended: int | None = None
-        if result is not None:
-            starts.append(began(result))
-            ended = milliseconds(result.get("completed_at"))
-        known = [at for at in starts if at is not None]
-        if not known:
-            continue
-        start = min(known)
-        if ended is not None and ended - start > LONG_MS:
-            windows += [(start, start + EITHER_END_MS), (ended - EITHER_END_MS, ended)]
-        else:
-            windows.append((start, ended))
-    if not windows and found.arrival is not None:
-        windows.append((found.arrival.timestamp_ms, None))
-    return windows
 
 
 def _work_of(found: Evidence) -> tuple[str, str] | None:
@@ -226,17 +202,13 @@ async def _spans(reach: Reach, found: Evidence, lanes: list[LaneId], windows: li
 
 async def _breakers(reach: Reach, found: Evidence, windows: list[Window]) -> None:
     """The newest state of each of its providers up to its end. The topic is compacted: older ones may be gone."""
-    named = dict.fromkeys(
-        f"{one.get('provider')}/{one.get('model')}"
-        for told in (*found.results, *found.decisions)
-        for one in (*dicts(told.get("attempts")), *dicts(told.get("candidates")), *dicts(told.get("exclusions")))
-        if told.get("attempts") or one.get("reason") in (None, "breaker_open")
-    )
-    ends = [until for _, until in windows]
-    until = max((end for end in ends if end is not None), default=None) if None not in ends else None
-    for key in list(named)[:MOST_KEYS]:
+    until = until_of(windows)
+    for key in providers_of(found)[:MOST_KEYS]:
         for partition in await reach.partition(BREAKERS.name, key):
-            search, states = await reach.backwards(BREAKERS.name, partition, until and until + 1_000), list[Any]()
+            search, states = (
+                await reach.backwards(BREAKERS.name, partition, until and until + TOLD_LATE_MS),
+                list[Any](),
+            )
             before = reach.records
             while not states and not search.ended and reach.records - before < BREAKER_LOOK_BACK:
                 states = [document(one) for one in await search.step(_keyed(key))]
@@ -244,16 +216,13 @@ async def _breakers(reach: Reach, found: Evidence, windows: list[Window]) -> Non
 
 
 async def _alerts(reach: Reach, found: Evidence, windows: list[Window]) -> None:
-    """What was told of its tenant, or of a provider that it called, while it was on its way."""
-    subjects = {
-        f"{one.get('provider')}/{one.get('model')}" for told in found.results for one in dicts(told.get("attempts"))
-    }
+    """What was told of its tenant, or of a provider that it was for, while it was on its way."""
+    subjects = providers_of(found)
     everywhere, seen = range(await reach.partitions(ALERTS.name)), set[tuple[int, int]]()
     for since, until in windows:
         async for record in reach.window(ALERTS.name, everywhere, since, until):
             alert = document(record)
-            ours = alert.get("tenant") == found.tenant or alert.get("subject") in subjects
-            if ours and (record.partition, record.offset) not in seen:
+            if is_about(alert, found.tenant, subjects) and (record.partition, record.offset) not in seen:
                 seen.add((record.partition, record.offset))
                 found.alerts.append(alert)
 

@@ -1,5 +1,6 @@
 """What was decided about a submission, and why, as rows. Pure."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 from console.telling.evidence import Evidence, dicts, milliseconds, number
 from console.telling.screenful import Row, listed, named
 from console.words import count, instant, money
-from router.words import spoken
+from router.words import BOUND, spoken
 
 CANDIDATES = 3
 EXCLUSIONS = 2
 BUDGETS = 3
+_SEVERAL = re.compile(r"\(([0-9]{1,9}) offers\)")
 VERSIONS = ("catalogue", "prices", "policies", "accounts")
 
 
@@ -38,11 +40,11 @@ def _verdict(decision: dict[str, Any]) -> Iterator[Row]:
     if decision.get("policy"):
         parts.append(f"policy {named(decision['policy'])}")
     if isinstance(complexity, int | float):
-        parts.append(f"complexity {complexity:.2f}")
+        parts.append(f"complexity {complexity:.2f} of 1")
+    yield Row("decision", f"{', '.join(parts)}; {instant(milliseconds(decision.get('decided_at')))}")
     if isinstance(versions, dict):
-        parts += [f"{name} {named(str(versions[name])[:12])}" for name in VERSIONS if versions.get(name)]
-    at = milliseconds(decision.get("decided_at"))
-    yield Row("decision", f"{', '.join(parts)}; {instant(at)}")
+        told = [f"{name} {named(str(versions[name])[:12])}" for name in VERSIONS if versions.get(name)]
+        yield from [Row("", f"by the versions: {', '.join(told)}")] if told else []
     if decision.get("redriven_from"):
         yield Row("", f"driven again from dead letter {named(decision['redriven_from'])}")
     if decision.get("kind"):
@@ -76,25 +78,41 @@ def _source(candidate: dict[str, Any]) -> str:
 def _left_out(decision: dict[str, Any], command: str, everything: bool) -> Iterator[Row]:
     """Each reason with how many it left out; the details of the first few."""
     exclusions = dicts(decision.get("exclusions"))
-    reasons = Counter(named(one.get("reason")) for one in exclusions)
+    reasons: Counter[str] = Counter()
+    for one in exclusions:
+        reasons[named(one.get("reason"))] += _offers(one)
     if len(exclusions) > EXCLUSIONS and not everything:
         told = ", ".join(f"{reason} {times}" for reason, times in reasons.most_common(6))
-        yield Row("not taken", f"{count(len(exclusions), 'offer')}: {told}")
+        yield Row("not taken", f"{count(sum(map(_offers, exclusions)), 'offer')}: {told}")
     lines = [
-        f"{named(one.get('model'))} at {named(one.get('provider'))}: {named(one.get('reason'))}: "
-        f"{named(spoken(one.get('detail')), 160)}"
+        f"{named(who_is_out(one))}: {named(one.get('reason'))}: {named(spoken(one.get('detail')), 160)}"
         for one in exclusions
     ]
     label = "" if len(exclusions) > EXCLUSIONS and not everything else "not taken"
     yield from listed(label, lines, command, first=EXCLUSIONS, everything=everything)
 
 
+def _offers(exclusion: dict[str, Any]) -> int:
+    """How many offers a row is about: `(73 offers)` where the router told several of them as one."""
+    several = _SEVERAL.fullmatch(str(exclusion.get("model")))
+    return int(several[1]) if several else 1
+
+
+def who_is_out(exclusion: dict[str, Any]) -> str:
+    """`MODEL at PROVIDER`, or `73 offers`."""
+    if _SEVERAL.fullmatch(str(exclusion.get("model"))):
+        return count(_offers(exclusion), "offer")
+    return f"{exclusion.get('model')} at {exclusion.get('provider')}"
+
+
 def _limits(decision: dict[str, Any]) -> Iterator[Row]:
     given = decision.get("parameters") if isinstance(decision.get("parameters"), dict) else {}
-    told = "".join(f", {named(name)} {named(value, 24)}" for name, value in list((given or {}).items())[:8])
-    bound = f"; max_tokens bound by {named(decision['bound_by'])}" if decision.get("bound_by") else ""
+    why = {"max_tokens": f" ({BOUND[bound]})"} if (bound := str(decision.get("bound_by"))) in BOUND else {}
+    told = "".join(
+        f", {named(name)} {named(value, 24)}{why.get(name, '')}" for name, value in list((given or {}).items())[:8]
+    )
     most, deadline = money(number(decision.get("max_cost_nanousd"))), milliseconds(decision.get("deadline"))
-    yield Row("limits", f"{most} over all attempts, deadline {instant(deadline)}{told}{bound}")
+    yield Row("limits", f"{most} over all attempts, deadline {instant(deadline)}{told}")
 
 
 def _reserve(reserve: dict[str, Any], command: str, everything: bool) -> Iterator[Row]:

@@ -65,12 +65,15 @@ def _attempt(attempt: dict[str, Any]) -> str:
     outcome = "answered" if kind is None else named(kind)
     http = f" ({named(status)})" if status is not None else ""
     waited = number(attempt.get("waited_ms"))
+    took = number(attempt.get("duration_ms"))
+    # Nobody measured a call whose process died.
+    after = " when its process died" if kind == FailureKind.INTERRUPTED and not took else f" after {span(took)}"
     parts = [
         f"{named(attempt.get('attempt'))}. {named(attempt.get('model'))} at {named(attempt.get('provider'))}: {outcome}"
-        f"{http} after {span(number(attempt.get('duration_ms')))}"
+        f"{http}{after}"
     ]
     parts += [f"having waited {span(waited)}"] if waited >= LEAST_WAIT_MS else []
-    parts.append(f"perhaps charged, at most {cost}" if attempt.get("ambiguous") else cost)
+    parts.append(f"perhaps charged {cost}" if attempt.get("ambiguous") else cost)
     parts += [f"request {named(attempt['request_id'])}"] if attempt.get("request_id") else []
     return ", ".join(parts)
 
@@ -138,13 +141,13 @@ def _end(result: dict[str, Any], said: object) -> Iterator[Row]:
         yield Row("", f"fell back: {named(first.get('model'))} at {named(first.get('provider'))} was asked first")
     error = result.get("error")
     if isinstance(error, dict):
-        again = "may" if error.get("retryable") else "will not"
         kind, message = named(error.get("kind")), named(spoken(error.get("message")), 300)
-        words = kind if error.get("kind") == said else f"{kind}: {message}"
-        yield Row("", f"{words} (publishing it again later {again} help)")
+        words, wanted = kind if error.get("kind") == said else f"{kind}: {message}", kind == FailureKind.CANCELLED
+        again = "sent again, it may succeed" if error.get("retryable") else "sent again unchanged, it would fail"
+        yield Row("", words if wanted else f"{words} ({again})")
         if str(error.get("kind")) in set(FailureKind):
             failure = FAILURES[FailureKind(str(error["kind"]))]
-            yield Row("", f"{failure.meaning} At fault: {WHOSE[failure.fault]}.")
+            yield Row("", failure.meaning if wanted else f"{failure.meaning} Who can mend it: {WHOSE[failure.fault]}.")
     if isinstance(result.get("adapted"), dict):
         for name, change in list(result["adapted"].items())[:3]:
             told = ", ".join(f"{key} {value}" for key, value in change.items()) if isinstance(change, dict) else change
@@ -155,35 +158,56 @@ WHOSE = {
     "producer": "who published the job",
     "account": "whose token, rights or money it is",
     "provider": "who runs the model",
-    "network": "the way there",
-    "novix": "this installation",
+    "network": "who runs the network on the way there",
+    "novix": "who runs this installation",
 }
+SOURCES = {
+    "provider": "as the provider says",
+    "computed": "usage times price",
+    "estimated": "an estimate: not all usage was told",
+    "none": "no charge",
+}
+"""What `cost_source` means."""
+ENDS = {"settle": "settled", "release": "released"}
 
 
 def _cost(result: dict[str, Any], entries: list[Entry]) -> Iterator[Row]:
     usage = result.get("usage") if isinstance(result.get("usage"), dict) else {}
     used = "".join(f", {named(name, 24)} {number(value):,}" for name, value in list((usage or {}).items())[:8])
-    yield Row("cost", f"{money(number(result.get('cost_nanousd')))} ({named(result.get('cost_source'))}){used}")
+    source = SOURCES.get(str(result.get("cost_source")), named(result.get("cost_source")))
+    yield Row("cost", f"{paid(result)} ({source}){used}")
     if isinstance(result.get("money"), dict):
         yield Row("", _money(result["money"]))
     for entry in entries:
-        unsure = f", {money(entry.ambiguous_nanousd)} of it ambiguous" if entry.ambiguous_nanousd else ""
+        unsure = f", {money(entry.ambiguous_nanousd)} of it perhaps charged" if entry.ambiguous_nanousd else ""
         by = f", written by {named(entry.by)}" if entry.by else ""
         yield Row(
             "ledger",
-            f"{named(entry.kind)} {money(entry.nanousd)}{unsure}{by}: partition {entry.partition}, offset "
-            f"{entry.offset}",
+            f"{ENDS.get(entry.kind, named(entry.kind))} {money(entry.nanousd)}{unsure}{by}: partition "
+            f"{entry.partition}, offset {entry.offset}",
         )
+
+
+def paid(result: dict[str, Any]) -> str:
+    """What it cost, as far as that is certain: `$0.01`, `at most $0.01` with calls that may have been charged."""
+    told = result.get("money") if isinstance(result.get("money"), dict) else {}
+    unsure = number((told or {}).get("ambiguous_nanousd")) > 0 or any(
+        one.get("ambiguous") and number(one.get("cost_nanousd")) for one in dicts(result.get("attempts"))
+    )
+    return f"{'at most ' if unsure else ''}{money(number(result.get('cost_nanousd')))}"
 
 
 def _money(told: dict[str, Any]) -> str:
     quoted, unsure = told.get("quoted_nanousd"), number(told.get("ambiguous_nanousd"))
-    reserved, paid = number(told.get("reserved_nanousd")), number(told.get("paid_nanousd"))
+    reserved, spent = number(told.get("reserved_nanousd")), number(told.get("paid_nanousd"))
+    certain = f"paid at most {money(spent)} ({money(spent - unsure)} for certain)"
     parts = [
-        f"quoted {money(quoted)}" if isinstance(quoted, int) else "not quoted",
+        *([f"quoted {money(quoted)}"] if isinstance(quoted, int) else []),
         f"reserved {money(reserved)}",
-        f"paid {money(paid)}" + (f" ({money(unsure)} ambiguous)" if unsure else ""),
-        f"{money(reserved - paid)} given back" if paid <= reserved else f"{money(paid - reserved)} above the reserve",
+        certain if unsure else f"paid {money(spent)}",
+        f"{money(reserved - spent)} given back"
+        if spent <= reserved
+        else f"{money(spent - reserved)} above the reserve",
     ]
     return ", ".join(parts)
 

@@ -10,6 +10,16 @@ from schemas.job import InferenceJob
 
 LONGEST_SHOWN = 2_000
 """Characters of one text in the JSON form: nothing of ours is longer, but a stranger's header may be."""
+SKEW_MS = 60_000
+"""Clocks of two machines may differ by so much before a search by time misses."""
+LONG_MS = 15 * 60_000
+"""Of a longer way only the beginning and the end are looked at."""
+EITHER_END_MS = 120_000
+MOST_WAYS = 4
+"""Of the newest so many submissions."""
+TOLD_LATE_MS = 1_000
+"""After a job's end, of a breaker that it may have opened itself."""
+Window = tuple[int, int | None]
 ASKED = tuple(name for name in InferenceJob.model_fields if name not in ("input", "schema_version"))
 """What of a job's own record is shown: everything but its content."""
 
@@ -223,6 +233,52 @@ def began(result: Mapping[str, Any]) -> int | None:
         moments.append(received["timestamp_ms"])
     moments += [at for one in dicts(result.get("attempts")) if (at := milliseconds(one.get("started_at"))) is not None]
     return min(moments, default=None)
+
+
+def ways_of(found: Evidence) -> list[Window]:
+    """When each of the newest submissions was on its way; None: it still is."""
+    ways: list[Window] = []
+    for submission in found.submissions[-MOST_WAYS:]:
+        decision, result = found.decision(submission), found.result(submission)
+        starts = [] if decision is None else [milliseconds(decision.get("decided_at"))]
+        ended: int | None = None
+        if result is not None:
+            starts.append(began(result))
+            ended = milliseconds(result.get("completed_at"))
+        known = [at for at in starts if at is not None]
+        if not known:
+            continue
+        start = min(known)
+        if ended is not None and ended - start > LONG_MS:
+            ways += [(start, start + EITHER_END_MS), (ended - EITHER_END_MS, ended)]
+        else:
+            ways.append((start, ended))
+    if not ways and found.arrival is not None:
+        ways.append((found.arrival.timestamp_ms, None))
+    return ways
+
+
+def until_of(ways: list[Window]) -> int | None:
+    """When the last of them ended; None: not yet, or nobody knows."""
+    ends = [end for _, end in ways]
+    return max((end for end in ends if end is not None), default=None) if None not in ends else None
+
+
+def providers_of(found: Evidence) -> list[str]:
+    """`provider/model` of everybody that was called, or might have been."""
+    return list(
+        dict.fromkeys(
+            f"{one.get('provider')}/{one.get('model')}"
+            for told in (*found.results, *found.decisions)
+            for one in (*dicts(told.get("attempts")), *dicts(told.get("candidates")), *dicts(told.get("exclusions")))
+            if told.get("attempts") or one.get("reason") in (None, "breaker_open")
+        )
+    )
+
+
+def is_about(alert: Mapping[str, Any], tenant: str, providers: list[str]) -> bool:
+    """Whether an alert speaks of that tenant, or of one of these providers."""
+    return alert.get("tenant") == tenant or alert.get("subject") in providers
 
 
 def dicts(value: Any) -> list[dict[str, Any]]:

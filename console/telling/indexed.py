@@ -4,7 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from console.telling.evidence import Arrival, DeadLetter, Deed, Entry, Evidence, Parked, Spell, number, submission_of
+from console.telling.evidence import (
+    SKEW_MS,
+    TOLD_LATE_MS,
+    Arrival,
+    DeadLetter,
+    Deed,
+    Entry,
+    Evidence,
+    Parked,
+    Spell,
+    is_about,
+    milliseconds,
+    number,
+    providers_of,
+    submission_of,
+    until_of,
+    ways_of,
+)
 from console.telling.story import tell
 from schemas import headers
 
@@ -19,17 +36,25 @@ def tell_from_index(
     records: Rows = (),
     spans: Rows = (),
     breakers: Rows = (),
+    alerts: Rows = (),
     everything: bool = False,
 ) -> list[str]:
-    """The lines of `tell` for a job of the explorer: what `Index.job`, `.money`, `.audit`, `.records`, `.spans` and
-    `.breakers` return, the last at most as far as they were told before the job ended. No lines without a row of it."""
+    """The lines of `tell` for a job of the explorer: what `Index.job`, `.money`, `.audit`, `.records`, `.spans`,
+    `.breakers` and `.alerts_within` return; of the last two what is about the job, and of its time. No lines without a
+    row of it."""
     if not jobs:
         return []
-    return tell(evidence_from_index(jobs, money, audit, records, spans, breakers), everything=everything)
+    return tell(evidence_from_index(jobs, money, audit, records, spans, breakers, alerts), everything=everything)
 
 
 def evidence_from_index(
-    jobs: Rows, money: Rows = (), audit: Rows = (), records: Rows = (), spans: Rows = (), breakers: Rows = ()
+    jobs: Rows,
+    money: Rows = (),
+    audit: Rows = (),
+    records: Rows = (),
+    spans: Rows = (),
+    breakers: Rows = (),
+    alerts: Rows = (),
 ) -> Evidence:
     """The evidence that these rows are. `jobs` must not be empty; its rows are one job's submissions."""
     first = jobs[0]
@@ -55,8 +80,32 @@ def evidence_from_index(
         )
         for row in spans
     ]
-    found.breakers = [dict(row) for row in breakers]
+    _told_around(found, breakers, alerts)
     return found
+
+
+def time_of(jobs: Rows) -> tuple[int, int]:
+    """From when until when something may have been told that concerns a job: what `Index.alerts_within` wants."""
+    ways = ways_of(evidence_from_index(jobs)) if jobs else []
+    until = until_of(ways)
+    return min((since for since, _ in ways), default=0) - SKEW_MS, 2**62 if until is None else until + SKEW_MS
+
+
+def _told_around(found: Evidence, breakers: Rows, alerts: Rows) -> None:
+    """Of these the ones that `gather` would find: its providers' newest states up to its end (the index has no older
+    ones), and alerts of its tenant or providers while it was on its way."""
+    ways, providers = ways_of(found), providers_of(found)
+    until = until_of(ways)
+    for key in providers:
+        for row in breakers:
+            at = milliseconds(row.get("at")) or 0
+            if f"{row.get('provider')}/{row.get('model')}" == key and (until is None or at < until + TOLD_LATE_MS):
+                found.breakers.append(dict(row))
+    for row in alerts:
+        at = number(row.get("at_ms")) or milliseconds(row.get("at")) or 0
+        during = any(since - SKEW_MS <= at and (end is None or at < end + SKEW_MS) for since, end in ways)
+        if during and is_about(row, found.tenant, providers):
+            found.alerts.append(dict(row))
 
 
 def _document(told: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,24 +113,22 @@ def _document(told: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _arrival(records: Rows, row: Mapping[str, Any]) -> Arrival | None:
-    """The record that the router answered; the index keeps no content of it."""
+    """The record that the router answered, as far as the index keeps it: no content."""
     partition, offset = row.get("partition"), row.get("offset")
     if not isinstance(partition, int) or not isinstance(offset, int):
         return None
-    size = next(
+    own = next(
         (
-            number(one.get("size_bytes"))
+            one
             for one in records
             if one.get("what") == "job" and (one.get("partition"), one.get("offset")) == (partition, offset)
         ),
-        0,
+        {},
     )
-    asked = {
-        name: row[column]
-        for name, column in (("task", "task"), ("model", "asked_model"), ("team", "team"))
-        if row.get(column)
-    }
-    return Arrival(partition, offset, number(row.get("published_ms")), size, asked)
+    size, more = number(own.get("size_bytes")), own.get("asked") or {}
+    columns = (("task", "task"), ("model", "asked_model"), ("team", "team"))
+    asked = {name: row[column] for name, column in columns if row.get(column)}
+    return Arrival(partition, offset, number(row.get("published_ms")), size, {**more, **asked})
 
 
 def _letter(row: Mapping[str, Any]) -> DeadLetter:

@@ -4,11 +4,10 @@ reads."""
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from console.kafka import Log
+from console.telling.evidence import SKEW_MS
 from runtime.partitions import partition_of
 from runtime.ports import Record
 
-SKEW_MS = 60_000
-"""Clocks of two machines may differ by so much before a search by time misses."""
 FIRST_STEP = 500
 """Records of a partition that a search from the end reads first; each further step reads four times as many."""
 MOST_AT_ONCE = 32_000

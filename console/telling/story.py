@@ -5,10 +5,11 @@ from typing import Any
 
 from console.telling.advice import command_of, next_steps
 from console.telling.decided import decided
-from console.telling.ended import ended, proved
-from console.telling.evidence import Evidence, number, shortened
+from console.telling.ended import ended, paid, proved
+from console.telling.evidence import Evidence, shortened
 from console.telling.screenful import Row, listed, named, screenful
-from console.words import count, instant, money, span
+from console.telling.waits import SLOW_MS, mostly, times_of
+from console.words import count, instant, span
 from router.words import spoken
 
 LETTERS = 2
@@ -30,6 +31,8 @@ def tell(found: Evidence, *, everything: bool = False) -> list[str]:
 
 def _body(found: Evidence, command: str, everything: bool) -> Iterator[Row]:
     yield Row("job", f"{named(found.job_id)} of tenant {named(found.tenant)}: {summary(found)}")
+    if found.submissions and (slow := slowest(found, found.submissions[-1])):
+        yield Row("", named(slow, 200))
     yield from _arrival(found)
     submissions = found.submissions
     for submission in submissions if everything else submissions[-1:]:
@@ -43,7 +46,7 @@ def _body(found: Evidence, command: str, everything: bool) -> Iterator[Row]:
     if not submissions and found.arrival is not None:
         yield Row("decision", "none yet: it waits for the router")
     letters = [
-        f"{instant(one.timestamp_ms)}, {'beside its result' if one.has_result else 'instead of a result'}: dead letter "
+        f"{instant(one.timestamp_ms)}, a copy {'beside its' if one.has_result else 'instead of a'} result: dead letter "
         f"{one.partition}/{one.offset}, from {named(one.from_topic)}: {named(spoken(one.message), 300)}"
         for one in found.dead_letters
     ]
@@ -64,6 +67,12 @@ def _after(found: Evidence, command: str, everything: bool) -> Iterator[Row]:
         yield Row("" if place else "next", step)
 
 
+def slowest(found: Evidence, submission: int) -> str | None:
+    """What took the most of a time that was long, or too long; None where nothing did."""
+    expired = (found.result(submission) or {}).get("status") == "expired"
+    return mostly(times_of(found, submission), least_ms=0 if expired else SLOW_MS)
+
+
 def summary(found: Evidence) -> str:
     """How it stands, in half a line."""
     submissions = found.submissions
@@ -78,10 +87,11 @@ def _end(found: Evidence, submission: int) -> str:
         return f"{named(decision.get('verdict'))}, no result yet"
     timing, error = result.get("timing_ms") or {}, result.get("error")
     total = timing.get("total") if isinstance(timing, dict) else None
-    kind = f" ({named(error.get('kind'))})" if isinstance(error, dict) else ""
+    kind = named(error.get("kind")) if isinstance(error, dict) else ""
+    because = f" ({kind})" if kind not in ("", result.get("status")) else ""
     again = f" (submission {submission})" if submission > 1 else ""
     return (
-        f"{named(result.get('status'))}{kind}, {money(number(result.get('cost_nanousd')))}, "
+        f"{named(result.get('status'))}{because}, {paid(result)}, "
         f"{span(total if isinstance(total, int) else None)} after publication{again}"
     )
 

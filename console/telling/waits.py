@@ -19,6 +19,9 @@ NAMES = {
     "intent": "until the call could be noted",
     "ready": "for what the call needs: payloads, the model's name, a credential",
 }
+WAITING = "waiting"
+SLOW_MS = 1_000
+"""Of a job that took less, nobody asks what took so long."""
 LEAST_MS = 0.5
 """Parts that are shorter are none."""
 ROUTER_LONG_MS = 100
@@ -41,7 +44,7 @@ class Times:
 
     total: float | None
     parts: list[Spent] = field(default_factory=list)
-    """In the order in which they passed; with `else` they make the total."""
+    """In the order in which they passed; with the rest they make the total."""
     waits: list[Spent] = field(default_factory=list)
     """Of the part `waiting`, the longest first."""
     passages: list[str] = field(default_factory=list)
@@ -59,10 +62,25 @@ def times_of(found: Evidence, submission: int) -> Times:
     parts = [Spent(ms, words) for words, ms in _parts(timing, spells) if ms >= LEAST_MS]
     if total is not None and (rest := total - sum(part.ms for part in parts)) >= 1:
         died = any(one.get("kind") == FailureKind.INTERRUPTED for one in dicts(result.get("attempts")))
-        parts.append(Spent(rest, "lost with a process that died, until another went on" if died else "else"))
+        parts.append(Spent(rest, "lost with a process that died, until another went on" if died else "for the rest"))
     ended, written = milliseconds(result.get("completed_at")), found.written_ms.get(submission)
     commit = written - ended if ended is not None and written is not None and written >= ended else None
     return Times(total, parts, _waits(timing, spells), _passages(found.deeds_of(submission)), commit)
+
+
+def mostly(times: Times, *, least_ms: float) -> str | None:
+    """What took more than half of a time of at least `least_ms`; None where nothing did."""
+    if times.total is None or times.total < least_ms or not times.parts:
+        return None
+    part = max(times.parts, key=lambda one: one.ms)
+    if part.ms <= times.total / 2:
+        return None
+    if part.words == WAITING and times.waits:
+        wait = times.waits[0]
+        return (
+            f"most of it, {span(min(wait.ms, part.ms))}, {WAITING} {wait.words}" if wait.ms > times.total / 2 else None
+        )
+    return f"most of it, {span(part.ms)}, {part.words}"
 
 
 def _timing(result: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +110,7 @@ def _parts(timing: dict[str, int], spells: list[Spell]) -> list[tuple[str, float
     if "routed" in timing:
         parts.append(("queued for the worker", timing["routed"]))
     if timing.get("waiting"):
-        parts.append(("waiting", timing["waiting"]))
+        parts.append((WAITING, timing["waiting"]))
     if "calling" in timing:
         parts.append(("in calls", timing["calling"]))
     return parts

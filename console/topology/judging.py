@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from console.topology.plan import CONSOLE_GROUP, Part
+from console.topology.plan import Part
 from runtime.census import Group
 from schemas.topics import JOBS, TOPICS
 
@@ -74,7 +74,7 @@ def _reading(group: Group, parts: Sequence[Part], topics: Mapping[str, int]) -> 
 
 def is_of(name: str, group: str) -> bool:
     """Whether a group of that name is the contract's `group`."""
-    return name.startswith(group) if group == CONSOLE_GROUP else name == group
+    return name.startswith(group) if group.endswith("-") else name == group
 
 
 def as_json(topology: Topology) -> dict[str, Any]:

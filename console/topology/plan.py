@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from console.alerting.service import ROLE as ALERTING
+from console.audit.sending import GROUPS as HEC_GROUPS
+from console.audit.service import ROLE as CHECKPOINTING
 from console.index.facts import SOURCES
+from console.relay.relay import GROUP as RELAY_GROUP
 from router.app import RETRY_ROLES
 from router.app import ROLE as ROUTER
 from runtime.shell import Role
 from schemas.topics import (
     ALERTS,
+    AUDIT,
     BREAKERS,
     BUDGETS,
+    CHECKPOINTS,
     CONTROL,
     DELTAS,
     DLQ,
@@ -20,6 +25,7 @@ from schemas.topics import (
     POLICIES,
     PRICES,
     RESULTS,
+    SPANS,
     TOPICS,
 )
 from workers.app import ROLES
@@ -36,7 +42,8 @@ class Part:
 
     name: str
     group: str | None
-    """Its consumer group; None: it joins none. One that ends with a hyphen begins so."""
+    """Its consumer group; None: it joins none. One that ends with a hyphen begins so: each explorer, and each collector
+    of the audit, has a group of its own."""
     reads: tuple[str, ...] = ()
     """By its group, or, without one, as it likes."""
     follows: tuple[str, ...] = ()
@@ -53,26 +60,36 @@ def parts() -> tuple[Part, ...]:
         Part("producers", None, writes=(JOBS.name, CONTROL.name)),
         *work,
         Part("consumers", None, reads=(RESULTS.name, DELTAS.name)),
-        Part("explorer", CONSOLE_GROUP, reads=tuple(SOURCES), optional=True),
+        Part("explorer", CONSOLE_GROUP, reads=tuple(SOURCES), writes=(JOBS.name,), optional=True),
         _part(ALERTING, optional=True),
+        _groupless(CHECKPOINTING),
+        Part("relay", RELAY_GROUP, reads=(SPANS.name,), optional=True),
+        Part("audit-export", HEC_GROUPS, reads=(AUDIT.name,), optional=True),
         Part(
             OPERATORS,
             None,
-            reads=(DLQ.name, ALERTS.name, BREAKERS.name),
+            reads=(DLQ.name, ALERTS.name, BREAKERS.name, AUDIT.name, CHECKPOINTS.name),
             writes=(JOBS.name, CONTROL.name, PRICES.name, POLICIES.name, BUDGETS.name, LEDGER.name),
         ),
     )
 
 
 def _part(role: Role, *, optional: bool = False) -> Part:
-    is_own_output = role.receives in role.sends and role.name != ROUTER.name
     return Part(
         role.name,
         role.group,
-        () if is_own_output else (role.receives.name,),
+        (role.receives.name,),
         tuple(topic.name for topic in role.follows),
         tuple(topic.name for topic in role.sends),
         optional,
+    )
+
+
+def _groupless(role: Role) -> Part:
+    """A process whose group is a name for its transactions alone: it follows what it receives, and nobody joins."""
+    follows = dict.fromkeys((role.receives.name, *(topic.name for topic in role.follows)))
+    return Part(
+        role.name, None, follows=tuple(follows), writes=tuple(topic.name for topic in role.sends), optional=True
     )
 
 

@@ -34,7 +34,8 @@ MESSAGING = (
     "messaging_destination_name",
     "messaging_consumer_group_name",
 )
-GEN_AI = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
+GEN_AI = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "provider")
+"""As on the span of the call: whose interface was spoken; `provider` is ours, who ran the model."""
 
 
 @frozen

@@ -32,6 +32,8 @@ class Ended:
     usage: Mapping[str, int]
     cost_nanousd: int
     first_chunk_s: float | None = None
+    interface: str = "huggingface"
+    """`gen_ai.provider.name`, as on the span of the call."""
 
 
 class WorkMeter:
@@ -119,11 +121,12 @@ class CountedWork(WorkMeter):
         provider, model = self._metrics.who(last.provider, last.model)
         operation = OPERATIONS.get(job.task) or job.task.replace("-", "_")
         took = (last.started_at - first.started_at) / MS + last.duration_ms
-        self._operation.of(operation, provider, model, last.kind or "").observe(max(0.0, took / 1_000))
+        call = operation, job.interface, model, provider
+        self._operation.of(*call, last.kind or "").observe(max(0.0, took / 1_000))
         for unit, amount in job.usage.items():
             self._usage.of(provider, model, self._metrics.words(unit)).inc(amount)
         for unit, kind in TOKEN_TYPES:
             if (tokens := job.usage.get(unit)) is not None:
-                self._tokens.of(operation, provider, model, kind).observe(tokens)
+                self._tokens.of(*call, kind).observe(tokens)
         if job.first_chunk_s is not None:
-            self._first.of(operation, provider, model).observe(job.first_chunk_s)
+            self._first.of(*call).observe(job.first_chunk_s)

@@ -49,8 +49,8 @@ SMALL: Mapping[str, str] = {
     "num.recovery.threads.per.data.dir": "2",
     "log.segment.bytes": "67108864",
     "offsets.topic.segment.bytes": "8388608",
-    # After a kill -9 a combined node loads the groups' offsets twice. Whether it still leads is looked at between chunks
-    # alone: within one of the default 5 MB the first load may end as the second's (docs/decisions/0049).
+    # After a kill -9 a combined node loads the groups' offsets twice. Whether it still leads is looked at between
+    # chunks alone: within one of the default 5 MB the first load may end as the second's (docs/decisions/0049).
     "offsets.load.buffer.size": "65536",
     "transaction.state.log.segment.bytes": "8388608",
 }

@@ -82,7 +82,7 @@ def test_a_collector_that_was_away_gets_every_entry_once_and_a_later_run_only_wh
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     asked = [
-        f"{batch['lane']}/{batch['sequence']}/{index}"
+        f"{batch['lane']}/{batch['sequence']}/{index}/{batch['hash'][:16]}"
         for batch in (one.json for one in novix.read(AUDIT.name))
         for index in range(len(batch["entries"]))
     ]

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from console_world import Story
 from index_world import AT, dump, everything
 
@@ -100,11 +101,39 @@ async def test_a_restart_goes_on_where_it_was_and_an_empty_disk_reads_the_same_a
     assert first.group == again.group != anew.group
     assert dump(store.path) == dump(empty.path)
     index = Index(store.path)
-    assert {job["job_id"] for job in index.jobs(Query()).rows} == {"a1", "r1"}
+    assert {job["job_id"] for job in index.jobs(Query()).rows} == {"a1", "r1", "w1"}
     assert ["x-team", "(2 bytes)"] in [header for one in index.records("default", "r1") for header in one["headers"]]
     index.close()
     store.close()
     empty.close()
+
+
+async def test_what_a_transaction_took_back_is_never_shown(settings, tmp_path):
+    """A lane that dies in mid-transaction leaves records that are none."""
+    count = await written(settings)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_bootstrap, transactional_id=settings.named("taken-back")
+    )
+    await producer.start()
+    try:
+        for story, kept_it in ((Story(job_id="gone"), False), (Story(job_id="kept", offset=8), True)):
+            await producer.begin_transaction()
+            for topic, partition, _, _, value in story.records:
+                await producer.send_and_wait(settings.named(topic), value, key=b"k", partition=partition)
+            await (producer.commit_transaction() if kept_it else producer.abort_transaction())
+    finally:
+        await producer.stop()
+    store = kept(tmp_path / "s.sqlite")
+    ingest = Ingest(settings, store)
+    await ingest.start()
+    await filled(ingest, count + len(Story().records))
+    await ingest.stop()
+
+    index = Index(store.path)
+    assert [job["job_id"] for job in index.jobs(Query()).rows] == ["kept"]
+    assert ingest.records == count + len(Story().records)
+    index.close()
+    store.close()
 
 
 async def test_what_could_not_be_written_is_read_again(settings, tmp_path, monkeypatch):

@@ -9,15 +9,21 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar
+from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import visit
+from playwright.sync_api import Browser as Chromium
 from stranger import Stranger, installation
 from system import MODEL, Process, chat
 
+import router
+from console.words import money
 from schemas.topics import AUDIT, BREAKERS, JOBS, RESULTS, ROUTER_GROUP, TEXT, worker_group
 
 SICK = "openai/gpt-oss-20b"
+TWO = "lab/two"
 WITHIN_S = 150
 INPUT_NANOUSD, OUTPUT_NANOUSD = 50, 100
 """Of a token of `MODEL`, as `tests/broker/test_money.py` has it."""
@@ -25,13 +31,37 @@ INPUT_NANOUSD, OUTPUT_NANOUSD = 50, 100
 
 @pytest.fixture(scope="module")
 def novix(broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stranger]:
-    """Two attempts a job, four calls at once, short timeouts."""
+    """Two attempts a job, four calls at once, short timeouts, and a model that two providers have."""
+    folder = tmp_path_factory.mktemp("live")
     with installation(
-        broker.bootstrap, tmp_path_factory.mktemp("live"), NOVIX_MAX_RETRIES="1", NOVIX_READ_TIMEOUT_S="1",
+        broker.bootstrap, folder, NOVIX_CATALOGUE=str(catalogue(folder)),
+        NOVIX_MAX_RETRIES="1", NOVIX_READ_TIMEOUT_S="1",
         NOVIX_BACKOFF_FACTOR_S="0.02", NOVIX_BREAKER_RESET_S="5", NOVIX_BREAKER_WINDOW="0",
         NOVIX_BREAKER_FAIL_MAX="5", NOVIX_RETRY_BUDGET="1000", NOVIX_MAX_IN_FLIGHT="4",
     ) as stranger:  # fmt: skip
         yield stranger
+
+
+def catalogue(folder: Path) -> Path:
+    """The installation's own, and `TWO` at two providers for the price of `MODEL`."""
+    known = json.loads(Path(router.__file__).with_name("data").joinpath("huggingface.json").read_text())
+    price = {
+        "input_nanousd_per_million_tokens": INPUT_NANOUSD * 10**6, "source": "novix-assumed", "as_of": "2026-11-22",
+        "output_nanousd_per_million_tokens": OUTPUT_NANOUSD * 10**6,
+    }  # fmt: skip
+    offers = [
+        {
+            "provider": provider, "provider_model": TWO, "dialect": "hf-router", "base": "huggingface",
+            "tasks": ["chat-completion"], "context_tokens": 131_072, "licence": "apache-2.0", "price": price,
+            "max_in_flight": 4,
+        }
+        for provider in ("groq", "together")
+    ]  # fmt: skip
+    path = folder / "catalogue.json"
+    path.write_text(
+        json.dumps({**known, "models": [*known["models"], {"model": TWO, "tier": "small", "offers": offers}]})
+    )
+    return path
 
 
 class Browser:
@@ -169,6 +199,7 @@ def test_costs_equal_the_ledger_and_the_bill_to_the_nanodollar_through_retries_a
     behave(novix, stall=True)
     novix.run(chat("silent", tenant))
     behave(novix)
+    fall_back(novix, tenant)
     novix.run(chat("after", tenant))
     novix.quiet()
 
@@ -191,11 +222,24 @@ def test_costs_equal_the_ledger_and_the_bill_to_the_nanodollar_through_retries_a
     assert total["ambiguous_nanousd"] > 0
     for by in by_all[:-1]:
         assert shown(by) == ledger(by), by
+    # Of the job that fell back each provider has its part, and the one that did not answer may have been paid.
+    assert shown("provider")["groq"][0] == shown("provider")["groq"][1] > 0 == shown("provider")["together"][1]
     tags = {name: amounts for name, amounts in shown("tag").items() if name.startswith("project=")}
     assert tags == {f"project={name}": amounts for name, amounts in ledger("tag:project").items() if name != "-"}
     bill = novix.system.stub("/admin/bill")
     paid = sum(used_in * INPUT_NANOUSD + used_out * OUTPUT_NANOUSD for _, _, used_in, used_out in bill)
     assert total["nanousd"] - total["ambiguous_nanousd"] == paid
+
+
+def fall_back(novix: Stranger, tenant: str) -> None:
+    """A job whose first candidate takes the call, may charge for it and never answers; its second one answers."""
+    behave(novix, TWO, stall=True)
+    novix.publish(chat("fell-back", tenant, model=TWO))
+    until(lambda: novix.system.calls()[f"{tenant}/fell-back"], "call")
+    behave(novix, TWO)
+    first, second = novix.result("fell-back", tenant)["attempts"]
+    assert (first["provider"], second["provider"]) == ("groq", "together")
+    assert min(first["cost_nanousd"], second["cost_nanousd"]) > 0
 
 
 def test_a_letter_is_driven_again_from_its_page_and_the_audit_names_who_did_it(
@@ -250,3 +294,26 @@ def test_breakers_are_those_of_their_topic(novix: Stranger, browser: Browser, te
 
     assert name in newest()
     until(lambda: {**shown(), **newest()} == shown(), "page that says what the topic says")
+
+
+def test_a_job_that_is_published_appears_in_an_open_page_and_ends_there_without_a_reload(
+    novix: Stranger, browser: Browser, tenant: str, chromium: Chromium
+):
+    """From a producer through Kafka, router and worker to a server-sent event, and by it into the page."""
+    with visit(chromium, browser.origin) as person:
+        person.page.set_default_timeout(WITHIN_S * 1_000)
+        page = person.go(f"/?q=tenant%3D{tenant}")
+        page.locator("#stream.is-live").wait_for()
+        page.evaluate("window.stayed = true")
+        assert page.locator("[data-list] a[data-row]").count() == 0
+        novix.publish(chat("seen-live", tenant))
+        row = page.locator("[data-list] tr", has_text="seen-live")
+        row.locator(".status.succeeded").wait_for()
+        result = novix.result("seen-live", tenant)
+        assert money(result["cost_nanousd"]) in row.inner_text()
+        assert page.evaluate("window.stayed")
+        row.locator("a[data-row]").click()
+        page.wait_for_url(f"{browser.origin}/jobs/{tenant}/seen-live")
+        assert f"seen-live of tenant {tenant}: succeeded" in page.locator("pre.words").inner_text()
+
+    assert person.complaints == []

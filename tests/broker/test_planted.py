@@ -4,17 +4,23 @@ The prompt may stand where the contract has it: on the topics that carry the job
 deltas. The secrets: nowhere. All else is searched: topics, logs, pages and their JSON, files, what the commands say.
 """
 
+import gzip
 import json
 import random
+import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from command_names import commands
 from console_process import Answer, Console, console
 from crawl import crawled, missed
 from explorer_world import context_of
+from otlp_receiver import Receiver, receiving
 from stranger import Stranger, encoded, installation
 from system import Process, chat
 
@@ -27,7 +33,9 @@ CONSOLE_TOKEN = "planted-console-token-0123456789"
 WEBHOOK_SECRET = "planted-webhook-secret-0123456789"
 KAFKA_PASSWORD = "planted-kafka-password-0123456789"
 PROVIDER_KEY = "planted-provider-key-0123456789"
-SECRETS = (HF_TOKEN, CONSOLE_TOKEN, WEBHOOK_SECRET, KAFKA_PASSWORD, PROVIDER_KEY)
+HEC_TOKEN = "planted-collector-token-0123456789"
+OTLP_KEY = "planted-receiver-key-0123456789"
+SECRETS = (HF_TOKEN, CONSOLE_TOKEN, WEBHOOK_SECRET, KAFKA_PASSWORD, PROVIDER_KEY, HEC_TOKEN, OTLP_KEY)
 PROMPT = "the-planted-prompt-sings-at-dawn"
 ANSWER = "the-planted-answer-hums-at-dusk"
 CARRY_PROMPT = (JOBS.name, *(topic.name for topic in MODALITY_TOPICS.values()), DLQ.name,
@@ -45,6 +53,9 @@ class World:
     novix: Stranger
     pages: Console
     alerts: Process
+    relay: Process
+    receiver: Receiver
+    """What the relay has sent."""
 
 
 def behave(novix: Stranger, model: str, **how: object) -> None:
@@ -97,27 +108,38 @@ def world(broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder: Path = tmp_path_factory.mktemp("planted")
     keys = folder / "keys.json"
     keys.write_text(json.dumps({"fal-ai": PROVIDER_KEY}))  # of one that no job here goes to
-    with installation(
-        broker.bootstrap,
-        folder,
-        NOVIX_HF_TOKEN=HF_TOKEN,
-        NOVIX_PROVIDER_KEYS_FILE=str(keys),
-        NOVIX_KAFKA_PASSWORD=KAFKA_PASSWORD,
-        NOVIX_WEBHOOK_URL=f"http://127.0.0.1:{free_port('127.0.0.1', random.Random())}/",  # nobody is there
-        NOVIX_WEBHOOK_SECRET=WEBHOOK_SECRET,
-        NOVIX_CONSOLE_TOKEN=CONSOLE_TOKEN,
-        NOVIX_BREAKER_FAIL_MAX="4",
-        NOVIX_BACKOFF_FACTOR_S="0.05",
-        NOVIX_MAX_RETRIES="2",
-        NOVIX_LOG_LEVEL="debug",
-    ) as novix:
+    with (
+        installation(
+            broker.bootstrap,
+            folder,
+            NOVIX_HF_TOKEN=HF_TOKEN,
+            NOVIX_PROVIDER_KEYS_FILE=str(keys),
+            NOVIX_KAFKA_PASSWORD=KAFKA_PASSWORD,
+            NOVIX_WEBHOOK_URL=f"http://127.0.0.1:{free_port('127.0.0.1', random.Random())}/",  # nobody is there
+            NOVIX_WEBHOOK_SECRET=WEBHOOK_SECRET,
+            NOVIX_CONSOLE_TOKEN=CONSOLE_TOKEN,
+            NOVIX_HEC_TOKEN=HEC_TOKEN,
+            NOVIX_BREAKER_FAIL_MAX="4",
+            NOVIX_BACKOFF_FACTOR_S="0.05",
+            NOVIX_MAX_RETRIES="2",
+            NOVIX_LOG_LEVEL="debug",
+        ) as novix,
+        receiving() as receiver,
+    ):
         alerts = novix.system.process(("-m", "console", "alerts", "run"), "alerts").start()
+        relay = novix.system.process(("-m", "console", "relay"), "relay")
+        relay.environment |= {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+            "OTEL_EXPORTER_OTLP_HEADERS": f"x-key={OTLP_KEY}",
+        }
+        relay.start()
         try:
             with console(novix, folder / "console.log", token=CONSOLE_TOKEN) as pages:
                 for job_id in work(novix):
                     pages.ended(TENANT, job_id)
-                yield World(novix, pages, alerts)
+                yield World(novix, pages, alerts, relay, receiver)
         finally:
+            relay.stop()
             alerts.stop()
 
 
@@ -133,8 +155,9 @@ def test_no_topic_and_no_log_holds_what_it_may_not(world: World):
     assert novix.leaks(PROMPT, besides=CARRY_PROMPT) == []
     assert novix.leaks(ANSWER, besides=CARRY_ANSWER) == []
     logs = {log.name: log.read_bytes() for log in novix.folder.glob("*.log")}
-    assert {"router.log", "worker.log", "console.log", "alerts.log"} <= logs.keys()
+    assert {"router.log", "worker.log", "console.log", "alerts.log", "relay.log"} <= logs.keys()
     assert all(logs[name] for name in ("router.log", "worker.log", "console.log")), "a log that is empty proves nothing"
+    assert found(logs, *SECRETS, PROMPT, ANSWER) == []
     # The test sees what it looks for, where it may be.
     assert {place.split("/")[0] for place in novix.leaks(PROMPT)} >= {JOBS.name, DLQ.name}
     assert {place.split("/")[0] for place in novix.leaks(ANSWER)} == {RESULTS.name}
@@ -177,12 +200,13 @@ def test_no_file_of_the_processes_holds_any_of_it(world: World):
 
     assert any(name.endswith(".sqlite") and name.startswith("console") for name in files)
     assert any(name.endswith("-wal") for name in files), "what was written last lies there"
+    assert any("intents" in name for name in files), "the notes of calls"
     assert found(files, *SECRETS, PROMPT, ANSWER) == []
 
 
 def test_no_health_address_and_no_metric_holds_any_of_it(world: World):
     told: dict[str, bytes] = {}
-    for process in (*world.novix.system.processes, world.alerts):
+    for process in (*world.novix.system.processes, world.alerts, world.relay):
         for path in ("/healthz", "/readyz", "/metrics"):
             told[f"{process.name}{path}"] = _asked(int(process.environment["NOVIX_HEALTH_PORT"]), path)
 
@@ -200,18 +224,107 @@ def _asked(port: int, path: str) -> bytes:
         return bytes(refusal.read())
 
 
+def test_nothing_that_leaves_for_others_holds_any_of_it_but_their_own_credential(world: World, tmp_path: Path):
+    """Spans to an OpenTelemetry back end, the audit to a collector and into a folder, a proof."""
+    novix, receiver = world.novix, world.receiver
+    receiver.wait(lambda: any(TENANT in str(span) for span in receiver.spans()))
+    spans = {f"request {at}": one.SerializeToString() for at, one in enumerate(list(receiver.requests))}
+    told = {f"request {at}": repr(one).encode() for at, one in enumerate(list(receiver.headers))}
+    novix.cli("audit", "checkpoint")
+    with collecting() as collector:
+        sent = novix.cli("audit", "export", "--hec", collector.url, "--once")
+    novix.cli("audit", "export", str(tmp_path / "exported"))
+    novix.cli("audit", "prove", "answered", "--tenant", TENANT, "--out", str(tmp_path / "exported" / "one.proof"))
+    files = {path.name: path.read_bytes() for path in (tmp_path / "exported").rglob("*") if path.is_file()}
+
+    assert found(spans, *SECRETS, PROMPT, ANSWER) == []
+    assert all(OTLP_KEY.encode() in headers for headers in told.values())
+    assert found(told, *[one for one in SECRETS if one != OTLP_KEY], PROMPT, ANSWER) == []
+    assert any(b"job.succeeded" in body for body in collector.bodies.values())
+    assert found(collector.bodies, *SECRETS, PROMPT, ANSWER) == []
+    assert all(f"Splunk {HEC_TOKEN}" == one.get("authorization") for one in collector.headers)
+    assert found({"said": (sent.stdout + sent.stderr).encode()}, *SECRETS, PROMPT, ANSWER) == []
+    assert any(b"job.succeeded" in content for content in files.values())
+    assert found(files, *SECRETS, PROMPT, ANSWER) == []
+
+
+class Collector:
+    """What a collector of events was sent."""
+
+    url = ""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        self.headers: list[dict[str, str]] = []
+
+
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    """A Splunk HTTP Event Collector that takes all, while the block runs."""
+    collector = Collector()
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            packed = self.headers.get("content-encoding") == "gzip"
+            collector.bodies[f"{len(collector.bodies)} {self.path}"] = gzip.decompress(body) if packed else body
+            collector.headers.append({name.lower(): value for name, value in self.headers.items()})
+            answer = b'{"text":"Success","code":0}'
+            self.send_response(200)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    collector.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield collector
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
+
+
+ELSEWHERE = {
+    "results": "prints answers: that is what it is for, and is looked at by itself",
+    **dict.fromkeys(("up", "down", "demo", "bench", "router", "worker", "console", "relay", "alerts run"), "runs"),
+    **dict.fromkeys(("run", "publish", "quote", "request", "cancel", "dlq redrive", "ledger release"), "an order"),
+    **dict.fromkeys(("config example", "schema list", "schema export", "policy check", "policy show", "tier show",
+                     "org show", "tenant show", "topics list", "prices show", "prices spread", "audit key",
+                     "alerts rules", "tune", "ledger bill", "ledger reconcile"), "says nothing of jobs"),
+    **dict.fromkeys(("audit checkpoint", "audit export"), "looked at with what leaves for others"),
+    **dict.fromkeys(("blob put", "blob get", "blob gc"), "carries payloads"),
+    **dict.fromkeys(("alerts set", "alerts test", "budget set", "budget remove", "org create", "org transfer",
+                     "tenant set", "tier set", "policy set", "prices approve", "prices set",
+                     "prices unset", "prices import", "value",
+                     "topics create"), "a rule that an operator sets"),
+}  # fmt: skip
+"""Commands that are not asked below, and why."""
+ASKED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "why": (*((one, "--tenant", TENANT) for one in ("answered", "quoted", "sick")), ("garbage", "--json")),
+    "dlq list": ((), ("--json",)),
+    "audit prove": (("answered", "--tenant", TENANT),),
+}
+"""With which arguments; the others with none, or with what their help names."""
+
+
 def test_no_command_says_any_of_it_but_the_one_that_prints_answers(world: World):
     novix, said = world.novix, dict[str, bytes]()
-    commands = (
-        ("why", "answered", "--tenant", TENANT), ("why", "quoted", "--tenant", TENANT),
-        ("why", "sick", "--tenant", TENANT),
-        ("dlq", "list"), ("dlq", "list", "--json"), ("config", "show"), ("status",), ("breakers",), ("alerts", "list"),
-    )  # fmt: skip
-    for command in commands:
-        done = novix.cli(*command, expect=None)
-        said[" ".join(command)] = (done.stdout + done.stderr).encode()
+    letter = json.loads(novix.cli("dlq", "list", "--json").stdout.splitlines()[0])
+    asked = {**ASKED, "dlq show": ((str(letter["place"]),), (str(letter["place"]), "--json"))}
+    for name in (one for one in commands() if one not in ELSEWHERE):
+        for arguments in asked.get(name, ((),)):
+            done = novix.cli(*name.split(), *arguments, expect=None)
+            said[" ".join((name, *arguments))] = (done.stdout + done.stderr).encode()
     answer = novix.cli("results", "--job", "answered", "--tenant", TENANT, "--format", "json")
 
+    assert set(ELSEWHERE) <= set(commands())
+    assert len(said) > 25
     assert all(said[name] for name in said)
     assert found(said, *SECRETS, PROMPT, ANSWER) == []
     assert ANSWER in answer.stdout

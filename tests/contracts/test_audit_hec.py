@@ -1,7 +1,7 @@
 """A Splunk HTTP Event Collector gets each audit event at least once; one that it cannot take is told and skipped."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +45,9 @@ class Collector:
     clock: TurnedClock = field(default_factory=TurnedClock)
     down_until: float = -1.0
     down_with: int = 503
+    fault: Callable[[web.Request], Awaitable[web.Response]] | None = None
+    """How it is down, if not with a status."""
+    takes_while_down: bool = False
     largest: int = 10**9
     poison: Callable[[dict[str, Any]], bool] = lambda event: False
     numbers_poison: bool = True
@@ -62,7 +65,9 @@ class Collector:
             numbers = orjson.loads(body)["acks"]
             return web.json_response({"acks": {str(one): self.asked_acks > self.ack_after for one in numbers}})
         if self.clock.seconds < self.down_until:
-            return web.json_response({"text": "Server is busy", "code": 9}, status=self.down_with)
+            self.events += [orjson.loads(line) for line in body.split(b"\n") if self.takes_while_down]
+            busy = says(self.down_with, {"text": "Server is busy", "code": 9})
+            return await (self.fault or busy)(request)
         if request.headers.get("authorization") != f"Splunk {TOKEN}":
             return web.json_response({"text": "Invalid token", "code": 4}, status=403)
         if len(body) > self.largest:
@@ -112,12 +117,17 @@ def batch(count: int, pad: int = 0) -> Batch:
     return read_batch(world.partitions[0][0][1])
 
 
+def ids(one: Batch) -> list[str]:
+    """What its events are known by."""
+    return [f"{one.lane}/{one.sequence}/{number}/{one.hash[:16]}" for number in range(len(one.entries))]
+
+
 def test_an_event_is_an_entry_with_its_instant_its_place_and_an_id_that_never_changes():
     (event,) = [orjson.loads(one) for one in events_of(batch(1), "audits")]
 
     assert event["time"] == NOON.timestamp()
     assert (event["sourcetype"], event["host"], event["index"]) == ("novix:audit", ROUTER, "audits")
-    assert event["fields"] == {"novix_id": f"{ROUTER}/1/0"}
+    assert event["fields"] == {"novix_id": ids(batch(1))[0]}
     assert event["event"]["action"] == "job.assigned"
     assert (event["event"]["lane"], event["event"]["sequence"], event["event"]["index"]) == (ROUTER, 1, 0)
 
@@ -134,7 +144,7 @@ async def test_events_arrive_in_their_order_with_the_token():
     async with collecting() as (collector, hec):
         await hec.deliver(events_of(batch(3)))
 
-    assert collector.ids == [f"{ROUTER}/1/{number}" for number in range(3)]
+    assert collector.ids == ids(batch(3))
     assert collector.fields[0]["authorization"] == f"Splunk {TOKEN}"
     assert hec.taken == 3
 
@@ -144,9 +154,86 @@ async def test_an_outage_of_thirty_seconds_loses_nothing(status: int):
     async with collecting(down_until=30.0, down_with=status) as (collector, hec):
         await hec.deliver(events_of(batch(50)))
 
-    assert collector.ids == [f"{ROUTER}/1/{number}" for number in range(50)]
+    assert collector.ids == ids(batch(50))
     assert collector.clock.seconds >= 30
     assert max(collector.clock.slept) <= 15
+
+
+async def breaks(request: web.Request) -> web.Response:
+    """Takes the request, and closes without an answer."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def crawls(request: web.Request) -> web.Response:
+    """Answers when nobody waits any more."""
+    await asyncio.sleep(0.5)
+    return web.json_response({"text": "Success", "code": 0})
+
+
+async def answers_half(request: web.Request) -> web.Response:
+    response = web.Response(status=200, headers={"content-length": "500"})
+    await response.prepare(request)
+    await response.write(b'{"text":"Succ')
+    return await breaks(request)
+
+
+def says(status: int, body: str | dict[str, Any]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(request: web.Request) -> web.Response:
+        return (
+            web.json_response(body, status=status) if isinstance(body, dict) else web.Response(status=status, text=body)
+        )
+
+    return answer
+
+
+FAULTS = {
+    "breaks": breaks,
+    "crawls": crawls,
+    "half an answer": answers_half,
+    "a portal's page": says(200, "<html>sign in</html>"),
+    "a balancer's word": says(200, "OK"),
+    "a proxy's 400": says(400, "<html>400 The plain HTTP request was sent to HTTPS port</html>"),
+    "a 400 without a word": says(400, ""),
+    "incorrect index": says(400, {"text": "Incorrect index", "code": 7}),
+    "invalid token": says(403, {"text": "Invalid token", "code": 4}),
+    "token disabled": says(403, {"text": "Token disabled", "code": 1}),
+    "not found": says(404, {"text": "The requested URL was not found on this server.", "code": 404}),
+    "moved": says(302, ""),
+    "success with an error's code": says(200, {"text": "Server is busy", "code": 9}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_whatever_it_says_for_thirty_seconds_nothing_is_lost_or_skipped(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("console.audit.hec.CALL_S", 0.2)
+    async with collecting(down_until=30.0, fault=FAULTS[fault]) as (collector, hec):
+        await hec.deliver(events_of(batch(5)))
+
+    assert collector.ids == ids(batch(5))
+    assert (hec.taken, hec.skipped) == (5, 0)
+    assert collector.clock.seconds >= 30
+
+
+async def test_what_was_taken_before_the_connection_broke_comes_again_under_the_same_ids():
+    async with collecting(down_until=1.0, fault=breaks, takes_while_down=True) as (collector, hec):
+        await hec.deliver(events_of(batch(3)))
+
+    assert len(collector.ids) > 3
+    assert collector.ids == ids(batch(3)) * (len(collector.ids) // 3)
+
+
+def test_the_same_place_in_another_clusters_lane_has_another_id():
+    world = Trail(1)
+    world.write(ROUTER, deed("job.assigned", "elsewhere"))
+    other = read_batch(world.partitions[0][0][1])
+    mine = batch(1)
+
+    assert (other.lane, other.sequence) == (mine.lane, mine.sequence)
+    assert orjson.loads(events_of(other)[0])["fields"] != orjson.loads(events_of(mine)[0])["fields"]
 
 
 async def test_a_collector_that_is_not_there_is_waited_for():
@@ -168,9 +255,9 @@ async def test_a_poison_event_is_told_and_skipped_and_the_others_arrive(numbered
         with capture_logs() as logs:
             await hec.deliver(events_of(batch(20)))
 
-    assert set(collector.ids) == {f"{ROUTER}/1/{number}" for number in range(20) if number != 7}
+    assert set(collector.ids) == set(ids(batch(20))) - {ids(batch(20))[7]}
     assert hec.skipped == 1
-    assert [entry["id"] for entry in logs if entry["event"] == "hec.poison"] == [f"{ROUTER}/1/7"]
+    assert [entry["id"] for entry in logs if entry["event"] == "hec.poison"] == [ids(batch(20))[7]]
 
 
 async def test_what_is_too_large_is_sent_in_halves_and_one_that_is_too_large_alone_is_skipped():
@@ -212,7 +299,7 @@ async def test_events_that_are_not_acknowledged_in_time_are_sent_again_under_the
     async with collecting(acks=True, ack_after=int(ACK_S / 0.5) + 5) as (collector, hec):
         await hec.deliver(events_of(batch(2)))
 
-    assert collector.ids == [f"{ROUTER}/1/0", f"{ROUTER}/1/1"] * 2
+    assert collector.ids == ids(batch(2)) * 2
 
 
 @pytest.mark.parametrize(("attempt", "low", "high"), [(1, 0.25, 0.5), (3, 1.0, 2.0), (40, 7.5, 15.0)])

@@ -1,10 +1,14 @@
 """What strangers wrote, on a terminal: no command lets an escape, a bell or a mark that turns text around through."""
 
+import functools
 import unicodedata
 
 import pytest
+from command_names import commands
 from console_world import NOON, Story, ms
 from explorer_story import HOSTILE_IDS, MARKUP, REFUSED_IDS
+from hostile_records import written
+from hostile_texts import LARGE, TEXTS
 
 from runtime.deadletter import dead_letter
 from runtime.ports import LaneId, Outgoing, Record
@@ -78,3 +82,38 @@ def test_dead_letters_and_alerts_obey_nobody(novix, log):
         assert done.exception is None or isinstance(done.exception, SystemExit), command
         assert done.output
         assert raw(done.output) == set(), command
+
+
+RUNS = {"up", "down", "demo", "bench", "router", "worker", "console", "relay", "alerts run", "request", "run",
+        "results", "topology", "audit checkpoint"}  # fmt: skip
+"""Processes, and commands that wait for one or for Kafka; the tests before have `results`."""
+ASKED = {
+    "why": (("--tenant", "hostile", "--", "large"), ("--aloud", "--tenant", "hostile", "--", TEXTS["csi"])),
+    "dlq list": ((), ("--json",)),
+    "dlq show": (("0/0",), ("0/1", "--json"), ("0/2", "--value")),
+    "cancel": (("--", TEXTS["csi"]),),
+    "audit prove": (("--tenant", "hostile", "--", "large"),),
+    "budget explain": (("hostile", TEXTS["csi"]),),
+    **dict.fromkeys(("tenant show", "tier show", "org show", "policy show", "prices show"), ((TEXTS["csi"],),)),
+    **dict.fromkeys(("ledger statement", "schema export", "blob get", "quote", "replay"), ((TEXTS["csi"],),)),
+}  # fmt: skip
+"""With which arguments; the others with none."""
+
+
+@functools.cache
+def all_of_it():
+    """A job of each text, with the text in all of its records."""
+    told = {text[:200] or "empty": text for text in TEXTS.values()} | {"large": LARGE[:20_000]}
+    return [one for name, text in told.items() for one in written(text, Story(job_id=name, tenant="hostile"))]
+
+
+@pytest.mark.parametrize("name", [one for one in commands() if one not in RUNS])
+def test_no_command_obeys_what_stands_on_the_topics_or_in_its_arguments_or_falls_over_it(novix, log, name):
+    for one in all_of_it():
+        log.append(one)
+
+    for arguments in ASKED.get(name, ((),)):
+        done = novix(*name.split(), *arguments)
+        assert done.exception is None or isinstance(done.exception, SystemExit), repr(done.exception)
+        assert raw(done.output) == set()
+        assert len(done.output) < 2_000_000

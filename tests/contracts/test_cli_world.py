@@ -6,7 +6,37 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
+from console.supervisor import Supervisor
+from runtime.settings import resolve
+
 # a world
+
+
+@pytest.mark.parametrize(
+    ("variables", "starts", "says"),
+    [
+        ({}, False, ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}, True, ""),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_TRACES_EXPORTER": "none"}, False, ""),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
+            False, "OTEL_EXPORTER_OTLP_PROTOCOL",
+        ),
+    ],
+)  # fmt: skip
+def test_a_relay_starts_where_spans_are_wanted_and_one_that_cannot_send_keeps_no_world_down(
+    monkeypatch, tmp_path, variables, starts, says
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    said = []
+    loaded = resolve({"NOVIX_HOME": str(tmp_path)}, {}, {})
+    world = Supervisor(loaded, hf="local", broker="local", workers_in="one", say=said.append)
+
+    assert ("relay" in world._ports()) is starts
+    assert [says in line for line in said] == [True] * bool(says)
 
 
 def test_without_a_world_status_ends_with_3_and_down_has_nothing_to_do(novix):

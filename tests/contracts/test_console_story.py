@@ -38,12 +38,13 @@ def test_a_finished_jobs_story_names_decision_attempts_waits_cost_and_trace():
         "policy brief/1, complexity 0.31",
         "1. org/small at hf-inference: expected $0.0000009, at most $0.000004 (price: novix-sandbox)",
         "org/large at auto: price_ceiling: at least 5,000",
-        "max_tokens 64, temperature 0.8; max_tokens bound by job",
-        "820 ms: 15 ms until it was routed, 22 ms queued for the worker, 200 ms waiting, 540 ms in calls, 43 ms else",
+        "max_tokens 64 (as the job itself asks), temperature 0.8",
+        "820 ms: 15 ms until it was routed, 22 ms queued for the worker, 200 ms waiting, 540 ms in calls, 43 ms "
+        "for the rest",
         "waited     200 ms for slot, breaker or next attempt",
         "1. org/small at hf-inference: rate_limited (429) after 40 ms, $0.00",
         "2. org/small at hf-inference: answered (200) after 500 ms, having waited 200 ms, $0.000001234, request req-2",
-        "cost       $0.000001234 (computed), input_tokens 12, output_tokens 5",
+        "cost       $0.000001234 (usage times price), input_tokens 12, output_tokens 5",
         f"trace      {placed.trace.trace_id}",
     ):
         assert words in joined(text), words
@@ -75,8 +76,9 @@ def test_money_is_told_quoted_reserved_and_paid_with_who_priced_it_and_which_bud
         "budget     all (hard) in 2026-11: of $0.000009, $0.000001 spent and $0.000002 reserved by others: $0.000006 "
         "left before this job",
         "model auto at provider auto",
-        "quoted $0.0000015, reserved $0.000004, paid $0.000001234 ($0.000000034 ambiguous), $0.000002766 given back",
-        "policy brief/1, complexity 0.31, prices 812",
+        "quoted $0.0000015, reserved $0.000004, paid at most $0.000001234 ($0.0000012 for certain), $0.000002766 given "
+        "back",
+        "policy brief/1, complexity 0.31 of 1; 2026-11-22 12:00:00.020 UTC by the versions: prices 812",
     ):
         assert words in joined(text), text
 
@@ -201,7 +203,7 @@ def test_every_submission_of_an_id_is_told_in_order():
     assert short[0].startswith("job        a1 of tenant default: succeeded")
     assert any(line.startswith("before     submission 1: rejected (price_ceiling), $0.00") for line in short)
     assert whole.index("submission 1") < whole.index("submission 2")
-    assert "price_ceiling (publishing it again later will not help)" in joined("\n".join(whole))
+    assert "price_ceiling (sent again unchanged, it would fail)" in joined("\n".join(whole))
 
 
 def test_a_dead_letter_is_told_with_its_reason():

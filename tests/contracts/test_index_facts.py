@@ -13,13 +13,14 @@ import pytest
 from console_world import Story
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from index_world import AT, audited, decided, dump, entry, everything, filled, index_of, ledger
+from index_world import AT, audited, decided, dump, entry, everything, filled, index_of, ledger, waits_twice
 
 from console.index.facts import SOURCES, facts_of
 from console.index.query import Query
 from console.index.reading import Index
 from console.index.spans import decode_spans
 from console.index.store import Store
+from schemas import codec
 from schemas.topics import DECISIONS, JOBS, RESULTS, SPANS
 
 
@@ -96,6 +97,34 @@ def test_a_job_shows_as_queued_then_routed_then_done(tmp_path):
     assert [state["status"] for state in states] == ["queued", "routed", "succeeded"]
     assert [state["rank"] for state in states] == [0, 1, 3]
     assert {(state["submission"], state["asked_model"], state["published_ms"]) for state in states} == {(1, "auto", AT)}
+
+
+def test_what_names_no_tenant_and_id_is_no_job_that_waits(tmp_path):
+    """It is a dead letter, and nobody will ever decide it; an event around a job names it by the job."""
+    names = ({"id": "a\x07b"}, {"id": "a1", "tenant": "a/b"}, {"id": "a1", "tenant": "a b"}, {"id": "x" * 257},
+             {"id": ""}, {"id": 7}, {"id": None})  # fmt: skip
+    records = [(JOBS.name, 0, n, AT, codec.encode(one), b"k", ()) for n, one in enumerate(names)]
+    event = {"specversion": "1.0", "id": "e1", "data": {"id": "a1", "tenant": "acme"}}
+    envelope = (("content-type", b"application/cloudevents+json"),)
+    records.append((JOBS.name, 0, 99, AT, codec.encode(event), b"k", envelope))
+
+    index = index_of(tmp_path / "i.sqlite", records)
+
+    assert [(row["tenant"], row["job_id"]) for row in index.jobs(Query()).rows] == [("acme", "a1")]
+    assert index.state()["broken"] == {"unnamed": len(names)}
+    index.close()
+
+
+def test_of_a_job_that_came_twice_and_waits_the_first_arrival_stands_with_its_producers_trace(tmp_path):
+    for name, records in (("forth", waits_twice()), ("back", reversed(waits_twice()))):
+        index = index_of(tmp_path / f"{name}.sqlite", records)
+        [row] = index.job("default", "w1")
+        assert (row["asked_model"], row["partition"], row["offset"], row["published_ms"]) == (
+            "org/first", 0, 70, AT + 7,
+        )  # fmt: skip
+        assert index.by_trace("7" * 32) == [{"tenant": "default", "job_id": "w1", "submission": 1}]
+        assert index.by_trace("8" * 32) == []
+        index.close()
 
 
 def test_a_job_whose_result_is_gone_shows_how_its_money_ended(tmp_path):
@@ -178,6 +207,23 @@ def test_an_audit_entry_is_told_with_its_batch_and_its_authority(tmp_path):
     )  # fmt: skip
     assert told["detail"] == {"policy": "brief/1", "authority": "tenant"}
     index.close()
+
+
+def test_a_detail_of_any_shape_is_told(tmp_path):
+    """By a newer writer, or by nobody of ours."""
+    told = {}
+    for n, detail in enumerate((True, [1], "why", None)):
+        topic, partition, _, at_ms, value, key, headers = audited(Story(), 6)
+        strange = value.replace(b'{"policy":"brief/1"}', codec.encode(detail))
+        index = index_of(tmp_path / f"{n}.sqlite", [(topic, partition, n, at_ms, strange, key, headers)])
+        [entry] = index.audit("default", "a1")
+        told[n] = entry["detail"]
+        index.close()
+
+    assert told == {
+        0: {"authority": "tenant", "detail": True}, 1: {"authority": "tenant", "detail": [1]},
+        2: {"authority": "tenant", "detail": "why"}, 3: {"authority": "tenant"},
+    }  # fmt: skip
 
 
 def test_the_spans_of_a_record_are_read_with_their_parents_and_numbers():

@@ -13,7 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from runtime.metrics.table import METRICS
 
 SAME_MODEL = {"provider": "auto", "model": "acme/chat"}
-OPERATION = {"gen_ai_operation_name": "chat", "gen_ai_provider_name": "auto", "gen_ai_request_model": "acme/chat"}
+OPERATION = {
+    "gen_ai_operation_name": "chat", "gen_ai_provider_name": "huggingface", "gen_ai_request_model": "acme/chat",
+    "provider": "auto",
+}  # fmt: skip
 COMMIT, POLL = {"messaging_operation_name": "commit"}, {"messaging_operation_name": "poll"}
 LANE: dict[str, str] = {"group": "sim", "partition": "0"}
 ALWAYS: dict[str, str] = {}
@@ -63,6 +66,7 @@ ROWS: tuple[Row, ...] = (
     ("novix_jobs_ended_total", "streamed", {"task": "chat-completion", "status": "succeeded", "kind": ""}, None, 1),
     ("novix_jobs_ended_total", "cut_off", {"status": "failed", "kind": "stream_cut"}, None, 1),
     ("novix_job_duration_seconds", "streamed", {"status": "succeeded"}, None, 1),
+    ("novix_job_duration_seconds_sum", "streamed", {"status": "succeeded"}, None, 0.05),
     ("novix_calls_total", "ill", {**SAME_MODEL, "outcome": "provider_error"}, None, 3),
     ("novix_calls_total", "ill", {**SAME_MODEL, "outcome": "ok"}, None, 1),
     ("novix_calls_total", "throttled", {**SAME_MODEL, "outcome": "rate_limited"}, None, 1),
@@ -89,7 +93,7 @@ ROWS: tuple[Row, ...] = (
     ("novix_provider_reachable", "cut_from_the_world", {"origin": "http://provider.test"}, 1, 0),
     ("novix_credential_refused", "cut_from_the_world", {"provider": "auto"}, None, 1),
     ("novix_intents_unavailable", "cut_from_the_world", ALWAYS, 0, 1),
-    ("novix_deltas_published_total", "in_pieces", ALWAYS, 0, 1),
+    ("novix_deltas_published_total", "in_pieces", ALWAYS, 0, 2),
     ("novix_deltas_dropped_total", "in_pieces", ALWAYS, 0, 1),
     ("gen_ai_client_operation_duration_seconds", "streamed", {**OPERATION, "error_type": ""}, None, 1),
     ("gen_ai_client_operation_duration_seconds", "cut_off", {**OPERATION, "error_type": "stream_cut"}, None, 1),

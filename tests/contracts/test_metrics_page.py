@@ -11,6 +11,7 @@ import httpx
 import pytest
 from faststream import FastStream
 from metrics_worlds import Told
+from metrics_worlds_work import Unwritable
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 from starlette.testclient import TestClient
@@ -26,9 +27,11 @@ from console.pages.context import Context
 from runtime import shell
 from runtime.health import serve_health
 from runtime.metrics import Metrics
+from runtime.service import LaneService
 from runtime.settings import Settings
 from runtime.shell import Service
 from sandbox.kafka.process import free_port
+from workers.worker import WorkerApplication
 
 OPEN_METRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 """What Prometheus sends."""
@@ -126,6 +129,22 @@ async def test_each_kind_of_process_says_why_it_is_not_ready_yet_and_can_be_scra
     told = {family.name: family for family in plain(page.text)}
     assert told["novix_ready"].samples[0].value == 0
     assert told["novix_process_info"].samples[0].labels["process"] == name
+
+
+async def test_a_worker_that_cannot_note_its_calls_is_healthy_but_not_ready_and_says_why(tmp_path: Path) -> None:
+    """With a full disk it makes no call: whoever sends it work would wait."""
+    service = workers.app.build(Settings(home=tmp_path), ["text"])
+    assert isinstance(service, LaneService)
+    shop = cast(WorkerApplication, service._app).workshop
+    service._engine = cast(Any, Told({}, well=True))  # an engine that is well
+    assert service.ready
+
+    shop.intents = Unwritable()
+    async with serve_health(0, "w", shop.describe, lambda: service.healthy, lambda: service.ready) as port:
+        health, ready = await asked(port, "/healthz"), await asked(port, "/readyz")
+
+    assert (health.status_code, ready.status_code) == (200, 503)
+    assert ready.json()["reasons"] == ["calls cannot be noted: the disk is full"]
 
 
 class Pages:

@@ -12,6 +12,8 @@ import pytest
 from console_world import NOON, Story, ms
 from pages_world import NOW_MS, Seen, pages_world
 
+from console.index import statistics
+from console.pages import export
 from console.pages.render import job_url
 from schemas import codec
 from schemas.topics import JOBS
@@ -136,6 +138,21 @@ def test_the_list_is_a_csv_file_without_formulas(world):
     assert {row["total_ms"] for row in rows} == {"820"}
     assert answer.headers["content-type"].startswith("text/csv")
     assert "attachment" in answer.headers["content-disposition"]
+
+
+def test_a_csv_file_holds_every_hit_up_to_its_bound_and_its_name_says_when_there_are_more(world, monkeypatch):
+    monkeypatch.setattr(export, "A_PAGE", 2)
+    world.fill(*(Story(job_id=f"j{n}", offset=n, began=NOON + timedelta(seconds=n)) for n in range(5)))
+
+    def file():
+        answer = world.client.get("/jobs.csv?q=min%3D1ms")
+        rows = csv.DictReader(io.StringIO(answer.text, newline=""))
+        return answer.headers["content-disposition"].partition("=")[2], [row["job_id"] for row in rows]
+
+    assert file() == ('"novix-jobs.csv"', ["j4", "j3", "j2", "j1", "j0"])
+    for module, name in ((statistics, "LOOKED_AT"), (export, "MOST_ROWS")):
+        monkeypatch.setattr(module, name, 3)
+    assert file() == ('"novix-jobs-newest-3.csv"', ["j4", "j3", "j2"])
 
 
 @pytest.mark.parametrize("job_id", HOSTILE_IDS)

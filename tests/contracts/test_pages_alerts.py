@@ -47,7 +47,7 @@ def test_what_fires_stands_first_and_what_is_over_among_the_told(world):
         ("a/b", "firing"),
     ]
     row = world.get("/alerts").row("groq/org/m")
-    assert row[:4] == ["fires", "warning", "breaker-open", "groq/org/m: it is open"]
+    assert row[:4] == ["fires", "groq/org/m: it is open", "warning", "breaker-open"]
     assert row[4:9] == ["12.5", "0", "s", "5 min 0 s", "58 s"]
 
 

@@ -8,8 +8,9 @@ from console_world import NOON, Story
 from live_world import HOSTILE, pages
 
 from runtime.ports import Outgoing
+from schemas.decision import DecisionBatch, Reserve
 from schemas.ledger import Charge, LedgerBatch, LedgerEntry
-from schemas.topics import LEDGER
+from schemas.topics import DECISIONS, LEDGER
 
 FORMULA = '=HYPERLINK("http://evil.example","x")'
 
@@ -57,8 +58,34 @@ def test_sums_are_those_of_the_ledger_and_what_may_have_been_paid_is_told_apart(
     assert rows(world, "model")[0] == {"org/small": (1_508, 501), "org/large": (1_000_000_000_003, 0)}
     assert rows(world, "tenant", tenant="acme")[1]["nanousd"] == 1_508
     seen = world.get("/costs?by=tenant")
-    assert seen.row("acme")[2:4] == ["$0.000001508", "$0.000000501"]
+    assert [seen.row("acme")[at] for at in (1, 3)] == ["$0.000001508", "$0.000000501"]
     assert "$1000.000001511" in seen.text
+
+
+def test_a_job_that_fell_back_counts_with_each_provider_and_once_in_the_total(world):
+    """Its first candidate may have charged and did not answer; its quote is one quote, and one job is one job."""
+    story = Story(job_id="a", tenant="acme")
+    story.write(world.log)
+    charges = [
+        Charge(model="org/small", provider="groq", nanousd=501, source="estimated", ambiguous=True, attempt=1),
+        Charge(model="org/other", provider="together", nanousd=1_000, source="computed", attempt=2),
+    ]
+    entry = LedgerEntry(
+        kind="settle", tenant="acme", job_id="a", submission=1, decision_id="d", reserved_nanousd=10_000,
+        cost_nanousd=1_501, charges=charges, status="succeeded", task="chat-completion", at=NOON,
+    )  # fmt: skip
+    reserve = Reserve(nanousd=10_000, expected_nanousd=900, quoted_nanousd=2_000)
+    decision = DecisionBatch(lane="r", decisions=[story.decision.model_copy(update={"reserve": reserve})])
+    world.wrote(Outgoing(DECISIONS.name, None, decision.encode(), partition=0), story.outgoing_result)
+    batch = LedgerBatch(lane="novix-worker-text.inference.text.v1.0", entries=[entry])
+    world.wrote(Outgoing(LEDGER.name, None, batch.encode(), partition=0))
+
+    assert rows(world, "provider")[0] == {"groq": (501, 501), "together": (1_000, 0)}
+    assert rows(world, "model")[0] == {"org/small": (501, 501), "org/other": (1_000, 0)}
+    for by in ("provider", "model", "tag", "tenant", "day", "status"):
+        whole = rows(world, by)[1]
+        told = [whole[name] for name in ("jobs", "nanousd", "ambiguous_nanousd", "quoted_nanousd")]
+        assert told == [1, 1_501, 501, 2_000], by
 
 
 def test_a_window_leaves_out_what_was_decided_elsewhere_and_says_its_bounds(world):

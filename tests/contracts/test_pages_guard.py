@@ -1,5 +1,6 @@
 """What stands before the pages: the token, the session, and orders that come from elsewhere."""
 
+import hmac
 from types import SimpleNamespace
 
 import pytest
@@ -270,6 +271,36 @@ def test_wrong_tokens_are_heard_ever_more_slowly_and_the_right_one_waits_as_well
     assert (bearer.status_code, bearer.headers["retry-after"]) == (401, "2")
     clock.now += 2.1
     assert enter(client).status_code == 303
+
+
+def test_every_secret_is_compared_in_a_time_that_tells_nothing_of_it(monkeypatch):
+    compared = []
+    honest = hmac.compare_digest
+
+    def noted(one, other):
+        compared.append((len(one), len(other)))
+        return honest(one, other)
+
+    monkeypatch.setattr(sessions.hmac, "compare_digest", noted)
+    client, _ = behind(TOKEN)
+    for ask in (
+        lambda: enter(client, "wrong"),
+        lambda: client.get("/page", headers={"cookie": f"{COOKIE}=known.x.99999999999.{'0' * 64}"}),
+    ):
+        compared.clear()
+        ask()
+        assert compared
+        assert all(one == other for one, other in compared)  # digests: neither length tells one of a secret
+
+
+def test_a_form_of_a_great_many_fields_is_refused_and_is_no_fault():
+    client, done = behind(TOKEN)
+    body = "&".join(["place=0/0"] * 1_100)
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    answer = client.post("/do", content=body, headers={**kind, "authorization": f"Bearer {TOKEN}"})
+    assert (answer.status_code, done) == (400, [])
+    large = client.post("/do", content=b"x" * 70_000, headers={**kind, "authorization": f"Bearer {TOKEN}"})
+    assert (large.status_code, done) == (413, [])
 
 
 def test_a_wrong_token_is_in_no_answer():

@@ -68,8 +68,9 @@ def test_it_tells_decision_attempts_waits_costs_and_trace(world):
     text = Seen(page_of(world, story).text).text
 
     for told in ("waits in inference.jobs.v1", "router", "waits for the next attempt", "attempt 2", "commit",
-                 "rate_limited", "req-2", "brief/1", "0.31 of 1", "org/large", "price_ceiling", "bound by job",
-                 "novix-sandbox", story.trace.trace_id, "computed", "820 ms", "input tokens"):  # fmt: skip
+                 "rate_limited", "req-2", "brief/1", "0.31 of 1", "org/large", "price_ceiling",
+                 "as the job itself asks", "novix-sandbox", story.trace.trace_id, "computed", "820 ms",
+                 "input tokens"):  # fmt: skip
         assert told in text, told
 
 
@@ -135,6 +136,20 @@ def test_submissions_of_an_id_are_told_apart_and_linked_both_ways(world):
     assert {"submission-1", "submission-2", "1-waterfall", "2-waterfall"} <= set(seen.ids)
     assert {"#submission-1", "#submission-2"} <= set(seen.links)
     assert len(seen.ids) == len(set(seen.ids))
+
+
+def test_the_money_of_each_submission_stands_in_its_own_part_of_the_page(world):
+    first, second = Story(status="failed"), Story(submission=2, offset=9, began=NOON + timedelta(seconds=10))
+    world.fill(first, second)
+    for story, nanousd in ((first, 777), (second, 555)):
+        topic, partition, offset, at_ms, value = ledger_of(story)
+        world.records((topic, partition, offset + nanousd, at_ms, value.replace(b"1234", str(nanousd).encode())))
+
+    _, newest, oldest = page_of(world, first).text.split("<article")
+
+    for part, own, other in ((newest, "$0.000000555", "$0.000000777"), (oldest, "$0.000000777", "$0.000000555")):
+        assert own in part
+        assert other not in part
 
 
 def test_a_waiting_job_follows_the_stream_and_a_finished_one_does_not(world):

@@ -31,7 +31,7 @@ def world(tmp_path):
 def test_the_lines_of_one_trace_are_shown_and_lead_back_to_it(world):
     seen = world.get(f"/logs?trace={TRACE}")
     [_, row] = seen.rows
-    assert [cell.strip() for cell in row[:4]] == ["11-22 12:00:00.000", "worker", "info", "job.settled"]
+    assert [cell.strip() for cell in row[:4]] == ["11-22 12:00:00.000", "job.settled", "info", "worker"]
     assert f"/traces/{TRACE}" in seen.links
 
 

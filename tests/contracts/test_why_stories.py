@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 from console_world import NOON, MemoryLog, MemoryReader, Story, ms
-from typer.testing import CliRunner
 from why_ends import ENDS, FOLDER, read
 
-from console.cli import app
 from console.telling import tell_from_index
 from console.telling.aloud import aloud
-from console.telling.evidence import Arrival, DeadLetter, Evidence, as_json
+from console.telling.evidence import Arrival, DeadLetter, Evidence, as_json, milliseconds
 from console.telling.gather import EVERYTHING, Gathering, find
+from console.telling.indexed import time_of
 from console.telling.reach import Reach
 from console.telling.screenful import MOST_LINES, WIDTH
 from console.telling.story import tell
@@ -60,41 +59,6 @@ def test_no_file_of_an_end_holds_a_prompt_an_output_or_the_name_of_a_machine():
         assert "hf_canary" not in text
 
 
-ADVICE = {
-    "succeeded": "novix results --job succeeded --tenant acme",
-    "breaker_open": "novix breakers",
-    "budget_refused": "novix budget set tight month --limit DOLLARS",
-    "price_unknown": "novix prices set groq/lab/price-unknown",
-    "deadline_passed": "with more time",
-    "gated_model": "https://huggingface.co/lab/gated-model",
-    "invalid_output": "novix dlq redrive",
-    "dead_letter": "novix dlq redrive",
-    "cancelled": "nothing, if that was meant",
-    "ambiguous_payment": "novix ledger ambiguous acme",
-}
-
-
-@pytest.mark.parametrize(("end", "step"), ADVICE.items())
-def test_what_to_do_next_fits_the_end(end: str, step: str):
-    lines = tell(evidence(end))
-    last = next(at for at, line in enumerate(lines) if line.startswith("next "))
-
-    assert step in " ".join(line[11:] for line in lines[last:])
-
-
-def test_every_command_that_a_story_advises_exists():
-    advised = {
-        tuple(word for word in line[11:].split("#")[0].split()[1:3] if word.islower() and word.isalpha())
-        for end in ENDS
-        for line in tell(evidence(end))
-        if line[11:].startswith("novix ")
-    }
-    assert ("budget", "set") in advised
-    for command in advised:
-        words = command if command[0] in ("budget", "dlq", "ledger", "prices", "audit") else command[:1]
-        assert CliRunner().invoke(app, [*words, "--help"]).exit_code == 0 or words[0] == "audit", words
-
-
 # The explorer's index tells the same
 
 
@@ -111,9 +75,12 @@ def index_rows(end: str) -> dict[str, Any]:
         }
         for submission in found.submissions
     ]  # fmt: skip
+    named = ("provider", "priority", "timeout_s", "key_id", "team")
+    asked = {name: found.arrival.job[name] for name in named if name in found.arrival.job}
     records = [
         {
-            "what": "job", "topic": JOBS.name, "partition": found.arrival.partition, "offset": found.arrival.offset,
+            "what": "job", "asked": asked, "topic": JOBS.name, "partition": found.arrival.partition,
+            "offset": found.arrival.offset,
             "timestamp_ms": found.arrival.timestamp_ms, "size_bytes": found.arrival.size_bytes, "headers": [],
         },
         *(
@@ -165,17 +132,42 @@ def index_rows(end: str) -> dict[str, Any]:
 def test_the_page_tells_what_the_command_tells(end: str):
     rows = index_rows(end)
 
-    lines = tell_from_index(rows.pop("jobs"), **rows)
-
-    golden = (FOLDER / f"{end}.txt").read_text().splitlines()
-    assert lines[0] == golden[0]
-    # The index does not keep the job's own record: its priority and its timeout are not told.
-    for label in ("decision", "candidate", "time", "attempt", "result", "cost", "ledger", "audit", "trace"):
-        assert labelled(lines, label) == labelled(golden, label)
+    assert tell_from_index(rows.pop("jobs"), **rows) == (FOLDER / f"{end}.txt").read_text().splitlines()
 
 
-def labelled(lines: list[str], label: str) -> list[str]:
-    return [line for line in lines if line.startswith(f"{label} ")]
+ALERT = {"state": "firing", "message": "told of it", "at": "2026-11-22T22:16:24Z"}
+ABOUT = {
+    "its tenant": ({"tenant": "acme", "subject": "acme/month"}, True),
+    "its provider": ({"tenant": None, "subject": "groq/lab/invalid-output"}, True),
+    "another tenant": ({"tenant": "other", "subject": "other/month"}, False),
+    "another provider": ({"tenant": None, "subject": "groq/lab/succeeded"}, False),
+}
+
+
+@pytest.mark.parametrize("about", ABOUT)
+@pytest.mark.parametrize(
+    ("at", "near"), [("22:15:24", True), ("22:17:23", True), ("22:14:00", False), ("22:26:00", False)]
+)
+def test_the_index_tells_the_alerts_that_were_told_about_it_while_it_was_on_its_way(about: str, at: str, near: bool):
+    rows, (alert, concerns) = index_rows("invalid_output"), ABOUT[about]
+    told = {**ALERT, **alert, "at_ms": milliseconds(f"2026-11-22T{at}+00:00")}
+    since, until = time_of(rows["jobs"])
+
+    lines = tell_from_index(rows.pop("jobs"), **rows, alerts=[told], everything=True)
+
+    assert any("told of it" in line for line in lines) == (concerns and near)
+    assert (since <= told["at_ms"] <= until) == near
+
+
+def test_the_index_leaves_a_breaker_out_that_has_changed_since():
+    """It has the newest state alone, which says nothing of an earlier job."""
+    rows = index_rows("breaker_open")
+    later = [{**one, "state": "closed", "failures": 0, "at": "2026-11-22T23:00:00Z"} for one in rows.pop("breakers")]
+    strange = [{"provider": "groq", "model": "lab/other", "state": "open", "at": "2026-11-22T22:16:19Z"}]
+
+    lines = tell_from_index(rows.pop("jobs"), **rows, breakers=[*later, *strange])
+
+    assert not [line for line in lines if line.startswith("breaker ")]
 
 
 def test_a_job_that_the_index_does_not_know_has_no_lines():

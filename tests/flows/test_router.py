@@ -72,6 +72,7 @@ async def test_a_job_becomes_an_assignment_a_decision_and_a_span_of_its_producer
     assert told[headers.IDENTITY] == b"default/a1/1"
     (entry,) = done.audit
     assert (entry.action, entry.span_id, entry.trace_id) == ("job.assigned", span.span_id, TRACE)
+    assert entry.detail["deadline"] == job.assignment.deadline.isoformat()
 
 
 async def test_what_is_written_without_the_contracts_models_is_what_they_would_write(world: World) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from runtime.capture import Capture
 from runtime.outcome import Done, Publish
 from runtime.ports import Delivery, LaneId, Record, Resumed
 from runtime.retrying import RetryApplication
-from runtime.telemetry import SpanDraft, encode_spans, told_trace
+from runtime.telemetry import SpanDraft, TraceContext, encode_spans, told_trace
 from runtime.telemetry_table import SPANS, kind_of
 from schemas import headers, media
 from schemas.topics import RETRY_TIERS, TEXT
@@ -157,6 +158,17 @@ async def test_a_producers_trace_runs_through_router_and_worker_to_the_results_h
     assert json.loads(worked.records[0].value or b"")["trace_id"] == TRACE
 
 
+async def test_a_router_tells_in_milliseconds_how_long_a_job_lay_in_its_topic(tmp_path: Path) -> None:
+    router = Router(tmp_path)
+    record = router.job(chat())
+    published = record.timestamp_ms
+    router.clock.turn(7)
+    await router.run(record)
+    span = router.outcomes[0].spans[0]
+
+    assert span.attributes["novix.queued_ms"] == int(span.start.timestamp() * 1_000) - published
+
+
 async def test_a_job_of_a_batch_has_a_trace_of_its_own_that_links_to_who_published_the_batch(tmp_path: Path) -> None:
     router = Router(tmp_path)
     jobs = [router.job(chat(f"b{n}", priority="batch"), headers=PRODUCERS) for n in range(3)]
@@ -223,6 +235,46 @@ async def test_who_was_asked_how_and_why_it_ended_stands_in_the_call() -> None:
     assert (call["gen_ai.request.max_tokens"], call["gen_ai.request.temperature"]) == (64, 0.7)
     assert call["gen_ai.response.finish_reasons"] == ("stop",)
     assert (post["server.address"], post["server.port"]) == ("provider.test", 80)
+
+
+async def test_a_call_lies_in_its_record_and_each_attempt_in_the_call_with_its_number_its_answer_and_its_times() -> (
+    None
+):
+    done = await world(failing(503), answer()).run(assigned())
+    process, call, sent = (
+        told(done, name) for name in (f"process {TEXT.name}", "chat acme/chat", "send inference.results.v1")
+    )
+    posts = [span for span in done.spans if span.name == "POST"]
+    waits = [span for span in done.spans if span.name.startswith("wait ")]
+    timing = result_of(done).timing_ms
+
+    assert {span.context.parent_id for span in (call, sent, *waits)} == {process.span_id}
+    assert [post.context.parent_id for post in posts] == [call.span_id] * 2
+    for inner, outer in ((call, process), *((one, process) for one in waits), *((post, call) for post in posts)):
+        assert inner.end is not None
+        assert outer.end is not None
+        assert outer.start <= inner.start <= inner.end <= outer.end
+    assert [post.attributes["http.response.status_code"] for post in posts] == [503, 200]
+    assert [post.attributes["http.request.resend_count"] for post in posts] == [None, 1]
+    assert (process.attributes["novix.waited_ms"], process.attributes["novix.queued_ms"]) == (
+        timing["waiting"], timing["routed"]
+    )  # fmt: skip
+    assert timing["waiting"] > timing["routed"]
+
+
+async def test_a_job_that_waits_in_a_retry_topic_stays_in_its_trace_on_the_way_there_and_back() -> None:
+    """The rest and the work after it have the same parent, the record's sending, and a link to it."""
+    record = replace(assigned(), headers=TraceContext(TRACE, PARENT, False, "shop=1").headers())
+    it = world(failing(429, **{"retry-after": "30"}))
+    await it.travel(record)
+    there = it.left[0].records[0]
+    back = await retried(it.left[0])
+    (rest,) = back.spans
+
+    for out in (there, back.records[0]):
+        assert told_trace(out.headers) == TraceContext(TRACE, PARENT, False, "shop=1")
+    assert rest.context == TraceContext(TRACE, PARENT, False, "shop=1")
+    assert rest.links == ((TRACE, PARENT),)
 
 
 async def test_a_wait_for_a_slot_is_told_as_throttled_while_a_429_holds_everybody_back() -> None:

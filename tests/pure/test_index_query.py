@@ -44,6 +44,13 @@ def test_costs_are_compared_to_the_nano_dollar():
     assert parse("cost=$0.5") == Query(min_nanousd=500_000_000, max_nanousd=500_000_000)
 
 
+def test_a_bound_between_two_whole_units_lets_through_what_lies_on_its_side():
+    assert parse("duration>2s duration<2100ms") == Query(min_ms=2_001, max_ms=2_099)
+    assert parse("min=0.5ms max=1.5ms") == parse("duration>0.5ms duration<1.5ms") == Query(min_ms=1, max_ms=1)
+    assert parse("cost>=0.0000000015 cost<0.0000000025") == Query(min_nanousd=2, max_nanousd=2)
+    assert parse("cost=0.0000000015") == Query(min_nanousd=2, max_nanousd=1)  # no cost is
+
+
 def test_an_instant_may_be_absolute_or_an_age():
     assert parse("since=2026-11-22T12:00:00+00:00 until=2026-11-23", 0) == Query(
         since_ms=1_795_348_800_000, until_ms=1_795_392_000_000

@@ -1,6 +1,8 @@
 """What metrics promise of themselves: bounded labels, exact money, and words for why a process is not well."""
 
 import re
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,11 +13,12 @@ from prometheus_client import REGISTRY
 from runtime import reasons
 from runtime.metrics import Metrics, state
 from runtime.metrics.bounded import LONGEST, OTHER, Bounded
-from runtime.metrics.lanes import CountedLanes
-from runtime.metrics.registry import MOST_MODELS
+from runtime.metrics.lanes import CountedLanes, Written
+from runtime.metrics.registry import MOST_MODELS, MOST_WORDS
 from runtime.metrics.routing import CountedRouting
 from runtime.metrics.table import METRICS
-from runtime.metrics.work import CountedWork
+from runtime.metrics.work import CountedWork, Ended
+from schemas.result import Attempt
 
 
 def page(metrics: Metrics) -> str:
@@ -75,6 +78,20 @@ def test_no_metric_has_tenants_or_jobs_as_a_label_but_the_two_for_listed_tenants
     assert "tenant" not in page(metrics)
 
 
+def test_reasons_errors_and_actions_are_bounded_labels_too() -> None:
+    metrics = Metrics()
+    lanes = CountedLanes(metrics, "g", "t")
+    for number in range(500):
+        one = Counter([f"x{number}"])
+        lanes.committed(1, Written(one, one, one, 0), 0.0)
+        lanes.failed(f"x{number}", 0.0)
+        lanes.stopped(f"x{number}")
+    series = Counter(line.partition("{")[0] for line in page(metrics).splitlines() if "{" in line)
+
+    most = MOST_WORDS + 3  # `other`, and of the operations those without an error: poll and commit
+    assert {name: many for name, many in series.items() if many > most and "_bucket" not in name} == {}
+
+
 def test_hostile_label_values_stay_inside_their_line() -> None:
     metrics = Metrics()
     work = CountedWork(metrics)
@@ -84,6 +101,42 @@ def test_hostile_label_values_stay_inside_their_line() -> None:
     assert len(lines) == 1
     assert value_of(metrics, "novix_healthy") is None
     assert not re.search(r"^novix_healthy", page(metrics), re.M)
+
+
+# units
+
+
+def test_durations_are_told_in_seconds_in_the_buckets_of_the_conventions() -> None:
+    metrics = Metrics()
+    lanes = CountedLanes(metrics, "g", "t")
+    lanes.polled(1, 0.02)
+    lanes.settled(0.3)
+    lanes.committed(1, Written(Counter(), Counter(), Counter(), 0), 0.04)
+    lanes.failed("SimError", 0.06)
+    start = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    who: dict[str, Any] = {"provider": "groq", "model": "m", "waited_ms": 0, "cost_nanousd": 0}
+    calls = [
+        Attempt(attempt=1, started_at=start, duration_ms=200, kind="timeout", **who),
+        Attempt(attempt=2, started_at=start + timedelta(seconds=3), duration_ms=500, **who),
+    ]
+    timing = {"total": 4_000, "queued": 20, "routed": 30}
+    CountedWork(metrics).ended(
+        Ended("t", "chat-completion", "succeeded", "", timing, calls, [("retry", 2.8)], {"input_tokens": 7}, 0, 0.25)
+    )
+    sums = {
+        sample.name: sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name.endswith("_sum") and sample.labels.get("error_type", "") == ""
+        if sample.labels.get("messaging_operation_name") != "poll" and sample.labels.get("reason", "retry") == "retry"
+    }
+
+    assert {name.removesuffix("_sum"): value for name, value in sums.items()} == {
+        "novix_commit_duration_seconds": 0.04, "messaging_client_operation_duration_seconds": 0.04,
+        "messaging_process_duration_seconds": 0.3, "novix_commit_records": 1.0, "novix_job_duration_seconds": 4.0,
+        "novix_wait_seconds": 2.8, "gen_ai_client_operation_duration_seconds": 3.5, "gen_ai_client_token_usage": 7.0,
+        "gen_ai_client_operation_time_to_first_chunk_seconds": 0.25,
+    }  # fmt: skip
 
 
 # money

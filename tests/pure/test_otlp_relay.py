@@ -55,6 +55,21 @@ def test_without_an_endpoint_nothing_is_relayed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "sent"),
+    [
+        ("OTEL_TRACES_EXPORTER", "none", False),
+        ("OTEL_TRACES_EXPORTER", "console", False),
+        ("OTEL_TRACES_EXPORTER", "console, otlp", True),
+        ("OTEL_TRACES_EXPORTER", "", True),
+        ("OTEL_SDK_DISABLED", "True", False),
+        ("OTEL_SDK_DISABLED", "0", True),
+    ],
+)
+def test_nothing_is_relayed_where_the_standard_says_that_no_trace_is_sent(name: str, value: str, sent: bool) -> None:
+    assert (target_of({"OTEL_EXPORTER_OTLP_ENDPOINT": BASE, name: value}) is not None) is sent
+
+
+@pytest.mark.parametrize(
     ("variables", "url"),
     [
         ({"ENDPOINT": BASE}, BASE + "/v1/traces"),

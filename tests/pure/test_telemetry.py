@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from runtime import telemetry
+from runtime import telemetry, telemetry_limits
 from runtime.settings import Settings
 from runtime.telemetry import CLIENT, SpanDraft, TraceContext, encode_spans, span_id, trace_of
 from runtime.telemetry_events import EVENTS
@@ -23,7 +24,8 @@ IDENTITIES = st.tuples(NAMES, NAMES, st.integers(1, 9))
 
 @pytest.fixture
 def _fresh_sampler() -> Iterator[None]:
-    caches = telemetry._sampler, telemetry.is_off, telemetry._resource
+    bounds = telemetry_limits.told, telemetry_limits._set
+    caches = telemetry._sampler, telemetry.is_off, telemetry._resource, *bounds
     for cache in caches:
         cache.cache_clear()
     yield
@@ -286,3 +288,61 @@ def test_the_spans_of_a_record_have_ids_of_their_own_the_same_on_every_delivery(
     assert told == [again.process, again.send, again.call, *(again.nth(number) for number in range(300))]
     assert len(set(told)) == len(told)
     assert all(len(one) == 16 and int(one, 16) > 0 for one in told)
+
+
+def test_who_wrote_the_spans_and_after_which_conventions_stands_beside_them():
+    scope = decoded(encode_spans("s", [draft(TraceContext(TRACE, None))])).scope_spans[0]
+
+    assert (scope.scope.name, scope.scope.version) == ("novix", metadata.version("novix"))
+    assert scope.schema_url == "https://opentelemetry.io/schemas/1.44.0"
+
+
+@pytest.mark.parametrize(("year", "told_ns"), [(1, 0), (1969, 0), (2600, 2**64 - 1), (9999, 2**64 - 1)])
+def test_a_year_that_otlp_cannot_tell_fails_no_transaction(year: int, told_ns: int):
+    """A record of a worker's past may be forged: its times are any that a datetime has."""
+    when = datetime(year, 1, 1, tzinfo=UTC)
+    spans = decoded(encode_spans("s", [draft(TraceContext(TRACE, None), start=when, end=when)])).scope_spans[0].spans
+
+    assert (spans[0].start_time_unix_nano, spans[0].end_time_unix_nano) == (told_ns, told_ns)
+
+
+@settings(deadline=None)
+@given(st.integers(-(2**70), 2**70), st.text(max_size=150), st.sampled_from(["n", "k" * 119, "k" * 200]))
+def test_an_attribute_of_any_size_is_what_opentelemetrys_own_classes_read(number: int, text: str, key: str):
+    attributes = {key: number, key + "t": text}
+    (span,) = decoded(encode_spans("s", [draft(TraceContext(TRACE, None), attributes=attributes)])).scope_spans[0].spans
+    told = {one.key: one.value for one in span.attributes}
+
+    if -(2**63) <= number < 2**63:
+        assert (told[key].WhichOneof("value"), told[key].int_value) == ("int_value", number)
+    else:
+        assert told[key].string_value == str(number)
+    assert told[key + "t"].string_value == text
+
+
+@pytest.mark.usefixtures("_fresh_sampler")
+@pytest.mark.parametrize(
+    ("variables", "text", "count", "dropped"),
+    [
+        ({"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "3"}, "abc", 4, 0),
+        ({"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "3", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "2"}, "ab", 4, 0),
+        ({"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "2"}, "abcdef", 2, 2),
+        ({"OTEL_ATTRIBUTE_COUNT_LIMIT": "1"}, "abcdef", 1, 3),
+        ({"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "many"}, "abcdef", 4, 0),
+        ({"OTEL_SPAN_LINK_COUNT_LIMIT": "-1"}, "abcdef", 4, 0),
+        ({}, "abcdef", 4, 0),
+    ],
+)
+def test_the_standards_limits_cut_attributes_and_count_what_they_take_and_a_bad_one_stops_nobody(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], text: str, count: int, dropped: int
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    given_span = draft(
+        trace_of((), "a"), attributes={"a": "abcdef", "b": 7_000, "none": None, "c": ("abcdef",), "d": 1}
+    )
+    (span,) = decoded(encode_spans("s", [given_span])).scope_spans[0].spans
+    told = {one.key: one.value for one in span.attributes}
+
+    assert (told["a"].string_value, len(told), span.dropped_attributes_count) == (text, count, dropped)
+    assert [one.string_value for one in told["c"].array_value.values] == [text] if "c" in told else dropped

@@ -7,7 +7,7 @@ import queue
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.trace import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -85,6 +85,8 @@ def test_a_state_that_is_no_state_is_dropped_whole_and_the_trace_goes_on(state: 
 
 @settings(deadline=None, max_examples=300)
 @given(st.binary(max_size=600) | st.text(max_size=100).map(str.encode), st.binary(max_size=700))
+@example(VALID, ",".join(f"k{number}=v" for number in range(33)).encode())
+@example(VALID, b"k=v,k=v")
 def test_no_header_of_a_stranger_is_ever_logged_or_an_error(parent: bytes, state: bytes) -> None:
     """OpenTelemetry's own reader logs a member that is none, content and all."""
     heard = queue.SimpleQueue[logging.LogRecord]()

@@ -97,6 +97,14 @@ def test_slow_is_above_the_99th_percentile_of_the_last_so_many(durations: list[f
         )
 
 
+def test_what_the_sampler_took_counts_among_the_durations_by_which_the_others_are_judged() -> None:
+    tail = Tail()
+    for number in range(3 * WINDOW):
+        tail.kept(spans(number, 1_000 if number < 2 * WINDOW else 1, sampled=number % 7 != 0))
+
+    assert len(tail.kept(spans(1, 20))) == 2
+
+
 def test_memory_is_bounded_whatever_the_spans_are_called() -> None:
     tail = Tail()
     for number in range(10_000):

@@ -1,15 +1,22 @@
 """The topology: what the contract has, what runs, what is missing, and the chart of it."""
 
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 from flowchart import read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.topology.drawing import contract, label, lines, running
-from console.topology.judging import as_json, judged
+from console.topology.judging import as_json, is_of, judged
 from console.topology.plan import expected_topics, parts
 from runtime.census import Group, Member
-from schemas.topics import DECISIONS, JOBS, RESULTS, TEXT
+from runtime.shell import Role
+from schemas.topics import AUDIT, DECISIONS, DLQ, JOBS, RESULTS, SNAPSHOTS, SPANS, TEXT
 
 PARTITIONS = 3
 THERE = dict.fromkeys(expected_topics(), PARTITIONS)
@@ -21,6 +28,76 @@ def working(name: str, topic: str, partitions: int = PARTITIONS) -> Group:
 
 
 ALL = [working(part.group, part.reads[0]) for part in parts() if part.group and part.reads and not part.optional]
+
+
+ROOT = Path(__file__).parents[2]
+CODE = [path for room in ("console", "router", "workers", "runtime") for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+def values_of(pattern: str) -> Iterator[tuple[str, Any]]:
+    """What stands at module level, by name, in every file of the system whose text has the pattern."""
+    for path in CODE:
+        if re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE):
+            module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+            yield from vars(module).items()
+
+
+def test_no_role_that_an_application_declares_is_forgotten_nor_a_topic_of_it():
+    values = [value for _, value in values_of(r"\bRole\(")]
+    several = [one for value in values if isinstance(value, tuple | list) for one in value]
+    several += [one for value in values if isinstance(value, dict) for one in value.values()]
+    roles = {one.name: one for one in (*values, *several) if isinstance(one, Role)}
+    known = {part.name: part for part in parts()}
+
+    assert len(roles) >= 10
+    for name, role in roles.items():
+        part = known[name]
+        assert set(part.writes) == {topic.name for topic in role.sends}, name
+        assert {*part.reads, *part.follows} == {topic.name for topic in (role.receives, *role.follows)}, name
+
+
+def test_every_lane_of_ours_writes_audit_spans_and_dead_letters():
+    """Whoever settles records tells of it in the same transaction: router, retry lanes and workers."""
+    lanes = [
+        part for part in parts() if (part.group or "").startswith(("novix-router", "novix-retry.", "novix-worker-"))
+    ]
+
+    assert len(lanes) == 8
+    assert [part.name for part in lanes if not {AUDIT.name, SPANS.name, DLQ.name} <= set(part.writes)] == []
+
+
+def test_no_group_that_a_file_names_is_forgotten():
+    """The checkpoints' own is a name for transactions alone: nobody joins it."""
+    named = {value for name, value in values_of(r'"novix-[a-z]') if name.endswith(("GROUP", "GROUPS"))}
+    named = {value for value in named if isinstance(value, str)} - {"novix-audit-checkpoints", "novix-retry"}
+    groups = [part.group for part in parts() if part.group is not None]
+
+    assert {"novix-relay", "novix-alerts", "novix-audit-hec-"} <= named
+    assert {value for value in named if not any(is_of(f"{value}", group) for group in groups)} == set()
+
+
+def test_each_topic_is_written_and_read_by_somebody():
+    """Snapshots are read by who wrote them, when a lane opens."""
+    writes = {name for part in parts() for name in part.writes}
+    reads = {name for part in parts() for name in (*part.reads, *part.follows)}
+
+    assert writes == set(expected_topics())
+    assert reads == set(expected_topics()) - {SNAPSHOTS.name}
+
+
+def test_who_may_be_left_out_is_drawn_when_it_runs_and_not_missed_when_it_does_not():
+    there = [working("novix-relay", "inference.spans.v1"), working("novix-audit-hec-0a1b", "inference.audit.v1")]
+    there.append(working("novix-alerts", "novix.alerts.v1"))
+
+    without, full = judged(parts(), THERE, ALL), judged(parts(), THERE, [*ALL, *there])
+
+    assert without.missing == full.missing == full.strange == []
+    arrows = {(start.split("<br/>")[0], end.split("<br/>")[0]) for start, end, _ in read(running(full)).arrows}
+    assert {
+        ("inference.spans.v1", "novix-relay"), ("inference.audit.v1", "novix-audit-hec-0a1b"),
+        ("novix.alerts.v1", "novix-alerts"), ("audit", "inference.checkpoints.v1"), ("inference.audit.v1", "audit"),
+    } <= arrows  # fmt: skip
+    assert "novix-relay" not in running(without)
 
 
 def test_an_installation_that_is_whole_misses_nothing():

@@ -181,3 +181,23 @@ def records(world: Trail, lane: str) -> list[tuple[int, bytes | None]]:
 def place(world: Trail, lane: str, index: int) -> str:
     """Where a lane's batch stands."""
     return f"{AUDIT.name}/{world._home(lane)}/{records(world, lane)[index][0]}"
+
+
+STRANGER = "novix-worker-text.inference.text.v1.9"
+"""A lane that no checkpoint knows."""
+
+
+def value_of(world: Trail, lane: str, index: int) -> bytes:
+    """A lane's batch as it stands in the log."""
+    return records(world, lane)[index][1] or b""
+
+
+def entry(world: Trail, lane: str, index: int) -> dict[str, Any]:
+    """The one entry of a lane's batch."""
+    told: dict[str, Any] = codec.decode(value_of(world, lane, index))["entries"][0]
+    return told
+
+
+def replaced(world: Trail, lane: str, index: int, value: bytes) -> None:
+    """Put another value into the place of a lane's batch."""
+    records(world, lane)[index] = records(world, lane)[index][0], value

@@ -20,6 +20,7 @@ from console_world import Story
 from explorer_live import said, write_logs
 from explorer_story import NEEDLE, Told
 from playwright.sync_api import Page
+from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from console.index.facts import facts_of
@@ -209,14 +210,15 @@ def _nanos(moment_ms: int) -> bytes:
 
 
 @contextmanager
-def explorer(told: Sequence[Told], folder: Path, **more: Any) -> Iterator[Explorer]:
-    """The pages over these records, until the block ends. `more` goes to the pages' `Context`."""
+def explorer(told: Sequence[Told], folder: Path, *, token: str = "", **more: Any) -> Iterator[Explorer]:
+    """The pages over these records, until the block ends; they want the `token`, if there is one. `more` goes to the
+    pages' `Context`."""
     folder.mkdir(parents=True, exist_ok=True)
     store = Store(folder / "explorer.sqlite", now_ms=_now_ms)
     store.add([facts_of(*_of(one)) for one in told])
     index = Index(folder / "explorer.sqlite")
     write_logs(folder / "logs", told)
-    settings = Settings(home=folder / "home", log_dir=str(folder / "logs"))
+    settings = Settings(home=folder / "home", log_dir=str(folder / "logs"), console_token=SecretStr(token))
     describe = {"process": "console", "healthy": True}
     context = Context(index, lambda: describe, settings=settings, live=said(told), now_ms=_now_ms, **more)
     try:

@@ -25,6 +25,7 @@ from schemas.topics import (
     PRICES,
     RESULTS,
     RETRY_TIERS,
+    SPANS,
     TEXT,
 )  # fmt: skip
 
@@ -86,6 +87,15 @@ def audited(story: Story, offset: int) -> Record:
     return AUDIT.name, 0, offset, AT + 40, codec.encode({**batch, "entries": entries}), b"r", ()
 
 
+def waits_twice() -> list[Record]:
+    """A job that nobody has decided yet, and the same again from a producer that did not see it through."""
+    traces = [(("traceparent", f"00-{digit * 32}-{digit * 16}-01".encode()),) for digit in "78"]
+    asked = [{"id": "w1", "task": "chat-completion", "model": f"org/{name}"} for name in ("first", "again")]
+    return [
+        (JOBS.name, n, 70 + n, AT + 7 + n, codec.encode(asked[n]), b"default", traces[n]) for n in range(2)
+    ]  # fmt: skip
+
+
 def everything() -> list[Record]:
     """Some jobs with all that can happen to them, and what is no job's."""
     first, second = Story(job_id="r1", status="rejected", offset=20), Story(job_id="r1", submission=2, offset=21)
@@ -114,6 +124,9 @@ def everything() -> list[Record]:
         ledger(2, entry(Story(), charges=[unsure], cost_nanousd=77)),
         audited(second, 0),
         (TEXT.name, 3, 21, AT + 30, b"{}", b"default/r1", who),
+        (TEXT.name, second.home, 21, AT + 30, b"{}", b"default/r1", who),  # which its span names too
+        *waits_twice(),
+        (SPANS.name, 1, 3, AT + 990, second.records[2][4], None, ()),  # the same spans, told by another lane
         (RETRY_TIERS[0][1].name, 3, 4, AT + 200, b"{}", b"default/r1", who),
         (CONTROL.name, 0, 0, AT + 300, codec.encode(cancel), b"", ()),
         (DLQ.name, 1, 0, AT + 400, codec.encode(second.job), b"k", letter),

@@ -87,7 +87,7 @@ def streamed() -> Moved:
 
 
 def in_pieces() -> Moved:
-    """The pieces of one answer are published; those of the next are not, because the broker is away."""
+    """The pieces of two answers are published; those of the next are not, because the broker is away."""
 
     async def story() -> Moved:
         away = False
@@ -98,12 +98,13 @@ def in_pieces() -> Moved:
 
         async with Deltas(publish_them) as deltas:
             pieces = [worker_world.delta("Hel"), worker_world.delta("lo", "stop")]
-            answers = worker_world.events(*pieces), worker_world.events(*pieces)
+            answers = [worker_world.events(*pieces) for _ in range(3)]
             world, metrics = _worker(*answers, more={"deltas": deltas})
             before = scraped(metrics)
             await _done(world, job={"stream": True})
-            away = True
             await _done(world, job={"stream": True}, offset=8)
+            away = True
+            await _done(world, job={"stream": True}, offset=9)
             return Moved(before, scraped(metrics))
 
     return asyncio.run(story())
@@ -178,7 +179,9 @@ class _Nobody(AsyncBaseTransport):
         raise httpx.ConnectError("nobody is there")
 
 
-class _Unwritable(NoIntents):
+class Unwritable(NoIntents):
+    """Notes on a full disk."""
+
     def describe(self) -> dict[str, Any]:
         return {"journal": "", "trouble": "the disk is full"}
 
@@ -193,7 +196,7 @@ def cut_from_the_world() -> Moved:
         before = scraped(metrics)
         for number in range(3):
             await world.lane.handle(Delivery(worker_world.assigned(offset=number), world.clock.now()))
-        shop.intents = _Unwritable()
+        shop.intents = Unwritable()
         async with shop.probes:
             while shop.probes.all_reachable:
                 await asyncio.sleep(0.01)

@@ -216,6 +216,7 @@ STABLE = (
     (re.compile(r"v1\.\d+\b"), "v1.N"),
     (re.compile(r"\b[\d,]+ (bytes|spans?)\b"), r"N \1"),
     (re.compile(r", having waited SPAN"), ""),
+    (re.compile(r" most of it, .*$", re.MULTILINE), ""),
     (re.compile(r"^(time|waited) .*\n", re.MULTILINE), ""),
 )
 """What differs from run to run, and the word that stands for it."""
