@@ -92,6 +92,10 @@ class LogReader(Protocol):
         """The records from `start` up to, not including, `end`; returns when they are read."""
         ...
 
+    async def log_end(self, topic: str, partition: int) -> int:
+        """The offset after the last record, also of transactions that have not ended."""
+        ...
+
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has; 0 if it does not exist."""
         ...

@@ -58,6 +58,16 @@ class KafkaReader:
             last = await consumer.end_offsets([source])
         return int(first[source]), int(last[source])
 
+    async def log_end(self, topic: str, partition: int) -> int:
+        """The offset after the last record, also of transactions that have not ended."""
+        source = TopicPartition(self._settings.named(topic), partition)
+        consumer = self._consumer("read_uncommitted")
+        try:
+            await consumer.start()
+            return int((await consumer.end_offsets([source]))[source])
+        finally:
+            await _stopped(consumer)
+
     async def since(self, topic: str, partition: int, timestamp_ms: int) -> int:
         """The first offset written at or after an instant; the end where there is none."""
         source = TopicPartition(self._settings.named(topic), partition)
@@ -142,11 +152,11 @@ class KafkaReader:
             raise
         return consumer
 
-    def _consumer(self) -> AIOKafkaConsumer:
+    def _consumer(self, isolation: str = "read_committed") -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
             **client_options(self._settings),
             client_id=self._settings.named(f"novix-reader-{asyncio.get_running_loop().time()}"),
-            isolation_level="read_committed",
+            isolation_level=isolation,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=1_048_576,

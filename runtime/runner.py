@@ -152,7 +152,7 @@ class LaneRunner:
         except progress.UnknownProgress as error:
             raise LaneStopped(str(error)) from None
         if position.metadata:
-            known = held_against(known, position.metadata, await chain_end(self.id, self._reader))
+            known = held_against(known, position.metadata, await chain_end(self.id, self._reader, self._clock))
         resumed = Resumed(position.offset, known.finished, known.custody)
         handler = await self._app.open_lane(self.id, self._reader, resumed)
         try:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from runtime import audit
-from runtime.chain_end import BLOCKS, PositionOutdated, chain_end, held_against
+from runtime.chain_end import BLOCKS, UNSETTLED_S, PositionOutdated, chain_end, held_against
 from runtime.partitions import partition_of
 from runtime.ports import LaneId, NotReadable, Record
 from runtime.progress import ANEW, GENESIS, Progress
@@ -30,10 +30,16 @@ class Topic:
     def __init__(self, held: dict[int, bytes], end: int, *, first: int = 50, lane: LaneId = LANE) -> None:
         self.held, self.end, self.first, self.lane = held, end, first, lane
         self.read_blocks: list[tuple[int, int]] = []
+        self.stable = [end]
+        """Where a committed reader's view ends, one answer after the other; the last for ever."""
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         assert (topic, partition) == (AUDIT.name, HOME)
-        return self.first, self.end
+        return self.first, self.stable.pop(0) if len(self.stable) > 1 else self.stable[0]
+
+    async def log_end(self, topic: str, partition: int) -> int:
+        assert (topic, partition) == (AUDIT.name, HOME)
+        return self.end
 
     async def read(self, topic: str, partition: int, start: int, end: int) -> AsyncIterator[Record]:
         assert (topic, partition) == (AUDIT.name, HOME)
@@ -46,8 +52,24 @@ class Topic:
         return PARTITIONS
 
 
-def end_of(topic: Topic) -> Progress | None:
-    return asyncio.run(chain_end(LANE, topic))
+class Hands:
+    """A clock that sleeping moves."""
+
+    def __init__(self) -> None:
+        self.at_s = 0.0
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.at_s, UTC)
+
+    def monotonic(self) -> float:
+        return self.at_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.at_s += seconds
+
+
+def end_of(topic: Topic, clock: Hands | None = None) -> Progress | None:
+    return asyncio.run(chain_end(LANE, topic, clock or Hands()))
 
 
 def test_the_newest_batch_is_found_in_the_last_block():
@@ -65,6 +87,24 @@ def test_blocks_follow_each_other_without_a_gap_until_the_batch_is_found():
     assert found is not None
     assert found.sequence == 3
     assert topic.read_blocks == [(9_800, 10_000), (9_000, 9_800)]
+
+
+def test_a_batch_behind_another_lanes_open_transaction_is_waited_for():
+    topic, clock = Topic({900: batch(3), 999: batch(4)}, 1_000), Hands()
+    topic.stable = [950, 950, 990, 1_001]
+    found = end_of(topic, clock)
+    assert found is not None
+    assert found.sequence == 4
+    assert clock.at_s > 0
+
+
+def test_a_transaction_that_hangs_keeps_no_lane_closed():
+    topic, clock = Topic({900: batch(3), 999: batch(4)}, 1_000), Hands()
+    topic.stable = [950]
+    found = end_of(topic, clock)
+    assert found is not None
+    assert found.sequence == 3
+    assert UNSETTLED_S <= clock.at_s < UNSETTLED_S + 1
 
 
 def test_the_search_ends_at_the_first_offset_that_there_is():

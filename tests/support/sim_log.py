@@ -154,6 +154,9 @@ class SimLog:
         for record in self.written[topic][start:end]:
             yield record
 
+    async def log_end(self, topic: str, partition: int) -> int:
+        return (await self.bounds(topic, partition))[1]  # what is not decided is not there yet
+
     async def partitions(self, topic: str) -> int:
         await self.wait()
         return 1 if topic == AUDIT.name else len(self.input)

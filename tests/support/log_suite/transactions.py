@@ -78,9 +78,11 @@ async def what_stands_behind_an_open_transaction_is_not_seen_until_a_successor_e
         await bus.publish([outgoing("behind")])
         assert await visible(bus) == []
         assert await bus.reader().bounds(OUT.name, 0) == (0, 0)
+        assert await bus.reader().log_end(OUT.name, 0) == 2
         async with lane(world):
             await seen(bus, "behind")
             assert await bus.reader().bounds(OUT.name, 0) == (0, 3)
+            assert await bus.reader().log_end(OUT.name, 0) == 3
 
 
 @claim
