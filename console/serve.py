@@ -102,6 +102,7 @@ async def _serve(loaded: Loaded, store: Store, index: Index, host: str) -> None:
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # who asks for redrives is the peer: anybody on this machine can write a header
             lifespan="off",
             timeout_graceful_shutdown=GRACE_S,
         )

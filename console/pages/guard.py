@@ -62,7 +62,10 @@ def is_loopback(host: str) -> bool:
 
 
 def checked(host: str, token: str) -> None:
-    """Refuse to open the pages to a network without a token, or with one that can be guessed. Raises `CommandError`."""
+    """Refuse to open the pages to a network without a token, or with one that can be guessed; and on an IPv6 address,
+    which the check of the Host header cannot read. Raises `CommandError`."""
+    if ":" in host:
+        raise CommandError(f"--host {host}: the pages are served on IPv4 addresses alone", Exit.USAGE)
     advice = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
     if token and len(token) < LEAST_TOKEN_CHARS:
         raise CommandError(

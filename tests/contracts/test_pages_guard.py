@@ -335,7 +335,7 @@ def test_the_login_leads_back_to_a_page_with_its_question():
 
 
 def test_the_pages_do_not_open_to_a_network_without_a_token_that_cannot_be_guessed():
-    for host in ("0.0.0.0", "10.0.0.1", "::", "some.host"):
+    for host in ("0.0.0.0", "10.0.0.1", "some.host"):
         with pytest.raises(CommandError, match="NOVIX_CONSOLE_TOKEN") as refused:
             guard.checked(host, "")
         assert refused.value.code is Exit.USAGE
@@ -343,8 +343,14 @@ def test_the_pages_do_not_open_to_a_network_without_a_token_that_cannot_be_guess
     with pytest.raises(CommandError, match="at least 16") as short:
         guard.checked("127.0.0.1", "short-secret")
     assert "short-secret" not in str(short.value)
-    for host in ("127.0.0.1", "localhost", "::1"):
+    for host in ("127.0.0.1", "localhost"):
         guard.checked(host, "")
+
+
+@pytest.mark.parametrize("host", ["::1", "::", "fe80::1", "[::1]"])
+def test_an_ipv6_address_is_refused_by_name_before_anything_is_opened(host: str):
+    with pytest.raises(CommandError, match="IPv4"):
+        guard.checked(host, TOKEN)
 
 
 def test_the_command_refuses_to_open_to_a_network_and_says_what_to_do(novix):
