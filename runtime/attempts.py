@@ -53,7 +53,7 @@ async def _wait(
         return done
     if not work.lease.draining:
         await _rest(work, clock, wait_before(retry, now).total_seconds())
-        while work.task is not None and not work.lease.held and not work.lease.draining:
+        while work.task is not None and (work.lease.leaving or not work.lease.held) and not work.lease.draining:
             await _rest(work, clock, PARKED_LOOK_S)  # its partition may come back; called now it could only give up
     if not work.lease.draining:
         return None

@@ -35,6 +35,8 @@ FULL_WAIT_S = 30.0
 """How long a full process goes without polling: far below the interval after which Kafka's client leaves the group."""
 REVOKE_WAIT_S = 5.0
 """For calls in flight when their partition is taken away; what is not done by then is parked."""
+REVOKE_LOOK_S = 0.1
+"""Between two looks whether any of them is left."""
 LEAVE_S = 10.0
 """For the group's clients to disconnect, when all is done."""
 INLINE_AT_ONCE = 25
@@ -290,12 +292,16 @@ class Engine:
     async def _revoked(self, partitions: list[int]) -> None:
         self._bereft_at = self._clock.monotonic()
         held = [partition for partition in partitions if partition in self.runners]
-        for partition in held:
-            self.runners[partition].leave()
-        works = [work for partition in held for work in self.runners[partition].works.values()]
-        running = [work.task for work in works if work.task is not None and not work.lease.waiting]
-        if running:
-            await asyncio.wait(running, timeout=REVOKE_WAIT_S)
+        runners = [self.runners[partition] for partition in held]
+        for runner in runners:
+            runner.leave()
+        until = self._clock.monotonic() + REVOKE_WAIT_S
+        while self._clock.monotonic() < until:
+            # Who is at work may come to wait; who waits begins nothing any more.
+            running = [task for runner in runners for work in runner.works.values() if (task := work.busy)]
+            if not running:
+                break
+            await asyncio.wait(running, timeout=REVOKE_LOOK_S)
         await self._close_lanes(held)
 
     async def _close_lanes(self, partitions: list[int]) -> None:

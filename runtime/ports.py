@@ -133,6 +133,9 @@ class Lease:
     sure: Callable[[], bool] = lambda: True
     """The engine's: False while `held` may be wrong, as the process was frozen and the group has not answered since.
     Who is about to pay waits until it is True, or `held` is not."""
+    leaving: bool = False
+    """The engine's: the partition is being taken away, or is gone. A call that is out may end, and none is begun: a
+    handler whose wait for a slot is over answers `RetryAt` if it has something to remember, else raises `Abandoned`."""
     waiting: bool = False
     """The handler's: it waits for a slot, a breaker or its next attempt, and nothing is lost if it is cancelled. A
     process that drains cancels who waits and lets the others end."""

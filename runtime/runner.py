@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import structlog
 
-from runtime import commit, failpoints, progress
+from runtime import audit, commit, failpoints, progress
 from runtime.blame import Blame
 from runtime.cadence import Cadence
 from runtime.chain_end import PositionOutdated, chain_end, held_against
@@ -24,6 +24,7 @@ from runtime.standing import LaneStopped, may_reopen, quietly, refuse_a_cut_log,
 from runtime.telemetry_tail import Tail
 from runtime.vitals import Pulse
 from runtime.work import Arrival, Work
+from schemas.audit import AuditEntry
 
 log = structlog.get_logger("novix.lane")
 
@@ -113,6 +114,8 @@ class LaneRunner:
         """Begin nothing any more; what is under way may still end, and be committed. What is held may not: as long as
         some of it ended, the partition would not be let go."""
         self.leaving = True
+        for work in self.works.values():
+            work.lease.leaving = True
         self._member.pause(self.id.partition)
         self.drop_held()
 
@@ -168,14 +171,20 @@ class LaneRunner:
         self._begin(handler, position.offset, known)
 
     async def _take_custody(self, transaction: Transaction, offset: int, known: Progress, mine: Progress) -> Progress:
-        """Before the first record flows: say in whose journals the calls stand that were made, and will be.
+        """Before the first record flows: say in whose journals the calls stand that were made, and will be. The audit
+        is told too: an answer from before that, without them, is then seen to be old (`chain_end`).
 
         A broker that takes less metadata than Kafka's default is told with the next commit; it has fewer finished.
         """
         if self._blame.horizon < HORIZON:
             return known
+        detail = {"offset": offset, "custody": mine.custody}
+        taken = AuditEntry(at=self._clock.now(), action="lane.taken", detail=detail)
+        batch = audit.link(str(self.id), mine.sequence + 1, mine.head, [taken])
+        mine = replace(mine, sequence=batch.sequence, head=batch.hash)
         try:
-            await transaction.commit([], self.id, Position(offset, progress.encode(offset, mine)))
+            position = Position(offset, progress.encode(offset, mine))
+            await transaction.commit([audit.record(batch)], self.id, position)
         except MetadataTooLarge as error:
             self._blame.failed([], error, None)
             raise
@@ -190,7 +199,7 @@ class LaneRunner:
                 self.drop(work)  # inline: decided anew from the log; else: its transaction was committed after all
             else:
                 work.adopted = False
-                work.lease.held = True
+                work.lease.held, work.lease.leaving = True, False
                 self.unadopted.add(work.offset)
         self._member.seek(self.id.partition, base)
         if not self.stopped:
@@ -301,7 +310,7 @@ class LaneRunner:
         self.unadopted.discard(work.offset)
         if work.delivery.attempt > 1:
             self._forgotten.add(work.offset)
-        if again and self.lane is not None and work.adopted and not self._closing.is_set():
+        if again and self.lane is not None and work.adopted and not self.leaving:
             self.lane.fail(WorkLost())
 
     def may_commit(self, work: Work) -> bool:

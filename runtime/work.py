@@ -82,6 +82,11 @@ class Work:
         """It waits for its time, a slot, a breaker or its turn: nothing is at work, and nothing is wrong with that."""
         return self.done is None and (self.lease.waiting or self.on_hold)
 
+    @property
+    def busy(self) -> "asyncio.Task[None] | None":
+        """The task that is at it; None: it is over, or waits."""
+        return None if self.task is None or self.task.done() or self.lease.waiting else self.task
+
     def nudge(self) -> None:
         """Have the handler look at its lease now: a rest ends, a handler that is at it is cancelled and may catch that.
 

@@ -11,7 +11,7 @@ from runtime.credentials import CredentialError
 from runtime.intents import IntentsUnavailable
 from runtime.limits import Limits
 from runtime.metrics.work import WorkMeter
-from runtime.outcome import Done, Outcome, RetryAt
+from runtime.outcome import Abandoned, Done, Outcome, RetryAt
 from runtime.ports import Clock, Dice
 from runtime.waiting import REFUSED_PER_S, Ration
 from schemas.assignment import Candidate
@@ -150,9 +150,7 @@ class Steps:
                 refused[step.candidate] = leave
                 continue
             try:
-                if is_retry and not self._thrift.may_retry(turn.key):  # others came before it while it waited
-                    return self._without_budget(turn)
-                outcome = await self._call(turn, leave, lane, alone)
+                outcome = self._held_back(turn, is_retry=is_retry) or await self._call(turn, leave, lane, alone)
             finally:
                 leave.release()
             if not isinstance(outcome, Refused):
@@ -272,6 +270,22 @@ class Steps:
             return turn.stopped(Stop(K.DEADLINE_PASSED, f"no slot of {turn.key} came free in time (crowded)"), now)
         turn.progress = replace(turn.progress, bounces=turn.progress.bounces + 1)
         return RetryAt(now + CROWDED_WAIT, K.RATE_LIMITED, turn.rest("slot", now), in_memory=False)
+
+    def _held_back(self, turn: Turn, *, is_retry: bool) -> Outcome | None:
+        """What keeps a job from calling that may at last, for what came about while it waited; None: nothing."""
+        if turn.delivery.lease.leaving:
+            return self._stays(turn)
+        if is_retry and not self._thrift.may_retry(turn.key):  # others came before it
+            return self._without_budget(turn)
+        return None
+
+    def _stays(self, turn: Turn) -> RetryAt:
+        """Its partition is being taken away: it is not called here unless that comes back. Raises `Abandoned` for a job
+        that has been through nothing: its next owner knows as much as we do, and its place here is free."""
+        if not turn.progress.attempts:
+            raise Abandoned
+        now = self._clock.now()
+        return RetryAt(now, turn.progress.attempts[-1].kind or K.INTERRUPTED, turn.rest("slot", now))
 
     def _without_budget(self, turn: Turn) -> Outcome:
         """A retry that others' successes do not pay for: later, and no attempt, or the end."""

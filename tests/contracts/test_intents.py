@@ -1,6 +1,7 @@
 """Notes of calls in a file that processes share: what survives them, and what happens to a file that is no good."""
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
@@ -175,6 +176,19 @@ async def test_a_call_that_was_not_made_leaves_no_note(intents: IntentFile, path
     await intents.flush()
     async with IntentFile(path) as other:
         assert sorted(await other.left(LANE, 0, (), other.custody)) == [9]
+
+
+async def test_a_call_that_ends_after_its_note_was_forgotten_leaves_no_note(intents: IntentFile, path: Path) -> None:
+    """It outlasted its partition, and the next owner has committed the record meanwhile."""
+    await intents.begin(LANE, 7, 1, "note")
+    async with IntentFile(path) as heir:
+        assert sorted(await heir.left(LANE, 0, (), heir.custody)) == [7]
+        heir.forget(LANE, [7])
+        await heir.flush()
+        intents.end(LANE, 7, 1, "over")
+        await intents.flush()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT * FROM calls").fetchall() == []
 
 
 @pytest.mark.parametrize("was_written", [True, False])

@@ -9,7 +9,7 @@ from virtual_time import LoopClock
 
 from runtime.cadence import Cadence
 from runtime.membership import PositionLost
-from runtime.outcome import Outcome, RetryAt
+from runtime.outcome import Abandoned, Outcome, RetryAt
 from runtime.parking import PARKED_S
 from runtime.ports import Delivery
 from schemas.failure import FailureKind
@@ -125,6 +125,78 @@ async def test_a_record_that_is_due_while_its_partition_is_away_keeps_what_it_ha
     await world.join()
     await world.all_committed()
     assert memos == [(1, None), (2, "one call")]
+    await world.process.stop()
+
+
+@told
+async def test_a_rest_that_ends_while_its_partition_is_taken_away_leads_to_no_call():
+    """Another's call is waited for meanwhile: one begun now might not end in time, and would be made twice."""
+    memos: list[tuple[int, object]] = []
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        if delivery.record.offset:
+            await asyncio.sleep(4)
+        else:
+            memos.append((delivery.attempt, delivery.memo))
+            if delivery.attempt == 1:
+                return RetryAt(LoopClock().now() + timedelta(seconds=1), FailureKind.TIMEOUT, memo="one call")
+        return publish(delivery.record)
+
+    log = log_of(2)
+    world = World(log, SimApp(do))
+    await world.join()
+    await world.until(lambda: world.app.calls.total() == 2)
+
+    await world.group.rebalance({})
+    assert (memos, dict(log.results)) == ([(1, None)], {b"0-1": 1})
+    await world.join()
+    await world.all_committed()
+    assert memos == [(1, None), (2, "one call")]
+    await world.process.stop()
+
+
+@told
+async def test_who_begins_nothing_because_its_partition_goes_keeps_nobody_elses_outcome_from_being_committed():
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        while delivery.record.offset == 0 and handler.app.calls[delivery.record.value] == 1:
+            await asyncio.sleep(0.1)
+            if delivery.lease.leaving:
+                raise Abandoned
+        await asyncio.sleep(2)
+        return publish(delivery.record)
+
+    log = log_of(2)
+    world = World(log, SimApp(do))
+    await world.join()
+    await world.until(lambda: world.app.running == 2)
+
+    await world.group.rebalance({})
+    assert dict(log.results) == {b"0-1": 1}
+    await world.join()
+    await world.all_committed()
+    assert dict(world.app.calls) == {b"0-0": 2, b"0-1": 1}
+    await world.process.stop()
+
+
+@told
+async def test_a_partition_is_not_kept_for_a_record_that_comes_to_rest():
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        await asyncio.sleep(1)
+        if delivery.attempt > 1:
+            return publish(delivery.record)
+        return RetryAt(LoopClock().now() + timedelta(seconds=4), FailureKind.TIMEOUT)
+
+    log = log_of(1)
+    world = World(log, SimApp(do))
+    await world.join()
+    await world.until(lambda: world.app.running == 1)
+
+    before = LoopClock().monotonic()
+    await world.group.rebalance({})
+    assert LoopClock().monotonic() - before < 2
+    await world.join()
+    await world.all_committed()
+    assert world.app.calls.total() == 2
     await world.process.stop()
 
 

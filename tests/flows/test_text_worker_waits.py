@@ -199,6 +199,39 @@ async def test_a_partition_that_is_gone_is_not_paid_for() -> None:
     assert it.limits.total_in_flight == 0
 
 
+@pytest.mark.parametrize("was_called", [False, True])
+async def test_a_slot_that_comes_free_while_the_partition_is_taken_away_is_called_with_by_nobody(
+    was_called: bool,
+) -> None:
+    """Another's call ends in the seconds in which the process lets go: begun then, a call would be made twice. A job
+    that has been through something keeps it: the partition may come back to this process."""
+    it = world(failing(500), answer()) if was_called else world()
+    delivery = Delivery(assigned(candidate(max_in_flight=1)), it.clock.now())
+    if was_called:
+        failed = await it.lane.handle(delivery)
+        assert isinstance(failed, RetryAt)
+        it.clock.turn_to(failed.when)
+        delivery = replace(delivery, attempt=2, memo=failed.memo)
+    busy = it.limits.slot(a_key(it), 1)
+    await busy.acquire()
+    waiting = asyncio.create_task(it.lane.handle(delivery))
+    await asyncio.sleep(0)
+    delivery.lease.leaving = True
+    busy.release()
+
+    if not was_called:
+        with pytest.raises(Abandoned):
+            await waiting
+    else:
+        rests = await waiting
+        assert isinstance(rests, RetryAt)
+        delivery.lease.leaving = False
+        done = await it.lane.handle(replace(delivery, attempt=3, memo=rests.memo))
+        assert len(result_of(done).attempts) == 2
+    assert len(it.script.requests) == 2 * was_called
+    assert it.limits.total_in_flight == 0
+
+
 async def test_what_a_worker_says_of_itself_names_limits_breakers_and_its_journal() -> None:
     it = world(failing(500), failing(500), failing(500), breaker=True)
     await it.run(assigned(deadline=START + timedelta(seconds=60)))
