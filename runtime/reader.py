@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
@@ -14,6 +15,10 @@ from runtime.connection import client_options
 from runtime.ports import NotReadable, Record
 from runtime.settings import Settings
 
+log = structlog.get_logger("novix.reader")
+
+STOP_AGAIN_S = 1.0
+STOP_TRIES = 5
 MOST_IDLE = 2
 """Consumers that are kept for the next `read`: to start one takes longer than to read a few records."""
 
@@ -173,4 +178,21 @@ def to_record(message: Any, topic: str) -> Record:
 async def _stopped(consumer: AIOKafkaConsumer) -> None:
     """Stop it to the end, whoever is cancelled meanwhile: aiokafka (0.14) leaves the connections and tasks of one whose
     stop was cut short for good."""
-    await asyncio.shield(consumer.stop())
+    await asyncio.shield(asyncio.ensure_future(_stop(consumer)))
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """aiokafka (0.14) asks its fetching task once to end, and waits for that without a bound; the task may lose that
+    one (`runtime/ending.py`), and whoever reads, the poll loop of a router among them, would wait for ever."""
+    stopping = asyncio.ensure_future(consumer.stop())
+    for _ in range(STOP_TRIES):
+        await asyncio.wait({stopping}, timeout=STOP_AGAIN_S)
+        if stopping.done():
+            break
+        fetching = getattr(getattr(consumer, "_fetcher", None), "_fetch_task", None)
+        if fetching is not None:
+            fetching.cancel()
+    if not stopping.done():
+        log.warning("reader.not_stopped", after_s=STOP_TRIES * STOP_AGAIN_S)
+    elif not stopping.cancelled():
+        stopping.result()

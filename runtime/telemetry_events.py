@@ -8,6 +8,7 @@ EVENTS = {
     "lane.rebuilt": "a transaction failed or stayed indefinite; the producer was replaced",
     "lane.stopped": "a lane must not go on: its committed offset is gone or out of range",
     "lane.history_unread": "ACLs keep a lane from looking whether it has worked before; taken for a first start",
+    "reader.not_stopped": "a consumer that read a log would not stop: its connections are left behind",
     "seen.rebuilt": "the cache of seen identities was damaged and is folded anew from the decisions",
     "seen.not_rebuilt": "folding the seen identities failed; it is tried again before anything is decided",
     "group.incomplete": "the group did not read every partition of a topic that has grown; it divides its work anew",

@@ -14,6 +14,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from runtime import failpoints
 from runtime.connection import MAX_REQUEST_BYTES, client_options
+from runtime.ending import end
 from runtime.partitions import partition_of
 from runtime.ports import LaneId, Outgoing, Position, RecordTooLarge
 from runtime.progress import MetadataTooLarge
@@ -205,12 +206,25 @@ def _looked_at(future: "asyncio.Future[Any]") -> None:
         future.exception()
 
 
+async def _let_go_of_tasks(producer: AIOKafkaProducer) -> None:
+    """End what a producer that would not stop has left running. aiokafka (0.14) waits for the requests of its sender
+    without a bound, and forgets them: until the garbage is collected they keep their memory and connections."""
+    sender = producer._sender.sender_task if producer._sender is not None else None
+    if sender is None:
+        return
+    with contextlib.suppress(TimeoutError):  # each time it is asked, it ends one request more
+        await asyncio.wait_for(end(sender, 0.05), 1.0)
+    with contextlib.suppress(Exception):
+        producer._message_accumulator.fail_all(CommitTooSlow("the producer was thrown away"))
+
+
 async def _discard(producer: AIOKafkaProducer) -> None:
     # A producer in a fatal state waits for ever for batches that nobody will send any more.
     with contextlib.suppress(Exception):
         await asyncio.wait_for(producer.stop(), 2.0)
     with contextlib.suppress(Exception):
         await asyncio.wait_for(producer.client.close(), 1.0)
+    await _let_go_of_tasks(producer)
     sender = producer._sender.sender_task if producer._sender is not None else None
     ending = getattr(producer._txn_manager, "_transaction_waiter", None)
     for future in (sender, ending):

@@ -1,10 +1,12 @@
 """A reader of topics, as far as it can be told without a broker: what it leaves behind."""
 
 import asyncio
+import contextlib
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+from runtime import reader
 from runtime.reader import KafkaReader
 from runtime.settings import Settings
 
@@ -43,3 +45,60 @@ async def test_a_consumer_that_is_being_stopped_is_stopped_to_the_end_although_i
     consumer.may_stop.set()
 
     await asyncio.wait_for(consumer.stopped.wait(), 5)
+
+
+class Stubborn:
+    """A consumer as aiokafka's whose fetching task loses some cancellations: `wait_for` of CPython 3.11 does that."""
+
+    def __init__(self, loses: int) -> None:
+        self._fetcher = self
+        self.loses, self.stopped = loses, False
+        self._fetch_task = asyncio.ensure_future(self._fetch())
+
+    async def _fetch(self) -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.loses -= 1
+                if self.loses < 0:
+                    raise
+
+    async def stop(self) -> None:
+        self._fetch_task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._fetch_task
+        self.stopped = True
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "STOP_AGAIN_S", 0.01)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_consumer_whose_task_loses_a_cancellation_is_asked_again():
+    consumer = Stubborn(loses=2)
+    await reader._stopped(consumer)
+    assert consumer.stopped
+
+
+@pytest.mark.usefixtures("quick")
+async def test_whoever_reads_does_not_wait_for_ever_for_a_consumer_that_never_stops():
+    consumer = Stubborn(loses=1_000)
+    await reader._stopped(consumer)
+    assert not consumer.stopped
+    consumer.loses = 0
+    consumer._fetch_task.cancel()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_consumer_is_asked_again_although_its_reader_is_cancelled():
+    consumer = Stubborn(loses=1)
+    stopping = asyncio.ensure_future(reader._stopped(consumer))
+    await asyncio.sleep(0)
+    stopping.cancel()
+    await asyncio.wait({stopping})
+    assert stopping.cancelled()
+    await asyncio.wait_for(asyncio.wait({consumer._fetch_task}), 10)
+    assert consumer._fetch_task.cancelled()
