@@ -98,12 +98,12 @@ async def test_a_job_that_comes_too_late_has_expired_whatever_its_input_names(tm
 async def test_memory_that_is_full_is_waited_for_and_is_no_fault_of_the_address(tmp_path: Path) -> None:
     """Others' payloads fill the room for longer than a fetch may take: it goes on when they are done."""
     data = good_png() + bytes(100_000)
-    async with media_world(tmp_path, LABELS, there={PICTURE: [data]}, fetch_s=0.05) as made:
+    async with media_world(tmp_path, LABELS, there={PICTURE: [data]}, fetch_s=0.5) as made:
         with made.room.share() as first, made.room.share() as second:
             await first.grow(made.room.size // 2)
             await second.grow(made.room.size - made.room.size // 2)
             task = asyncio.create_task(made.it.lane.handle(Delivery(classifying(), START)))
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(1.0)
             assert not task.done()
         outcome = await task
 
