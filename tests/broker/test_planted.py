@@ -230,7 +230,11 @@ def test_nothing_that_leaves_for_others_holds_any_of_it_but_their_own_credential
     receiver.wait(lambda: any(TENANT in str(span) for span in receiver.spans()))
     spans = {f"request {at}": one.SerializeToString() for at, one in enumerate(list(receiver.requests))}
     told = {f"request {at}": repr(one).encode() for at, one in enumerate(list(receiver.headers))}
-    novix.cli("audit", "checkpoint")
+    signing = novix.system.process(("-m", "console", "audit", "checkpoint"), "audit")
+    signing.environment |= {"NOVIX_AUDIT_CHECKPOINT_S": "0.2"}
+    signing.start()
+    novix.until_signed()
+    signing.stop()
     with collecting() as collector:
         sent = novix.cli("audit", "export", "--hec", collector.url, "--once")
     novix.cli("audit", "export", str(tmp_path / "exported"))
@@ -313,6 +317,10 @@ ASKED: dict[str, tuple[tuple[str, ...], ...]] = {
 """With which arguments; the others with none, or with what their help names."""
 
 
+SILENT = {"ledger open"}
+"""Commands that have nothing to say here: every reservation has ended."""
+
+
 def test_no_command_says_any_of_it_but_the_one_that_prints_answers(world: World):
     novix, said = world.novix, dict[str, bytes]()
     letter = json.loads(novix.cli("dlq", "list", "--json").stdout.splitlines()[0])
@@ -325,7 +333,7 @@ def test_no_command_says_any_of_it_but_the_one_that_prints_answers(world: World)
 
     assert set(ELSEWHERE) <= set(commands())
     assert len(said) > 25
-    assert all(said[name] for name in said)
+    assert {name for name in said if not said[name]} <= SILENT
     assert found(said, *SECRETS, PROMPT, ANSWER) == []
     assert ANSWER in answer.stdout
     assert found({"results": (answer.stdout + answer.stderr).encode()}, *SECRETS, PROMPT) == []

@@ -17,7 +17,19 @@ from confluent_kafka.admin import AdminClient
 from system import PARTITIONS, WITHIN_S, System, settings_for, stub
 
 from runtime.partitions import partition_of
-from schemas.topics import DLQ, JOBS, RESULTS, RETRY_TIERS, ROUTER_GROUP, TEXT, TOPICS, retry_group, worker_group
+from schemas.topics import (
+    AUDIT,
+    CHECKPOINTS,
+    DLQ,
+    JOBS,
+    RESULTS,
+    RETRY_TIERS,
+    ROUTER_GROUP,
+    TEXT,
+    TOPICS,
+    retry_group,
+    worker_group,
+)
 
 TOKEN = "hf_canarytokencanarytokencanary"
 """What `system.settings_for` gives the processes."""
@@ -265,6 +277,18 @@ class Stranger:
     ) -> "subprocess.CompletedProcess[str]":
         """A `novix` command of this installation."""
         return novix(*arguments, environment={**self.system.environment, **environment}, expect=expect, stdin=stdin)
+
+    def until_signed(self, within_s: float = 60) -> None:
+        """Wait until a checkpoint covers every entry of the audit; somebody signs them meanwhile."""
+        end = time.monotonic() + within_s
+        while not self._is_signed():
+            assert time.monotonic() < end, f"no checkpoint over everything within {within_s} s"
+            time.sleep(0.2)
+
+    def _is_signed(self) -> bool:
+        signed = [one.json for one in self.read(CHECKPOINTS.name)]
+        entries = sum(len(one.json["entries"]) for one in self.read(AUDIT.name))
+        return bool(signed) and sum(head["size"] for head in signed[-1]["heads"]) == entries
 
     def leaks(self, *canaries: str, besides: tuple[str, ...] = ()) -> list[str]:
         """Where a canary is to be found: topics other than `besides`, and logs."""
