@@ -243,6 +243,8 @@ class Ordeal:
         stuck = self._ended_well()
         codes = {process.name: process.terminate() for process in self.system.processes if process.running}
         self._over.set()
+        if not stuck:
+            asyncio.run(self._noted())  # who ends last may have taken lanes of who ended before, and said so
         may_repeat = None if excused else may_repeat
         verdict = judge(
             Evidence(
