@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,7 @@ from runtime.cadence import Cadence
 from runtime.chain_end import PositionOutdated, chain_end, held_against
 from runtime.lane import Lane
 from runtime.membership import Member, PositionLost
-from runtime.metrics.lanes import LaneMeter
+from runtime.metrics.lanes import LaneMeter, Written
 from runtime.ordering import Backlog
 from runtime.outcome import Application, CannotOpen, LaneHandler
 from runtime.ports import Clock, LaneId, LogReader, Position, Resumed, Transaction
@@ -25,6 +26,7 @@ from runtime.telemetry_tail import Tail
 from runtime.vitals import Pulse
 from runtime.work import Arrival, Work
 from schemas.audit import AuditEntry
+from schemas.topics import AUDIT
 
 log = structlog.get_logger("novix.lane")
 
@@ -184,7 +186,10 @@ class LaneRunner:
         mine = replace(mine, sequence=batch.sequence, head=batch.hash)
         try:
             position = Position(offset, progress.encode(offset, mine))
+            began = self._clock.monotonic()
             await transaction.commit([audit.record(batch)], self.id, position)
+            written = Written(Counter([AUDIT.name]), Counter(), Counter([taken.action]), 0)
+            self._meter.committed(0, written, self._clock.monotonic() - began)
         except MetadataTooLarge as error:
             self._blame.failed([], error, None)
             raise
