@@ -22,7 +22,6 @@ BLOCKS = (200, 800, 3_200, 12_800)
 """Offsets that are read, block after block, from the topic's end backwards: the last batch of a lane that worked a
 moment ago stands in the first. One further back is not found, and such a lane is believed."""
 
-
 UNSETTLED_S = 15.0
 """How long others' open transactions are waited for. Ours end after ten seconds at most (`transaction.py`); one that
 hangs for longer must not keep every lane closed."""

@@ -206,10 +206,9 @@ def _looked_at(future: "asyncio.Future[Any]") -> None:
         future.exception()
 
 
-async def _let_go_of_tasks(producer: AIOKafkaProducer) -> None:
+async def _let_go_of_tasks(producer: AIOKafkaProducer, sender: "asyncio.Task[None] | None") -> None:
     """End what a producer that would not stop has left running. aiokafka (0.14) waits for the requests of its sender
     without a bound, and forgets them: until the garbage is collected they keep their memory and connections."""
-    sender = producer._sender.sender_task if producer._sender is not None else None
     if sender is None:
         return
     with contextlib.suppress(TimeoutError):  # each time it is asked, it ends one request more
@@ -224,8 +223,8 @@ async def _discard(producer: AIOKafkaProducer) -> None:
         await asyncio.wait_for(producer.stop(), 2.0)
     with contextlib.suppress(Exception):
         await asyncio.wait_for(producer.client.close(), 1.0)
-    await _let_go_of_tasks(producer)
     sender = producer._sender.sender_task if producer._sender is not None else None
+    await _let_go_of_tasks(producer, sender)
     ending = getattr(producer._txn_manager, "_transaction_waiter", None)
     for future in (sender, ending):
         if future is not None and future.done():

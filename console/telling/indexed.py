@@ -28,23 +28,10 @@ from schemas import headers
 Rows = Sequence[Mapping[str, Any]]
 
 
-def tell_from_index(
-    jobs: Rows,
-    *,
-    money: Rows = (),
-    audit: Rows = (),
-    records: Rows = (),
-    spans: Rows = (),
-    breakers: Rows = (),
-    alerts: Rows = (),
-    everything: bool = False,
-) -> list[str]:
-    """The lines of `tell` for a job of the explorer: what `Index.job`, `.money`, `.audit`, `.records`, `.spans`,
-    `.breakers` and `.alerts_within` return; of the last two what is about the job, and of its time. No lines without a
-    row of it."""
-    if not jobs:
-        return []
-    return tell(evidence_from_index(jobs, money, audit, records, spans, breakers, alerts), everything=everything)
+def tell_from_index(jobs: Rows, *, everything: bool = False, **rows: Rows) -> list[str]:
+    """The lines of `tell` for a job of the explorer, of the same rows as `evidence_from_index`. No lines without a row
+    of it."""
+    return tell(evidence_from_index(jobs, **rows), everything=everything) if jobs else []
 
 
 def evidence_from_index(
@@ -56,7 +43,9 @@ def evidence_from_index(
     breakers: Rows = (),
     alerts: Rows = (),
 ) -> Evidence:
-    """The evidence that these rows are. `jobs` must not be empty; its rows are one job's submissions."""
+    """The evidence that these rows are: what `Index.job`, `.money`, `.audit`, `.records`, `.spans`, `.breakers` and
+    `.alerts_within` return; of the last two what is about the job, and of its time. `jobs` must not be empty; its rows
+    are one job's submissions."""
     first = jobs[0]
     found = Evidence(str(first["tenant"]), str(first["job_id"]))
     rows = sorted(jobs, key=submission_of)

@@ -7,40 +7,39 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from audit_world import KEY, NOON, OTHER_KEY, RING, ROUTER, WORKER, Trail, edited, of_folder, rehashed
+from audit_world import (
+    KEY,
+    NOON,
+    OTHER_KEY,
+    RING,
+    ROUTER,
+    WORKER,
+    Trail,
+    edited,
+    exported_beside_its_key,
+    novix_audit,
+    of_folder,
+    rehashed,
+    ten_jobs,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from console.audit.folder import KEY as KEY_FILE
 from console.audit.folder import MANIFEST, audit_file, line_of
 from console.audit.keys import Ring
 from console.audit.proof import BadProof, check, decode
-from console.cli import app
 from schemas import codec
 
 
 @pytest.fixture
 def world() -> Trail:
-    made = Trail()
-    for first in range(0, 9, 3):
-        made.jobs(3, first)
-        made.checkpoint()
-    made.jobs(1, 9)
-    return made
+    return ten_jobs()
 
 
 @pytest.fixture
 def folder(world: Trail, tmp_path: Path) -> Path:
-    world.exported(tmp_path / "export")
-    (tmp_path / "trusted.pem").write_bytes(KEY.public_pem)
-    return tmp_path / "export"
-
-
-def novix(*arguments: str) -> tuple[int, str]:
-    """Exit code, and all that a command says."""
-    done = CliRunner().invoke(app, ["audit", *arguments])
-    return done.exit_code, done.output
+    return exported_beside_its_key(world, tmp_path / "export")
 
 
 def lane_file(folder: Path, lane: str) -> Path:
@@ -49,7 +48,7 @@ def lane_file(folder: Path, lane: str) -> Path:
 
 
 def test_an_export_holds_every_record_as_it_was_and_verifies_with_the_public_key_alone(world: Trail, folder: Path):
-    code, said = novix("verify", "--folder", str(folder), "--public-key", str(folder.parent / "trusted.pem"))
+    code, said = novix_audit("verify", "--folder", str(folder), "--public-key", str(folder.parent / "trusted.pem"))
 
     assert code == 0, said
     assert "OK: nothing was changed, removed, reordered or cut off" in said
@@ -61,7 +60,7 @@ def test_an_export_holds_every_record_as_it_was_and_verifies_with_the_public_key
 
 
 def test_the_exports_own_key_is_used_where_none_is_named_and_that_is_said(folder: Path):
-    code, said = novix("verify", "--folder", str(folder))
+    code, said = novix_audit("verify", "--folder", str(folder))
 
     assert code == 0
     assert "is the export's own" in said
@@ -71,7 +70,7 @@ def test_json_names_the_first_problem_in_parts(folder: Path):
     with edited(lane_file(folder, WORKER)) as lines:
         del lines[4]
 
-    code, said = novix("verify", "--folder", str(folder), "--json")
+    code, said = novix_audit("verify", "--folder", str(folder), "--json")
 
     first = json.loads(said)["first_problem"]
     assert code == 1
@@ -176,7 +175,7 @@ def test_a_key_that_was_put_into_the_export_with_checkpoints_of_its_own_is_found
     (tmp_path / "x" / KEY_FILE).write_bytes(OTHER_KEY.public_pem)
     (tmp_path / "trusted.pem").write_bytes(KEY.public_pem)
 
-    code, said = novix("verify", "--folder", str(tmp_path / "x"), "--public-key", str(tmp_path / "trusted.pem"))
+    code, said = novix_audit("verify", "--folder", str(tmp_path / "x"), "--public-key", str(tmp_path / "trusted.pem"))
 
     assert code == 1
     assert said.startswith("FIRST PROBLEM: FORGED CHECKPOINT at inference.checkpoints.v1/0/0")
@@ -190,8 +189,8 @@ def test_an_old_export_in_the_place_of_a_new_one_is_found_by_a_checkpoint_that_w
     newest = of_folder(tmp_path / "new")
     kept = f"{world.heads.number}:{newest.newest_digest}"
 
-    assert novix("verify", "--folder", str(tmp_path / "new"), "--kept", kept)[0] == 0
-    code, said = novix("verify", "--folder", str(tmp_path / "old"), "--kept", kept)
+    assert novix_audit("verify", "--folder", str(tmp_path / "new"), "--kept", kept)[0] == 0
+    code, said = novix_audit("verify", "--folder", str(tmp_path / "old"), "--kept", kept)
 
     assert code == 1
     assert "is not here: this is another history, or an older state of it" in said
@@ -275,7 +274,7 @@ def test_hostile_names_in_a_tampered_export_move_no_cursor(folder: Path):
         lines[1] = lines[1].replace(b'"lane":"novix-router', b'"lane":"\\u001b]0;owned\\u0007')
         lines[2] = b'{"offset":4,"record":{"lane":"\x1b[2Jx","sequence":3,}}\n'
 
-    _, said = novix("verify", "--folder", str(folder))
+    _, said = novix_audit("verify", "--folder", str(folder))
 
     assert "\x1b" not in said
     assert "\x07" not in said
@@ -287,9 +286,9 @@ def test_hostile_names_in_a_tampered_export_move_no_cursor(folder: Path):
 def test_a_proof_is_made_from_a_folder_and_checked_with_the_proof_and_the_key_alone(folder: Path, tmp_path: Path):
     proof, key = tmp_path / "j4.proof", tmp_path / "trusted.pem"
 
-    assert novix("prove", "j4", "--folder", str(folder), "--out", str(proof))[0] == 0
+    assert novix_audit("prove", "j4", "--folder", str(folder), "--out", str(proof))[0] == 0
     shutil.rmtree(folder)
-    code, said = novix("verify", "--proof", str(proof), "--public-key", str(key))
+    code, said = novix_audit("verify", "--proof", str(proof), "--public-key", str(key))
 
     assert code == 0, said
     assert "job.succeeded of acme/j4" in said
@@ -303,14 +302,14 @@ def _checked(data: bytes) -> None:
 
 def test_a_changed_proof_proves_nothing(folder: Path, tmp_path: Path):
     proof, key = tmp_path / "j4.proof", tmp_path / "trusted.pem"
-    novix("prove", "j4", "--folder", str(folder), "--out", str(proof), "--all")
+    novix_audit("prove", "j4", "--folder", str(folder), "--out", str(proof), "--all")
     data = proof.read_bytes()
     for at in range(len(data)):
         with pytest.raises(BadProof):
             _checked(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
     proof.write_bytes(data[:-9] + bytes(9))
 
-    code, said = novix("verify", "--proof", str(proof), "--public-key", str(key))
+    code, said = novix_audit("verify", "--proof", str(proof), "--public-key", str(key))
 
     assert (code, "proves nothing" in said) == (1, True)
 
@@ -319,7 +318,7 @@ def test_a_changed_proof_proves_nothing(folder: Path, tmp_path: Path):
 def test_nothing_is_proved_from_a_tampered_folder_or_of_what_no_checkpoint_covers(folder: Path, job: str, code: int):
     hashed_again(folder)
 
-    assert novix("prove", job, "--folder", str(folder))[0] == code
+    assert novix_audit("prove", job, "--folder", str(folder))[0] == code
 
 
 @pytest.mark.parametrize(
@@ -334,7 +333,7 @@ def test_nothing_is_proved_from_a_tampered_folder_or_of_what_no_checkpoint_cover
     ],
 )
 def test_wrong_use_is_told_in_one_line(arguments: list[str], said: str):
-    code, told = novix(*arguments)
+    code, told = novix_audit(*arguments)
 
     assert code == 2
     assert said in told

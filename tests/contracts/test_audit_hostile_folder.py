@@ -9,41 +9,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit_world import KEY, NOON, OTHER_KEY, ROUTER, WORKER, Trail, edited, of_folder
-from typer.testing import CliRunner
+from audit_world import (
+    KEY,
+    NOON,
+    OTHER_KEY,
+    ROUTER,
+    WORKER,
+    Trail,
+    edited,
+    exported_beside_its_key,
+    novix_audit,
+    of_folder,
+    ten_jobs,
+)
 
 from console.audit.folder import CHECKPOINT_FILE, MANIFEST, MANIFEST_MESSAGE, audit_file, line_of
 from console.audit.folder import KEY as KEY_FILE
-from console.cli import app
 from schemas import codec
 
 
 @pytest.fixture
 def world() -> Trail:
-    made = Trail()
-    for first in range(0, 9, 3):
-        made.jobs(3, first)
-        made.checkpoint()
-    made.jobs(1, 9)
-    return made
+    return ten_jobs()
 
 
 @pytest.fixture
 def folder(world: Trail, tmp_path: Path) -> Path:
-    world.exported(tmp_path / "export")
-    (tmp_path / "trusted.pem").write_bytes(KEY.public_pem)
-    return tmp_path / "export"
-
-
-def novix(*arguments: str) -> tuple[int, str]:
-    """Exit code, and all that a command says."""
-    done = CliRunner().invoke(app, ["audit", *arguments])
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.output
+    return exported_beside_its_key(world, tmp_path / "export")
 
 
 def verified(folder: Path, *more: str) -> tuple[int, str]:
-    return novix("verify", "--folder", str(folder), "--public-key", str(folder.parent / "trusted.pem"), *more)
+    return novix_audit("verify", "--folder", str(folder), "--public-key", str(folder.parent / "trusted.pem"), *more)
 
 
 def refit(folder: Path, **changes: Any) -> None:
@@ -98,7 +94,7 @@ def test_an_exports_own_key_that_is_a_pipe_is_not_waited_for(folder: Path, argum
     (folder / KEY_FILE).unlink()
     os.mkfifo(folder / KEY_FILE)
 
-    code, said = novix(*arguments, "--folder", str(folder))
+    code, said = novix_audit(*arguments, "--folder", str(folder))
 
     assert (code, "name a key with --public-key" in said) == (2, True)
 

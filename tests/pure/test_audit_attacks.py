@@ -130,20 +130,21 @@ def two_of_one_sequence(world: Trail) -> Named:
     return "inserted", WORKER, 5
 
 
-def hashed_again(world: Trail) -> Named:
-    """From the third on the chain is another, and holds: only what was signed tells."""
+def another_chain_from(world: Trail, index: int) -> None:
+    """From there on the worker's chain is another, and holds: only what was signed tells."""
+    told = {**entry(world, WORKER, index), "tenant": "other"}
+    replaced(world, WORKER, index, forged(value_of(world, WORKER, index), entries=[told]))
     home = world._home(WORKER)
-    told = {**entry(world, WORKER, 2), "tenant": "other"}
-    replaced(world, WORKER, 2, forged(value_of(world, WORKER, 2), entries=[told]))
     world.partitions[home] = rehashed(world.partitions[home], WORKER)
+
+
+def hashed_again(world: Trail) -> Named:
+    another_chain_from(world, 2)
     return "changed", WORKER, 1
 
 
 def hashed_again_behind_the_first_checkpoint(world: Trail) -> Named:
-    home = world._home(WORKER)
-    told = {**entry(world, WORKER, 6), "tenant": "other"}
-    replaced(world, WORKER, 6, forged(value_of(world, WORKER, 6), entries=[told]))
-    world.partitions[home] = rehashed(world.partitions[home], WORKER)
+    another_chain_from(world, 6)
     return "changed", WORKER, 5
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typer.testing import CliRunner
 
 from console.audit.batches import Place
 from console.audit.export import Exported, export
@@ -17,6 +18,7 @@ from console.audit.heads import Heads
 from console.audit.keys import Ring, Signer
 from console.audit.problems import Problem
 from console.audit.verify import Report, verify
+from console.cli import app
 from runtime import audit
 from runtime.progress import GENESIS
 from schemas import codec
@@ -201,3 +203,27 @@ def entry(world: Trail, lane: str, index: int) -> dict[str, Any]:
 def replaced(world: Trail, lane: str, index: int, value: bytes) -> None:
     """Put another value into the place of a lane's batch."""
     records(world, lane)[index] = records(world, lane)[index][0], value
+
+
+def ten_jobs() -> Trail:
+    """Ten jobs, with a checkpoint after every third: the last is newer than all."""
+    made = Trail()
+    for first in range(0, 9, 3):
+        made.jobs(3, first)
+        made.checkpoint()
+    made.jobs(1, 9)
+    return made
+
+
+def exported_beside_its_key(trail: Trail, folder: Path) -> Path:
+    """An export in `folder`, and in the file `trusted.pem` beside it the key that its reader trusts."""
+    trail.exported(folder)
+    (folder.parent / "trusted.pem").write_bytes(KEY.public_pem)
+    return folder
+
+
+def novix_audit(*arguments: str) -> tuple[int, str]:
+    """Exit code, and all that `novix audit` says; an exception that it does not say in words is raised."""
+    done = CliRunner().invoke(app, ["audit", *arguments])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
