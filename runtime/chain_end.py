@@ -13,6 +13,7 @@ from runtime import audit
 from runtime.partitions import partition_of
 from runtime.ports import Clock, LaneId, LogReader, NotReadable, Record
 from runtime.progress import ANEW, Progress
+from runtime.settled import settled
 from schemas import codec
 from schemas.topics import AUDIT
 
@@ -21,11 +22,6 @@ log = structlog.get_logger("novix.lane")
 BLOCKS = (200, 800, 3_200, 12_800)
 """Offsets that are read, block after block, from the topic's end backwards: the last batch of a lane that worked a
 moment ago stands in the first. One further back is not found, and such a lane is believed."""
-
-UNSETTLED_S = 15.0
-"""How long others' open transactions are waited for. Ours end after ten seconds at most (`transaction.py`); one that
-hangs for longer must not keep every lane closed."""
-LOOK_AGAIN_S = 0.05
 
 
 class PositionOutdated(Exception):
@@ -41,7 +37,7 @@ async def chain_end(lane: LaneId, reader: LogReader, clock: Clock) -> Progress |
     if not count:
         return None
     partition = partition_of(key, count)
-    first, upper = await _settled(partition, reader, clock)
+    first, upper, _ = await settled(reader, AUDIT.name, partition, clock)
     for block in BLOCKS:
         lower = max(first, upper - block)
         newest = await _newest(key, reader.read(AUDIT.name, partition, lower, upper), lane)
@@ -49,22 +45,6 @@ async def chain_end(lane: LaneId, reader: LogReader, clock: Clock) -> Progress |
             return newest
         upper = lower
     return None
-
-
-async def _settled(partition: int, reader: LogReader, clock: Clock) -> tuple[int, int]:
-    """The bounds of an audit partition, when the transactions that are open in it now have ended.
-
-    A reader sees nothing behind one that is open, be it another lane's: the newest batch of this one may lie there.
-    """
-    written, until = await reader.log_end(AUDIT.name, partition), clock.monotonic() + UNSETTLED_S
-    while True:
-        first, upper = await reader.bounds(AUDIT.name, partition)
-        if upper >= written:
-            return first, upper
-        if clock.monotonic() >= until:
-            log.warning("lane.chain_unsettled", topic=AUDIT.name, partition=partition, undecided=written - upper)
-            return first, upper
-        await clock.sleep(LOOK_AGAIN_S)
 
 
 async def _newest(key: bytes, records: AsyncIterator[Record], lane: LaneId) -> Progress | None:

@@ -3,11 +3,11 @@
 EVENTS = {
     "lane.opened": "a lane has fenced its predecessors and reads from its committed offset",
     "lane.taken": "a lane's owner has written down in whose journals the calls of its records stand",
-    "lane.chain_unsettled": "a transaction hangs in the audit topic: a lane has not seen what is behind it",
     "lane.closed": "a lane has committed what was settled and let its partition go",
     "lane.rebuilt": "a transaction failed or stayed indefinite; the producer was replaced",
     "lane.stopped": "a lane must not go on: its committed offset is gone or out of range",
     "lane.history_unread": "ACLs keep a lane from looking whether it has worked before; taken for a first start",
+    "reader.unsettled": "a transaction hangs in a topic: what is behind it has not been seen",
     "reader.not_stopped": "a consumer that read a log would not stop: its connections are left behind",
     "seen.rebuilt": "the cache of seen identities was damaged and is folded anew from the decisions",
     "seen.not_rebuilt": "folding the seen identities failed; it is tried again before anything is decided",

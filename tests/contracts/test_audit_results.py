@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from audit_world import NOON, RING, ROUTER, WORKER, Trail, deed
 
-from console.audit import live
 from console.audit.live import Live
 from console.audit.verify import Report, verify
+from runtime.clock import SystemClock
 from runtime.ports import Record
 from schemas import codec
 from schemas.topics import AUDIT, CHECKPOINTS, RESULTS
@@ -24,6 +24,8 @@ class Topics:
         self.world = world
         self.results: list[tuple[int, bytes]] = []
         self.first = 0
+        self.hidden: dict[str, list[int]] = {}
+        """By topic, what an open transaction hides of it at one look after the other; the last for ever."""
 
     def add(self, value: bytes) -> None:
         self.results.append((self.results[-1][0] + 1 if self.results else 0, value))
@@ -32,6 +34,14 @@ class Topics:
         return len(self.world.partitions) if topic == AUDIT.name else 1
 
     async def bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        hidden = self.hidden.get(topic, [0])
+        first, end = self._written(topic, partition)
+        return first, max(first, end - (hidden.pop(0) if len(hidden) > 1 else hidden[0]))
+
+    async def log_end(self, topic: str, partition: int) -> int:
+        return self._written(topic, partition)[1]
+
+    def _written(self, topic: str, partition: int) -> tuple[int, int]:
         if topic == RESULTS.name:
             return self.first, self.results[-1][0] + 1
         return (0, 2 * len(self.world.signed)) if topic == CHECKPOINTS.name else self.world.audit_bounds[partition]
@@ -49,9 +59,8 @@ def result(job: str, **more: Any) -> bytes:
 
 
 @pytest.fixture
-def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
+def topics() -> Topics:
     """Three jobs with an end and a result each: two of a worker's, one that the router refused."""
-    monkeypatch.setattr(live, "SETTLE_S", 0)
     world = Trail()
     made = Topics(world)
     for job in ("a", "b"):
@@ -65,11 +74,24 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
     return made
 
 
+class Hurried(SystemClock):
+    """Whoever sleeps wakes at once, later."""
+
+    def __init__(self) -> None:
+        self._slept_s = 0.0
+
+    def monotonic(self) -> float:
+        return self._slept_s
+
+    async def sleep(self, seconds: float) -> None:
+        self._slept_s += seconds
+
+
 def looked(topics: Topics, meanwhile: Any = None) -> Report:
     """What the verifier says; `meanwhile` comes to pass between its first look and its second."""
 
     async def look() -> Report:
-        source = Live(topics)  # type: ignore[arg-type]
+        source = Live(topics, Hurried())  # type: ignore[arg-type]
 
         async def heads() -> dict[str, tuple[int, str]]:
             if meanwhile is not None:
@@ -154,3 +176,28 @@ def test_results_that_retention_has_deleted_are_not_missed(topics: Topics):
     topics.world.checkpoint()
 
     assert said(looked(topics)) == []
+
+
+@pytest.mark.parametrize("topic", [AUDIT.name, RESULTS.name])
+def test_what_an_open_transaction_hides_for_a_while_is_waited_for(topics: Topics, topic: str):
+    topics.hidden[topic] = [2, 2, 2, 2, 2, 0]
+
+    report = looked(topics)
+
+    assert (said(report), report.notes, report.results, report.committed) == ([], [], 3, 2)
+
+
+@pytest.mark.parametrize("topic", [AUDIT.name, RESULTS.name])
+def test_nobody_is_blamed_for_what_a_hanging_transaction_hides(topics: Topics, topic: str):
+    topics.world.write(ROUTER, deed("job.rejected", "newest"))
+    topics.world.write(WORKER, deed("worker.started", "none"))
+    topics.add(result("newest", status="rejected"))
+    topics.hidden[topic] = [2 if topic == AUDIT.name else 1]
+
+    report = looked(topics)
+
+    assert said(report) == []
+    assert any(
+        f"a transaction that is open for over 15 s hides {topics.hidden[topic][0]} offsets of {topic}/0" in note
+        for note in report.notes
+    )

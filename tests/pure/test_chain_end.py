@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from runtime import audit
-from runtime.chain_end import BLOCKS, UNSETTLED_S, PositionOutdated, chain_end, held_against
+from runtime.chain_end import BLOCKS, PositionOutdated, chain_end, held_against
 from runtime.partitions import partition_of
 from runtime.ports import LaneId, NotReadable, Record
 from runtime.progress import ANEW, GENESIS, Progress
+from runtime.settled import UNSETTLED_S
 from schemas.audit import AuditEntry
 from schemas.topics import AUDIT
 
