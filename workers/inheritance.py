@@ -66,7 +66,7 @@ class Inheritance:
                 elsewhere.counted.add(offset)
             if offset in elsewhere.counted:
                 turn.progress = guessed(
-                    turn.progress, turn.job.candidates[0], elsewhere.custody,
+                    turn.progress, turn.job.candidates, elsewhere.custody,
                     most_nanousd=turn.job.assignment.max_cost_nanousd,
                 )  # fmt: skip
         return alone

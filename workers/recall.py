@@ -97,16 +97,18 @@ def recalled(progress: Progress, job: Assigned, left: Sequence[Left]) -> tuple[P
     return progress, alone
 
 
-def guessed(progress: Progress, candidate: Candidate, ref: str, *, most_nanousd: int) -> Progress:
+def guessed(progress: Progress, candidates: Sequence[Candidate], ref: str, *, most_nanousd: int) -> Progress:
     """`progress` with one call that a process may have made whose notes nobody here can read.
 
-    No process begins a call that does not fit under what the job may spend (`most_nanousd`), so it counts with what is
+    It may have been to any of the candidates, if those before it had failed: it counts as one to the dearest. No
+    process begins a call that does not fit under what the job may spend (`most_nanousd`), so it counts with what is
     left of that at most.
     """
     left = max(0, most_nanousd - progress.tried.spent_nanousd)
+    dearest = max(candidates, key=lambda one: one.ceiling_nanousd)
     intent = Intent(
-        tenant="", job_id="", submission=0, candidate=0, model=candidate.model, provider=candidate.provider,
-        ceiling_nanousd=min(candidate.ceiling_nanousd, left), began_at=progress.arrived_at,
+        tenant="", job_id="", submission=0, candidate=0, model=dearest.model, provider=dearest.provider,
+        ceiling_nanousd=min(dearest.ceiling_nanousd, left), began_at=progress.arrived_at,
     )  # fmt: skip
     return _interrupted(replace(progress, recalled=progress.recalled | {ref}), intent)
 

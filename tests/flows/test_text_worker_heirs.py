@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 from worker_machine import LANE_ID, NoLog, handled, killed_while_calling, machine, never, opened
-from worker_world import START, answer, assigned, result_of, world
+from worker_world import START, answer, assigned, candidate, result_of, world
 
 from runtime.outcome import RetryAt
 from runtime.ports import Delivery, Resumed
@@ -59,6 +59,18 @@ async def test_what_may_have_been_called_elsewhere_is_never_more_than_the_job_ma
         (K.INTERRUPTED, True, 1_000), (K.INTERRUPTED, True, 400)
     ]  # fmt: skip
     assert (result.status, result.cost_nanousd) == ("failed", 1_400)
+
+
+async def test_a_call_that_nobody_here_knows_of_may_have_been_to_the_dearest_fallback(tmp_path: Path) -> None:
+    """Another machine may have been refused by the first candidate, and have paid the second."""
+    it = world(answer())
+    asked = assigned(candidate(), candidate(model="acme/large", ceiling_nanousd=3_000), candidate(ceiling_nanousd=2))
+    async with machine(tmp_path) as start:
+        lane = await opened(it, await start(), custody="0123456789ab", end=9)
+        result = result_of(await lane.handle(Delivery(asked, START)))
+
+    told = [(one.model, one.kind, one.ambiguous, one.cost_nanousd) for one in result.attempts]
+    assert told == [("acme/large", K.INTERRUPTED, True, 3_000), ("acme/chat", None, False, 30)]
 
 
 async def test_a_crash_of_the_successor_does_not_hide_that_of_the_process_before(tmp_path: Path) -> None:
