@@ -49,9 +49,12 @@ CREATE TABLE IF NOT EXISTS job (
     reserved_nanousd INTEGER,
     at_ms INTEGER GENERATED ALWAYS AS (coalesce(published_ms, changed_ms, 0)) VIRTUAL
 );
-CREATE INDEX IF NOT EXISTS job_by_time ON job (at_ms DESC, tenant, job_id, submission);
+-- With what statistics are made of, so that the newest 50,000 are read from neighbouring pages.
+CREATE INDEX IF NOT EXISTS job_by_time
+    ON job (at_ms DESC, tenant, job_id, submission, level, status, total_ms, cost_nanousd);
 CREATE INDEX IF NOT EXISTS job_by_status ON job (status, at_ms DESC, tenant, job_id, submission);
-CREATE INDEX IF NOT EXISTS job_by_tenant ON job (tenant, status, at_ms DESC);
+-- Of those that are listed: their number is counted in the index alone.
+CREATE INDEX IF NOT EXISTS job_by_tenant ON job (tenant, status, at_ms DESC, job_id, submission) WHERE level > 0;
 CREATE INDEX IF NOT EXISTS job_by_id ON job (job_id, tenant);
 CREATE INDEX IF NOT EXISTS job_by_trace ON job (trace_id);
 CREATE INDEX IF NOT EXISTS job_by_duration ON job (total_ms);
