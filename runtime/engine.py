@@ -85,6 +85,7 @@ class Engine:
         self._hurried = False
         self._over = False
         """The drain is done: no lane opens any more."""
+        self._rounds = 0
         self._bereft_at: float | None = None
         """Since when partitions have been taken away and the next assignment is not known."""
         self._parking = Parking(clock, self._free)
@@ -100,7 +101,7 @@ class Engine:
                 self._tasks = tasks
                 await self._member.start(self._assigned, self._revoked)
                 polling = asyncio.create_task(self._poll_for_ever())
-                watching = asyncio.create_task(self._watch.run(self.runners, self.window))
+                watching = asyncio.create_task(self._watch.run(self.runners, self.window, lambda: self._rounds))
                 present = asyncio.create_task(self._presence.run())
                 try:
                     await asyncio.wait({stopping, polling, watching, present}, return_when=asyncio.FIRST_COMPLETED)
@@ -128,6 +129,7 @@ class Engine:
 
     async def _poll_for_ever(self) -> None:
         while not self._over:  # a cancellation may be lost in `wait_for` (CPython 3.11)
+            self._rounds += 1
             unadopted = [at for at, runner in self.runners.items() if runner.unadopted and not runner.stopped]
             reading = next_reading(self.window.free, unadopted, draining=self.draining)
             try:

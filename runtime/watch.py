@@ -1,7 +1,7 @@
 """Looks from time to time whether the lanes of a process get on, and says so once when one does not."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import structlog
@@ -20,6 +20,14 @@ ASK_S = 5.0
 LONGEST = timedelta(seconds=2 * (EVERY_S + ASK_S))
 """Between two looks; what is longer was no time in which anything could have been seen."""
 
+STALLED_S = 300.0
+"""Without a poll for so long Kafka's client leaves the group (`max.poll.interval.ms`): nothing comes of such a process
+any more."""
+
+
+class PollStalled(Exception):
+    """The process does not poll: something that every round waits for does not return."""
+
 
 class Watch:
     """Asks the broker itself where each partition ends: what the consumer believes may be what is wrong."""
@@ -29,11 +37,17 @@ class Watch:
         self._clock = clock
         self._stuck_after = stuck_after
 
-    async def run(self, runners: Mapping[int, LaneRunner], window: Window) -> None:
-        """Look for ever; each look is kept in the runner's `end` and `pulse`."""
-        last, finished = self._clock.monotonic(), 0
+    async def run(self, runners: Mapping[int, LaneRunner], window: Window, rounds: Callable[[], int]) -> None:
+        """Look for ever; each look is kept in the runner's `end` and `pulse`. `rounds`: polls that were begun.
+
+        Raises `PollStalled`, told by looks rather than by the clock: who was frozen has not looked either.
+        """
+        last, finished, polled, silent = self._clock.monotonic(), 0, rounds(), 0
         while True:
             await self._clock.sleep(EVERY_S)
+            polled, silent = rounds(), silent + 1 if rounds() == polled else 0
+            if silent * EVERY_S >= STALLED_S:
+                raise PollStalled(f"no poll was begun for {STALLED_S:.0f} s; the process ends, to be started again")
             await asyncio.gather(*(self._ask_end(runner) for runner in runners.values()))
             now, before = self._clock.monotonic(), finished
             finished = sum(runner.finished for runner in runners.values())

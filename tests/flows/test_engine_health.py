@@ -1,15 +1,18 @@
 """The lane engine in virtual time: a lane that is stuck, and lanes that only look so."""
 
 import asyncio
+import math
 from datetime import timedelta
 
+import pytest
 from engine_story import after, log_of, told
-from sim_world import SimApp, SimHandler, World, publish
+from sim_world import SimApp, SimHandler, World, at_once, publish
 from virtual_time import LoopClock
 
 from runtime.cadence import Cadence
 from runtime.outcome import Outcome, RetryAt
 from runtime.ports import Delivery
+from runtime.watch import PollStalled
 from schemas.failure import FailureKind
 
 
@@ -138,3 +141,34 @@ async def test_a_process_is_ready_once_its_lanes_are_open_and_until_it_drains():
     await asyncio.sleep(0.5)
     assert not world.engine.ready
     await stopping
+
+
+async def hang(*_: object) -> Outcome:
+    await asyncio.sleep(math.inf)
+    raise AssertionError
+
+
+async def ends_for_stalled_polls(world: World) -> None:
+    running = world.process.task
+    done, _ = await asyncio.wait([running], timeout=290)
+    assert not done
+    await asyncio.wait([running], timeout=60)
+    with pytest.raises(PollStalled, match="no poll was begun for 300 s"):
+        running.result()
+
+
+@told
+async def test_a_process_whose_poll_does_not_return_ends_so_that_it_is_started_again():
+    world = World(log_of(3), SimApp())
+    await world.join()
+    await world.all_committed()
+    world.process.member.poll = hang  # type: ignore[assignment,method-assign]
+    await ends_for_stalled_polls(world)
+
+
+@told
+async def test_a_process_whose_polling_waits_for_a_handler_that_hangs_ends_as_well():
+    """Every round of an inline application waits for what it reads to be handled."""
+    world = World(log_of(3), SimApp(hang, inline=True))
+    await world.join()
+    await ends_for_stalled_polls(world)
