@@ -8,6 +8,7 @@ DATA ?=
 N ?= 3
 ROWS ?=
 QUICK ?=
+ONLY ?=
 MINUTES ?= 60
 SEEDS ?= 1000
 FIRST ?= 0
@@ -52,8 +53,8 @@ check: install ## before every commit: format, lint, types, imports, sizes, gene
 conformance: install ## replays what real servers said (DATA=folder: other recordings) and prints what differs, with reasons
 	@PYTHONPATH=tests/support:. $(BIN)/python -m conformance $(DATA)
 
-bench: install ## measures this machine: Novix beside a plain aiokafka + aiohttp loop; prints, asserts nothing
-	@$(BIN)/python -m bench
+bench: install ## measures this machine, a quarter of an hour: Novix beside a plain aiokafka + aiohttp loop, the explorer with a million spans, the audit; ONLY="explorer audit": some; QUICK=1; asserts nothing
+	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(ONLY)
 
 bench-peers: install ## Novix beside FastStream, a plain aiokafka loop and Confluent's Parallel Consumer, half an hour; writes docs/proof/peers.md; QUICK=1: some minutes, writes to build/proof
 	@$(BIN)/python -m bench peers $(if $(QUICK),--quick)

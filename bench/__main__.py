@@ -1,6 +1,6 @@
 """`make bench`: every measurement that the documentation quotes, printed with the machine. Asserts nothing.
 
-`python -m bench [--quick] [--json] [name ...]`; names are those of `MEASUREMENTS`, all of them without one.
+`python -m bench [--quick] [--json] [name ...]`; without a name those of `BY_DEFAULT`.
 `python -m bench peers` and `python -m bench soak` have options of their own and write a page each (`docs/proof`).
 """
 
@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from bench import (
     adaptive,
@@ -40,7 +41,7 @@ from bench import (
     window,
 )
 from bench.figure import Figure, document, table
-from bench.world import World, machine, world
+from bench.world import machine, world
 
 MEASUREMENTS: dict[str, Callable[..., list[Figure]]] = {
     cpu.NAME: cpu.measure,
@@ -77,7 +78,10 @@ ALONE: dict[str, Callable[..., list[Figure]]] = {
     whatif.NAME: whatif.measure,
     audit.NAME: audit.measure,
 }
-"""Those that need no Kafka; only when named, too."""
+"""Those that need no Kafka."""
+
+BY_DEFAULT = (*MEASUREMENTS, tracing.NAME, explorer.NAME, audit.NAME)
+"""The figures that users are told first; the others only when named."""
 
 
 def _peers() -> Callable[[Sequence[str]], int]:
@@ -103,9 +107,9 @@ def main() -> int:
         "names",
         nargs="*",
         choices=[*MEASUREMENTS, *ONLY_WHEN_NAMED, *ALONE, []],
-        help="default: what is measured on a Kafka in some minutes; the others only when named",
+        help=f"default: {' '.join(BY_DEFAULT)}; the others only when named",
     )
-    parser.add_argument("--quick", action="store_true", help="fewer jobs and rounds: under two minutes in all")
+    parser.add_argument("--quick", action="store_true", help="fewer jobs and rounds: some three minutes in all")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: what was started is stopped
     if sys.argv[1:2] in ([name] for name in PAGES):
@@ -113,13 +117,14 @@ def main() -> int:
     asked = parser.parse_args()
     figures: list[Figure] = []
     failed = False
-    names = asked.names or list(MEASUREMENTS)
+    names = asked.names or list(BY_DEFAULT)
     for name in [name for name in ALONE if name in names]:
-        figures += ALONE[name](quick=asked.quick)
+        failed |= not _measured(name, partial(ALONE[name], quick=asked.quick), figures)
     if names := [name for name in names if name not in ALONE]:
         with world() as here:
             for name in names:
-                failed |= not _measured(name, here, figures, quick=asked.quick)
+                measure = partial((MEASUREMENTS | ONLY_WHEN_NAMED)[name], here, quick=asked.quick)
+                failed |= not _measured(name, measure, figures)
     if asked.json:
         print(json.dumps(document(machine(), figures), indent=2))
     else:
@@ -127,11 +132,11 @@ def main() -> int:
     return int(failed)
 
 
-def _measured(name: str, here: World, figures: list[Figure], *, quick: bool) -> bool:
+def _measured(name: str, measure: Callable[[], list[Figure]], figures: list[Figure]) -> bool:
     """One measurement. A failed one is told and does not stop the others."""
     began = time.monotonic()
     try:
-        figures += (MEASUREMENTS | ONLY_WHEN_NAMED)[name](here, quick=quick)
+        figures += measure()
     except Exception as error:
         print(f"{name}: not measured: {type(error).__name__}: {error}", file=sys.stderr)
         return False
