@@ -41,7 +41,7 @@ def test_no_wait_grows_and_nothing_is_lost_when_the_clock_steps_during_an_open_b
         run.system.stub("/admin/behave", {"model": SICK, "status": 200, "delay_ms": CALL_MS})
         run.healed()
         run.recover(model=SICK, provider="groq", **patient())
-        run.verdict()
+        run.verdict(stepped=True)
 
 
 @pytest.mark.long

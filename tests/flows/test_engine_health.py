@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from engine_story import after, log_of, told
-from sim_world import SimApp, SimHandler, World, at_once, publish
+from sim_world import SimApp, SimHandler, World, publish
 from virtual_time import LoopClock
 
 from runtime.cadence import Cadence

@@ -109,3 +109,15 @@ def test_calls_while_a_breaker_is_open_are_found():
 
 def test_two_trial_calls_at_once_are_found():
     assert list(trials_only(attempts(20.5, 20.6, 31.5), STATES)) == ["2 trial calls of p/m at once; 1 may be"]
+
+
+def test_where_the_clock_stepped_back_trials_are_counted_from_when_one_was_let_through():
+    """Calls that began at 3,620 by the clock before it was set back by an hour; then it was set right again."""
+    states = [state("open", 10, 20), state("half-open", 3_630), state("open", 3_631, 3_641), state("closed", 3_642)]
+
+    calls = attempts(3_620, 3_620.1, 3_630.5, 3_641.5, 3_643)
+    assert list(trials_only(calls, states, stepped=True)) == []
+    assert list(trials_only(calls, states)) == ["3 trial calls of p/m at once; 1 may be"]
+    assert list(trials_only(attempts(3_630.5, 3_630.6), states, stepped=True)) == [
+        "2 trial calls of p/m at once; 1 may be"
+    ]

@@ -232,12 +232,13 @@ class Ordeal:
         zombies: int | None = 0,
         samples: bool = True,
         deleted: Sequence[Found] = (),
+        stepped: bool = False,
         note: str = "",
     ) -> Verdict:
         """Wait for every job and for quiet, stop everything, judge, and hand in the verdict where there is a `proof`.
 
         `excused`: instead of a number, each call for nothing has to have been out, or finished and not committed, when
-        a worker died, was frozen or began again (`Process.breaks`).
+        a worker died, was frozen or began again (`Process.breaks`). `stepped`: the processes' clock was set meanwhile.
         Fails with what there is to complain of; a run that does not come to its end is judged as it stands.
         """
         stuck = self._ended_well()
@@ -257,6 +258,7 @@ class Ordeal:
                 sights=self.sights if samples else (),
                 peaks=self.peaks,
                 alone=len(self.system.workers) == 1 and may_repeat == zombies == 0,
+                stepped=stepped,
                 forged=self.forged or None,
                 heads=self.heads,
                 may_repeat=may_repeat,

@@ -78,6 +78,8 @@ class Evidence:
     """`MiB of worker` -> the most that was ever seen, and what may be."""
     alone: bool = False
     """One worker process made all calls, and lived through it: its breakers can be judged."""
+    stepped: bool = False
+    """The wall clock was set meanwhile."""
     routed: bool = True
     """Whether a router ran; if not, the jobs were written to the workers' topic, and nobody decided."""
     forged: Collection[Identity] | None = None
@@ -130,7 +132,11 @@ def judge(evidence: Evidence) -> Verdict:
         *never_past(evidence.sights, _by_job(assigned), _by_job([*evidence.of(RESULTS), *retries])),
         *within_bounds(evidence.peaks),
         *in_order(assigned, evidence.of(AUDIT), TERMINAL),
-        *trials_only(results, [found.json for found in evidence.of(BREAKERS) if found.value and evidence.alone]),
+        *trials_only(
+            results,
+            [found.json for found in evidence.of(BREAKERS) if found.value and evidence.alone],
+            stepped=evidence.stepped,
+        ),
         *well_billed(results, assigned, evidence.bill, unlisted),
         *kept_secret(evidence.records, evidence.secrets),
     ]

@@ -99,10 +99,14 @@ def in_order(assigned: Iterable[Found], batches: Sequence[Found], terminal: set[
             yield f"jobs of {key} ended in another order: {ended[key][at][1]} before {identities[at][1]}"
 
 
-def trials_only(results: Sequence[Mapping[str, Any]], states: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def trials_only(
+    results: Sequence[Mapping[str, Any]], states: Sequence[Mapping[str, Any]], *, stepped: bool = False
+) -> Iterator[str]:
     """While a breaker is open nobody calls, and then one trial call is made, until it closes or opens again.
 
-    Of one worker process that lived through it all: what several know of each other's breakers is advisory.
+    Of one worker process that lived through it all: what several know of each other's breakers is advisory. Where its
+    clock `stepped`, what seems to lie between two changes may have been before both: trials are counted from when the
+    breaker says that it let one through.
     """
     attempts: dict[tuple[str, str], list[datetime]] = defaultdict(list)
     for attempt in (attempt for result in results if states for attempt in result["attempts"]):
@@ -122,7 +126,10 @@ def trials_only(results: Sequence[Mapping[str, Any]], states: Sequence[Mapping[s
             early = sum(since + GRACE < one < min(retry_at, after or retry_at) for one in attempts[key])
             if early:
                 yield f"{early} calls of {key[0]}/{key[1]} while its breaker was open"
-            trials = sum(retry_at <= one < after for one in attempts[key]) if after is not None else 0
+            begin = retry_at
+            if stepped:
+                begin = next((one for one in changes[at + 1 :] if told[one]["state"] == "half-open"), retry_at)
+            trials = sum(begin <= one < after for one in attempts[key]) if after is not None else 0
             if trials > 1:
                 yield f"{trials} trial calls of {key[0]}/{key[1]} at once; 1 may be"
 
