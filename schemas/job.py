@@ -177,7 +177,8 @@ def read_job(value: bytes | None, record_headers: Headers) -> Reading:
     refusal = _refusal(document, value, record_headers)
     if refusal is None:
         try:
-            job = InferenceJob.model_validate(document)
+            # A router keeps thousands while they wait for their turn.
+            job = InferenceJob.model_validate(document).lean("tenant", "task", "model", "provider", "priority")
             digest = hashlib.sha256(codec.canonical(document)).hexdigest()
             return ReadableJob(job, value, digest)
         except ValidationError as error:

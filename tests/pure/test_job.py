@@ -289,3 +289,16 @@ def test_a_publication_in_the_past_is_the_records_own():
 def test_a_job_is_frozen():
     with pytest.raises(ValidationError):
         read(GOOD).job.tenant = "other"
+
+
+def test_jobs_that_wait_share_the_words_that_many_of_them_have():
+    """A router keeps thousands of them."""
+    told = GOOD | {"tenant": "acme-and-others", "model": "acme/chat-of-many"}
+    one, other = read(told), read(told | {"id": "a2"})
+
+    assert isinstance(one, ReadableJob)
+    assert isinstance(other, ReadableJob)
+    for name in ("tenant", "task", "model", "provider", "priority"):
+        assert getattr(one.job, name) is getattr(other.job, name), name
+    assert one.job.__pydantic_fields_set__ is other.job.__pydantic_fields_set__
+    assert json.loads(one.job.encode()) == json.loads(InferenceJob.model_validate(told).encode())
