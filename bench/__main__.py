@@ -109,7 +109,7 @@ def main() -> int:
         choices=[*MEASUREMENTS, *ONLY_WHEN_NAMED, *ALONE, []],
         help=f"default: {' '.join(BY_DEFAULT)}; the others only when named",
     )
-    parser.add_argument("--quick", action="store_true", help="fewer jobs and rounds: some three minutes in all")
+    parser.add_argument("--quick", action="store_true", help="fewer jobs and rounds")
     parser.add_argument("--json", action="store_true", help="figures as JSON on standard output")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: what was started is stopped
     if sys.argv[1:2] in ([name] for name in PAGES):

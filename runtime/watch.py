@@ -45,7 +45,8 @@ class Watch:
         last, finished, polled, silent = self._clock.monotonic(), 0, rounds(), 0
         while True:
             await self._clock.sleep(EVERY_S)
-            polled, silent = rounds(), silent + 1 if rounds() == polled else 0
+            begun = rounds()
+            polled, silent = begun, silent + 1 if begun == polled else 0
             if silent * EVERY_S >= STALLED_S:
                 raise PollStalled(f"no poll was begun for {STALLED_S:.0f} s; the process ends, to be started again")
             await asyncio.gather(*(self._ask_end(runner) for runner in runners.values()))

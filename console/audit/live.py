@@ -52,6 +52,8 @@ class Live:
             self.committed = await heads()
         self._checkpoints = await self._reader.bounds(CHECKPOINTS.name, 0)
         self.audit_bounds = await self._settled(AUDIT.name)
+        if AUDIT.name in self._hides:
+            self.committed, self._due = None, {}
 
     async def _bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         return {one: await self._reader.bounds(topic, one) for one in range(await self._reader.partitions(topic))}
@@ -69,8 +71,6 @@ class Live:
                     f"a transaction that is open for over {UNSETTLED_S:.0f} s hides {undecided:,} offsets of "
                     f"{topic}/{one}; what stands behind it was not looked at"
                 )
-        if AUDIT.name in self._hides:
-            self.committed, self._due = None, {}
         return found
 
     async def fold(self, ends: Ends, since: datetime) -> None:

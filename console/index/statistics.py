@@ -32,12 +32,10 @@ def of(connection: sqlite3.Connection, plan: Plan) -> Statistics:
     if not exact:
         for column in (numbers, took, costs, statuses, times):
             column.pop()
-    if None in took:
-        ended = [at for at, duration in enumerate(took) if duration is not None]
-        shown = chosen([took[at] for at in ended], [numbers[at] for at in ended])
-    else:
-        shown = chosen(took, numbers)
-    durations = sorted(duration for duration in took if duration is not None)
+    ended = [at for at, duration in enumerate(took) if duration is not None]
+    durations = [took[at] for at in ended]
+    shown = chosen(durations, [numbers[at] for at in ended])
+    durations.sort()
     if not exact:  # the one that everybody looks for may be an older one
         shown = list({*shown, *_slowest(connection, plan)})
     return Statistics(
