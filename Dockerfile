@@ -4,7 +4,7 @@
 FROM python:3.11-slim AS build
 WORKDIR /build
 COPY requirements.lock ./
-# The lock is in parts: the image gets the first, the second has the build backend.
+# The lock is in parts: the image gets the first two, the third has the build backend.
 RUN sed '/^# part: build/,$d' requirements.lock > production.lock \
     && sed '/^# part: sandbox/,$d' requirements.lock > build.lock \
     && python -m venv /opt/novix \

@@ -80,7 +80,7 @@ def main() -> None:
         here = f"{platform.system()} {platform.machine()}, {python_here}"
         print(f"install: requirements.lock is for {LOCKED_FOR}; this is {here}: resolving pyproject.toml instead,")
         print("install: so versions may be newer than those that the tests ran with", flush=True)
-        run(*pip, "--editable", f"{ROOT}[sandbox,test,dev]")
+        run(*pip, "--editable", f"{ROOT}[sandbox,hub,test,dev]")
     STAMP.write_text(wanted)
     print("install: done; the command is .venv/bin/novix")
 

@@ -16,12 +16,13 @@ PLATFORM = "x86_64-manylinux_2_28"
 PYTHON = "3.11"
 PARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("novix", (), "what runs in production"),
-    ("build", ("build",), "the build backend"),
-    ("sandbox", ("build", "sandbox"), "the world in one machine: models and their runtimes"),
-    ("test", ("build", "sandbox", "test"), "what the tests need"),
-    ("dev", ("build", "sandbox", "test", "dev"), "the checks"),
+    ("hub", ("hub",), "the Model Hub: index, ranking, evaluation; in production too"),
+    ("build", ("hub", "build"), "the build backend"),
+    ("sandbox", ("hub", "build", "sandbox"), "the world in one machine: models and their runtimes"),
+    ("test", ("hub", "build", "sandbox", "test"), "what the tests need"),
+    ("dev", ("hub", "build", "sandbox", "test", "dev"), "the checks"),
 )
-"""Part of the lock, the extras that it and the parts above stand for, its meaning. The Dockerfile takes the first."""
+"""Part of the lock, the extras that it and the parts above stand for, its meaning. The Dockerfile takes the first two."""
 
 HEADER = f"""\
 # Every package that `make install` puts into .venv, with the sha256 of the wheels that may be used.

@@ -28,13 +28,13 @@ from schemas.topics import (
     AUDIT,
     BREAKERS,
     BUDGETS,
-    CATALOG,
     CONTROL,
     DECISIONS,
     DLQ,
     JOBS,
     LEDGER,
     MODALITY_TOPICS,
+    OFFERS,
     POLICIES,
     PRICES,
     RESULTS,
@@ -51,8 +51,8 @@ ROLE = Role(
     title="Novix router",
     group=ROUTER_GROUP,
     receives=JOBS,
-    sends=(*MODALITY_TOPICS.values(), RESULTS, DECISIONS, SNAPSHOTS, DLQ, AUDIT, SPANS, JOBS, CATALOG, PRICES),
-    follows=(CONTROL, LEDGER, CATALOG, PRICES, POLICIES, BUDGETS, BREAKERS),
+    sends=(*MODALITY_TOPICS.values(), RESULTS, DECISIONS, SNAPSHOTS, DLQ, AUDIT, SPANS, JOBS, OFFERS, PRICES),
+    follows=(CONTROL, LEDGER, OFFERS, PRICES, POLICIES, BUDGETS, BREAKERS),
 )
 TIERS = tuple(topic for _, topic in RETRY_TIERS)
 WINDOW = 2_000
@@ -80,7 +80,7 @@ class Told(AbstractAsyncContextManager["Told"]):
 
     async def __aenter__(self) -> "Told":
         known = Catalogues()
-        async with Follower(self._settings, CATALOG, known.fold):
+        async with Follower(self._settings, OFFERS, known.fold):
             if self._catalogue.version not in known:
                 async with Bus(self._settings) as bus:
                     await bus.publish(catalogue_records(self._catalogue, self._clock.now()))

@@ -1,6 +1,6 @@
 """The catalogue as an event: what decisions of one version were made from, for whoever decides them again.
 
-A catalogue is told once a version on `novix.catalog.v1`, in as many records as it takes. Addresses of servers are not
+A catalogue is told once a version on `novix.offers.v1`, in as many records as it takes. Addresses of servers are not
 told: whether an offer is served is all that a decision depends on.
 """
 
@@ -19,7 +19,7 @@ from runtime.ports import Outgoing, Record
 from schemas import codec
 from schemas.assignment import Price
 from schemas.snapshot import CatalogueSnapshot
-from schemas.topics import CATALOG
+from schemas.topics import OFFERS
 
 PART_BYTES = 524_288
 """Of the offers of one record."""
@@ -36,7 +36,7 @@ def catalogue_records(catalogue: Catalogue, now: datetime, limit_bytes: int = PA
     groups = by_size(told, [len(codec.encode(offer)) + 1 for offer in told], limit_bytes) or [[]]
     return [
         Outgoing(
-            CATALOG.name,
+            OFFERS.name,
             catalogue.version.encode(),
             CatalogueSnapshot(
                 version=catalogue.version,
@@ -77,7 +77,7 @@ class Catalogues:
         self._made: dict[str, Catalogue] = {}
 
     def fold(self, record: Record) -> None:
-        """Take in one record of `novix.catalog.v1`. What was told first of a version stands."""
+        """Take in one record of `novix.offers.v1`. What was told first of a version stands."""
         try:
             told = CatalogueSnapshot.model_validate_json(record.value or b"")
         except ValidationError:

@@ -17,14 +17,19 @@ from schemas.assignment import AssignedJob
 from schemas.audit import AuditBatch, Checkpoint
 from schemas.base import SCHEMA_VERSION, UtcInstant
 from schemas.breakers import BreakerState
+from schemas.catalog import CatalogEntry, SourceState
 from schemas.control import ControlEvent
 from schemas.decision import DecisionBatch
 from schemas.delta import Delta
+from schemas.discovery import Criteria, Discovery
+from schemas.endpoints import EndpointCommand, EndpointState
+from schemas.evals import EvalRun
 from schemas.job import InferenceJob
 from schemas.ledger import LedgerBatch
 from schemas.media import BlobRef
 from schemas.policies import PolicyRecord
 from schemas.prices import PriceEvent
+from schemas.registry import RegistryRecord
 from schemas.result import JobResult
 from schemas.snapshot import CatalogueSnapshot, Snapshot
 
@@ -34,8 +39,12 @@ BASE = "https://novix.dev/schemas"
 MESSAGES: tuple[type[BaseModel], ...] = (
     InferenceJob, BlobRef, AssignedJob, JobResult, Delta, DecisionBatch, AuditBatch, ControlEvent, BreakerState,
     LedgerBatch, Snapshot, CatalogueSnapshot, PriceEvent, PolicyRecord, AccountRecord, Alert, Checkpoint,
+    CatalogEntry, SourceState, RegistryRecord, EndpointState, EndpointCommand, EvalRun,
 )  # fmt: skip
 """What is exported: the message of each topic that has one, and the reference that may stand in a job's input."""
+
+VALUES: tuple[type[BaseModel], ...] = (Criteria, Discovery)
+"""Forms that no topic carries: what a person or a program asks the Hub, and its answers."""
 
 BRIEF_TYPES: dict[str, str | None] = {
     "timestamp": "instant",
@@ -88,6 +97,7 @@ def documents() -> dict[str, dict[str, Any]]:
     """JSON Schema 2020-12 by name (`inference-job`), in a stable order: messages first, then the values they share."""
     messages = {name_of(model): model.model_json_schema(by_alias=True) for model in MESSAGES}
     values = {
+        **{name_of(model): model.model_json_schema(by_alias=True) for model in VALUES},
         "instant": {
             "title": "Instant",
             "description": "An instant with its zone, as every message tells time.",

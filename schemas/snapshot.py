@@ -29,7 +29,7 @@ class Snapshot(Contract):
 
 
 class CatalogueSnapshot(Contract):
-    """The catalogue that decisions of this version were made from. On `novix.catalog.v1`, keyed by `version`."""
+    """The catalogue that decisions of this version were made from. On `novix.offers.v1`, keyed by `version`."""
 
     version: str
     part: int = 0

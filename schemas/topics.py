@@ -9,13 +9,17 @@ from schemas.alerts import Alert
 from schemas.assignment import AssignedJob
 from schemas.audit import AuditBatch, Checkpoint
 from schemas.breakers import BreakerState
+from schemas.catalog import CatalogEntry, SourceState
 from schemas.control import ControlEvent
 from schemas.decision import DecisionBatch
 from schemas.delta import Delta
+from schemas.endpoints import EndpointCommand, EndpointState
+from schemas.evals import EvalRun
 from schemas.job import InferenceJob
 from schemas.ledger import LedgerBatch
 from schemas.policies import PolicyRecord
 from schemas.prices import PriceEvent
+from schemas.registry import RegistryRecord
 from schemas.result import JobResult
 from schemas.snapshot import CatalogueSnapshot, Snapshot
 
@@ -134,7 +138,7 @@ def _history(name: str, key: str, value: type[BaseModel], carries: str) -> Topic
 
 
 PRICES = _history("prices", "provider/model/service_tier", PriceEvent, "what units cost, since when, and who says so")
-CATALOG = _history("catalog", "version", CatalogueSnapshot, "the catalogues that decisions were made from")
+OFFERS = _history("offers", "version", CatalogueSnapshot, "the catalogues that decisions were made from")
 POLICIES = _history("policies", "kind/name", PolicyRecord, "routing policies, tiers and alert rules")
 BUDGETS = _history("budgets", "kind/name", AccountRecord, "organisations, tenants, budgets and transfers")
 CHECKPOINTS = Topic(
@@ -146,6 +150,42 @@ CHECKPOINTS = Topic(
     single=True,
     kept=True,
 )
+CATALOG = Topic(
+    "novix.catalog.v1",
+    "kind/id",
+    CatalogEntry,
+    "models, datasets and spaces as they are known now",
+    7 * DAY_MS,
+    compacted=True,
+)
+SOURCES = Topic(
+    "novix.sources.v1",
+    "source/kind",
+    SourceState,
+    "how each source of the catalogue is, and where its reading goes on",
+    7 * DAY_MS,
+    single=True,
+    compacted=True,
+)
+REGISTRY = _history("registry", "kind/name", RegistryRecord, "which models may be used, aliases, licence rules")
+ENDPOINTS = Topic(
+    "novix.endpoints.v1",
+    "namespace/name",
+    EndpointState,
+    "dedicated endpoints as they are: status, address, cost",
+    7 * DAY_MS,
+    single=True,
+    compacted=True,
+)
+ENDPOINT_COMMANDS = Topic(
+    "novix.endpoints.commands.v1",
+    "namespace/name",
+    EndpointCommand,
+    "what somebody wants done with an endpoint",
+    30 * DAY_MS,
+    single=True,
+)
+EVALS = _history("evals", "model/dataset/run_id", EvalRun, "evaluations and bench runs of models")
 ALERTS = Topic("novix.alerts.v1", "alert_id", Alert, "crossings of alert rules, each told once", 30 * DAY_MS)
 
 
@@ -159,7 +199,8 @@ RETRY_TIERS: tuple[tuple[int, Topic], ...] = ((5_000, _tier("5s")), (60_000, _ti
 
 TOPICS: tuple[Topic, ...] = (
     JOBS, TEXT, IMAGE, AUDIO, MULTIMODAL, *(topic for _, topic in RETRY_TIERS), RESULTS, DELTAS, DLQ, DECISIONS, AUDIT,
-    SPANS, CONTROL, BREAKERS, LEDGER, SNAPSHOTS, PRICES, CATALOG, POLICIES, BUDGETS, ALERTS, CHECKPOINTS,
+    SPANS, CONTROL, BREAKERS, LEDGER, SNAPSHOTS, PRICES, OFFERS, POLICIES, BUDGETS, ALERTS, CHECKPOINTS,
+    CATALOG, SOURCES, REGISTRY, ENDPOINTS, ENDPOINT_COMMANDS, EVALS,
 )  # fmt: skip
 
 MODALITY_TOPICS: dict[str, Topic] = {"text": TEXT, "image": IMAGE, "audio": AUDIO, "multimodal": MULTIMODAL}

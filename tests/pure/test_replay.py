@@ -21,7 +21,7 @@ from router.terms import Turn
 from runtime.partitions import home_partition
 from runtime.ports import Record
 from schemas import codec
-from schemas.topics import BUDGETS, CATALOG, DECISIONS, JOBS, POLICIES, PRICES
+from schemas.topics import BUDGETS, DECISIONS, JOBS, OFFERS, POLICIES, PRICES
 
 TENANTS = ("default", "acme", "globex")
 ROUTERS = (
@@ -285,8 +285,8 @@ def test_what_cannot_be_made_again_is_counted_by_its_reason() -> None:
 
 def test_a_history_that_is_not_whole_is_told_and_never_guessed() -> None:
     world = busy()
-    records = {topic: world.records.get((topic.name, 0), []) for topic in (PRICES, POLICIES, BUDGETS, CATALOG)}
-    cut = History(Told((), records[POLICIES], records[BUDGETS], records[CATALOG]))
+    records = {topic: world.records.get((topic.name, 0), []) for topic in (PRICES, POLICIES, BUDGETS, OFFERS)}
+    cut = History(Told((), records[POLICIES], records[BUDGETS], records[OFFERS]))
     told = world.replayed(cut)
     assert told.different == 0
     assert told.skipped["the history of prices ends before the decision's version"] == 6

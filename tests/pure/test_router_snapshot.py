@@ -14,14 +14,14 @@ from router.snapshot import Catalogues, catalogue_records
 from runtime.ports import Outgoing, Record
 from schemas import codec
 from schemas.assignment import Candidate
-from schemas.topics import CATALOG
+from schemas.topics import OFFERS
 
 
 def folded(outs: list[Outgoing]) -> Catalogues:
     """The history after these records."""
     catalogues = Catalogues()
     for offset, out in enumerate(outs):
-        catalogues.fold(Record(CATALOG.name, 0, offset, out.key, out.value, out.headers, 0))
+        catalogues.fold(Record(OFFERS.name, 0, offset, out.key, out.value, out.headers, 0))
     return catalogues
 
 
@@ -59,7 +59,7 @@ PRICES = st.fixed_dictionaries(
         "service_tier": NAMES, "is_free": st.booleans(),
     },
 )  # fmt: skip
-OFFERS = st.fixed_dictionaries(
+OFFER_ROWS = st.fixed_dictionaries(
     {"dialect": st.just("openai-compatible"), "base": st.sampled_from(["sandbox", "huggingface", "https://a.example"]),
      "tasks": st.lists(st.sampled_from(["chat-completion", "text-to-image"]), min_size=1, unique=True),
      "max_in_flight": st.integers(1, 10_000)},
@@ -73,7 +73,7 @@ OFFERS = st.fixed_dictionaries(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from([None, "small", "large"]), OFFERS), max_size=4))
+@given(st.lists(st.tuples(st.sampled_from([None, "small", "large"]), OFFER_ROWS), max_size=4))
 def test_whatever_a_catalogue_file_says_is_read_back(rows: list[tuple[str | None, dict[str, Any]]]) -> None:
     """Also a price without a day or a source: these are free text."""
     models = [
@@ -118,7 +118,7 @@ def test_what_is_unreadable_is_passed_over_and_what_was_told_first_stands() -> N
     catalogue = VIEWS["hosted"].catalogue
     outs = catalogue_records(catalogue, NOW)
     forged = [replace(one, value=(one.value or b"").replace(b'"served":true', b'"served":false')) for one in outs]
-    noise = Outgoing(CATALOG.name, b"x", b"\xff")
+    noise = Outgoing(OFFERS.name, b"x", b"\xff")
 
     again = folded([noise, *outs, *forged, noise]).of(catalogue.version)
 

@@ -30,7 +30,7 @@ from schemas.job import ReadableJob, Unreadable
 from schemas.policies import POLICY_EVENTS, PolicyRecord
 from schemas.prices import PriceEvent
 from schemas.result import Attempt, JobResult, Received, Who
-from schemas.topics import BUDGETS, CATALOG, DECISIONS, JOBS, POLICIES, PRICES, RESULTS, ROUTER_GROUP, Topic
+from schemas.topics import BUDGETS, DECISIONS, JOBS, OFFERS, POLICIES, PRICES, RESULTS, ROUTER_GROUP, Topic
 
 BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PARTITIONS = 3
@@ -172,7 +172,7 @@ class PastWorld:
         def of(topic: Topic) -> Sequence[Record]:
             return self.records.setdefault((topic.name, 0), [])
 
-        return History(Told(of(PRICES), of(POLICIES), of(BUDGETS), of(CATALOG)))
+        return History(Told(of(PRICES), of(POLICIES), of(BUDGETS), of(OFFERS)))
 
     def arrivals(self) -> Arrivals:
         """All jobs, ready to be asked for."""

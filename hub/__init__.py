@@ -1,0 +1,1 @@
+"""Which models exist, which are good, which are allowed; dedicated endpoints."""

@@ -1,0 +1,55 @@
+"""Evaluations and bench runs of models: what was measured, with how many examples, and how sure one may be."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StrictStr
+
+from schemas.base import Contract, TenantId, UtcInstant
+
+Metric = Literal["accuracy", "f1", "precision", "recall", "wer", "ndcg"]
+
+
+class Score(Contract):
+    """One measured value with its interval."""
+
+    metric: Metric
+    value: float
+    low: float
+    high: float
+    """Bounds of the 95 % interval."""
+    method: StrictStr = Field(max_length=64)
+    """How the interval was made: `wilson`, `bootstrap-1000`."""
+    n: int = Field(ge=0)
+
+
+class EvalRun(Contract):
+    """One model on one labelled set. On `novix.evals.v1`, keyed `model/dataset/run_id`, kept for ever."""
+
+    run_id: StrictStr = Field(min_length=1, max_length=128)
+    model: StrictStr = Field(min_length=1, max_length=256)
+    revision: StrictStr | None = Field(default=None, max_length=64)
+    provider: StrictStr | None = Field(default=None, max_length=64)
+    task: StrictStr = Field(max_length=64)
+    tenant: TenantId
+    dataset: StrictStr = Field(max_length=256)
+    """Name of the labelled set: a file's, or the Hub's `namespace/name`."""
+    dataset_digest: StrictStr = Field(default="", max_length=80)
+    """sha256 over its examples, so that runs are compared on the same ones."""
+    split: StrictStr = Field(default="", max_length=128)
+    asked: int = Field(ge=0)
+    answered: int = Field(ge=0)
+    """Examples with a usable answer; the others count as wrong, and are told here."""
+    failed: dict[StrictStr, int] = Field(default_factory=dict)
+    """By failure kind."""
+    scores: Annotated[tuple[Score, ...], Field(max_length=16)] = ()
+    cost_nanousd: int = Field(default=0, ge=0)
+    cost_is_known: bool = True
+    latency_p50_ms: float | None = None
+    latency_p95_ms: float | None = None
+    jobs_per_s: float | None = None
+    machine: StrictStr = Field(default="", max_length=256)
+    started_at: UtcInstant
+    ended_at: UtcInstant
+    kind: Literal["eval", "bench"] = "eval"
+    budget_nanousd: int | None = Field(default=None, ge=0)
+    notes: dict[StrictStr, Any] = Field(default_factory=dict)
