@@ -22,7 +22,7 @@ PARTS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("test", ("hub", "build", "sandbox", "test"), "what the tests need"),
     ("dev", ("hub", "build", "sandbox", "test", "dev"), "the checks"),
 )
-"""Part of the lock, the extras that it and the parts above stand for, its meaning. The Dockerfile takes the first two."""
+"""Part of the lock, the extras that it and the parts above stand for, its meaning. The image is given the first two."""
 
 HEADER = f"""\
 # Every package that `make install` puts into .venv, with the sha256 of the wheels that may be used.
