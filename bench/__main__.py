@@ -1,7 +1,8 @@
 """`make bench`: every measurement that the documentation quotes, printed with the machine. Asserts nothing.
 
 `python -m bench [--quick] [--json] [name ...]`; without a name those of `BY_DEFAULT`.
-`python -m bench peers` and `python -m bench soak` have options of their own and write a page each (`docs/proof`).
+`python -m bench peers` and `python -m bench soak` have options of their own and write a page each (`docs/proof`);
+`python -m bench hub` has options too.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from bench import (
     complexity,
     cpu,
     decide,
+    endpoint_day,
     explorer,
     fairness,
     kill,
@@ -32,7 +34,9 @@ from bench import (
     prices,
     profile,
     quotes,
+    relevance,
     replay,
+    requests,
     slow,
     tasks,
     tracing,
@@ -65,6 +69,7 @@ ALONE: dict[str, Callable[..., list[Figure]]] = {
     adaptive.NAME: adaptive.measure,
     complexity.NAME: complexity.measure,
     decide.NAME: decide.measure,
+    endpoint_day.NAME: endpoint_day.measure,
     explorer.NAME: explorer.measure,
     profile.NAME: profile.measure,
     tasks.NAME: tasks.measure,
@@ -77,6 +82,8 @@ ALONE: dict[str, Callable[..., list[Figure]]] = {
     replay.NAME: replay.measure,
     whatif.NAME: whatif.measure,
     audit.NAME: audit.measure,
+    relevance.NAME: relevance.measure,
+    requests.NAME: requests.measure,
 }
 """Those that need no Kafka."""
 
@@ -96,8 +103,14 @@ def _soak() -> Callable[[Sequence[str]], int]:
     return main
 
 
-PAGES = {"peers": _peers, "soak": _soak}
-"""What publishes a page; loaded when named: they need more than the others."""
+def _hub() -> Callable[[Sequence[str]], int]:
+    from bench.hub import main
+
+    return main
+
+
+PAGES = {"peers": _peers, "soak": _soak, "hub": _hub}
+"""What has options of its own; loaded when named: they need more than the others."""
 
 
 def main() -> int:

@@ -6,16 +6,25 @@ import typer
 
 from console.commands import (
     alerts,
+    alias,
     audit,
     bench,
+    bench_models,
     blob,
     breakers,
     budget,
     cancel,
+    compare,
     config,
     demo,
     dlq,
     doctor,
+    endpoints,
+    evals,
+    hub_recommend,
+    hub_scan,
+    hub_search,
+    hub_sync,
     jobs,
     ledger,
     org,
@@ -25,6 +34,7 @@ from console.commands import (
     publish,
     quote,
     reconcile,
+    registry,
     replay,
     request,
     results,
@@ -61,7 +71,6 @@ app.command("up", rich_help_panel=SYSTEM)(world.up)
 app.command("status", rich_help_panel=SYSTEM)(world.status)
 app.command("down", rich_help_panel=SYSTEM)(world.down)
 app.command("demo", rich_help_panel=SYSTEM)(demo.demo)
-app.command("bench", rich_help_panel=SYSTEM)(bench.bench)
 app.command("doctor", rich_help_panel=SYSTEM)(doctor.doctor)
 app.command("router", rich_help_panel=SYSTEM)(services.router)
 app.command("worker", rich_help_panel=SYSTEM)(services.worker)
@@ -85,6 +94,18 @@ app.command("regret", rich_help_panel=MONEY)(returns.regret)
 app.command("savings", rich_help_panel=MONEY)(returns.savings)
 app.command("roi", rich_help_panel=MONEY)(returns.roi)
 app.command("value", rich_help_panel=MONEY)(returns.value)
+
+bench_app = typer.Typer(cls=bench.Bench, help="Throughput, latency and cost, measured with real jobs.")
+bench_app.command(bench.DEFAULT)(bench.bench)
+bench_app.command("models")(bench_models.models)
+app.add_typer(bench_app, name="bench", rich_help_panel=SYSTEM)
+
+app.command("compare", rich_help_panel=LOOK)(compare.compare)
+eval_app = typer.Typer(help="How good models are on labelled examples.", no_args_is_help=True)
+eval_app.command("run")(evals.run)
+eval_app.command("list")(evals.show_list)
+eval_app.command("show")(evals.show)
+app.add_typer(eval_app, name="eval", rich_help_panel=WORK)
 
 dlq_app = typer.Typer(help="Dead letters: what was set aside, and to have it done again.", no_args_is_help=True)
 dlq_app.command("list")(dlq.show_list)
@@ -164,6 +185,46 @@ policy_app.command("set")(policy.set_)
 policy_app.command("show")(policy.show)
 policy_app.command("check")(policy.check)
 app.add_typer(policy_app, name="policy", rich_help_panel=MONEY)
+
+hub_app = typer.Typer(help="Models: find, compare, look into.", no_args_is_help=True)
+hub_app.command("sync")(hub_sync.sync)
+hub_app.command("status")(hub_sync.status)
+hub_app.command("search")(hub_search.search)
+hub_app.command("show")(hub_search.show)
+hub_app.command("serve")(hub_sync.serve)
+hub_app.command("recommend")(hub_recommend.recommend)
+hub_app.command("scan")(hub_scan.scan)
+app.add_typer(hub_app, name="hub", rich_help_panel=LOOK)
+
+registry_app = typer.Typer(help="Which models may be used, by whom, since when.", no_args_is_help=True)
+registry_app.command("admit")(registry.admit)
+registry_app.command("withdraw")(registry.withdraw)
+registry_app.command("rules")(registry.rules)
+registry_app.command("show")(registry.show)
+registry_app.command("allowed")(registry.allowed)
+app.add_typer(registry_app, name="registry", rich_help_panel=MONEY)
+
+alias_app = typer.Typer(help="Short names for models, with versions.", no_args_is_help=True)
+alias_app.command("set")(alias.set_)
+alias_app.command("list")(alias.show_list)
+alias_app.command("history")(alias.history)
+alias_app.command("rollback")(alias.rollback)
+alias_app.command("remove")(alias.remove)
+app.add_typer(alias_app, name="alias", rich_help_panel=MONEY)
+
+endpoints_app = typer.Typer(help="Dedicated Inference Endpoints.", no_args_is_help=True)
+endpoints_app.command("run")(endpoints.run)
+endpoints_app.command("list")(endpoints.show_list)
+endpoints_app.command("show")(endpoints.show)
+endpoints_app.command("logs")(endpoints.logs)
+endpoints_app.command("create")(endpoints.create)
+endpoints_app.command("update")(endpoints.update)
+endpoints_app.command("pause")(endpoints.pause)
+endpoints_app.command("resume")(endpoints.resume)
+endpoints_app.command("sleep")(endpoints.sleep)
+endpoints_app.command("delete")(endpoints.delete)
+endpoints_app.command("quota")(endpoints.quota)
+app.add_typer(endpoints_app, name="endpoints", rich_help_panel=SYSTEM)
 
 topics_app = typer.Typer(help="The topics of the contract.", no_args_is_help=True)
 topics_app.command("create")(topics.create)

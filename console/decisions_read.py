@@ -31,7 +31,7 @@ from router.replay import (
 )
 from router.whatif.past import Ended, Past, ended_of
 from runtime.ports import Record
-from schemas.topics import BUDGETS, DECISIONS, JOBS, OFFERS, POLICIES, PRICES, RESULTS
+from schemas.topics import BUDGETS, DECISIONS, JOBS, OFFERS, POLICIES, PRICES, REGISTRY, RESULTS
 
 SKEW_MS = 60_000
 """Clocks of producers and of ours may differ by so much before a search by time misses."""
@@ -84,7 +84,9 @@ class Found:
 async def histories(log: Log) -> History:
     """Everything that decisions name a version of, read once."""
     prices, policies = await history(log, PRICES), await history(log, POLICIES)
-    return History(Told(prices, policies, await history(log, BUDGETS), await history(log, OFFERS)))
+    return History(
+        Told(prices, policies, await history(log, BUDGETS), await history(log, OFFERS), await history(log, REGISTRY))
+    )
 
 
 async def decisions(log: Log, span: Span, prefix: str) -> AsyncIterator[Found]:

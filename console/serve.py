@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 
 from console.exits import CommandError, Exit
+from console.hub import opening
 from console.index.ingest import Ingest
 from console.index.pruning import Keep
 from console.index.reading import Index
@@ -84,29 +85,6 @@ async def _serve(loaded: Loaded, store: Store, index: Index, host: str) -> None:
         return _state(ingest, store)
 
     live = LiveReader(settings, describe)
-    app = create_app(
-        Context(
-            index,
-            describe,
-            settings,
-            any_host=not guard.is_loopback(host),
-            capture=store.capture,
-            ending=lambda: server is not None and server.should_exit,
-            live=live,
-            log=lambda: connected(loaded),
-        )
-    )
-    server = _Quiet(
-        uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # who asks for redrives is the peer: anybody on this machine can write a header
-            lifespan="off",
-            timeout_graceful_shutdown=GRACE_S,
-        )
-    )
     try:
         await ingest.start()
     except Exception as error:
@@ -116,17 +94,44 @@ async def _serve(loaded: Loaded, store: Store, index: Index, host: str) -> None:
             f"{type(error).__name__}",
             Exit.UNREACHABLE,
         ) from error
-    log.info("console.opened", address=f"http://{host}:{port}", group=ingest.group)
-    sys.stdout.write(f"pages at http://{host}:{port}\n")
-    sys.stdout.flush()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.end)
     try:
-        await server.serve([listener])
+        async with opening.desk(settings, index) as hub:
+            context = Context(
+                index,
+                describe,
+                settings,
+                any_host=not guard.is_loopback(host),
+                capture=store.capture,
+                ending=lambda: server is not None and server.should_exit,
+                live=live,
+                log=lambda: connected(loaded),
+                hub=hub,
+            )
+            server = _server(context)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, server.end)
+            log.info("console.opened", address=f"http://{host}:{port}", group=ingest.group)
+            sys.stdout.write(f"pages at http://{host}:{port}\n")
+            sys.stdout.flush()
+            await server.serve([listener])
     finally:
         await live.close()
         await ingest.stop()
+
+
+def _server(context: Context) -> "_Quiet":
+    return _Quiet(
+        uvicorn.Config(
+            create_app(context),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # who asks for redrives is the peer: anybody on this machine can write a header
+            lifespan="off",
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
 
 
 class _Quiet(uvicorn.Server):

@@ -116,7 +116,8 @@ class Supervisor:
         if self._plan.local_hf:
             port = free_port(LOOPBACK, random.Random())  # noqa: S311 - it chooses a port, not a secret
             environment |= hf_variables(f"http://{LOOPBACK}:{port}", self._loaded)
-            self._keep(hugging_face(self._home, self._loaded.settings.cache, port))
+            rows = self._loaded.settings.sandbox_hub_rows
+            self._keep(hugging_face(self._home, self._loaded.settings.cache, port, rows))
         # Beside the broker's start, and told here: the first job should not wait for a silent download.
         weights = asyncio.ensure_future(asyncio.to_thread(self._fetch_weights))
         if self._plan.local_broker:
@@ -180,7 +181,7 @@ class Supervisor:
                 f"NOVIX_CONSOLE_PORT={wanted}: somebody else listens there; choose another, or 0", Exit.USAGE
             )
         ports = {"console": page}
-        for name in ("router", *workers(self._workers), "alerts", "audit", *self._relay()):
+        for name in ("router", *workers(self._workers), "alerts", "audit", "hub-sync", "endpoints", *self._relay()):
             ports[name] = free_port(LOOPBACK, dice, other_than=page)
         return ports
 

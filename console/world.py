@@ -162,7 +162,8 @@ def plan(loaded: Loaded, hf: HfChoice) -> Plan:
 
 def hf_variables(url: str, loaded: Loaded) -> dict[str, str]:
     """The variables that point everything at the local Hugging Face, except where the user named another."""
-    offered = {"hf_router_url": url, "hf_hub_url": url, "sandbox_url": url, "hf_token": SANDBOX_TOKEN}
+    addresses = dict.fromkeys(("hf_router_url", "hf_hub_url", "sandbox_url", "endpoints_url"), url)
+    offered = {**addresses, "hf_token": SANDBOX_TOKEN}
     told = loaded.sources
     if loaded.settings.hf_token_file or loaded.settings.hf_token_sealed_file:
         del offered["hf_token"]
@@ -195,6 +196,8 @@ def process_order(names: Iterable[str]) -> list[str]:
         "console",
         "alerts",
         "audit",
+        "hub-sync",
+        "endpoints",
         "relay",
     ]
     return sorted(names, key=order.index)
@@ -225,6 +228,8 @@ def services(
         service("console", ("console",), stop_s=STOP_S, extra={"NOVIX_CONSOLE_PORT": str(ports["console"])}),
         service("alerts", ("alerts", "run"), stop_s=STOP_S, extra={"NOVIX_HEALTH_PORT": str(ports["alerts"])}),
         service("audit", ("audit", "checkpoint"), stop_s=STOP_S, extra={"NOVIX_HEALTH_PORT": str(ports["audit"])}),
+        service("hub-sync", ("hub", "serve"), stop_s=STOP_S, extra={"NOVIX_HEALTH_PORT": str(ports["hub-sync"])}),
+        service("endpoints", ("endpoints", "run"), stop_s=STOP_S, extra={"NOVIX_HEALTH_PORT": str(ports["endpoints"])}),
         *(
             service(name, (name,), stop_s=STOP_S, extra={"NOVIX_HEALTH_PORT": str(ports[name])})
             for name in ("relay",)
@@ -233,11 +238,22 @@ def services(
     ]
 
 
-def hugging_face(home: Path, cache: Path, port: int) -> Service:
-    """The sandbox's Hugging Face."""
+def hugging_face(home: Path, cache: Path, port: int, hub_rows: int = 2_000) -> Service:
+    """The sandbox's Hugging Face; its Hub lists so many generated models."""
     return Service(
         "hugging-face",
-        ("-m", "sandbox.hf", "--port", str(port), "--state", str(home / "hf"), "--cache", str(cache)),
+        (
+            "-m",
+            "sandbox.hf",
+            "--port",
+            str(port),
+            "--state",
+            str(home / "hf"),
+            "--cache",
+            str(cache),
+            "--hub-rows",
+            str(hub_rows),
+        ),
         mark_of(home, "hugging-face"),
         {},
         port,

@@ -18,6 +18,8 @@ from console.alerting.service import ROLE as ALERTS
 from console.audit.service import ROLE as AUDIT
 from console.topology import drawing, plan
 from docs import observability_pages
+from hub.app import ROLE as HUB
+from hub.endpoints.app import ROLE as ENDPOINTS
 from router.app import RETRY_ROLES, ROLE
 from runtime import asyncapi
 from runtime.settings import Settings, names_of
@@ -47,7 +49,7 @@ def generated() -> dict[str, str]:
         **schemas,
         f"{SCHEMAS}/README.md": _schemas(),
         "architecture.md": _drawn(FOLDER / "architecture.md"),
-        "asyncapi.json": _json(asyncapi.document([ROLE, *RETRY_ROLES, *ROLES.values(), ALERTS, AUDIT])),
+        "asyncapi.json": _json(asyncapi.document([ROLE, *RETRY_ROLES, *ROLES.values(), ALERTS, AUDIT, HUB, ENDPOINTS])),
         "complexity.md": _complexity(),
         "errors.md": _errors(),
         "providers.md": _providers(),

@@ -13,6 +13,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from browser import NARROW, WIDE, NoBrowser, Scheme, launched, visit  # noqa: E402
 from explorer_world import PICTURED, Explorer, afternoon, explorer  # noqa: E402
+from hub_browser import ADDRESSES, answering, filled, hub_explorer  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import Browser  # noqa: E402
 
@@ -27,6 +28,8 @@ ALSO: dict[str, tuple[tuple[str, tuple[int, int], Scheme], ...]] = {
     "job": (("wide-dark", WIDE, "dark"), ("narrow-light", NARROW, "light")),
 }
 """Pages that are shown in every way; the others light on a desk and dark on a telephone."""
+HUB = ("hub", "hub model", "hub compare")
+"""Pages of the Model Hub of which there are pictures, over a hub that the browser tests have in memory."""
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +42,13 @@ def main(arguments: list[str]) -> int:
             with launched() as browser, explorer(told, Path(scratch) / "index") as world:
                 for name in PICTURED:
                     for look, size, scheme in (*LOOKS, *ALSO.get(name, ())):
-                        picture(browser, world, name, folder / f"{name.replace(' ', '-')}-{look}.png", size, scheme)
+                        file = folder / f"{name.replace(' ', '-')}-{look}.png"
+                        picture(browser, world, world.address(name), file, size, scheme)
+                with hub_explorer(told, Path(scratch) / "hub", filled(), answering()) as hub:
+                    for name in HUB:
+                        for look, size, scheme in LOOKS:
+                            file = folder / f"{name.replace(' ', '-')}-{look}.png"
+                            picture(browser, hub, ADDRESSES[name], file, size, scheme)
         except NoBrowser as error:
             print(f"pictures: {error}", file=sys.stderr)
             return 1
@@ -48,10 +57,10 @@ def main(arguments: list[str]) -> int:
     return 0 if taken <= MOST_BYTES else 1
 
 
-def picture(browser: Browser, world: Explorer, name: str, file: Path, size: tuple[int, int], scheme: Scheme) -> None:
+def picture(browser: Browser, world: Explorer, address: str, file: Path, size: tuple[int, int], scheme: Scheme) -> None:
     """One page as it is seen without scrolling, a little more of it on a telephone."""
     with visit(browser, world.origin, size=size, scheme=scheme) as visited:
-        page = visited.go(world.address(name))
+        page = visited.go(address)
         world.settled(page)
         page.screenshot(path=file, animations="disabled")
     with Image.open(file) as shot:

@@ -53,7 +53,7 @@ class Answers:
         case, ruling, reading = self._case, self._ruling, self._case.arrival.reading
         if not isinstance(reading, ReadableJob) or ruling.modality is None:
             raise ValueError("only a job that was read whole can be assigned")
-        assignment = {
+        assignment: dict[str, Any] = {
             "candidates": [codec.Fragment(one.plain()) for one in ruling.candidates],
             "parameters": ruling.parameters,
             "adapted": ruling.adapted,
@@ -63,6 +63,8 @@ class Answers:
             "reserved": self._reserved(home),
             "bill_to": self._terms.bill_to,
         }
+        resolved = ruling.resolved
+        assignment["resolved"] = None if resolved is None else codec.Fragment(resolved.plain())
         value = codec.encode(
             {
                 "schema": 1,
@@ -102,6 +104,7 @@ class Answers:
             task=case.task,
             error=Error(kind=kind, message=ruling.message or "", retryable=kind in COME_BACK),
             asked=case.asked,
+            resolved=ruling.resolved,
             timing_ms={
                 "total": _ms(case.arrival.published, case.decided_at),
                 "queued": _ms(case.arrival.published, case.arrived_at),

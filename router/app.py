@@ -4,9 +4,13 @@ from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any
 
+import structlog
+
 from router.application import RouterApplication
 from router.catalogue import Catalogue
 from router.catalogue import load as load_catalogue
+from router.governance import unknown_defaults
+from router.prices.dedicated import Dedicated
 from router.prices.poller import Poller
 from router.snapshot import Catalogues, catalogue_records
 from router.state import State
@@ -21,7 +25,7 @@ from runtime.ports import Clock
 from runtime.reader import KafkaReader
 from runtime.retrying import RetryApplication
 from runtime.service import LaneService, Services
-from runtime.settings import Settings
+from runtime.settings import Settings, variable
 from runtime.shell import Role, application
 from runtime.shell import run as run_role
 from schemas.topics import (
@@ -31,12 +35,14 @@ from schemas.topics import (
     CONTROL,
     DECISIONS,
     DLQ,
+    ENDPOINTS,
     JOBS,
     LEDGER,
     MODALITY_TOPICS,
     OFFERS,
     POLICIES,
     PRICES,
+    REGISTRY,
     RESULTS,
     RETRY_TIERS,
     ROUTER_GROUP,
@@ -52,9 +58,10 @@ ROLE = Role(
     group=ROUTER_GROUP,
     receives=JOBS,
     sends=(*MODALITY_TOPICS.values(), RESULTS, DECISIONS, SNAPSHOTS, DLQ, AUDIT, SPANS, JOBS, OFFERS, PRICES),
-    follows=(CONTROL, LEDGER, OFFERS, PRICES, POLICIES, BUDGETS, BREAKERS),
+    follows=(CONTROL, LEDGER, OFFERS, PRICES, POLICIES, BUDGETS, REGISTRY, BREAKERS, ENDPOINTS),
 )
 TIERS = tuple(topic for _, topic in RETRY_TIERS)
+log = structlog.get_logger("novix.router")
 WINDOW = 2_000
 """Decisions that wait for their transaction, beside the jobs that wait for their turn."""
 
@@ -90,6 +97,25 @@ class Told(AbstractAsyncContextManager["Told"]):
         """Nothing was opened."""
 
 
+class Warned(AbstractAsyncContextManager["Warned"]):
+    """Once entered, a default model that nobody has is told in the log, with the names that are near. To be entered
+    after the registry is known."""
+
+    def __init__(self, settings: Settings, state: State, catalogue: Catalogue) -> None:
+        self._settings = settings
+        self._state = state
+        self._catalogue = catalogue
+
+    async def __aenter__(self) -> "Warned":
+        chosen = [(variable(name), getattr(self._settings, name)) for name in ("text_model", "image_model")]
+        for warning in unknown_defaults(chosen, self._catalogue, self._state.registry.now()):
+            log.warning("router.unknown_model", warning=warning)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing was opened."""
+
+
 RETRY_ROLES = tuple(_retry_role(tier) for tier in TIERS)
 """They run in the router's process: for the document of who reads and writes what."""
 
@@ -105,7 +131,9 @@ def build(settings: Settings) -> Services:
         return [
             Follower(settings, CONTROL, cancels.fold),
             *state.followers(),
+            Warned(settings, state, catalogue),
             Told(settings, catalogue, clock),
+            Dedicated(settings, catalogue, state.offer, clock),
             Poller(settings, state.prices, catalogue),
         ]
 

@@ -8,6 +8,7 @@ from typing import Any
 from router.admission import Admission
 from router.ahead import Ahead, start_of
 from router.catalogue import Catalogue
+from router.governance import catch_up
 from router.lane import RouterLane
 from router.memory import Memory
 from router.money.books import Books
@@ -92,8 +93,8 @@ class RouterApplication:
         """A lane of a router handles everything in order."""
 
     async def open_lane(self, lane: LaneId, log: LogReader, resumed: Resumed) -> RouterLane:
-        """Bring the seen identities and the money up to date. Raises `PartitionMismatch`, or what `Seen.open` and
-        `Books.open` raise."""
+        """Bring the seen identities and the money up to date. Raises `PartitionMismatch`, `RegistryLost`, or what
+        `Seen.open` and `Books.open` raise."""
         jobs = await log.partitions(JOBS.name)
         for topic in AT_HOME:
             count = await log.partitions(topic.name)
@@ -103,6 +104,7 @@ class RouterApplication:
                     + ("" if count else " (novix topics create makes it)")
                 )
         settings, state, clock = self._settings, self.state, self._clock
+        await catch_up(state.registry, lane.partition, log)
         name = settings.named(DECISIONS.name)
         seen = await Seen.open(settings.home / "seen", name, lane.partition, log, self._memory, clock.now())
         try:

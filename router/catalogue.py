@@ -231,12 +231,12 @@ def load(settings: Settings) -> Catalogue:
         files = [parse(name, folder.joinpath(name).read_bytes()) for name in BUILT_IN]
     own = {offer.base for file in files for row in file.models for offer in row.offers} - set(NAMED_BASES)
     for base in sorted(own):
-        if reason := _why_not(base, settings):
+        if reason := why_no_call(base, settings):
             raise BadCatalogue(f"base {base!r}: {reason}; list its host in NOVIX_EGRESS_HOSTS")
     return merge(files, addresses(settings), installed=lambda package: util.find_spec(package) is not None)
 
 
-def _why_not(base: str, settings: Settings) -> str | None:
+def why_no_call(base: str, settings: Settings) -> str | None:
     """Why no call may go to an address of the operator's own; None if one may."""
     from runtime.http import URL, Egress  # only where there is such an address: a router needs no HTTP client
 

@@ -13,7 +13,7 @@ from router import complexity, estimate, funds, limits
 from router.catalogue import ANY_PROVIDER
 from router.feedback import reranked
 from router.held import to_held
-from router.load import EXPECTED_OUTPUT_TOKENS, GENERATIVE
+from router.load import EXPECTED_OUTPUT_TOKENS, GENERATIVE, load_of
 from router.offers import MOST_ALONE, SLOW_PERCENT, Fit, Judged, Wish, judged, most_of, quote, short
 from router.policies import Field
 from router.ruling import Ruling
@@ -25,6 +25,7 @@ from schemas.decision import Exclusion, Verdict
 from schemas.failure import FailureKind
 from schemas.job import InferenceJob
 from schemas.payload import payload_fault
+from schemas.result import Resolved
 from schemas.tasks import MODALITIES, input_fault, modality_of
 from schemas.values import frozen
 
@@ -101,6 +102,7 @@ class _Frame:
     now: datetime
     considered: frozenset[Key] = frozenset()
     scored: float | None = None
+    resolved: Resolved | None = None
 
     def refuse(
         self, kind: FailureKind, message: str, verdict: Verdict = "rejected", exclusions: Sequence[Exclusion] = ()
@@ -115,6 +117,7 @@ class _Frame:
             self.scored,
             exclusions=told(exclusions),
             held=to_held(self.view, self.considered),
+            resolved=self.resolved,
         )
 
     def wait(
@@ -139,15 +142,18 @@ class _Frame:
 
 def _choose(frame: _Frame) -> Ruling:
     job, view, catalogue = frame.job, frame.view, frame.view.catalogue
-    model = _model(job, view)
+    model, resolved = _model(job, view)
+    frame = replace(frame, resolved=resolved) if resolved is not None else frame
     if model is not None and model not in catalogue.by_model:
-        return frame.refuse(FailureKind.UNKNOWN_MODEL, f"model {model!r} is not in the catalogue")
+        of = f", for which alias {resolved.alias!r} stands," if resolved is not None else ""
+        return frame.refuse(FailureKind.UNKNOWN_MODEL, f"model {model!r}{of} is not in the catalogue")
     if job.provider != ANY_PROVIDER and job.provider not in catalogue.providers:
         known = ", ".join(sorted(catalogue.providers))
         return frame.refuse(FailureKind.UNKNOWN_PROVIDER, f"provider {job.provider!r} is unknown; known are: {known}")
 
     wish = Wish.of(job, frame.ceiling, view, frame.deadline, frame.now)
-    table = table_of(catalogue, job.task, model, job.provider, view.terms, images=bool(wish.load.images))
+    images = bool(wish.load.images)
+    table = table_of(catalogue, job.task, model, job.provider, view.terms, view.governance, images=images)
     frame = replace(frame, considered=table.all_keys, scored=complexity.score(job.task, job.input))
     result = judged(table, wish, view)
     answer = _assigned(frame, result, model)
@@ -210,6 +216,7 @@ def _assigned(frame: _Frame, result: Judged, model: str | None) -> Ruling | _Sho
         bound_by=first.clamped.bound_by,
         reserve=reserve,
         held=to_held(view, frame.considered),
+        resolved=frame.resolved,
         sure_until=_sure_until(frame, table, wish),
     )
 
@@ -266,15 +273,39 @@ def _ranked(view: View, result: Judged, scored: float) -> list[int]:
     )  # fmt: skip
 
 
-def _model(job: InferenceJob, view: View) -> str | None:
-    """The catalogue's name of the model that was asked for; None: the policy may choose."""
+def _model(job: InferenceJob, view: View) -> tuple[str | None, Resolved | None]:
+    """The catalogue's name of the model that was asked for, and how it was found behind an alias of the registry.
+    None: the policy may choose."""
     if job.model != "auto":
-        return view.catalogue.resolve(job.model, job.task) or job.model
+        resolved = _behind(job.model, job, view)
+        if resolved is not None:
+            return resolved.model, resolved
+        return view.catalogue.resolve(job.model, job.task) or job.model, None
     default = view.limits.text_model if job.task in GENERATIVE else view.limits.image_model
     if default == "auto" or job.task not in HAVE_A_DEFAULT:
+        return None, None
+    resolved = _behind(default, job, view)
+    model = resolved.model if resolved is not None else view.catalogue.resolve(default, job.task)
+    served = any(one.model == model for one in view.catalogue.by_task.get(job.task, ()))
+    return (model, resolved) if served else (None, None)
+
+
+def _behind(name: str, job: InferenceJob, view: View) -> Resolved | None:
+    """What a name stands for in the registry. A model's own name stands for itself; the registry's aliases go before
+    the catalogue's. Of several models the first is taken that the tenant may have for such a job."""
+    catalogue = view.catalogue
+    if name in catalogue.by_model or not view.governance.standing.aliases:
         return None
-    model = view.catalogue.resolve(default, job.task)
-    return model if any(one.model == model for one in view.catalogue.by_task.get(job.task, ())) else None
+    images = bool(load_of(job.task, job.input).images)
+
+    def usable(model: str) -> bool:
+        if model not in catalogue.by_model:
+            return False
+        return bool(
+            table_of(catalogue, job.task, model, job.provider, view.terms, view.governance, images=images).offers
+        )
+
+    return view.governance.resolved(name, usable, catalogue.by_model.__contains__)
 
 
 def _followers(

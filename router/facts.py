@@ -70,6 +70,8 @@ def fact_of(case: Case, ruling: Ruling, versions: Mapping[str, str]) -> Fact:
         "trace_id": case.context.trace_id,
         "decided_at": case.decided_at,
     }
+    if "registry" in versions:  # decisions that were made before there was one have no such field
+        decision["resolved"] = ruling.resolved
     rejected = ruling.verdict == "rejected"
     decided_ms = milliseconds(case.decided_at)
     redriven = isinstance(case.redrive, Redriven)

@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from router.accounts import Accounts
 from router.catalogue import Catalogue
+from router.governance import UNGOVERNED, governance_of
 from router.policies import POLICIES
 from router.prices.book import PriceBook
 from router.rules import Rules
@@ -19,12 +20,15 @@ from router.snapshot import Catalogues
 from router.terms import terms_of
 from router.view import Limits, View
 from runtime.ports import Record
+from runtime.registry import Registry
 from runtime.settings import BadSettings
 
 MOST_VIEWS = 10_000
 """Tenants whose views are kept ready between two changes of a history."""
 NEEDED = ("catalogue", "scorer", "policy", "limits", "prices", "policies", "accounts")
 """Versions without which a decision is older than this."""
+REGISTRY_VERSION = "registry"
+"""Named by decisions since there is a registry: an older one was made without."""
 
 
 class NotReplayable(Exception):
@@ -82,12 +86,13 @@ class Timeline(Generic[F]):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The records of the four histories, each from its beginning on."""
+    """The records of the five histories, each from its beginning on."""
 
     prices: Sequence[Record] = ()
     policies: Sequence[Record] = ()
     accounts: Sequence[Record] = ()
     catalogues: Sequence[Record] = ()
+    registry: Sequence[Record] = ()
 
 
 class History:
@@ -100,15 +105,17 @@ class History:
             self._catalogues.fold(record)
         self._prices = Timeline("prices", told.prices, PriceBook)
         self._accounts = Timeline("accounts", told.accounts, Accounts)
+        self._registry = Timeline("the registry", told.registry, Registry)
         self._rules: dict[str, Timeline[Rules]] = {}
         self._views: dict[str, View] = {}
         self._catalogue: Catalogue | None = None
-        self._made_of: tuple[str, ...] = ()
+        self._made_of: tuple[str | None, ...] = ()
 
     @property
     def passes(self) -> int:
         """How often a fold was begun, of the history that was begun most often."""
-        return max(self._prices.passes, self._accounts.passes, *(one.passes for one in self._rules.values()), 1)
+        histories = (self._prices.passes, self._accounts.passes, self._registry.passes)
+        return max(*histories, *(one.passes for one in self._rules.values()))
 
     def prices(self, version: str) -> PriceBook:
         """The price book of that version. Raises `NotReplayable`."""
@@ -122,7 +129,7 @@ class History:
         `NotReplayable` where a version names nothing that is known here.
         """
         catalogue = self._priced(versions, now)
-        made_of = tuple(versions[name] for name in NEEDED if name != "policy")
+        made_of = tuple(versions.get(name) for name in (*NEEDED, REGISTRY_VERSION) if name != "policy")
         if catalogue is not self._catalogue or made_of != self._made_of or len(self._views) >= MOST_VIEWS:
             self._views.clear()
             self._catalogue, self._made_of = catalogue, made_of
@@ -153,7 +160,11 @@ class History:
         rules = self._rules[versions["limits"]].at(versions["policies"])
         terms = terms_of(tenant, self._accounts.at(versions["accounts"]), rules, limits)
         state = {name: versions[name] for name in ("prices", "policies", "accounts")}
-        return View(catalogue, rules.policy_of(tenant), limits, terms, state=state)
+        governance = UNGOVERNED
+        if REGISTRY_VERSION in versions:
+            state[REGISTRY_VERSION] = versions[REGISTRY_VERSION]
+            governance = governance_of(self._registry.at(versions[REGISTRY_VERSION]).now(), tenant)
+        return View(catalogue, rules.policy_of(tenant), limits, terms, governance=governance, state=state)
 
 
 @functools.lru_cache(maxsize=64)

@@ -41,7 +41,6 @@ from schemas.job import InferenceJob, ReadableJob, Unreadable
 
 CHECKPOINT_EVERY = 20_000
 """Decisions after which the place in the log is noted, so that the next opening reads at most about as many."""
-
 CHECKPOINT_S = 5.0
 """For that: the lane's records wait meanwhile."""
 MOST_RULED_ON = 2_000
@@ -93,8 +92,7 @@ class RouterLane:
     async def handle(self, delivery: Delivery) -> Outcome:
         """Decide one record of the jobs topic. Raises `Abandoned` after `close`."""
         self._still_open()
-        self.reached = delivery.record.offset
-        now = self._clock.now()
+        self.reached, now = delivery.record.offset, self._clock.now()
         arrival = read_arrival(delivery.record, now, self._partitions, self._prefix)
         if isinstance(arrival, Unreadable):
             return unreadable(delivery.record, arrival, now)
@@ -102,11 +100,12 @@ class RouterLane:
             return sent_home(arrival, now)
         if self._seen.wants_checkpoint(CHECKPOINT_EVERY) or self._books.wants_mark(self._snapshot_every):
             await self._checkpoint()
-        if arrival.claim is not None:
+        known = not self._state.stopped
+        if known and arrival.claim is not None:
             known = await self._letters.look(arrival, arrival.claim, delivery.attempt)
             self._still_open()
-            if not known:
-                return RetryAt(self._clock.now() + MEND_AGAIN, FailureKind.INTERNAL)
+        if not known:
+            return RetryAt(self._clock.now() + MEND_AGAIN, FailureKind.INTERNAL)
         try:  # from here on nothing waits: two equal ids cannot both be new
             case, standing = self._case(arrival, delivery)
         except (sqlite3.DatabaseError, NotFolded) as damage:
@@ -176,7 +175,8 @@ class RouterLane:
             told = self._seen.describe(self._clock.now())
         except sqlite3.DatabaseError:  # the next job mends it
             told = {"identities": None, "since": None, "bound": None}
-        return {"partition": self._lane.partition, **told, **({"blocked": self.blocked} if self.blocked else {})}
+        blocked = self._state.stopped or self.blocked
+        return {"partition": self._lane.partition, **told, **({"blocked": blocked} if blocked else {})}
 
     @property
     def partition(self) -> int:
@@ -190,16 +190,15 @@ class RouterLane:
 
     def money(self) -> dict[str, object]:
         """Budgets, reservations and who waits, for /healthz."""
-        overdrawn = len(self._books.overdrawn(self._clock.now()))
         told = {"partition": self.partition, **self._admission.describe(), **self._books.describe()}
-        return told | {"overdrawn": overdrawn}
+        return told | {"overdrawn": len(self._books.overdrawn(self._clock.now()))}
 
     # who waits
 
     def again(self, waiter: Waiter, *, wait: bool = True) -> None:
         """Decide a job that has waited: it ends, or goes on waiting, if it may."""
         case = self._held.get(waiter.identity)
-        if case is None or self.closed:
+        if case is None or self.closed or self._state.stopped:
             return
         lease = waiter.delivery.lease
         try:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from schemas.assignment import Candidate
 from schemas.decision import Exclusion, Reserve, Verdict
 from schemas.failure import FailureKind
+from schemas.result import Resolved
 from schemas.values import frozen
 
 FAULT = "the router failed with "
@@ -37,6 +38,8 @@ class Ruling:
     """What is taken out of the budgets until the job ends; None where nothing is called."""
     held: dict[str, Any] = field(default_factory=dict)
     """What the ruling was made from and has no version (`Decision.held`)."""
+    resolved: Resolved | None = None
+    """What the model that was asked for stood for, where it is an alias of the registry."""
     until: datetime | None = None
     """Of a `waiting` one: when to look again at the latest; None: when a reservation ends."""
     sure_until: datetime | None = None

@@ -32,7 +32,7 @@ _OPTIONAL = tuple(one.name for one in fields(Offer) if NoneType in get_args(one.
 
 def catalogue_records(catalogue: Catalogue, now: datetime, limit_bytes: int = PART_BYTES) -> list[Outgoing]:
     """The records that tell one catalogue, in order (`CatalogueSnapshot`). Telling it again changes nothing."""
-    told = [_told(offer) for offer in catalogue.offers]
+    told = [told_of(offer) for offer in catalogue.offers]
     groups = by_size(told, [len(codec.encode(offer)) + 1 for offer in told], limit_bytes) or [[]]
     return [
         Outgoing(
@@ -101,7 +101,7 @@ class Catalogues:
         return self.of(version) is not None
 
 
-def _told(offer: Offer) -> dict[str, Any]:
+def told_of(offer: Offer) -> dict[str, Any]:
     """All fields of an offer as JSON, sets sorted; of its address only whether there is one."""
     told: dict[str, Any] = {"served": offer.base_url is not None}
     for one in fields(Offer):

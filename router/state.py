@@ -1,4 +1,5 @@
-"""What a router decides from that changes while it runs, and is no money: prices, rules, accounts, breakers."""
+"""What a router decides from that changes while it runs, and is no money: prices, rules, accounts, breakers, and the
+registry."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -8,15 +9,18 @@ from typing import Any
 from router.accounts import AccountFault, Accounts
 from router.catalogue import Catalogue
 from router.feedback import NO_LESSONS, Lessons, Observations
+from router.governance import governance_of
 from router.health import Health
 from router.prices.book import PriceBook
 from router.rules import Fault, Rules
 from router.terms import Terms, terms_of
 from router.view import View, view_of
 from runtime.follow import Follower
+from runtime.registry import Fault as RegistryFault
+from runtime.registry import Registry
 from runtime.settings import Settings
 from schemas.ledger import LedgerEntry
-from schemas.topics import BREAKERS, BUDGETS, POLICIES, PRICES, Topic
+from schemas.topics import BREAKERS, BUDGETS, POLICIES, PRICES, REGISTRY, Topic
 
 MOST_TOLD = 10
 MOST_VIEWS = 10_000
@@ -33,6 +37,7 @@ class State:
         self.accounts = Accounts()
         self.rules = Rules(settings)
         self.prices = PriceBook()
+        self.registry = Registry()
         self.health = Health()
         self.observations = Observations() if settings.adaptive else None
         """What calls were like; None: routing does not learn."""
@@ -49,9 +54,20 @@ class State:
             PRICES: self.prices.fold,
             POLICIES: self.rules.fold,
             BUDGETS: self.accounts.fold,
+            REGISTRY: self.registry.fold,
             BREAKERS: self.health.fold,
         }
         return [Follower(self._settings, topic, fold) for topic, fold in folds.items()]
+
+    @property
+    def stopped(self) -> str:
+        """Why nothing may be decided now; empty: it may. A registry that is another one than before may have forgotten
+        what was withdrawn."""
+        return f"the registry: {self.registry.other}" if self.registry.other else ""
+
+    def offer(self, catalogue: Catalogue) -> None:
+        """Decide from this catalogue from now on; it stands in the history of offers."""
+        self._catalogue = catalogue
 
     def terms(self, tenant: str) -> Terms:
         """What a tenant may have now."""
@@ -62,7 +78,7 @@ class State:
         the one job: its budgets, its turn, the breakers (`View.at`)."""
         if now is not None:
             self._priced = self.prices.priced(self._catalogue, now)
-        made_of = (self._priced, self.prices.version, self.rules.version, self.accounts.version)
+        made_of = (self._priced, *self.versions.values())
         if made_of != self._made_of or len(self._views) >= MOST_VIEWS:
             self._views.clear()
             self._made_of = made_of
@@ -70,7 +86,10 @@ class State:
         if view is None:
             terms = terms_of(tenant, self.accounts, self.rules, self._settings)
             policy = self.rules.policy_of(tenant)
-            view = view_of(self._settings, self._priced, policy, terms=terms, state=self.versions)
+            governance = governance_of(self.registry.now(), tenant)
+            view = view_of(
+                self._settings, self._priced, policy, terms=terms, governance=governance, state=self.versions
+            )
             self._views[tenant] = view
         return view
 
@@ -93,8 +112,8 @@ class State:
     def refused(self) -> list[dict[str, object]]:
         """Records of the histories that were passed over, the newest `MOST_TOLD` of each: what they meant to change
         stays as it was."""
-        of: dict[Topic, Iterable[AccountFault | Fault]] = {
-            BUDGETS: self.accounts.faults, POLICIES: self.rules.faults
+        of: dict[Topic, Iterable[AccountFault | Fault | RegistryFault]] = {
+            BUDGETS: self.accounts.faults, POLICIES: self.rules.faults, REGISTRY: self.registry.faults
         }  # fmt: skip
         return [
             {"topic": topic.name, "offset": one.offset, "reason": one.reason}
@@ -105,4 +124,9 @@ class State:
     @property
     def versions(self) -> Mapping[str, str]:
         """Of the histories, as decisions name them."""
-        return {"prices": self.prices.version, "policies": self.rules.version, "accounts": self.accounts.version}
+        return {
+            "prices": self.prices.version,
+            "policies": self.rules.version,
+            "accounts": self.accounts.version,
+            "registry": self.registry.version,
+        }

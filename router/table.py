@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from router.catalogue import ANY_PROVIDER, Catalogue, Offer, Tier
 from router.estimate import of_a_token, rates
+from router.governance import UNGOVERNED, Governance
 from router.terms import Terms
 from schemas.assignment import Price
 from schemas.decision import Exclusion
@@ -148,15 +149,18 @@ class Table:
         ]
 
 
-def table_of(catalogue: Catalogue, task: str, model: str | None, provider: str, terms: Terms, *, images: bool) -> Table:
+def table_of(
+    catalogue: Catalogue, task: str, model: str | None, provider: str, terms: Terms,
+    governance: Governance = UNGOVERNED, *, images: bool,
+) -> Table:  # fmt: skip
     """The offers for a task: of one model, or of all (None); at one provider, or at any (`auto`)."""
     key = (
         task, model, provider, images, terms.models, terms.dedicated, terms.licences, terms.residency, terms.regions,
-        terms.unknown_price_cap_nanousd,
+        terms.unknown_price_cap_nanousd, governance.key,
     )  # fmt: skip
     known: Table | None = catalogue.tables.get(key)
     if known is None:
-        known = _made(catalogue, task, model, provider, terms, images=images)
+        known = _made(catalogue, task, model, provider, terms, governance, images=images)
         kept = sum([table.size for table in catalogue.tables.values()])
         if kept + known.size > MOST_OFFERS:
             catalogue.tables.clear()
@@ -164,13 +168,16 @@ def table_of(catalogue: Catalogue, task: str, model: str | None, provider: str, 
     return known
 
 
-def _made(catalogue: Catalogue, task: str, model: str | None, provider: str, terms: Terms, *, images: bool) -> Table:
+def _made(
+    catalogue: Catalogue, task: str, model: str | None, provider: str, terms: Terms, governance: Governance, *,
+    images: bool,
+) -> Table:  # fmt: skip
     offers = catalogue.by_task.get(task, ()) if model is None else catalogue.by_model[model]
     kept: list[tuple[str, str, int, Offer]] = []
     refused: list[Refused] = []
     for at, offer in enumerate(offers):
         asked = _provider(offer, task, provider, catalogue)
-        fault = _fault(offer, task, asked, terms, images=images, named=provider)
+        fault = _fault(offer, task, asked, terms, governance, images=images, named=provider)
         if fault is not None or asked is None:
             refused.append(fault or Refused(offer, FailureKind.NO_CANDIDATE, "", 0))
         else:
@@ -185,9 +192,12 @@ def _made(catalogue: Catalogue, task: str, model: str | None, provider: str, ter
     return Table(tuple(one[3] for one in kept), tuple(one[1] for one in kept), tuple(refused), tuple(exclusions))
 
 
-def _fault(offer: Offer, task: str, asked: str | None, terms: Terms, *, images: bool, named: str) -> Refused | None:
+def _fault(
+    offer: Offer, task: str, asked: str | None, terms: Terms, governance: Governance, *, images: bool, named: str
+) -> Refused | None:
     """The first reason why this offer is none for such jobs."""
-    for reached, (reason, detail) in enumerate(_checks(offer, task, asked, terms, images=images, named=named)):
+    checks = _checks(offer, task, asked, terms, governance, images=images, named=named)
+    for reached, (reason, detail) in enumerate(checks):
         if detail:
             return Refused(offer, reason, detail, reached)
     return None
@@ -198,7 +208,7 @@ REACHED = 12
 
 
 def _checks(
-    offer: Offer, task: str, asked: str | None, terms: Terms, *, images: bool, named: str
+    offer: Offer, task: str, asked: str | None, terms: Terms, governance: Governance, *, images: bool, named: str
 ) -> Iterator[tuple[FailureKind, str]]:
     """Each check in its order, with the reason that it would give; an empty detail: it is passed."""
     none = FailureKind.NO_CANDIDATE
@@ -212,6 +222,7 @@ def _checks(
     allowed = terms.dedicated or not offer.dedicated
     yield FailureKind.NOT_APPROVED, "" if allowed else "a dedicated endpoint, and the tenant's tier has none of those"
     yield FailureKind.LICENCE_REFUSED, _licence(offer, terms)
+    yield governance.refusal(offer)
     yield FailureKind.RESIDENCY_REFUSED, _residency(offer, terms)
     priced = (offer.price is not None and offer.price.is_known) or terms.unknown_price_cap_nanousd > 0
     yield FailureKind.UNKNOWN_PRICE, "" if priced else "no known price, and unknown is never zero"

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from router.catalogue import Catalogue
 from router.complexity import SCORER
 from router.feedback import NO_LESSONS, Lessons
+from router.governance import UNGOVERNED, Governance
 from router.policies import DEFAULT, BadPolicy, Policy, made
 from router.purse import NO_PURSE, Purse
 from router.terms import FREE, NO_TERMS, Terms, Turn
@@ -71,8 +72,10 @@ class View:
     """(provider, model) whose breaker is open now."""
     lessons: Lessons = NO_LESSONS
     """What was observed of offers; nothing where routing does not learn."""
+    governance: Governance = UNGOVERNED
+    """What the registry says for the job's tenant."""
     state: Mapping[str, str] = field(default_factory=dict)
-    """Versions of what changes while the process runs: `prices`, `policies`, `accounts`."""
+    """Versions of what changes while the process runs: `prices`, `policies`, `accounts`, `registry`."""
 
     @functools.cached_property
     def versions(self) -> dict[str, str]:
@@ -133,20 +136,17 @@ def view_of(
     policy: Policy | None = None,
     *,
     terms: Terms = NO_TERMS,
+    governance: Governance = UNGOVERNED,
     state: Mapping[str, str] | None = None,
 ) -> View:
-    """The view of an installation; `policy` None: its own. Raises `BadSettings` where a default model is none of the
-    catalogue's, or the policy is none."""
-    for name in ("text_model", "image_model"):
-        model = getattr(settings, name)
-        if model != "auto" and model not in catalogue.by_model and model not in catalogue.aliases:
-            raise BadSettings(f"{variable(name)}={model[:200]!r}: must be `auto` or a model of the catalogue")
+    """The view of an installation; `policy` None: its own. Raises `BadSettings` where that is none. A default model
+    that nobody has is none: the policy chooses (`governance.unknown_defaults` warns of it)."""
     if policy is None:
         try:
             policy = made(settings.policy, {}, cheap_below=settings.cheap_below)
         except BadPolicy as error:
             raise BadSettings(f"{variable('policy')}: {error}") from None
-    return View(catalogue, policy, limits_of(settings), terms, state=dict(state or {}))
+    return View(catalogue, policy, limits_of(settings), terms, governance=governance, state=dict(state or {}))
 
 
 def _http_origins(settings: Settings) -> tuple[str, ...]:

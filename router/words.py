@@ -66,6 +66,7 @@ def told(decision: Mapping[str, Any]) -> list[str]:
 
 def _told(decision: Mapping[str, Any]) -> Iterator[str]:
     yield _who(decision)
+    yield _stood(decision)
     yield _hard(decision)
     verdict = decision.get("verdict")
     if verdict == "assigned":
@@ -88,6 +89,24 @@ def _who(decision: Mapping[str, Any]) -> str:
     task = f" asks for {decision['task']}" if decision.get("task") else " names no task that could be read"
     until = f", to be done by {decision['deadline']}" if decision.get("deadline") else ""
     return f"{name}{of}{task}{until}{nth}."
+
+
+def _stood(decision: Mapping[str, Any]) -> str:
+    stood = decision.get("resolved")
+    if not isinstance(stood, Mapping):
+        return ""
+    pinned = ""
+    if stood.get("revision"):
+        pinned = (
+            f", pinned to commit {stood['revision']}: a dedicated endpoint serves the commit that it was made with, a "
+            "provider behind Hugging Face the one that it has"
+        )
+    if stood.get("moved_to"):
+        pinned += f"; its main branch was at {stood['moved_to']} by then"
+    return (
+        f"The name that it asks for, {stood.get('alias')}, is an alias of the registry: its version "
+        f"{stood.get('version')} stood for {stood.get('model')}{pinned}."
+    )
 
 
 def _hard(decision: Mapping[str, Any]) -> str:
@@ -198,7 +217,7 @@ def _made_from(decision: Mapping[str, Any]) -> Iterator[str]:
         yield "How fast, how dear and how reliable the offers had been of late was taken into account."
     at = f" at {decision['decided_at']}" if decision.get("decided_at") else ""
     versions = decision.get("versions")
-    states = ("prices", "policies", "accounts", "catalogue")
+    states = ("prices", "policies", "accounts", "registry", "catalogue")
     named = [f"{name} {versions[name]}" for name in states if name in versions] if isinstance(versions, Mapping) else []
     if named:
         yield f"It was decided{at} from {', '.join(named)}: whoever decides it again from these comes to the same."

@@ -83,8 +83,21 @@ class Settings(BaseModel):
         "https://router.huggingface.co", "Hugging Face's router; ends before /v1.", "HF_ENTERPRISE_ENDPOINT"
     )
     hf_hub_url: str = _var("https://huggingface.co", "Hugging Face's Hub.")
+    hf_viewer_url: str = _var("", "The Hub's dataset viewer; empty: the sandbox's, else Hugging Face's.")
+    hub_sync: Literal["auto", "on", "off"] = _var(
+        "auto", "Whether the Hub's lists are read into the catalogue; auto: those of the sandbox, or of NOVIX_HUB_URL."
+    )
+    hub_url: str = _var("", "Hub whose lists are read; empty: NOVIX_HF_HUB_URL.")
+    hub_sync_s: float = _var(300.0, "Between two looks at what changed on the Hub.", ge=0.5, le=604_800)
+    hub_full_s: float = _var(86_400.0, "Until all of the Hub's rows are read again.", ge=1, le=31_536_000)
+    sandbox_hub_rows: int = _var(2_000, "Generated models that the sandbox's Hub lists.", ge=0, le=5_000_000)
     hf_bill_to: str = _var("", "Organisation that pays (X-HF-Bill-To).", pattern=r"^[A-Za-z0-9._-]*$")
     sandbox_url: str = _var("", "The sandbox's local Hugging Face; empty: its models are not served.")
+    endpoints_url: str = _var(
+        "https://api.endpoints.huggingface.cloud", "Management API of dedicated endpoints; ends before /v2."
+    )
+    endpoints_namespaces: str = _var("", "Namespaces whose endpoints are watched, whoever made them, comma-separated.")
+    endpoints_poll_s: float = _var(10.0, "Between two looks at dedicated endpoints.", ge=0.1, le=3600)
     catalogue: str = _var("", "Catalogue file (JSON); empty: the one that comes with Novix.")
     egress_hosts: str = _var("", "Further hosts that calls may go to, comma-separated.")
     provider_keys_file: str = _var(
@@ -220,7 +233,9 @@ class Settings(BaseModel):
                 raise ValueError("must be host:port, comma-separated")
         return value
 
-    @field_validator("hf_router_url", "hf_hub_url", "sandbox_url", "s3_endpoint")
+    @field_validator(
+        "hf_router_url", "hf_hub_url", "hub_url", "hf_viewer_url", "sandbox_url", "s3_endpoint", "endpoints_url"
+    )
     @classmethod
     def _http(cls, value: str) -> str:
         if not value:

@@ -34,6 +34,13 @@ EVENTS = {
     "credential.unusable": "a file of a token or of keys has changed to what cannot be used; the last good one is kept",
     "credential.refused": "a provider refuses a credential: nobody calls with it but for a trial, jobs wait",
     "credential.accepted": "a credential that was refused is taken again",
+    "endpoint.commanded": "an order to a dedicated endpoint was carried out, or refused, or was of no need",
+    "endpoint.moved": "a dedicated endpoint has another state than at the last look",
+    "endpoint.drifted": "a newer revision of an endpoint's model is on the Hub than it runs",
+    "endpoint.not_read": "the management API did not say how something is; what was known stands",
+    "endpoints.broken": "a round over the dedicated endpoints failed; the next comes",
+    "router.endpoints": "dedicated endpoints are offered otherwise than before: decisions name another catalogue",
+    "router.endpoints_not_told": "a catalogue with endpoints could not be written; the last one holds",
     "record.dead_lettered": "a record was set aside with its bytes and a reason",
 }
 """Every event that is logged or audited, past tense."""

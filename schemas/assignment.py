@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, model_validator
 
 from schemas.base import Contract, Nanousd, UtcInstant
-from schemas.result import Attempt, CostSource, Received
+from schemas.result import Attempt, CostSource, Received, Resolved
 from schemas.units import UNITS
 
 LATEST_MS = 10**14
@@ -114,6 +114,8 @@ class Assignment(Contract):
     """None: assigned before there was a ledger; nothing is told of its end."""
     bill_to: str = Field(default="", max_length=96)
     """Organisation that pays at Hugging Face; empty: as the worker's installation says."""
+    resolved: Resolved | None = None
+    """What the job's model stood for, where it is an alias of the registry."""
 
 
 class CarriedWait(Contract):

@@ -167,10 +167,23 @@ class SourceState(Contract):
     """When it was last read to its end: what it says is as old as this."""
     cursor: StrictStr | None = Field(default=None, max_length=4_096)
     """Where an unfinished reading goes on: the address of the next page."""
+    full: StrictBool = False
+    """The reading that is told of goes over all rows; else over those that changed of late."""
+    full_at: UtcInstant | None = None
+    """When all rows were last read: what is gone since is not yet known to be."""
+    began_at: UtcInstant | None = None
+    """When the reading that is told of began."""
+    reached: UtcInstant | None = None
+    """The youngest `last_modified` that an unfinished reading has seen."""
     newest: UtcInstant | None = None
     """The youngest `last_modified` of the last complete reading: an incremental one reads down to it."""
     rows: Count = 0
     changed: Count = 0
     refused: dict[Text, Count] = Field(default_factory=dict)
     """Rows that were kept out, by reason."""
+    dropped: dict[Text, Count] = Field(default_factory=dict)
+    """Single fields that were left out because they were not of their kind, by name; under `other` models whose tag is
+    no published task."""
+    gone: Count = 0
+    """Entries that were taken away, because no source names them any more."""
     error: StrictStr = Field(default="", max_length=500)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from schemas.base import Contract, Nanousd, UtcInstant
 from schemas.failure import FailureKind
-from schemas.result import Received
+from schemas.result import Received, Resolved
 
 Verdict = Literal["assigned", "rejected", "expired", "cancelled"]
 
@@ -61,7 +61,8 @@ class Decision(Contract):
     policy: str | None = None
     """Name and version of the routing policy, `brief/1`."""
     versions: dict[str, str] = Field(default_factory=dict)
-    """Versions of what the decision was made from: catalogue, prices, policies, accounts, scorer, policy."""
+    """Versions of what the decision was made from: catalogue, prices, policies, accounts, registry, scorer,
+    policy."""
     held: dict[str, Any] = Field(default_factory=dict)
     """What it was made from and has no version: open breakers, budgets, limits, observations. Enough, with `versions`
     and the job's record, to decide it again byte for byte (`novix replay`)."""
@@ -87,6 +88,9 @@ class Decision(Contract):
     """`partition/offset` of the dead letter that was driven again."""
     trace_id: str | None = None
     decided_at: UtcInstant
+    resolved: Resolved | None = None
+    """What the job's model stood for, where that is an alias of the registry; not in records older than the registry.
+    """
 
 
 class DecisionBatch(Contract):

@@ -72,7 +72,7 @@ class Part(Contract):
     """One addend of a score."""
 
     name: StrictStr
-    """`bm25`, `embedding`, `quality`, `cost`, `popularity`."""
+    """`bm25`, `name`, `embedding`, `quality`, `cost`, `popularity`; in another order than relevance, that order."""
     value: float
     """0 to 1."""
     weight: float
@@ -127,6 +127,14 @@ class SourceNote(Contract):
     detail: StrictStr = ""
 
 
+class Removal(Contract):
+    """What one constraint has removed."""
+
+    reason: StrictStr
+    examples: tuple[StrictStr, ...] = ()
+    """The most used of them; where a model has a reason of its own, after its id."""
+
+
 class Discovery(Contract):
     """The answer to a search."""
 
@@ -146,4 +154,7 @@ class Discovery(Contract):
     """A source did not answer: what only it knows is missing."""
     took_ms: float = 0.0
     removed: dict[StrictStr, Any] = Field(default_factory=dict)
-    """How many hits each constraint alone has removed, by its name."""
+    """How many hits each constraint alone has removed, by its name. `one_offer`: provider, region, price and latency
+    are each met, but by different offers."""
+    removals: dict[StrictStr, Removal] = Field(default_factory=dict)
+    """Why, and which, by the same names."""

@@ -1,14 +1,16 @@
 """Dedicated Inference Endpoints: what is wanted, what is, what it costs. Field names follow the management API v2."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from schemas.base import Contract, Nanousd, TenantId, UtcInstant
 
 EndpointStatus = Literal[
-    "pending", "initializing", "updating", "updateFailed", "running", "paused", "failed", "scaledToZero", "deleted"
-]
+    "pending", "initializing", "updating", "updateFailed", "running", "paused", "failed", "scaledToZero", "deleted",
+    "refused",
+]  # fmt: skip
+"""As the management API says it; `deleted`: it is gone; `refused`: it was never made (`EndpointState.last_reason`)."""
 EndpointName = Annotated[StrictStr, Field(min_length=1, max_length=32, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
 Namespace = Annotated[StrictStr, Field(min_length=1, max_length=96, pattern=r"^[A-Za-z0-9._-]+$")]
 Replicas = Annotated[StrictInt, Field(ge=0, le=1_000)]
@@ -26,6 +28,15 @@ class ScalingPolicy(Contract):
     """Jobs that wait for it wake it."""
     batch_wait_s: Annotated[StrictInt, Field(ge=0, le=86_400)] = 0
     """Jobs whose deadlines allow wait so long for others before it is woken: one wake serves them all."""
+    sleep_after_s: Annotated[StrictInt, Field(ge=0, le=604_800)] | None = 120
+    """So long after the last job that waited for it was served it is scaled to zero; None: `scale_to_zero_minutes`
+    alone decides. Only where `min_replicas` is 0."""
+
+    @model_validator(mode="after")
+    def _grows(self) -> Self:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(f"min_replicas is {self.min_replicas} and max_replicas {self.max_replicas}: it cannot be")
+        return self
 
 
 class CustomizationOptions(Contract):
@@ -91,15 +102,44 @@ class CostMetrics(Contract):
     nanousd_per_hour: Nanousd | None = None
     """Of one replica, as the management API said; None: unknown."""
     billed_s: int = Field(default=0, ge=0)
-    """Replica-seconds while initializing or running, whole minutes counted as the provider bills them."""
+    """Replica-seconds while initializing or running, started minutes counted whole, as the provider bills them."""
     total_nanousd: int | None = Field(default=None, ge=0)
+    """None: a price was unknown while a replica ran."""
     since: UtcInstant | None = None
+    """Of the first replica that was seen."""
+    ended_hour_nanousd: int = Field(default=0, ge=0)
+    """Of replicas that ended: the sum of minutes times the price of an hour, not yet divided by 60."""
+    ended_minutes: int = Field(default=0, ge=0)
+    running_since: Annotated[tuple[UtcInstant, ...], Field(max_length=1_000)] = ()
+    """Of each replica that is billed now."""
+
+
+class Measured(Contract):
+    """What calls to it were like, by results: since its controller began to count."""
+
+    attempts: int = Field(default=0, ge=0)
+    succeeded: int = Field(default=0, ge=0)
+    call_ms: int = Field(default=0, ge=0)
+    """Of the successful ones together."""
+    since: UtcInstant | None = None
+
+    @property
+    def availability(self) -> float | None:
+        """The part of its calls that succeeded; None: there was none."""
+        return self.succeeded / self.attempts if self.attempts else None
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Mean of a successful call."""
+        return self.call_ms / self.succeeded if self.succeeded else None
 
 
 class EndpointState(Contract):
     """One endpoint as it is. On `novix.endpoints.v1`, keyed `namespace/name`; no value: forgotten."""
 
     spec: EndpointSpec
+    id: StrictStr | None = Field(default=None, max_length=256)
+    """The provider's; None: it has none yet."""
     status: EndpointStatus
     url: StrictStr | None = Field(default=None, max_length=2_048)
     """Where it is asked; None until it has one."""
@@ -116,10 +156,32 @@ class EndpointState(Contract):
     newest_revision: StrictStr | None = Field(default=None, max_length=64)
     """Of the repository's main branch: another one than runs is drift."""
     costs: CostMetrics = CostMetrics()
+    starting_since: UtcInstant | None = None
+    """When its present start began; None: it does not start."""
+    last_used_at: UtcInstant | None = None
+    """Of any request, as the management API said."""
+    gauges: dict[str, float] = Field(default_factory=dict, max_length=64)
+    """What it said of itself when its metrics were last pulled."""
     last_command: StrictStr | None = Field(default=None, max_length=256)
-    """Id of the last command that was carried out."""
+    """Id of the last command that was answered."""
+    last_outcome: Literal["done", "nothing_to_do", "refused", "failed"] | None = None
+    """What became of it; `failed`: the management API would not."""
+    last_reason: StrictStr = Field(default="", max_length=500)
+    """Why it was refused or failed, with the numbers."""
+    answered: Annotated[tuple[StrictStr, ...], Field(max_length=32)] = ()
+    """Ids of the last commands that were answered, the newest last: none is carried out twice."""
+    waiting: int = Field(default=0, ge=0)
+    """Jobs that were assigned to it and had not ended, when this was told."""
     woken_for: int = Field(default=0, ge=0)
     """Jobs that waited when it was last woken."""
+    cold_start_s: float = Field(default=240.0, ge=0, le=86_400)
+    """From the wake to `ready`, as it was last seen; before that, as long as such machines take."""
+    measured: Measured = Measured()
+
+    @property
+    def serves(self) -> bool:
+        """Whether a call that comes now is answered."""
+        return self.status in ("running", "updating", "updateFailed") and self.ready and self.url is not None
 
 
 class EndpointCommand(Contract):
@@ -139,8 +201,13 @@ class EndpointCommand(Contract):
 
 
 class EndpointQuota(Contract):
-    """How many endpoints a tenant may have, and what they may cost together in an hour."""
+    """How many endpoints a tenant may have, and what they may cost together in an hour. On
+    `novix.endpoints.quotas.v1`, keyed by tenant; no value: as everybody's (`*`)."""
 
     tenant: TenantId | Literal["*"] = "*"
     most: Annotated[StrictInt, Field(ge=0, le=10_000)] = 0
+    """0: none at all, which is what holds for a tenant of which nothing was said."""
     nanousd_per_hour: Nanousd | None = None
+    """Of all its endpoints with all their replicas (`max_replicas`); None: whatever they cost."""
+    at: UtcInstant | None = None
+    by: str = Field(default="", max_length=128)

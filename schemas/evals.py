@@ -20,6 +20,9 @@ class Score(Contract):
     method: StrictStr = Field(max_length=64)
     """How the interval was made: `wilson`, `bootstrap-1000`."""
     n: int = Field(ge=0)
+    average: StrictStr = Field(default="", max_length=64)
+    """Over what it is an average, where there are several ways: `macro` (labels count alike), `micro`, `tokens` (of an
+    answer); empty: there is one way."""
 
 
 class EvalRun(Contract):

@@ -18,17 +18,31 @@ from schemas.audit import AuditBatch, Checkpoint
 from schemas.base import SCHEMA_VERSION, UtcInstant
 from schemas.breakers import BreakerState
 from schemas.catalog import CatalogEntry, SourceState
+from schemas.comparison import ComparisonCriteria, ModelComparison, Performance
 from schemas.control import ControlEvent
 from schemas.decision import DecisionBatch
 from schemas.delta import Delta
 from schemas.discovery import Criteria, Discovery
-from schemas.endpoints import EndpointCommand, EndpointState
+from schemas.endpoints import (
+    CostMetrics,
+    CustomizationOptions,
+    EndpointCommand,
+    EndpointQuota,
+    EndpointState,
+    EndpointStatus,
+    Measured,
+    MonitoringConfig,
+    OptimizationSettings,
+    ScalingPolicy,
+    SecuritySettings,
+)
 from schemas.evals import EvalRun
 from schemas.job import InferenceJob
 from schemas.ledger import LedgerBatch
 from schemas.media import BlobRef
 from schemas.policies import PolicyRecord
 from schemas.prices import PriceEvent
+from schemas.recommendation import ModelRecommendation, RecommendationContext, TaskDescription
 from schemas.registry import RegistryRecord
 from schemas.result import JobResult
 from schemas.snapshot import CatalogueSnapshot, Snapshot
@@ -39,11 +53,15 @@ BASE = "https://novix.dev/schemas"
 MESSAGES: tuple[type[BaseModel], ...] = (
     InferenceJob, BlobRef, AssignedJob, JobResult, Delta, DecisionBatch, AuditBatch, ControlEvent, BreakerState,
     LedgerBatch, Snapshot, CatalogueSnapshot, PriceEvent, PolicyRecord, AccountRecord, Alert, Checkpoint,
-    CatalogEntry, SourceState, RegistryRecord, EndpointState, EndpointCommand, EvalRun,
+    CatalogEntry, SourceState, RegistryRecord, EndpointState, EndpointCommand, EndpointQuota, EvalRun,
 )  # fmt: skip
 """What is exported: the message of each topic that has one, and the reference that may stand in a job's input."""
 
-VALUES: tuple[type[BaseModel], ...] = (Criteria, Discovery)
+VALUES: tuple[type[BaseModel], ...] = (
+    Criteria, Discovery, ModelRecommendation, ScalingPolicy, CostMetrics, Measured, CustomizationOptions,
+    OptimizationSettings, MonitoringConfig, SecuritySettings, Performance, ComparisonCriteria, ModelComparison,
+    TaskDescription, RecommendationContext,
+)  # fmt: skip
 """Forms that no topic carries: what a person or a program asks the Hub, and its answers."""
 
 BRIEF_TYPES: dict[str, str | None] = {
@@ -51,42 +69,42 @@ BRIEF_TYPES: dict[str, str | None] = {
     "ModelTask": "task",
     "SupportedTask": "task",
     "Modality": "modality",
-    "Language": None,
-    "Domain": None,
-    "UsageStatistics": None,
-    "EndpointStatus": None,
-    "ScalingPolicy": None,
-    "LatencyMetrics": None,
-    "ThroughputMetrics": None,
-    "AvailabilityMetrics": None,
-    "CostMetrics": None,
-    "CustomizationOptions": None,
-    "OptimizationSettings": None,
-    "MonitoringConfig": None,
-    "SecuritySettings": None,
-    "TextToImageModels": None,
-    "ImageToTextModels": None,
-    "AudioModels": None,
-    "VideoModels": None,
-    "MultiModalModels": None,
+    "Language": "language",
+    "Domain": "domain",
+    "UsageStatistics": "performance",
+    "EndpointStatus": "endpoint-status",
+    "ScalingPolicy": "scaling-policy",
+    "LatencyMetrics": "performance",
+    "ThroughputMetrics": "performance",
+    "AvailabilityMetrics": "measured",
+    "CostMetrics": "cost-metrics",
+    "CustomizationOptions": "customization-options",
+    "OptimizationSettings": "optimization-settings",
+    "MonitoringConfig": "monitoring-config",
+    "SecuritySettings": "security-settings",
+    "TextToImageModels": "discovery",
+    "ImageToTextModels": "discovery",
+    "AudioModels": "discovery",
+    "VideoModels": "discovery",
+    "MultiModalModels": "discovery",
     "ModelPipeline": None,
     "BatchProcessor": None,
     "ModelEnsemble": None,
     "CustomWorkflow": None,
-    "ModelDiscoveryCriteria": None,
-    "ModelDiscoveryResult": None,
-    "ComparisonCriteria": None,
-    "ModelComparison": None,
-    "TaskDescription": None,
-    "RecommendationContext": None,
-    "ModelRecommendation": None,
+    "ModelDiscoveryCriteria": "criteria",
+    "ModelDiscoveryResult": "discovery",
+    "ComparisonCriteria": "comparison-criteria",
+    "ModelComparison": "model-comparison",
+    "TaskDescription": "task-description",
+    "RecommendationContext": "recommendation-context",
+    "ModelRecommendation": "model-recommendation",
     "Task": None,
     "PipelineRequirements": None,
     "ComposedPipeline": None,
     "MultiModalInputs": None,
     "ReasoningTask": None,
     "CrossModalReasoning": None,
-    "DiscoveryCriteria": None,
+    "DiscoveryCriteria": "criteria",
     "InferenceRequest": "inference-job",
     "InferenceResult": "job-result",
 }
@@ -102,6 +120,22 @@ def documents() -> dict[str, dict[str, Any]]:
             "title": "Instant",
             "description": "An instant with its zone, as every message tells time.",
             **TypeAdapter(UtcInstant).json_schema(),
+        },
+        "language": {
+            "title": "Language",
+            "description": "A language as BCP 47 writes it; `mul` for many.",
+            "type": "string",
+            "pattern": "^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$",
+        },
+        "domain": {
+            "title": "Domain",
+            "description": "A field of work that a model's tags name.",
+            "type": "string",
+        },
+        "endpoint-status": {
+            "title": "EndpointStatus",
+            "description": "How a dedicated endpoint is: the management API's word, or `deleted`.",
+            **TypeAdapter(EndpointStatus).json_schema(),
         },
         "task": {
             "title": "Task",

@@ -7,14 +7,14 @@ which decisions name, and "what was allowed on 1 March?" is its fold up to that 
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, StrictStr, TypeAdapter
+from pydantic import AfterValidator, Field, StrictBool, StrictStr, TypeAdapter
 
 from schemas.accounts import Names
-from schemas.base import Contract, TenantId, UtcInstant
+from schemas.base import Contract, TenantId, UtcInstant, printable
 from schemas.catalog import Security
 from schemas.policies import EVERYBODY
 
-RepoId = Annotated[StrictStr, Field(min_length=1, max_length=256)]
+RepoId = Annotated[StrictStr, Field(min_length=1, max_length=256), AfterValidator(printable)]
 Revision = Annotated[StrictStr, Field(min_length=1, max_length=64, pattern=r"^[0-9a-zA-Z._-]+$")]
 
 
@@ -30,13 +30,16 @@ class Admission(_Event):
     kind: Literal["admission"] = "admission"
     model: RepoId
     revision: Revision | None = None
-    """The commit that was looked at; None: whatever its main branch has."""
+    """The commit that was looked at; None: whatever its main branch has. Who serves a model without an endpoint of its
+    own tells nobody which commit runs: a withdrawal holds for the model whatever commit it names, and an admission
+    for it as long as its `Rules` let it (`moved`)."""
     tenant: TenantId | Literal["*"] = EVERYBODY
     state: Literal["admitted", "withdrawn"]
     approvers: Names = ()
     reason: str = Field(default="", max_length=500)
     accepts: Annotated[tuple[Literal["gated", "custom_code", "security", "license"], ...], Field(max_length=4)] = ()
-    """What the approvers knew and took on: without it, such a finding refuses the model all the same."""
+    """What the approvers knew and took on: without it, such a finding refuses the model all the same. A withdrawal
+    accepts nothing."""
 
 
 class Rules(_Event):
@@ -47,13 +50,18 @@ class Rules(_Event):
     admitted_only: StrictBool = False
     """Only models with an admission."""
     licenses: Names = ()
-    """SPDX ids that are allowed; empty: any. An unknown licence is none of a list."""
+    """Licences that are allowed, as `Facts.license` names them; empty: any. An unknown licence is none of a list."""
     denied_licenses: Names = ()
     gated: Literal["allow", "refuse"] = "allow"
     custom_code: Literal["allow", "refuse"] = "allow"
     """Of models that want `trust_remote_code`. Not known counts as wanting it where this says refuse."""
-    worst_level: Literal["safe", "caution", "suspicious", "any"] = "any"
-    """The worst scan that is let in; `safe` demands that scans are done."""
+    worst_level: Literal["safe", "caution", "suspicious", "any"] = "suspicious"
+    """The worst scan that is let in; `safe` demands that scans are done. Where nobody has said anything a model that a
+    scanner calls unsafe is refused, and nothing else is."""
+    moved: Literal["tell", "refuse"] = "tell"
+    """Of a model whose main branch is at another commit than the one that was admitted."""
+    removed: StrictBool = False
+    """They hold no longer: the tenant has everybody's again, everybody those that are built in."""
 
 
 class Alias(_Event):
@@ -64,7 +72,8 @@ class Alias(_Event):
     targets: Annotated[tuple[tuple[RepoId, Revision | None], ...], Field(max_length=16)] = ()
     """(model, commit) in order of preference; empty: the alias is gone."""
     version: Annotated[int, Field(ge=1)] = 1
-    """Counts its events; told by whoever writes it, for people."""
+    """Counts its events, as whoever wrote it knew them. Readers count for themselves: two writers may have told the
+    same."""
 
 
 class Facts(_Event):
@@ -75,9 +84,11 @@ class Facts(_Event):
     model: RepoId
     revision: Revision | None = None
     license: str | None = Field(default=None, max_length=256)
-    """SPDX id; None: unknown."""
+    """SPDX id, or `LicenseRef-` and the Hub's own name of one that SPDX does not list; None: unknown."""
     gated: Literal["no", "auto", "manual"] | None = None
     security: Security | None = None
+    """Of the Hub's scanners, or (`source` is `novix`) of Novix's own look: then the event says nothing else of the
+    model, and what was said before stays."""
 
 
 RegistryEvent = Annotated[Admission | Rules | Alias | Facts, Field(discriminator="kind")]

@@ -30,6 +30,20 @@ class Who(Contract):
     provider: str
 
 
+class Resolved(Contract):
+    """What a short name of the registry stood for when its job was decided."""
+
+    alias: str = Field(max_length=256)
+    version: int = Field(ge=1)
+    """Counts the alias's events."""
+    model: str = Field(max_length=256)
+    revision: str | None = Field(default=None, max_length=64)
+    """The commit that the alias is pinned to; None: to none. A dedicated endpoint serves the commit that it was made
+    with; a provider behind Hugging Face serves whichever it has, and tells nobody."""
+    moved_to: str | None = Field(default=None, max_length=64)
+    """The commit of the model's main branch, where the registry knew it and it was another one than the pinned."""
+
+
 class Attempt(Contract):
     """One call to a provider."""
 
@@ -90,6 +104,8 @@ class JobResult(Contract):
     error: Error | None = None
     asked: Who
     """What the producer asked for, `auto` included."""
+    resolved: Resolved | None = None
+    """What the name that was asked for stood for, where it is an alias of the registry."""
     served: Who | None = None
     """Who gave the output; None if nobody did."""
     adapted: dict[str, Any] | None = None

@@ -13,7 +13,7 @@ from schemas.catalog import CatalogEntry, SourceState
 from schemas.control import ControlEvent
 from schemas.decision import DecisionBatch
 from schemas.delta import Delta
-from schemas.endpoints import EndpointCommand, EndpointState
+from schemas.endpoints import EndpointCommand, EndpointQuota, EndpointState
 from schemas.evals import EvalRun
 from schemas.job import InferenceJob
 from schemas.ledger import LedgerBatch
@@ -185,6 +185,15 @@ ENDPOINT_COMMANDS = Topic(
     30 * DAY_MS,
     single=True,
 )
+ENDPOINT_QUOTAS = Topic(
+    "novix.endpoints.quotas.v1",
+    "tenant",
+    EndpointQuota,
+    "how many endpoints a tenant may have, and for how much an hour",
+    7 * DAY_MS,
+    single=True,
+    compacted=True,
+)
 EVALS = _history("evals", "model/dataset/run_id", EvalRun, "evaluations and bench runs of models")
 ALERTS = Topic("novix.alerts.v1", "alert_id", Alert, "crossings of alert rules, each told once", 30 * DAY_MS)
 
@@ -200,7 +209,7 @@ RETRY_TIERS: tuple[tuple[int, Topic], ...] = ((5_000, _tier("5s")), (60_000, _ti
 TOPICS: tuple[Topic, ...] = (
     JOBS, TEXT, IMAGE, AUDIO, MULTIMODAL, *(topic for _, topic in RETRY_TIERS), RESULTS, DELTAS, DLQ, DECISIONS, AUDIT,
     SPANS, CONTROL, BREAKERS, LEDGER, SNAPSHOTS, PRICES, OFFERS, POLICIES, BUDGETS, ALERTS, CHECKPOINTS,
-    CATALOG, SOURCES, REGISTRY, ENDPOINTS, ENDPOINT_COMMANDS, EVALS,
+    CATALOG, SOURCES, REGISTRY, ENDPOINTS, ENDPOINT_COMMANDS, ENDPOINT_QUOTAS, EVALS,
 )  # fmt: skip
 
 MODALITY_TOPICS: dict[str, Topic] = {"text": TEXT, "image": IMAGE, "audio": AUDIO, "multimodal": MULTIMODAL}

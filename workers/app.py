@@ -24,6 +24,7 @@ from runtime.limits import Limits
 from runtime.metrics import Metrics
 from runtime.metrics.work import CountedWork
 from runtime.probe import Probes
+from runtime.registry import Registry
 from runtime.service import LaneService, Services
 from runtime.settings import Settings
 from runtime.shell import Role, Service, application
@@ -35,8 +36,10 @@ from schemas.topics import (
     CONTROL,
     DELTAS,
     DLQ,
+    ENDPOINTS,
     LEDGER,
     MODALITY_TOPICS,
+    REGISTRY,
     RESULTS,
     RETRY_TIERS,
     SPANS,
@@ -48,6 +51,7 @@ from workers.mapping import Mappings
 from workers.media import media_limits
 from workers.payloads import Payloads, payload_room
 from workers.providers.ways import own_hosts
+from workers.sleeping import Sleeping
 from workers.worker import WAITING_SHARE, WorkerApplication, Workshop, window_of
 
 
@@ -58,7 +62,7 @@ def _role(modality: str) -> Role:
         group=worker_group(modality),
         receives=MODALITY_TOPICS[modality],
         sends=(RESULTS, DELTAS, *(tier for _, tier in RETRY_TIERS), LEDGER, DLQ, AUDIT, SPANS, BREAKERS),
-        follows=(CONTROL, BREAKERS),
+        follows=(CONTROL, BREAKERS, ENDPOINTS, REGISTRY),
     )
 
 
@@ -141,14 +145,16 @@ def build(settings: Settings, modalities: Sequence[str] = MODALITIES) -> Service
     )
     metrics = Metrics.of(settings)
     intents, cancels = IntentFile(intents_path(settings)), Cancels(timedelta(hours=settings.dedup_hours))
-    tokens, publisher = credentials(settings), OnKafka(settings)
+    tokens, publisher, sleeping = credentials(settings), OnKafka(settings), Sleeping()
+    registry = Registry()
     deltas = Deltas(publisher)
     mappings = Mappings(http, settings.hf_hub_url, clock, max_age_s=settings.mapping_s, token=partial(_token, tokens))
     shop = Workshop(
         settings, http, tokens, limits, breakers, clock, random.SystemRandom().random, intents=intents,
         cancels=cancels, keys=keys(settings), mappings=mappings, fetching=fetcher, deltas=deltas,
         payloads=Payloads(store, fetcher, media_limits(settings), payload_room(settings)), meter=CountedWork(metrics),
-        capture=Capture(store) if settings.capture_content else None,
+        capture=Capture(store) if settings.capture_content else None, sleeping=sleeping,
+        registry=registry,
     )  # fmt: skip
     shop.probes = probes = Probes(http, providers(settings), settings.probe_s)
 
@@ -158,8 +164,23 @@ def build(settings: Settings, modalities: Sequence[str] = MODALITIES) -> Service
         board = Board(
             settings, breakers, limits, f"{group}/{settings.instance_id or socket.gethostname()}.{os.getpid()}"
         )
-        control = Follower(settings, CONTROL, cancels.fold)
-        return [http, fetcher, store, intents, mappings, control, publisher, deltas, shop, board, probes]
+        control, dedicated = Follower(settings, CONTROL, cancels.fold), Follower(settings, ENDPOINTS, sleeping.fold)
+        governed = Follower(settings, REGISTRY, registry.fold)
+        return [
+            http,
+            fetcher,
+            store,
+            intents,
+            mappings,
+            control,
+            dedicated,
+            governed,
+            publisher,
+            deltas,
+            shop,
+            board,
+            probes,
+        ]
 
     window, ready = window_of(settings), lambda: shop.ready
     apps = {modality: WorkerApplication(shop, modality) for modality in modalities}

@@ -159,6 +159,7 @@ def result_of(job: Assigned, progress: Progress, ending: Ending, *, now: datetim
         output=ending.output,
         error=error,
         asked=Who.made(model=job.job.model, provider=job.job.provider),
+        resolved=job.assignment.resolved,
         served=ending.served,
         adapted={**(job.assignment.adapted or {}), **ending.adapted} or None,
         usage=dict(progress.usage),

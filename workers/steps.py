@@ -13,6 +13,7 @@ from runtime.limits import Limits
 from runtime.metrics.work import WorkMeter
 from runtime.outcome import Abandoned, Done, Outcome, RetryAt
 from runtime.ports import Clock, Dice
+from runtime.registry import Registry
 from runtime.waiting import REFUSED_PER_S, Ration
 from schemas.assignment import Candidate
 from schemas.failure import FAILURES, FailureKind
@@ -29,6 +30,7 @@ from workers.recall import has_crashed, is_suspect
 from workers.retry import Again, Refused, RetryPolicy, Stop, after_failure, backoff, before_call, possible
 from workers.room import AnswerRoom
 from workers.shown import CredentialRefused, Credits
+from workers.sleeping import Asleep, Sleeping, TooLate
 from workers.thrift import Thrift
 from workers.turn import Turn
 from workers.wording import told
@@ -52,10 +54,14 @@ class Steps:
     def __init__(
         self, calls: Calls, readiness: Readiness, room: AnswerRoom, limits: Limits[BreakerKey], breakers: Breakers,
         thrift: Thrift, cancels: Cancels, policy: RetryPolicy, clock: Clock, dice: Dice, *, longest_rest: timedelta,
-        capture: Capture | None = None, meter: WorkMeter | None = None,
+        capture: Capture | None = None, meter: WorkMeter | None = None, sleeping: Sleeping | None = None,
+        registry: Registry | None = None,
     ) -> None:  # fmt: skip
         """`room` bounds all answers in memory together. `longest_rest`: a longer wait passes in a retry topic.
-        `capture` keeps what was asked and answered."""
+        `capture` keeps what was asked and answered. `sleeping`: the dedicated endpoints as they are. `registry`: what
+        was withdrawn since the job was assigned."""
+        self._registry = Registry() if registry is None else registry
+        self._sleeping = Sleeping() if sleeping is None else sleeping
         self._calls = calls
         self._readiness = readiness
         self._room = room
@@ -138,6 +144,17 @@ class Steps:
             if turned_away is not None and not turned_away.trial:
                 return self._left_alone(turn, step, turned_away.kind)
             turn.choose(step.candidate)
+            if gone := self._registry.withdrawn(turn.candidate.model, turn.job.identity[0]):
+                message = f"the registry: {turn.candidate.model[:256]} was {gone}"
+                refused[step.candidate] = Refused(K.NOT_APPROVED, turn.deadline, message)
+                continue
+            rest = self._sleeping.look(turn.candidate, now, turn.deadline)
+            if isinstance(rest, Asleep):
+                return self._asleep(turn, rest)
+            if rest is not None:
+                kind = K.TOO_SLOW if isinstance(rest, TooLate) else K.NOT_FOUND
+                refused[step.candidate] = Refused(kind, turn.deadline, rest.message)
+                continue
             is_retry = turn.was_called
             if is_retry and not self._thrift.has_budget(turn.key):
                 return self._without_budget(turn)
@@ -270,6 +287,11 @@ class Steps:
             return turn.stopped(Stop(K.DEADLINE_PASSED, f"no slot of {turn.key} came free in time (crowded)"), now)
         turn.progress = replace(turn.progress, bounces=turn.progress.bounces + 1)
         return RetryAt(now + CROWDED_WAIT, K.RATE_LIMITED, turn.rest("slot", now), in_memory=False)
+
+    def _asleep(self, turn: Turn, rest: Asleep) -> RetryAt:
+        """Wait elsewhere until its endpoint may serve: this is no attempt, and nobody was called."""
+        turn.progress = replace(turn.progress, bounces=turn.progress.bounces + 1)
+        return RetryAt(rest.until, K.MODEL_LOADING, turn.rest("ready", self._clock.now()), in_memory=False)
 
     def _held_back(self, turn: Turn, *, is_retry: bool) -> Outcome | None:
         """What keeps a job from calling that may at last, for what came about while it waited; None: nothing."""

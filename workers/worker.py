@@ -16,6 +16,7 @@ from runtime.metrics.work import WorkMeter
 from runtime.outcome import Abandoned, Done, GiveUp, Outcome, Publish, RetryAt
 from runtime.ports import Clock, Delivery, Dice, LaneId, Lease, LogReader, Outgoing, Record, Resumed
 from runtime.probe import Probes
+from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.tally import Tally
 from schemas.failure import FailureKind
@@ -38,6 +39,7 @@ from workers.ready import STORE_S, Payloads, Readiness
 from workers.retry import RetryPolicy, Stop
 from workers.room import AnswerRoom
 from workers.settlement import sealed
+from workers.sleeping import Sleeping
 from workers.steps import Steps
 from workers.thrift import Thrift
 from workers.turn import Turn
@@ -66,7 +68,8 @@ class Workshop:
         breakers: Breakers, clock: Clock, dice: Dice, *, intents: Intents | None = None, cancels: Cancels | None = None,
         keys: Keys | None = None, payloads: Payloads | None = None, fetching: Fetching | None = None,
         deltas: Deltas | None = None, mappings: Mappings | None = None, store_s: float = STORE_S,
-        capture: Capture | None = None, meter: WorkMeter | None = None,
+        capture: Capture | None = None, meter: WorkMeter | None = None, sleeping: Sleeping | None = None,
+        registry: Registry | None = None,
     ) -> None:  # fmt: skip
         self.settings = settings
         self.limits = limits
@@ -102,6 +105,8 @@ class Workshop:
             longest_rest=timedelta(seconds=settings.retry_in_memory_s),
             meter=meter,
             capture=capture,
+            sleeping=sleeping,
+            registry=registry,
         )
 
     async def __aenter__(self) -> "Workshop":

@@ -8,9 +8,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from console.exits import CommandError, Exit
 from console.screen import Screen
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
     from runtime.settings import Loaded
 
 SHORT_HOME = "novix-bench-"
+DEFAULT = "mix"
+
+
+class Bench(TyperGroup):
+    """`novix bench --jobs 50` is `novix bench mix --jobs 50`: options without a command are those of the mix."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = [DEFAULT, *args]
+        return super().parse_args(ctx, args)
 
 
 @command

@@ -10,8 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from console.index import costs, job_facts, lists, statistics
+from console.index import calls, costs, job_facts, lists, statistics
 from console.index.answers import CostRow, Listed, Point, Statistics, Totals
+from console.index.calls import Call, Use
 from console.index.plan import SELECTIVE, Attribute, Plan, plan_of
 from console.index.postings import number_of
 from console.index.pruning import Keep
@@ -172,6 +173,31 @@ class Index:
         """
         with self._reading() as connection:
             return costs.by(connection, by, since_ms, until_ms, tenant)
+
+    def served_models(self) -> list[str]:
+        """Every model that served a job, by name, at most 10,000."""
+        with self._reading() as connection:
+            return calls.models(connection)
+
+    def calls(self, model: str, since_ms: int = 0) -> list[Call]:
+        """The newest 500 jobs that a model served, the newest first."""
+        with self._reading() as connection:
+            return calls.of_model(connection, model, since_ms)
+
+    def calls_mark(self, model: str) -> tuple[int, int]:
+        """What changes when `calls` of that model does, at a fraction of its cost."""
+        with self._reading() as connection:
+            return calls.mark(connection, model)
+
+    def use(self, model: str) -> Use:
+        """How much a model has been used, over its newest 50,000 jobs."""
+        with self._reading() as connection:
+            return calls.use(connection, model)
+
+    def newest_results(self, tenant: str, since_ms: int = 0) -> list[dict[str, Any]]:
+        """The newest 300 results of a tenant's jobs that succeeded, without their outputs."""
+        with self._reading() as connection:
+            return calls.results(connection, tenant, since_ms)
 
     def breakers(self) -> list[dict[str, Any]]:
         """The newest state of each breaker, with its key."""

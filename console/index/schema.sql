@@ -58,6 +58,9 @@ CREATE INDEX IF NOT EXISTS job_by_tenant ON job (tenant, status, at_ms DESC, job
 CREATE INDEX IF NOT EXISTS job_by_id ON job (job_id, tenant);
 CREATE INDEX IF NOT EXISTS job_by_trace ON job (trace_id);
 CREATE INDEX IF NOT EXISTS job_by_duration ON job (total_ms);
+-- With what is told of a model that served: read from neighbouring pages (`console.index.calls`).
+CREATE INDEX IF NOT EXISTS job_by_model
+    ON job (model, changed_ms DESC, provider, attempts, call_ms, total_ms, cost_nanousd) WHERE model IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS document (
     id INTEGER PRIMARY KEY,                 -- job << 1, and 1 for the result

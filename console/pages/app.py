@@ -10,11 +10,34 @@ from starlette.responses import HTMLResponse
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from console.pages import alerts, costs, export, guard, job, jobs, letters, live, login, logs, probes, streams, traces
+from console.pages import (
+    alerts,
+    costs,
+    export,
+    guard,
+    hub,
+    hub_api,
+    hub_compare,
+    hub_model,
+    hub_tell,
+    hub_try,
+    job,
+    jobs,
+    letters,
+    live,
+    login,
+    logs,
+    probes,
+    streams,
+    traces,
+)
 from console.pages.context import Context
 from console.pages.render import page
 
-MODULES = (jobs, job, traces, export, streams, live, costs, letters, alerts, logs, login, probes)
+MODULES = (
+    jobs, job, traces, export, streams, live, costs, letters, alerts, logs, login, probes,
+    hub, hub_api, hub_tell, hub_compare, hub_model, hub_try,
+)  # fmt: skip
 """Each has `routes(context) -> list[Route]`."""
 
 

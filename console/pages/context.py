@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from console.hub.port import Hub
 from console.index.reading import Index
 from console.kafka import Log
 from console.live.reader import Live
@@ -31,5 +32,7 @@ class Context:
     """What brokers and processes say now; None: the pages have no way to them."""
     log: Callable[[], AbstractAsyncContextManager[Log]] | None = None
     """A connection to Kafka for the length of a block; None: the pages have none, and give no orders."""
+    hub: Hub | None = None
+    """The Model Hub; None: this process follows no catalogue."""
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     """The instant that ages are counted from, in milliseconds since 1970."""

@@ -24,7 +24,7 @@ from runtime.partitions import home_partition
 from runtime.ports import LaneId, Record
 from runtime.settings import Loaded
 from schemas.job import InferenceJob
-from schemas.topics import BREAKERS, BUDGETS, DECISIONS, JOBS, LEDGER, POLICIES, PRICES, ROUTER_GROUP, Topic
+from schemas.topics import BREAKERS, BUDGETS, DECISIONS, JOBS, LEDGER, POLICIES, PRICES, REGISTRY, ROUTER_GROUP, Topic
 
 HISTORY = timedelta(days=7)
 MOST_OBSERVED = 100_000
@@ -92,6 +92,7 @@ async def known(loaded: Loaded, log: Log, now: datetime) -> Known:
         PRICES: state.prices.fold,
         POLICIES: state.rules.fold,
         BUDGETS: state.accounts.fold,
+        REGISTRY: state.registry.fold,
         BREAKERS: state.health.fold,
     }
     for topic, fold in folds.items():

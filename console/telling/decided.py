@@ -14,7 +14,7 @@ CANDIDATES = 3
 EXCLUSIONS = 2
 BUDGETS = 3
 _SEVERAL = re.compile(r"\(([0-9]{1,9}) offers\)")
-VERSIONS = ("catalogue", "prices", "policies", "accounts")
+VERSIONS = ("catalogue", "prices", "policies", "accounts", "registry")
 
 
 def decided(found: Evidence, submission: int, command: str, everything: bool) -> Iterator[Row]:
@@ -45,6 +45,11 @@ def _verdict(decision: dict[str, Any]) -> Iterator[Row]:
     if isinstance(versions, dict):
         told = [f"{name} {named(str(versions[name])[:12])}" for name in VERSIONS if versions.get(name)]
         yield from [Row("", f"by the versions: {', '.join(told)}")] if told else []
+    stood = decision.get("resolved")
+    if isinstance(stood, dict):
+        commit = f"@{named(stood['revision'])}" if stood.get("revision") else ""
+        alias = f"{named(stood.get('alias'))} version {named(stood.get('version'))}"
+        yield Row("", f"by the alias {alias}: {named(stood.get('model'))}{commit}")
     if decision.get("redriven_from"):
         yield Row("", f"driven again from dead letter {named(decision['redriven_from'])}")
     if decision.get("kind"):

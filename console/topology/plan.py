@@ -8,6 +8,9 @@ from console.audit.sending import GROUPS as HEC_GROUPS
 from console.audit.service import ROLE as CHECKPOINTING
 from console.index.facts import SOURCES
 from console.relay.relay import GROUP as RELAY_GROUP
+from hub.app import ROLE as HUB
+from hub.endpoints.app import ROLE as ENDPOINT_CONTROLLER
+from hub.sync.sides import TOPICS as HUB_SIDES
 from router.app import RETRY_ROLES
 from router.app import ROLE as ROUTER
 from runtime.shell import Role
@@ -20,6 +23,9 @@ from schemas.topics import (
     CONTROL,
     DELTAS,
     DLQ,
+    ENDPOINT_COMMANDS,
+    ENDPOINT_QUOTAS,
+    EVALS,
     JOBS,
     LEDGER,
     POLICIES,
@@ -53,6 +59,10 @@ class Part:
     """An installation may go without."""
 
 
+ORDERS = (ENDPOINT_COMMANDS.name, ENDPOINT_QUOTAS.name)
+"""What operators write about dedicated endpoints."""
+
+
 def parts() -> tuple[Part, ...]:
     """Everybody of the contract, in the order of a job's way."""
     work = [_part(role) for role in (ROUTER, *RETRY_ROLES, *ROLES.values())]
@@ -63,13 +73,31 @@ def parts() -> tuple[Part, ...]:
         Part("explorer", CONSOLE_GROUP, reads=tuple(SOURCES), writes=(JOBS.name,), optional=True),
         _part(ALERTING, optional=True),
         _groupless(CHECKPOINTING),
+        Part(
+            HUB.name,
+            HUB.group,
+            reads=tuple(topic.name for topic in HUB_SIDES),
+            follows=tuple(topic.name for topic in HUB.follows if topic not in HUB_SIDES),
+            writes=tuple(topic.name for topic in HUB.sends),
+            optional=True,
+        ),
+        _part(ENDPOINT_CONTROLLER, optional=True),
         Part("relay", RELAY_GROUP, reads=(SPANS.name,), optional=True),
         Part("audit-export", HEC_GROUPS, reads=(AUDIT.name,), optional=True),
         Part(
             OPERATORS,
             None,
-            reads=(DLQ.name, ALERTS.name, BREAKERS.name, AUDIT.name, CHECKPOINTS.name),
-            writes=(JOBS.name, CONTROL.name, PRICES.name, POLICIES.name, BUDGETS.name, LEDGER.name),
+            reads=(DLQ.name, ALERTS.name, BREAKERS.name, AUDIT.name, CHECKPOINTS.name, EVALS.name),
+            writes=(
+                JOBS.name,
+                CONTROL.name,
+                PRICES.name,
+                POLICIES.name,
+                BUDGETS.name,
+                LEDGER.name,
+                EVALS.name,
+                *ORDERS,
+            ),
         ),
     )
 

@@ -6,6 +6,7 @@ zero: a started minute is taken for a whole one.
 
 from collections.abc import Iterable, Mapping
 
+from schemas.assignment import Price
 from schemas.values import frozen
 
 MINUTES_PER_HOUR = 60
@@ -55,3 +56,30 @@ def allocate(bill_nanousd: int, compute_ms: Mapping[str, int]) -> Allocation:
     for job in by_remainder[:left]:
         parts[job] += 1
     return Allocation(parts, 0)
+
+
+LEAST_SERVED = 20
+"""Jobs that an endpoint must have served before what they cost says what the next one will."""
+MS_PER_HOUR = 3_600_000
+SOURCE = "Inference Endpoints"
+
+
+def price_of(hour_nanousd: int | None, total_nanousd: int | None, served: int, as_of: str) -> Price | None:
+    """What a call to an endpoint costs, to compare it with others; None: the price of its hour is not known.
+
+    `total / served`: what it has cost so far, its idle time with it, by each job that it served: the price of its hour
+    through the jobs of an hour, as they were. Until `LEAST_SERVED` jobs were served nobody knows how many an hour will
+    bring, and a call counts with its compute time on one replica: `hour / 3,600,000` a millisecond. Both are rounded
+    up; the first to two digits, so that not every job makes another price.
+    """
+    if hour_nanousd is None:
+        return None
+    if total_nanousd is not None and total_nanousd > 0 and served >= LEAST_SERVED:
+        return Price(nanousd_per_call=rounded_up(-(-total_nanousd // served)), source=SOURCE, as_of=as_of)
+    return Price(nanousd_per_compute_ms=-(-hour_nanousd // MS_PER_HOUR), source=SOURCE, as_of=as_of)
+
+
+def rounded_up(amount: int, digits: int = 2) -> int:
+    """The next amount that has so many digits before its zeros: 1,234 as 1,300. Amounts are not below 0."""
+    unit: int = 10 ** max(0, len(str(amount)) - digits)
+    return -(-amount // unit) * unit

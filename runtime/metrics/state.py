@@ -31,7 +31,7 @@ OF_A_LIMIT = {
 }
 """By metric, the member of a limit's description."""
 TRACE_DECISIONS = ("sampled", "kept_for_an_error", "kept_as_slow", "left_out")
-MARKS = frozenset({"lanes", "firing", "relayed", "checkpoint"})
+MARKS = frozenset({"lanes", "firing", "relayed", "checkpoint", "catalogued"})
 """By one of these members a service within a process is known."""
 OF_AN_AUDIT = {
     "novix_audit_checkpoint_number": "checkpoint",
@@ -159,3 +159,8 @@ def _beside(service: Mapping[str, Any], tell: Tell) -> None:
     if "checkpoint" in service:
         for name, member in OF_AN_AUDIT.items():
             tell(name, service.get(member))
+    if "catalogued" in service:
+        tell("novix_hub_written_total", service["catalogued"])
+        for source, told in service["sources"].items():
+            tell("novix_hub_source_up", told["state"] != "failed", source)
+            tell("novix_hub_source_rows", told["rows"], source)

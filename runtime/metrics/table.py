@@ -238,4 +238,10 @@ AUDITING = _of(
     gauge("novix_audit_spoilt_records", "Records of the audit topic that are none."),
     gauge("novix_audit_gaps", "Places at which batches of a chain are missing."),
 )
-METRICS: tuple[Spec, ...] = (*PROCESS, *LANES, *WORK, *ROUTING, *ALERTING, *CONSOLE, *RELAY, *AUDITING)
+HUB = _of(
+    "hub-sync",
+    gauge("novix_hub_source_up", "1 for a source of the catalogue that could be read when it was asked.", "source"),
+    gauge("novix_hub_source_rows", "Rows of its last reading.", "source"),
+    counter("novix_hub_written_total", "Entries of the catalogue that were written."),
+)
+METRICS: tuple[Spec, ...] = (*PROCESS, *LANES, *WORK, *ROUTING, *ALERTING, *CONSOLE, *RELAY, *AUDITING, *HUB)

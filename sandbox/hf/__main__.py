@@ -19,6 +19,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, default=None, help="folder of fetched weights")
     parser.add_argument("--weights", type=Path, default=None, help="the chat model's GGUF, instead of fetching it")
     parser.add_argument("--preload", action="store_true", help="load every model before the first call")
+    parser.add_argument(
+        "--endpoint-starts", type=float, default=1.0, help="times the real time that dedicated endpoints take to start"
+    )
+    parser.add_argument("--hub-rows", type=int, default=2_000, help="generated models that its Hub lists")
     given = parser.parse_args(arguments)
     # Before any of them is loaded: threads that wait for each other on busy cores cost more than they bring.
     for library in ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
@@ -28,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         cache=given.cache,
         weights=given.weights,
         preload=given.preload,
+        hub_rows=given.hub_rows,
+        endpoint_starts=given.endpoint_starts,
         token=os.environ.get("NOVIX_SANDBOX_HF_TOKEN") or None,  # never an argument: those are seen in ps
         say=lambda line: print(line, file=sys.stderr, flush=True),  # noqa: T201
     )

@@ -16,14 +16,20 @@ from starlette.routing import Route
 
 from sandbox.fetch import Say, default_cache, quiet
 from sandbox.hf import catalogue, wire
-from sandbox.hf.admin import Admin
+from sandbox.hf.admin import Admin, local
 from sandbox.hf.bill import Bill, open_book
 from sandbox.hf.calls import CallLog
 from sandbox.hf.doors import Doors
+from sandbox.hf.endpoints.doors import Endpoints
+from sandbox.hf.endpoints.fleet import Fleet
+from sandbox.hf.endpoints.machine import Times
 from sandbox.hf.engines import Engines, llama
 from sandbox.hf.faults import Faults
 from sandbox.hf.gate import Gate
 from sandbox.hf.hub import Hub, answer
+from sandbox.hf.hub_doors import USUAL_QUOTA
+from sandbox.hf.hub_doors import doors as hub_doors
+from sandbox.hf.hub_viewer import Viewer
 from sandbox.hf.weights import Weights
 
 CLOSING_S = 2.0
@@ -46,6 +52,13 @@ class Options:
     """Told what is being downloaded."""
     weights: Path | None = None
     """The chat model's GGUF file, where it is not to be fetched."""
+    hub_rows: int = 2_000
+    """Generated models that its Hub lists, beside those that are known."""
+    hub_seed: int = 0
+    hub_quota: int = USUAL_QUOTA
+    """Calls to the Hub's API in five minutes; then it answers 429."""
+    endpoint_starts: float = 1.0
+    """Dedicated endpoints take so many times the real time to start; what they are billed for is real time."""
 
 
 def create_app(
@@ -64,6 +77,9 @@ def create_app(
     own = engines or Engines(llama((lambda: given) if given else weights.llama), weights)
     doors = Doors(models=models, engines=own, bill=bill, token=options.token, clock=clock)
     hub = Hub(models)
+    listing = hub_doors(models, rows=options.hub_rows, seed=options.hub_seed, quota=options.hub_quota, clock=clock)
+    viewer = Viewer(own.espeak)
+    dedicated = Endpoints(Fleet(clock, Times(slow=options.endpoint_starts)), doors, options.token)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -95,8 +111,14 @@ def create_app(
             Route("/hf-inference/models/{model:path}/pipeline/{task}", doors.hf_task, methods=["POST"]),
             Route("/hf-inference/models/{model:path}", doors.hf_task, methods=["POST"]),
             Route("/api/tasks", hub.tasks),
-            Route("/api/models/{model:path}", hub.hub_model),
             *Admin(bill, log, armed).routes(),
+            *dedicated.routes(),  # before the Hub's, whose files have any path
+            *viewer.routes(),
+            Route("/sandbox/hub/touch", local(listing.touch), methods=["POST"]),
+            Route("/sandbox/hub/rename", local(listing.rename), methods=["POST"]),
+            Route("/sandbox/hub/delete", local(listing.remove), methods=["POST"]),
+            Route("/sandbox/hub/change", local(listing.change), methods=["POST"]),
+            *listing.routes(),
         ],
         middleware=[Middleware(Gate, log=log, armed=armed, clock=clock, chance=chance)],
         exception_handlers={wire.Refusal: _refused},

@@ -19,7 +19,7 @@ from schemas import codec
 MAX_BODY_BYTES = 48 * 1024 * 1024
 """A file of 32 MiB in base64, and some JSON around it."""
 
-OWN_PATHS = ("/admin", "/healthz")
+OWN_PATHS = ("/admin", "/sandbox/", "/healthz")
 """Paths of the sandbox itself: neither logged nor spoilt."""
 
 _MODEL_PATH = re.compile(r"^/(?:hf-inference|api)/models/(?P<model>[^/]+(?:/[^/]+)?)")

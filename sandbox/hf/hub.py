@@ -1,6 +1,5 @@
-"""What the router and the Hub say about the models: lists, prices, provider mappings. No token needed."""
+"""What the router says of the sandbox's own models, and their rows for the Hub (`hub_doors`). No token needed."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sandbox.hf import wire
-from sandbox.hf.catalogue import PROVIDER, Catalogue, Model, TokenPrice, hub_id
+from sandbox.hf.catalogue import PROVIDER, Catalogue, Model, TokenPrice
 from schemas import codec
 from schemas.tasks import MODALITIES
 
@@ -56,7 +55,7 @@ def mapping(model: Model) -> dict[str, Any]:
 
 
 def hub_row(model: Model) -> dict[str, Any]:
-    """Everything that the Hub route can tell of a model, by its own names."""
+    """Everything that the Hub's routes can tell of a served model, by its own names."""
     created = datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     tag = PIPELINE_TAGS.get(model.tasks[0], model.tasks[0])
     row = {
@@ -83,22 +82,6 @@ def hub_row(model: Model) -> dict[str, Any]:
     if model.parameters is not None:
         row["safetensors"] = {"parameters": {"Q4": model.parameters}, "total": model.parameters}
     return row
-
-
-def hub_answer(model: Model, expand: Iterable[str]) -> dict[str, Any]:
-    """`GET /api/models/{id}`: with `expand`, only what was asked for; otherwise all but provider and inference state.
-
-    Raises 400 for a property that this server does not know, by its name.
-    """
-    row, wanted = hub_row(model), list(expand)
-    unknown = [name for name in wanted if name not in row and name not in ("safetensors", "sha")]
-    if unknown:
-        raise wire.Refusal(400, {"error": f'Invalid option in "expand": {unknown[0][:100]}'})
-    head = {"_id": hub_id(model), "id": model.id}
-    if wanted:
-        return head | {name: row[name] for name in wanted if name in row}
-    hidden = ("inferenceProviderMapping", "inference")
-    return head | {"modelId": model.id} | {name: value for name, value in row.items() if name not in hidden}
 
 
 @dataclass(frozen=True)
@@ -136,16 +119,6 @@ class Hub:
             for task, models in named.items()
         }
         return answer({task: {"widgetModels": [], "models": [], "id": task} for task in MODALITIES} | rows)
-
-    async def hub_model(self, request: Request) -> Response:
-        """`GET /api/models/{id}`, with `expand=a&expand=b`, `expand[]=a` or `expand=a,b`."""
-        model = self.models.find(request.path_params["model"])
-        if model is None:
-            raise wire.no_repository(authenticated="authorization" in request.headers)
-        query = request.query_params
-        asked = [*query.getlist("expand"), *query.getlist("expand[]")]
-        names = [name for value in asked for name in value.split(",") if name]
-        return answer(hub_answer(model, names))
 
 
 def answer(value: Any, status: int = 200) -> Response:

@@ -296,11 +296,13 @@ def collecting() -> Iterator[Collector]:
 
 ELSEWHERE = {
     "results": "prints answers: that is what it is for, and is looked at by itself",
-    **dict.fromkeys(("up", "down", "demo", "bench", "router", "worker", "console", "relay", "alerts run"), "runs"),
+    **dict.fromkeys(("up", "down", "demo", "bench mix", "router", "worker", "console", "relay", "alerts run"), "runs"),
     **dict.fromkeys(("run", "publish", "quote", "request", "cancel", "dlq redrive", "ledger release"), "an order"),
+    **dict.fromkeys(("eval run", "bench models"), "an order"),
     **dict.fromkeys(("config example", "schema list", "schema export", "policy check", "policy show", "tier show",
                      "org show", "tenant show", "topics list", "prices show", "prices spread", "audit key",
-                     "alerts rules", "tune", "ledger bill", "ledger reconcile"), "says nothing of jobs"),
+                     "alerts rules", "tune", "ledger bill", "ledger reconcile", "eval list", "eval show"),
+                    "says nothing of jobs"),
     **dict.fromkeys(("audit checkpoint", "audit export"), "looked at with what leaves for others"),
     **dict.fromkeys(("blob put", "blob get", "blob gc"), "carries payloads"),
     **dict.fromkeys(("alerts set", "alerts test", "budget set", "budget remove", "org create", "org transfer",

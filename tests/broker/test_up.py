@@ -93,6 +93,8 @@ def test_status_tells_what_runs_where_and_how_it_is(run: Run):
         "console",
         "alerts",
         "audit",
+        "hub-sync",
+        "endpoints",
     }
     assert all(process["running"] and process["phase"] == "healthy" for process in told["processes"])
     retries = {f"{PREFIX}{retry_group(tier)}" for _, tier in RETRY_TIERS}
@@ -175,7 +177,7 @@ def test_killed_router_and_worker_come_back_and_lose_nothing(run: Run):
         assert time.monotonic() < until, processes(run)
         time.sleep(0.2)
     assert {name: process["restarts"] for name, process in processes(run).items()} == {
-        "broker": 0, "router": 1, "worker": 1, "console": 0, "alerts": 0, "audit": 0,
+        "broker": 0, "router": 1, "worker": 1, "console": 0, "alerts": 0, "audit": 0, "endpoints": 0,
     }  # fmt: skip
 
 

@@ -61,7 +61,8 @@ def test_a_world_stands_heals_and_leaves_nothing_behind(novix, tmp_path):
     up = novix("up", "--json", "--timeout", str(WITHIN_S))
     assert up.returncode == 0, up.stderr
     first = processes(novix)
-    assert set(first) == {"router", "worker", "console", "alerts", "audit"}  # broker and provider are somebody else's
+    # Broker and provider are somebody else's.
+    assert set(first) == {"router", "worker", "console", "alerts", "audit", "endpoints"}
     assert all(process["healthz"]["ok"] for process in first.values())
     told = json.loads(novix("status", "--json").stdout)
     assert {entry["topic"] for entry in told["lag"].values()} == {

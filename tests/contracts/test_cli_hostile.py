@@ -84,7 +84,7 @@ def test_dead_letters_and_alerts_obey_nobody(novix, log):
         assert raw(done.output) == set(), command
 
 
-RUNS = {"up", "down", "demo", "bench", "router", "worker", "console", "relay", "alerts run", "request", "run",
+RUNS = {"up", "down", "demo", "bench mix", "router", "worker", "console", "relay", "alerts run", "request", "run",
         "results", "topology", "audit checkpoint"}  # fmt: skip
 """Processes, and commands that wait for one or for Kafka; the tests before have `results`."""
 ASKED = {

@@ -23,7 +23,9 @@ from schemas.decision import BudgetHeld, Decision, Exclusion, Reserve
 from schemas.job import ReadableJob, read_job
 from schemas.ledger import Charge, LedgerEntry
 from schemas.policies import AlertRule, PolicySet, Tier, ValueEvent
-from schemas.result import Attempt, Error, JobResult, Money, Received, Who
+from schemas.registry import Admission, Alias, Facts
+from schemas.registry import Rules as RegistryRules
+from schemas.result import Attempt, Error, JobResult, Money, Received, Resolved, Who
 from schemas.topics import TOPICS
 
 FOLDER = Path(__file__).parent / "data" / "golden"
@@ -73,6 +75,7 @@ REQUIRED: dict[type[BaseModel], set[str]] = {
     MESSAGES["registry-record"]: {"event"},
     MESSAGES["endpoint-state"]: {"spec", "status", "at", "since"},
     MESSAGES["endpoint-command"]: {"id", "action", "namespace", "name", "tenant", "at"},
+    MESSAGES["endpoint-quota"]: set(),
     MESSAGES["eval-run"]: {
         "run_id",
         "model",
@@ -121,6 +124,11 @@ REQUIRED: dict[type[BaseModel], set[str]] = {
     Exclusion: {"model", "provider", "reason", "detail"},
     Decision: {"decision_id", "tenant", "job_id", "submission", "digest", "verdict", "task", "received", "decided_at"},
     AuditEntry: {"at", "action"},
+    Admission: {"at", "model", "state"},
+    RegistryRules: {"at"},
+    Alias: {"at", "alias"},
+    Facts: {"at", "model"},
+    Resolved: {"alias", "version", "model"},
 }
 """Fields that version 1 has required from its first day. Closed: a field that comes later has a default."""
 
@@ -145,7 +153,7 @@ def lost(before: Any, after: Any, path: str = "") -> list[str]:
 
 FREE = frozenset(
     {"job", "input", "output", "metadata", "detail", "parameters", "adapted", "versions", "usage", "timing_ms"}
-    | {"held", "state", "offers", "aliases", "providers", "offsets"}
+    | {"held", "state", "offers", "aliases", "providers", "offsets", "dtypes", "refused", "dropped", "env", "image", "failed", "notes", "gauges"}
 )
 """Fields whose content is the producer's, the provider's, a table, or our own of a form that it names: every key in
 them is kept."""

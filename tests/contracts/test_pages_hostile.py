@@ -8,11 +8,13 @@ import io
 import json
 import re
 from dataclasses import dataclass
+from urllib.parse import quote, urlencode
 
 import pytest
 from console_world import NOON, Story, ms
 from hostile_records import NOON_MS, record, written
 from hostile_texts import INSTANTS, LARGE, NUMBERS, TAG, TEXTS, obeyed, poisoned
+from hub_world import MemoryHub, endpoint, hostile, ruled
 from live_world import OURS, Seen, pages
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
@@ -36,8 +38,9 @@ QUESTIONS = (
     *(f"/fragments/live/{name}" for name in PARTS),
 )
 LARGE_JOB = Story(job_id="large", tenant="hostile", offset=1_000)
+HUB_MODEL = quote(hostile()[0].id)
 WHERE = {"tenant": "hostile", "job_id": "large", "trace_id": LARGE_JOB.trace.trace_id, "topic": JOBS.name,
-         "part": "topics", "partition": "0", "offset": "0"}  # fmt: skip
+         "part": "topics", "partition": "0", "offset": "0", "model": HUB_MODEL, "token": "none"}  # fmt: skip
 """What stands for the parts of a route's address."""
 TOKEN = "a-token-of-twenty-four-c"
 
@@ -59,12 +62,24 @@ def addresses(app):
             assert route.path == "/static"
 
 
-def answered(world, texts):
+def hub_paths(hub):
+    """The Model Hub's pages of each model, and what is asked of them in strangers' words."""
+    for model in (one.id for one in hub.entries):
+        yield f"/hub/model/{quote(model)}"
+        yield from (f"/fragments/hub/{name}?{urlencode({'model': model})}" for name in ("panels", "card", "rivals"))
+    for text in (text for text in TEXTS.values() if text):
+        yield f"/hub?{urlencode(dict.fromkeys(('q', 'task', 'tag', 'max_size', 'tenant', 'order', 'm'), text[:2000]))}"
+        yield f"/hub/recommend?{urlencode({'q': text[:3_000]})}"
+        yield f"/hub/compare?{urlencode({'m': text[:200], 'tenant': text[:100], 'speed': text[:20]})}"
+
+
+def answered(world, texts, more):
     """Every route, the questions that some take, the page of each text's job. A stream has no end: it is not asked."""
     paths = [
         path for path, methods in addresses(world.client.app) if "GET" in methods and not path.startswith("/events/")
     ]
     paths += [*QUESTIONS, "/job?tenant=hostile&id=large", *(job_url("hostile", text or "empty") for text in texts)]
+    paths += more
     answers = {}
     for path in paths:
         answer = world.client.get(path, headers={"accept": "text/html"})
@@ -100,13 +115,15 @@ def filled(world):
 @pytest.fixture(scope="module", params=[False, True], ids=["hidden", "captured"])
 def shown(request, tmp_path_factory):
     """What every address answers."""
-    with pages(tmp_path_factory.mktemp("hostile"), capture=request.param) as world:
+    hub = MemoryHub(entries=hostile(), told=ruled(TEXTS["markup"]), all_endpoints=[endpoint(message=TEXTS["markup"])])
+    hub.text = "\n\n".join(text for text in TEXTS.values() if len(text) < 2_000)
+    with pages(tmp_path_factory.mktemp("hostile"), capture=request.param, hub=hub) as world:
         filled(world)
         before = {place: len(rows) for place, rows in world.log.records.items()}
         known = [
             text for text in TEXTS.values() if len(text) <= MAX_ID_CHARS
         ]  # with a longer id the index cannot name a job
-        answers = answered(world, ["large"] if request.param else known)
+        answers = answered(world, ["large"] if request.param else known, [] if request.param else [*hub_paths(hub)])
         assert {place: len(rows) for place, rows in world.log.records.items()} == before, "looking changes nothing"
         yield answers
 
@@ -115,8 +132,13 @@ def test_every_address_answers_and_none_with_a_fault_or_without_end(shown):
     assert {path: one.status for path, one in shown.items() if one.status >= 500 and path != "/readyz"} == {}
     assert {path: len(one.body) for path, one in shown.items() if len(one.body) > LARGEST_BYTES} == {}
     missing = {path for path, one in shown.items() if one.status not in (200, 303)}
+    asked = {path for path in missing if "?" in path and path.startswith(("/hub", "/fragments/hub"))}
+    assert {shown[path].status for path in asked} <= {400}, "refused with a reason"
+    missing = {path for path in missing - asked if not path.startswith("/hub/model/")}
     assert missing <= {"/nothing", "/live/topics/inference.jobs.v1", "/fragments/live/topic/inference.jobs.v1", "/job",
-                       "/fragments/job", "/api/job"}  # fmt: skip
+                       "/fragments/job", "/api/job",
+                       "/hub/tried/none", "/fragments/hub/tried/none", "/fragments/hub/panels", "/fragments/hub/card",
+                       "/fragments/hub/performance"}  # fmt: skip
 
 
 def test_on_no_page_is_it_markup_or_an_address_or_obeyed(shown):

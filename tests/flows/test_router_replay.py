@@ -17,9 +17,9 @@ from runtime.ports import Delivery, Lease, Outgoing, Record
 from schemas.accounts import AccountRecord, Budget, Tenant
 from schemas.ledger import LedgerBatch, LedgerEntry
 from schemas.policies import PolicyRecord, PolicySet
-from schemas.topics import BUDGETS, DECISIONS, LEDGER, OFFERS, POLICIES, PRICES, TEXT
+from schemas.topics import BUDGETS, DECISIONS, LEDGER, OFFERS, POLICIES, PRICES, REGISTRY, TEXT
 
-HISTORIES = (PRICES, POLICIES, BUDGETS, OFFERS)
+HISTORIES = (PRICES, POLICIES, BUDGETS, OFFERS, REGISTRY)
 
 
 class Kafka:

@@ -17,7 +17,7 @@ from console.world import (
 from runtime.settings import resolve
 
 URL = "http://127.0.0.1:12345"
-PORTS = {"router": 1, "worker": 2, "console": 3, "alerts": 4, "audit": 5}
+PORTS = {"router": 1, "worker": 2, "console": 3, "alerts": 4, "audit": 5, "hub-sync": 6, "endpoints": 7}
 
 
 def settings(**environment):
@@ -60,11 +60,12 @@ def test_everything_is_pointed_at_the_local_hugging_face_except_what_the_user_na
         "NOVIX_HF_ROUTER_URL": URL,
         "NOVIX_HF_HUB_URL": URL,
         "NOVIX_SANDBOX_URL": URL,
+        "NOVIX_ENDPOINTS_URL": URL,
         "NOVIX_HF_TOKEN": SANDBOX_TOKEN,
     }
 
     kept = hf_variables(URL, settings(HF_TOKEN="hf_own", NOVIX_HF_HUB_URL="http://hub"))
-    assert kept == {"NOVIX_HF_ROUTER_URL": URL, "NOVIX_SANDBOX_URL": URL}
+    assert kept == {"NOVIX_HF_ROUTER_URL": URL, "NOVIX_SANDBOX_URL": URL, "NOVIX_ENDPOINTS_URL": URL}
 
 
 def test_no_secret_is_on_a_command_line_or_among_the_shared_variables(tmp_path):
@@ -81,9 +82,17 @@ def test_no_secret_is_on_a_command_line_or_among_the_shared_variables(tmp_path):
 def test_router_comes_before_worker_and_each_can_be_told_from_its_command_line(tmp_path):
     started = services(tmp_path, settings(), PORTS, {})
 
-    assert [service.name for service in started] == ["router", "worker", "console", "alerts", "audit"]
+    assert [service.name for service in started] == [
+        "router",
+        "worker",
+        "console",
+        "alerts",
+        "audit",
+        "hub-sync",
+        "endpoints",
+    ]
     assert all(service.mark in service.command for service in started)
-    assert len({service.mark for service in started}) == 5
+    assert len({service.mark for service in started}) == 7
     assert started[0].environment["NOVIX_HEALTH_PORT"] == "1"
 
 
@@ -103,9 +112,11 @@ def test_one_worker_process_does_all_modalities_unless_each_shall_have_its_own(t
         "console",
         "alerts",
         "audit",
+        "hub-sync",
+        "endpoints",
     ]
-    assert [service.command[-1] for service in each[1:-3]] == ["text", "image", "audio", "multimodal"]
-    assert len({service.port for service in each}) == 8
+    assert [service.command[-1] for service in each[1:5]] == ["text", "image", "audio", "multimodal"]
+    assert len({service.port for service in each}) == 10
 
 
 ORDER = ["broker", "hugging-face", "router", "worker", "worker-text", "worker-audio", "console", "alerts", "audit"]

@@ -63,7 +63,10 @@ def test_a_refusal_is_told_with_what_to_do() -> None:
     here = replace(view(ROWS), terms=Terms(tenant="acme", licences=frozenset({"mit"})))
     sentences = told(document(ruled(job(task_input=chat(text="")), here)))
     assert "It was refused, and nobody was called: chat-completion by any model: 3 of 3 offers:" in sentences[2]
-    assert "What to do: Name another model, or add the licence to the tenant's record." in sentences
+    assert (
+        "What to do: Name another model, or add the licence to the tenant's record or the registry's rules."
+        in sentences
+    )
     assert "c/c at acme was left out (licence refused): its licence is other, none of the tenant's." in sentences
 
 

@@ -12,6 +12,7 @@ from console_world import NOON, MemoryLog, ms
 from starlette.testclient import TestClient
 
 from console.alerting.defaults import built_in
+from console.hub.port import Hub
 from console.index.facts import facts_of
 from console.index.reading import Index
 from console.index.store import Store
@@ -71,7 +72,10 @@ class Pages:
         for record in records:
             partition, offset = self.log.append(record)
             at_ms = ms(NOON) if record.timestamp_ms is None else record.timestamp_ms
-            told = facts_of(record.topic, partition, offset, at_ms, record.value, record.key, record.headers)
+            told = facts_of(
+                record.topic, partition, offset, at_ms, record.value, record.key, record.headers,
+                capture=self.store.capture,
+            )  # fmt: skip
             self.store.add([told])
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> "Seen":
@@ -89,7 +93,9 @@ class Pages:
 
 
 @contextmanager
-def pages(folder: Path, *, kafka: bool = True, capture: bool = False, **settings: Any) -> Iterator[Pages]:
+def pages(
+    folder: Path, *, kafka: bool = True, capture: bool = False, hub: Hub | None = None, **settings: Any
+) -> Iterator[Pages]:
     """A console over an empty index."""
     store = Store(folder / "index.sqlite", capture=capture, now_ms=lambda: ms(NOON))
     index = Index(folder / "index.sqlite")
@@ -106,6 +112,7 @@ def pages(folder: Path, *, kafka: bool = True, capture: bool = False, **settings
         capture=capture,
         live=said,
         log=connection if kafka else None,
+        hub=hub,
         now_ms=lambda: ms(NOON) + 60_000,
     )
     app = create_app(context)

@@ -21,13 +21,17 @@ from console.audit import service as checkpoints
 from console.relay.relay import Relay
 from console.relay.sending import Answer as SpanAnswer
 from console.relay.sending import Sender
+from hub.app import Syncing
+from hub.sync.client import Asker
+from hub.sync.store import Store as HubStore
+from hub.sync.sync import Sync
 from router.application import RouterApplication
 from router.catalogue import load as load_catalogue
 from runtime import audit
 from runtime.breaker import BreakerKey
 from runtime.clock import SystemClock
 from runtime.health import observe
-from runtime.http import AsyncBaseTransport
+from runtime.http import AsyncBaseTransport, MockTransport, Response
 from runtime.intents import NoIntents
 from runtime.looplag import LoopLag
 from runtime.metrics import Metrics
@@ -40,6 +44,7 @@ from runtime.settings import Settings
 from schemas.accounts import Budget
 from schemas.alerts import Alert
 from schemas.audit import AuditEntry
+from schemas.catalog import SourceState
 from schemas.policies import AlertRule, PolicyRecord
 from schemas.topics import BUDGETS, POLICIES
 from workers.deltas import Deltas
@@ -308,6 +313,34 @@ def relayed() -> Moved:
         return Moved(before, scraped(metrics))
 
     return asyncio.run(story())
+
+
+def catalogued(folder: Path | None = None) -> Moved:
+    """The Hub's sync has read one source and written some entries; another is down."""
+    if folder is None:
+        with tempfile.TemporaryDirectory() as made:
+            return catalogued(Path(made))
+    metrics, clock = Metrics(), SystemClock()
+    service = Syncing(Settings(home=folder), clock)
+    observe(metrics, "hub-sync", service.describe, lambda: service.healthy, lambda: service.ready)
+    before = scraped(metrics)
+    store = HubStore(folder)
+    sync = Sync(
+        store, Asker(MockTransport(lambda _: Response(200)), clock), _nowhere, clock, hub=None, router=None,
+        full_every=timedelta(days=1),
+    )  # fmt: skip
+    sync.written = 5
+    for source, state in (("router", "complete"), ("hub", "failed")):
+        told = SourceState.model_validate({"source": source, "state": state, "at": clock.now(), "rows": 2})
+        sync.states[f"{source}/model"] = told
+    service._sync = sync
+    after = scraped(metrics)
+    store.close()
+    return Moved(before, after)
+
+
+async def _nowhere(_: object) -> None:
+    """Nothing is published."""
 
 
 def audited(folder: Path | None = None) -> Moved:

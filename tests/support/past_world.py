@@ -29,8 +29,9 @@ from schemas.base import Contract
 from schemas.job import ReadableJob, Unreadable
 from schemas.policies import POLICY_EVENTS, PolicyRecord
 from schemas.prices import PriceEvent
+from schemas.registry import REGISTRY_EVENTS, RegistryRecord
 from schemas.result import Attempt, JobResult, Received, Who
-from schemas.topics import BUDGETS, DECISIONS, JOBS, OFFERS, POLICIES, PRICES, RESULTS, ROUTER_GROUP, Topic
+from schemas.topics import BUDGETS, DECISIONS, JOBS, OFFERS, POLICIES, PRICES, REGISTRY, RESULTS, ROUTER_GROUP, Topic
 
 BEGAN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PARTITIONS = 3
@@ -68,7 +69,8 @@ class PastWorld:
         self.state = State(self.settings, self.catalogue)
         state = self.state
         for topic, fold in (
-            (PRICES, state.prices.fold), (POLICIES, state.rules.fold), (BUDGETS, state.accounts.fold)
+            (PRICES, state.prices.fold), (POLICIES, state.rules.fold), (BUDGETS, state.accounts.fold),
+            (REGISTRY, state.registry.fold),
         ):  # fmt: skip
             for record in self.records.get((topic.name, 0), ()):
                 fold(record)
@@ -110,6 +112,11 @@ class PastWorld:
         """An organisation, tenant, budget or transfer."""
         told = ACCOUNTS.validate_python({"at": self.now, **event})
         self._say(BUDGETS, AccountRecord(event=told), self.state.accounts.fold)
+
+    def registry(self, **event: Any) -> None:
+        """An admission, rules, an alias or facts."""
+        told = REGISTRY_EVENTS.validate_python({"at": self.now, **event})
+        self._say(REGISTRY, RegistryRecord(event=told), self.state.registry.fold)
 
     def turn(self, **span: float) -> None:
         """Time passes."""
@@ -172,7 +179,7 @@ class PastWorld:
         def of(topic: Topic) -> Sequence[Record]:
             return self.records.setdefault((topic.name, 0), [])
 
-        return History(Told(of(PRICES), of(POLICIES), of(BUDGETS), of(OFFERS)))
+        return History(Told(of(PRICES), of(POLICIES), of(BUDGETS), of(OFFERS), of(REGISTRY)))
 
     def arrivals(self) -> Arrivals:
         """All jobs, ready to be asked for."""

@@ -41,6 +41,7 @@ from schemas.topics import (
     OFFERS,
     POLICIES,
     PRICES,
+    REGISTRY,
     RESULTS,
     RETRY_TIERS,
     ROUTER_GROUP,
@@ -74,6 +75,7 @@ SINGLE = (
     OFFERS,
     POLICIES,
     BUDGETS,
+    REGISTRY,
 )
 """One partition is enough to show whatever can go wrong, and each costs every follower time."""
 LANES = (

@@ -1,0 +1,42 @@
+"""The beginning of a repository's card as plain text: without front matter, markup, links, pictures and HTML. Pure.
+
+Shown as text it can do nothing; pages that render a whole card do so by `hub.cards`.
+"""
+
+import re
+
+from hub.catalog.fields import plain
+
+MAX_SUMMARY_CHARS = 600
+MAX_CARD_CHARS = 100_000
+"""Of a card that is read."""
+_FRONT = re.compile(r"\A\s*---[ \t]*\n.*?\n---[ \t]*(\n|\Z)", re.DOTALL)
+_FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.DOTALL | re.MULTILINE)
+_DROPPED = re.compile(r"<(script|style|svg|table)\b.*?(</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
+_COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
+_TAG = re.compile(r"</?[A-Za-z][^<>]{0,2000}>?")
+_PICTURE = re.compile(r"!\[[^\]\n]{0,500}\]\([^)\n]{0,2000}\)")
+_LINK = re.compile(r"\[([^\]\n]{0,500})\]\([^)\n]{0,2000}\)")
+_MARKS = re.compile(r"[*_`]{1,3}")
+
+
+def summary(text: str) -> str | None:
+    """The first paragraphs with words in them, up to `MAX_SUMMARY_CHARS`, cut at a word; None: there are none."""
+    body = text[:MAX_CARD_CHARS].replace("\r\n", "\n").lstrip("\ufeff")
+    for pattern in (_FRONT, _COMMENT, _DROPPED, _FENCE, _TAG, _PICTURE):
+        body = pattern.sub(" " if pattern is _TAG else "\n", body)
+    body = _LINK.sub(r"\1", body)
+    found: list[str] = []
+    for block in re.split(r"\n\s*\n", body):
+        lines = [line.strip() for line in block.splitlines() if not line.lstrip().startswith(("#", "|", "---", "==="))]
+        said = plain(
+            _MARKS.sub("", " ".join(line.lstrip("-+>0123456789. ") for line in lines)).replace("<", "").replace(">", "")
+        )
+        if len(said.split()) >= 4:
+            found.append(said)
+        if sum(map(len, found)) >= MAX_SUMMARY_CHARS:
+            break
+    whole = " ".join(found)
+    if len(whole) > MAX_SUMMARY_CHARS:
+        whole = whole[:MAX_SUMMARY_CHARS].rsplit(" ", 1)[0] + " ..."
+    return whole or None

@@ -1,0 +1,65 @@
+"""How popular a model is and how its community rates it, from the Hub's counts: from 0 to 1, recomputable by anybody
+who has the entry. Pure. Who has no counts has no score: None, never 0.
+"""
+
+import math
+from datetime import datetime
+
+from schemas.catalog import CatalogEntry
+
+MOST_DOWNLOADS = 10**8
+MOST_LIKES = 10**4
+"""Counts at which a share is whole; the Hub's greatest are of this size."""
+OF_DOWNLOADS, OF_LIKES, OF_RECENCY = 0.6, 0.3, 0.1
+"""Weights of popularity. They add up to one."""
+HALF_LIFE_DAYS = 365.0
+"""Of recency: a change a year ago counts half."""
+PRIOR_LIKES, PRIOR_DOWNLOADS = 1.0, 2_000.0
+"""What a rating assumes before it has seen anything: one like for two thousand downloads."""
+USUAL_SHARE = 1 / 500
+"""Likes for a download at which the rating is one half."""
+
+
+def share(count: float, most: float) -> float:
+    """`log(1 + count) / log(1 + most)`, at most 1: each tenfold counts the same."""
+    return min(1.0, math.log1p(max(0.0, count)) / math.log1p(most))
+
+
+def popularity(entry: CatalogEntry, now: datetime) -> float | None:
+    """`0.6 share(downloads) + 0.3 share(likes) + 0.1 * 0.5 ** (days since the last change / 365)`.
+
+    Over what is known: the weight of what is missing is handed to the others. None: nothing is known.
+    """
+    days = age_days(entry, now)
+    parts = [
+        (OF_DOWNLOADS, None if entry.downloads is None else share(entry.downloads, MOST_DOWNLOADS)),
+        (OF_LIKES, None if entry.likes is None else share(entry.likes, MOST_LIKES)),
+        (OF_RECENCY, None if days is None else 0.5 ** (days / HALF_LIFE_DAYS)),
+    ]
+    known = [(weight, value) for weight, value in parts if value is not None]
+    if not known:
+        return None
+    return sum(weight * value for weight, value in known) / sum(weight for weight, _ in known)
+
+
+def community_rating(entry: CatalogEntry) -> float | None:
+    """How many of those who took it liked it: `r / (r + 1/500)`, where r is (likes + 1) / (downloads + 2000).
+
+    Downloads of all time where they are known, else of 30 days. A few counts move it little (additive smoothing,
+    Laplace). None: one of the counts is not known.
+    """
+    taken = entry.downloads_all_time if entry.downloads_all_time is not None else entry.downloads
+    if taken is None or entry.likes is None:
+        return None
+    rate = (entry.likes + PRIOR_LIKES) / (max(taken, entry.likes) + PRIOR_DOWNLOADS)
+    return rate / (rate + USUAL_SHARE)
+
+
+def is_trending(entry: CatalogEntry, least: float = 10.0) -> bool | None:
+    """Whether its trending score is over a threshold; None: it has none."""
+    return None if entry.trending_score is None else entry.trending_score >= least
+
+
+def age_days(entry: CatalogEntry, now: datetime) -> float | None:
+    """Since its last change; None: nobody has told of one."""
+    return None if entry.last_modified is None else max(0.0, (now - entry.last_modified).total_seconds() / 86_400)

@@ -1,0 +1,1 @@
+"""Dedicated Inference Endpoints: their controller, which carries out commands, watches, wakes and lets sleep."""

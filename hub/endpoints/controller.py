@@ -1,0 +1,337 @@
+"""The controller: carries out commands, looks at every endpoint again and again, wakes and lets sleep.
+
+Its rules are in `orders`, `observe` and `decide`; here stands in which order they are asked, and what is called and
+told then. One process works at a time: the owner of the commands' one partition.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from hub.endpoints import observe, orders
+from hub.endpoints.api import Api, ApiError
+from hub.endpoints.decide import next_step
+from hub.endpoints.machine import GONE, SERVING, follows
+from hub.endpoints.quota import quota_of
+from hub.endpoints.waiting import Waiting
+from hub.endpoints.wire import Machine, Place, Seen, place_of
+from runtime.outcome import GiveUp, Outcome, Publish, RetryAt
+from runtime.ports import Clock, Delivery, Outgoing, Record
+from schemas.audit import AuditEntry
+from schemas.endpoints import EndpointCommand, EndpointQuota, EndpointState
+from schemas.failure import FailureKind
+from schemas.topics import ENDPOINT_COMMANDS, ENDPOINTS
+
+log = structlog.get_logger("novix.endpoints")
+
+Publish_ = Callable[[list[Outgoing]], Awaitable[object]]
+Newest = Callable[[str], Awaitable[str | None]]
+"""The revision of a model's main branch; None: it could not be had."""
+REMEMBERED = 32
+"""Ids of answered commands, for each endpoint."""
+TRIED_FOR = timedelta(minutes=10)
+"""A command whose call fails so long is told as failed."""
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=1), timedelta(seconds=30)
+QUIETLY = timedelta(seconds=60)
+"""Between two tellings of an endpoint of which only sums and gauges change."""
+PRICES_EVERY = timedelta(hours=1)
+DRIFT_EVERY = timedelta(minutes=10)
+METRICS_EVERY = timedelta(seconds=60)
+
+
+class Controller:
+    """The state is in `states`, by `namespace/name`; `told` is the same as the topic has it. One owner: the loop."""
+
+    def __init__(self, api: Api, publish: Publish_, clock: Clock, *, newest: Newest | None = None) -> None:
+        self._api = api
+        self._publish = publish
+        self._clock = clock
+        self._newest = newest
+        self.owner = False
+        """This process carries out the orders: what it has in memory is the newest."""
+        self.states: dict[str, EndpointState] = {}
+        self.told: dict[str, EndpointState] = {}
+        self.quotas: dict[str, EndpointQuota] = {}
+        self.waiting = Waiting()
+        self.prices: dict[Place, Machine] = {}
+        self.namespaces: tuple[str, ...] = ()
+        """Whose endpoints are watched, whoever made them."""
+        self.adopt_for = "default"
+        """The tenant of endpoints that nobody here made."""
+        self._read_at: dict[str, datetime] = {}
+        """When prices, revisions and metrics were last read."""
+        self._ordered: dict[str, str] = {}
+        """Of each endpoint the id of the last command that this process has given by itself."""
+        self.faults: dict[str, str] = {}
+        """What could not be read when it was last tried."""
+
+    # Folds
+
+    def fold_state(self, record: Record) -> None:
+        """Take in one record of `novix.endpoints.v1`. Who does not own the orders knows nothing else; the owner wrote
+        it, and may know more by now."""
+        key = (record.key or b"").decode("utf-8", "replace")
+        if record.value is None:
+            self.told.pop(key, None)
+            if not self.owner:
+                self.states.pop(key, None)
+            return
+        state = EndpointState.model_validate_json(record.value)
+        self.told[state.spec.key] = state
+        if not self.owner or state.spec.key not in self.states:
+            self.states[state.spec.key] = state
+
+    def fold_quota(self, record: Record) -> None:
+        """Take in one record of `novix.endpoints.quotas.v1`."""
+        tenant = (record.key or b"").decode("utf-8", "replace")
+        if record.value is None:
+            self.quotas.pop(tenant, None)
+            return
+        quota = EndpointQuota.model_validate_json(record.value)
+        self.quotas[quota.tenant] = quota
+
+    # Commands
+
+    async def handle(self, delivery: Delivery) -> Outcome:
+        """Carry out one command: its state, the audit and the offset go into one transaction."""
+        try:
+            command = EndpointCommand.model_validate_json(delivery.record.value or b"")
+        except ValidationError as error:
+            return GiveUp(FailureKind.UNDECODABLE, f"no endpoint command: {error.error_count()} faults")
+        key, now = f"{command.namespace}/{command.name}", self._clock.now()
+        state = self.states.get(key)
+        if state is not None and command.id in state.answered:
+            return Publish((_record(state),), (_entry(command, now, "repeated", "it was answered before"),))
+        try:
+            answer, seen = await self._carried_out(command, state)
+        except ApiError as error:
+            if error.again and now - _written(delivery.record, now) < TRIED_FOR:
+                wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(delivery.attempt - 1, 10))
+                return RetryAt(now + wait, FailureKind.PROVIDER_ERROR)
+            return self._answered(command, state, None, "failed", str(error))
+        outcome = {orders.Call: "done", orders.Nothing: "nothing_to_do", orders.Refused: "refused"}[type(answer)]
+        return self._answered(command, state, seen, outcome, getattr(answer, "reason", ""))
+
+    async def _carried_out(
+        self, command: EndpointCommand, state: EndpointState | None
+    ) -> tuple[orders.Answer, Seen | None]:
+        """Look, decide, call. The second is what is there afterwards."""
+        api, where = self._api, (command.namespace, command.name)
+        if command.action in ("create", "update") or not self.prices:  # a machine may have come free
+            await self._read_prices(self._clock.now())
+        seen = await api.get(*where)
+        around = orders.Around(
+            list(self.states.values()), quota_of(self.quotas, command.tenant), self.prices,
+            self.waiting.lag(command.name, self._clock.now()),
+        )  # fmt: skip
+        answer = orders.answer(command, state, seen, around)
+        if not isinstance(answer, orders.Call):
+            return answer, seen
+        if answer.spec is not None:
+            make = api.create if answer.action == "create" else api.update
+            return answer, await make(answer.spec)
+        if answer.action == "delete":
+            await api.delete(*where)
+            return answer, None
+        return answer, await getattr(api, answer.action)(*where)
+
+    def _answered(
+        self, command: EndpointCommand, state: EndpointState | None, seen: Seen | None, outcome: str, reason: str
+    ) -> Publish:
+        now, key = self._clock.now(), f"{command.namespace}/{command.name}"
+        taken = outcome in ("done", "nothing_to_do")
+        if state is None and command.spec is None:  # nobody has ever heard of it: there is nothing to tell a state of
+            return Publish((), (_entry(command, now, outcome, reason),))
+        spec = command.spec if command.spec is not None and (taken or state is None) else None
+        if state is None or (state.status in GONE and spec is not None):
+            assert spec is not None  # noqa: S101 - see above
+            status = "pending" if taken else "refused"
+            fresh = observe.begun(spec, now, status)  # type: ignore[arg-type]
+            state = fresh if state is None else fresh.model_copy(
+                update={"costs": state.costs, "answered": state.answered, "cold_start_s": state.cold_start_s}
+            )  # fmt: skip
+        elif spec is not None:
+            state = state.model_copy(update={"spec": spec})
+        if seen is not None:
+            state = observe.observed(state, seen, self._look(state, now))
+        elif taken and command.action == "delete":
+            state = observe.gone(state, now)
+        woken = {"woken_for": self.waiting.lag(command.name, now).jobs} if command.id.startswith("wake:") else {}
+        state = state.model_copy(
+            update={
+                "last_command": command.id, "last_outcome": outcome, "last_reason": reason[:500], "at": now,
+                "answered": (*state.answered, command.id)[-REMEMBERED:], **woken,
+            }
+        )  # fmt: skip
+        self.states[key] = state
+        log.info("endpoint.commanded", endpoint=key, action=command.action, outcome=outcome, reason=reason[:200])
+        return Publish((_record(state),), (_entry(command, now, outcome, reason),))
+
+    # Looks
+
+    async def look(self) -> None:
+        """Look at every endpoint once, tell what is news, and give the commands that follow. Raises what Kafka does;
+        what the management API does not answer is noted in `faults` and stays as it was."""
+        now = self._clock.now()
+        there = [key for key, state in self.states.items() if state.status not in GONE]
+        if (there or self.namespaces) and self._is_due("prices", PRICES_EVERY, now):  # else nobody is asked anything
+            await self._noting("prices", self._read_prices(now))
+        for namespace in self.namespaces:
+            await self._noting(f"list {namespace}", self._adopt(namespace))
+        for key in sorted(self.states):
+            if self.states[key].status not in GONE:
+                await self._noting(key, self._look_at(key))
+        await self._tell()
+        await self._give_commands()
+
+    async def _look_at(self, key: str) -> None:
+        before = self.states[key]
+        seen = await self._api.get(before.spec.namespace, before.spec.name)
+        now, look = self._clock.now(), self._look(before, self._clock.now())
+        if seen is not None and seen.status in SERVING and seen.url is not None:
+            if not before.ready or observe.moved_to_new_replicas(before.status, seen.status):
+                look = replace(look, healthy=await self._api.healthy(seen.url.rstrip("/") + seen.health_route))
+            if before.spec.monitoring.metrics and self._is_due(f"metrics {key}", METRICS_EVERY, now):
+                look = replace(look, gauges=await self._gauges(before))
+        if self._newest is not None and self._is_due(f"drift {key}", DRIFT_EVERY, now):
+            look = replace(look, newest_revision=await self._newest(before.spec.model))
+        state = self.states[key]
+        if state.answered != before.answered:
+            return  # a command was carried out meanwhile: what was seen may be older than what it did
+        after = self.states[key] = observe.observed(state, seen, replace(look, now=self._clock.now()))
+        if after.status != before.status:
+            direct = follows(before.status, after.status)
+            log.info("endpoint.moved", endpoint=key, was=before.status, now=after.status, steps_missed=not direct)
+        if observe.drifted(after) and not observe.drifted(before):
+            log.warning("endpoint.drifted", endpoint=key, runs=after.running_revision, newest=after.newest_revision)
+
+    def _look(self, state: EndpointState, now: datetime) -> observe.Look:
+        machine = self.prices.get(place_of(state.spec))
+        cold = timedelta(seconds=state.cold_start_s)
+        return observe.Look(
+            now,
+            hour_nanousd=None if machine is None else machine.hour_nanousd,
+            lag=self.waiting.lag(state.spec.name, now, cold),
+            measured=self.waiting.measured(state.spec.name),
+        )
+
+    async def _gauges(self, state: EndpointState) -> dict[str, float] | None:
+        try:
+            return await self._api.metrics(state.spec.namespace, state.spec.name)
+        except ApiError:
+            return None  # beta, and no reason to know less of the rest
+
+    async def _adopt(self, namespace: str) -> None:
+        """Know of endpoints that somebody made elsewhere."""
+        if not self._is_due(f"list {namespace}", METRICS_EVERY, self._clock.now()):
+            return
+        found, faults = await self._api.all_of(namespace)
+        for seen in found:
+            state = self.states.get(f"{namespace}/{seen.name}")
+            if state is None or state.status in GONE:
+                spec = observe.adopted(namespace, self.adopt_for, seen)
+                if isinstance(spec, str):
+                    faults.append(spec)
+                else:
+                    self.states[spec.key] = observe.begun(spec, self._clock.now())
+        if faults:
+            raise ApiError(f"{len(faults)} endpoints could not be read: {faults[0]}", again=True)
+
+    async def _tell(self) -> None:
+        now, records = self._clock.now(), list[Outgoing]()
+        for key, state in self.states.items():
+            old = self.told.get(key)
+            quietly = old is None or (now - old.at >= QUIETLY and _sums(old) != _sums(state))
+            if observe.is_news(old, state) or quietly:
+                records.append(_record(state))
+                self.told[key] = state
+        if records:
+            await self._publish(records)
+
+    async def _give_commands(self) -> None:
+        now, given = self._clock.now(), list[EndpointCommand]()
+        for key, state in self.states.items():
+            lag = self.waiting.lag(state.spec.name, now, timedelta(seconds=state.cold_start_s))
+            for command in next_step(state, lag, now):
+                if command.id not in state.answered and self._ordered.get(key) != command.id:
+                    given.append(command)
+                    self._ordered[key] = command.id
+        if given:
+            await self._publish([command_record(one) for one in given])
+
+    async def _read_prices(self, now: datetime) -> None:
+        self.prices = await self._api.machines()
+        self._read_at["prices"] = now
+
+    def _is_due(self, what: str, every: timedelta, now: datetime) -> bool:
+        last = self._read_at.get(what)
+        if last is not None and now - last < every:
+            return False
+        self._read_at[what] = now
+        return True
+
+    async def _noting(self, what: str, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except ApiError as error:
+            self._read_at.pop(what, None)
+            if self.faults.get(what) != str(error):
+                log.warning("endpoint.not_read", what=what, reason=str(error))
+            self.faults[what] = str(error)
+        else:
+            self.faults.pop(what, None)
+
+    def describe(self) -> dict[str, Any]:
+        """For /healthz: how many endpoints there are, by status, and what could not be read."""
+        counts: dict[str, int] = {}
+        for state in self.states.values():
+            counts[state.status] = counts.get(state.status, 0) + 1
+        return {"endpoints": counts, "faults": dict(self.faults), "quotas": len(self.quotas)}
+
+
+def command_record(command: EndpointCommand) -> Outgoing:
+    """A command as it is published."""
+    key = f"{command.namespace}/{command.name}".encode()
+    return Outgoing(ENDPOINT_COMMANDS.name, key, command.encode(), partition=0)
+
+
+def _record(state: EndpointState) -> Outgoing:
+    return Outgoing(ENDPOINTS.name, state.spec.key.encode(), state.encode(), partition=0)
+
+
+def _entry(command: EndpointCommand, now: datetime, outcome: str, reason: str) -> AuditEntry:
+    return AuditEntry(
+        at=now, action="endpoint.commanded", tenant=command.tenant,
+        authority=f"operator:{command.by}" if command.by else None,
+        detail={
+            "endpoint": f"{command.namespace}/{command.name}", "action": command.action, "command": command.id,
+            "outcome": outcome,
+            "why": command.reason, "reason": reason[:500],
+        },
+    )  # fmt: skip
+
+
+def _sums(state: EndpointState) -> tuple[object, ...]:
+    return state.costs, state.waiting, state.measured, state.gauges, state.last_used_at
+
+
+def _written(record: Record, now: datetime) -> datetime:
+    return datetime.fromtimestamp(record.timestamp_ms / 1_000, now.tzinfo)
+
+
+async def every(seconds: float, stop: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work` again and again until `stop`; what it raises is told by class and tried again."""
+    while not stop.is_set():
+        try:
+            await work()
+        except Exception as error:
+            log.warning("endpoints.broken", error=type(error).__name__)
+        try:
+            await asyncio.wait_for(stop.wait(), seconds)
+        except TimeoutError:
+            continue

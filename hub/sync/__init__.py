@@ -1,0 +1,1 @@
+"""Keeps `novix.catalog.v1` as the sources of the catalogue are: reads them, merges, writes what changed."""

@@ -1,0 +1,198 @@
+"""What is to be written: rows of the Hub and words of small sources against what was written before. Blocking, no
+network; the caller publishes what it answers, and only then has it noted."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from hub.catalog.merging import combined, same
+from hub.catalog.rows import Refused, read_row
+from hub.sync.marks import aged, is_news, marks_of
+from hub.sync.store import HUB, Known, Store
+from schemas import codec
+from schemas.catalog import CatalogEntry, Kind, Security
+
+Written = tuple[str, CatalogEntry | None]
+"""A key and what is written under it; None: it is gone."""
+
+
+@dataclass
+class Taken:
+    """What a page, or a source, came to."""
+
+    news: list[Written] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)
+    """Keys of rows that say what was written already."""
+    rows: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    wanted: set[str] = field(default_factory=set)
+    """Keys of which the Hub's own words are needed and not at hand: they are asked for one by one."""
+
+
+class Book:
+    """What is known, by the store. `words` of small sources are kept in memory too: some hundreds."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.words = store.words()
+        self.looks = store.looks()
+
+    def rows(self, kind: Kind, told: Sequence[Any], at: datetime) -> Taken:
+        """What a page of the Hub's list changes."""
+        taken = Taken(rows=len(told))
+        entries: dict[str, CatalogEntry] = {}
+        for row in told:
+            entry = read_row(kind, row, at, dropped=taken.dropped)
+            if isinstance(entry, Refused):
+                taken.refused[entry.reason] += 1
+            else:
+                entries[entry.key] = entry
+        self._entries(entries, taken)
+        return taken
+
+    def entry(self, entry: CatalogEntry) -> Taken:
+        """What one repository's own answer changes."""
+        taken = Taken(rows=1)
+        self._entries({entry.key: entry}, taken)
+        return taken
+
+    def _entries(self, entries: dict[str, CatalogEntry], taken: Taken) -> None:
+        known = self.store.known(list(entries))
+        strange = [one.hub_id for key, one in entries.items() if key not in known and one.hub_id is not None]
+        moved = self.store.keys_of(strange) if strange else {}
+        before = self.store.known(list(moved.values())) if moved else {}
+        for key, entry in entries.items():
+            old = known.get(key)
+            former = moved.get(entry.hub_id or "") if old is None else None
+            known_as = _formerly(entry, old, former, before)
+            looked = self._looked(key, entry).model_copy(update={"formerly": known_as})
+            if former is not None and former != key and former not in entries:
+                taken.news.append((former, self._rest(former)))
+            whole = self._whole(key, looked)
+            marks = marks_of(whole)
+            if is_news(None if old is None else old.marks, marks):
+                taken.news.append((key, aged(whole, None if old is None else old.marks, marks)))
+            else:
+                taken.same.append(key)
+
+    def _looked(self, key: str, entry: CatalogEntry) -> CatalogEntry:
+        """With what a closer look at this very commit has found."""
+        look = self.looks.get(key)
+        if look is None or look[0] != entry.revision:
+            return entry
+        return with_look(entry, look[2])
+
+    def _whole(self, key: str, entry: CatalogEntry) -> CatalogEntry:
+        """With what others say of it. Their words need the Hub's beside them later: those are kept."""
+        others = self.words.get(key)
+        if others is None or not (others.keys() - {HUB}):
+            return entry
+        if HUB not in others or not same(others[HUB], entry):
+            others[HUB] = entry
+            self.store.say([(key, HUB, entry)])
+        return combined([entry, *(one for source, one in others.items() if source != HUB)], former=entry.formerly)
+
+    def _rest(self, key: str) -> CatalogEntry | None:
+        """What is left of an entry that the Hub does not name any more."""
+        others = self.words.get(key)
+        if others is None:
+            return None
+        if others.pop(HUB, None) is not None:
+            self.store.say([(key, HUB, None)])
+        return combined(others.values()) if others else None
+
+    def gone(self, keys: Iterable[str]) -> Taken:
+        """The Hub names these no more."""
+        taken = Taken()
+        for key in keys:
+            taken.news.append((key, self._rest(key)))
+        return taken
+
+    def say(self, source: str, entries: Iterable[CatalogEntry]) -> Taken:
+        """A small source has spoken: this is all that it says now."""
+        taken = Taken()
+        told = {entry.key: entry for entry in entries}
+        taken.rows = len(told)
+        silent = [key for key, words in self.words.items() if source in words and key not in told]
+        changed = [
+            key
+            for key, entry in told.items()
+            if (old := self.words.get(key, {}).get(source)) is None or not same(old, entry)
+        ]
+        touched = [*changed, *silent]
+        known = self.store.known(touched)
+        for key in touched:
+            words = self.words.setdefault(key, {})
+            entry = told.get(key)
+            if entry is None:
+                del words[source]
+            else:
+                words[source] = entry
+            self.store.say([(key, source, entry)])
+            before = known.get(key)
+            if before is not None and HUB in before.marks and HUB not in words:
+                taken.wanted.add(key)
+                continue
+            self._write(key, words, before, taken)
+        return taken
+
+    def _write(self, key: str, words: dict[str, CatalogEntry], old: Known | None, taken: Taken) -> None:
+        if not words:
+            del self.words[key]
+            taken.news.append((key, None))
+            return
+        whole = combined(words.values(), former=old.formerly if old is not None else ())
+        marks = marks_of(whole)
+        if is_news(None if old is None else old.marks, marks):
+            taken.news.append((key, aged(whole, None if old is None else old.marks, marks)))
+        if set(words) == {HUB}:  # only the Hub speaks of it now: its words come with its list
+            self.store.say([(key, HUB, None)])
+            del self.words[key]
+
+    def without_hub(self, key: str) -> Taken:
+        """The Hub was asked for one repository, and has none of this id."""
+        return self.gone([key])
+
+    def looked(self, key: str, revision: str | None, at: datetime, told: bytes) -> None:
+        """A closer look was taken."""
+        self.looks[key] = (revision, at.timestamp(), told.decode())
+        self.store.look(key, revision, at.timestamp(), told.decode())
+
+
+def _formerly(entry: CatalogEntry, old: Known | None, former: str | None, before: dict[str, Known]) -> tuple[str, ...]:
+    """Ids that a repository had before. One of the same id and another `_id` is another: no history of its own."""
+    if old is not None:
+        is_other = old.hub_id is not None and entry.hub_id is not None and old.hub_id != entry.hub_id
+        return () if is_other else old.formerly
+    if former is None or former == entry.key:
+        return ()
+    earlier = before[former].formerly if former in before else ()
+    name = former.partition("/")[2]
+    return tuple(dict.fromkeys(one for one in (*earlier, name) if one != entry.id))[-16:]
+
+
+def with_look(entry: CatalogEntry, told: str) -> CatalogEntry:
+    """An entry with what a closer look has found: the scanners' word, and the beginning of its card."""
+    look = codec.decode(told.encode())
+    more: dict[str, Any] = {}
+    if look.get("security"):
+        more["security"] = Security.model_validate(look["security"])
+    if look.get("description") and entry.description is None:
+        more["description"] = str(look["description"])
+    if not more:
+        return entry
+    said_of = []
+    for said in entry.said:
+        adds = said.source == "hub" and "security" in more and "security" not in said.fields
+        said_of.append(said.model_copy(update={"fields": (*said.fields, "security")}) if adds else said)
+    if "description" in more:
+        card = next((said for said in said_of if said.source == "card"), None)
+        if card is None:
+            hub = said_of[0]
+            said_of.insert(1, hub.model_copy(update={"source": "card", "fields": ("description",)}))
+        else:
+            said_of[said_of.index(card)] = card.model_copy(update={"fields": (*card.fields, "description")})
+    return entry.model_copy(update={**more, "said": tuple(said_of)})

@@ -1,0 +1,336 @@
+"""The registry: which models may be used by whom, what aliases stand for; the fold of `novix.registry.v1`. Pure.
+
+Who may use a model is decided in this order, and the first that refuses decides: a withdrawal (the tenant's or
+everybody's, whichever is in force), the demand for an admission, then the findings: licence, gating, custom code,
+scanners, a commit that moved. A finding that the admission `accepts` refuses nothing.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Literal
+
+from pydantic import ValidationError
+
+from runtime.ports import Record
+from schemas.catalog import Security
+from schemas.job import describe
+from schemas.policies import EVERYBODY
+from schemas.registry import Admission, Alias, Facts, RegistryRecord, Rules
+from schemas.values import frozen
+
+Reason = Literal["withdrawn", "not_admitted", "license", "gated", "custom_code", "security", "moved"]
+MOST_FAULTS = 100
+BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+BUILT_IN = Rules(at=BEGINNING)
+"""Of an installation that nobody has said anything about."""
+RESERVED = frozenset({"auto"})
+"""No alias may take these names: jobs mean something else by them."""
+
+_BAD = {"safe": 0, "caution": 1, "suspicious": 2, "unsafe": 3}
+_UNFINISHED = ("unscanned", "queued", "error")
+_MOST_TOLD = 200
+"""Characters of somebody's reason that a verdict repeats."""
+
+
+@frozen
+class Verdict:
+    """Whether a model may be used, and why."""
+
+    ok: bool
+    reason: Reason | None
+    """None: it may be."""
+    says: str
+    """In words; of a model that may be used what its user should know, or nothing."""
+
+
+@frozen
+class Fault:
+    """One record that was passed over; what held before it still holds."""
+
+    offset: int
+    reason: str
+    """Names fields, kinds and sizes, and no value."""
+
+
+@frozen
+class Known:
+    """What is known of a model, from both who look."""
+
+    license: str | None = None
+    gated: Literal["no", "auto", "manual"] | None = None
+    revision: str | None = None
+    hub: Security | None = None
+    novix: Security | None = None
+
+    @property
+    def custom_code(self) -> bool | None:
+        """Whether it wants its author's Python run; None: nobody knows."""
+        told = [one.custom_code for one in (self.hub, self.novix) if one is not None and one.custom_code is not None]
+        return any(told) if told else None
+
+    @property
+    def level(self) -> str:
+        """The worst that a scanner says of it; `unscanned` where none has ended and none has found anything."""
+        scans = [one for one in (self.hub, self.novix) if one is not None]
+        worst = max((one.level for one in scans if one.level in _BAD), key=_BAD.__getitem__, default="safe")
+        if _BAD[worst] > 0:
+            return worst
+        ended = any(one.scans_done is True and one.level not in _UNFINISHED for one in scans)
+        return "safe" if ended else "unscanned"
+
+
+NOTHING_KNOWN = Known()
+
+
+@frozen
+class Named:
+    """An alias as it stands."""
+
+    alias: str
+    version: int
+    """Counts its events, from 1."""
+    targets: tuple[tuple[str, str | None], ...]
+    """(model, commit), the first that can be used is taken; empty: the alias is gone."""
+    at: datetime
+    by: str
+
+
+@frozen
+class Standing:
+    """The registry at one version. A value: nothing that is told later changes it."""
+
+    version: str
+    admissions: Mapping[tuple[str, str], Admission]
+    """By model and tenant, `*` for everybody: the newest word."""
+    rules: Mapping[str, Rules]
+    """By tenant."""
+    aliases: Mapping[str, Named]
+    known: Mapping[str, Known]
+    """By model."""
+    tenants: frozenset[str]
+    """Of whom anything is said by name."""
+
+    def rules_of(self, tenant: str) -> Rules:
+        """The tenant's own rules, else everybody's, else those that are built in."""
+        return self.rules.get(tenant) or self.rules.get(EVERYBODY) or BUILT_IN
+
+    def admission_of(self, model: str, tenant: str) -> Admission | None:
+        """The word that holds for a tenant: a withdrawal by anybody whom it concerns, else the tenant's, else
+        everybody's."""
+        own, every = self.admissions.get((model, tenant)), self.admissions.get((model, EVERYBODY))
+        gone = [one for one in (own, every) if one is not None and one.state == "withdrawn"]
+        return gone[0] if gone else own or every
+
+    def allowed(self, model: str, tenant: str, *, license: str | None = None, revision: str | None = None) -> Verdict:
+        """May this tenant use this model?
+
+        `license`: as somebody else names it, for a model of which the registry knows none. `revision`: the commit that
+        would run, where that is known; else the one of the model's main branch is taken for it.
+        """
+        admission, rules, known = self.admission_of(model, tenant), self.rules_of(tenant), self.known.get(model)
+        if admission is None and rules is BUILT_IN and known is None:
+            return ALLOWED
+        known = known or NOTHING_KNOWN
+        if admission is not None and admission.state == "withdrawn":
+            return Verdict(False, "withdrawn", _gone(admission))
+        if rules.admitted_only and admission is None:
+            return Verdict(False, "not_admitted", "not admitted, and only admitted models may be used")
+        accepted = frozenset[str]() if admission is None else frozenset(admission.accepts)
+        runs = revision or known.revision
+        for reason, says in _findings(rules, admission, known, known.license or license, runs):
+            if reason not in accepted:
+                return Verdict(False, reason, says)
+        if admission is None:
+            return ALLOWED
+        return Verdict(True, None, f"admitted{_whom(admission)}{_when(admission)}{_commit(admission, runs)}")
+
+
+ALLOWED = Verdict(True, None, "")
+_NO: Mapping[str, Rules] = MappingProxyType({})
+NOTHING_SAID = Standing("0", {}, _NO, {}, {}, frozenset())
+
+
+class Registry:
+    """The fold. `version` is the offset after the last folded record, as text: whoever folds as far knows the same.
+
+    A bad record is listed in `faults` and moves the version all the same. A record that was folded before changes
+    nothing; where it now has another content, the topic is another one, and `other` says so: whoever decides by the
+    registry stops then, for what was withdrawn may not be withdrawn there.
+    """
+
+    def __init__(self) -> None:
+        self._admissions: dict[tuple[str, str], Admission] = {}
+        self._rules: dict[str, Rules] = {}
+        self._aliases: dict[str, Named] = {}
+        self._known: dict[str, Known] = {}
+        self._digests: dict[int, bytes] = {}
+        self._next = 0
+        self._now: Standing | None = NOTHING_SAID
+        self.faults: deque[Fault] = deque(maxlen=MOST_FAULTS)
+        self.other = ""
+        """Why this topic is not the one that was folded; empty: it is."""
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> "Registry":
+        """The registry that these records make."""
+        made = cls()
+        for record in records:
+            made.fold(record)
+        return made
+
+    @property
+    def version(self) -> str:
+        """As decisions name it."""
+        return str(self._next)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it was folded from the topic's first offset on."""
+        return 0 in self._digests
+
+    def fold(self, record: Record) -> None:
+        """Take in one record. Total."""
+        digest = hashlib.blake2b(record.value or b"", digest_size=8).digest()
+        if record.offset < self._next:
+            if self._digests.get(record.offset, digest) != digest:
+                self.other = f"offset {record.offset} of {record.topic} has another record than the one that was read"
+            return
+        self._digests[record.offset] = digest
+        self._next, self._now = record.offset + 1, None
+        if record.value is None:
+            return
+        try:
+            event = RegistryRecord.model_validate_json(record.value).event
+        except ValidationError as error:
+            self.faults.append(Fault(record.offset, describe(error)))
+            return
+        if isinstance(event, Alias) and event.alias in RESERVED:
+            self.faults.append(Fault(record.offset, "event.alias: this name means something else"))
+            return
+        self._take(event)
+
+    def now(self) -> Standing:
+        """The registry as it stands: the same object until something is told."""
+        if self._now is None:
+            named = {tenant for _, tenant in self._admissions} | set(self._rules)
+            self._now = Standing(
+                self.version, dict(self._admissions), dict(self._rules), dict(self._aliases), dict(self._known),
+                frozenset(named - {EVERYBODY}),
+            )  # fmt: skip
+        return self._now
+
+    def allowed(self, model: str, tenant: str, *, license: str | None = None, revision: str | None = None) -> Verdict:
+        """May this tenant use this model now? See `Standing.allowed`."""
+        return self.now().allowed(model, tenant, license=license, revision=revision)
+
+    def withdrawn(self, model: str, tenant: str) -> str:
+        """Why this tenant may not have this model any more, for one to whom it was given before; empty: it was not
+        withdrawn. What else the rules say is for whoever gives."""
+        word = self.now().admission_of(model, tenant)
+        if word is None or word.state == "admitted":
+            return ""
+        return _gone(word)
+
+    def _take(self, event: Admission | Rules | Alias | Facts) -> None:
+        if isinstance(event, Admission):
+            self._admissions[event.model, event.tenant] = event
+        elif isinstance(event, Rules):
+            if event.removed:
+                self._rules.pop(event.tenant, None)
+            else:
+                self._rules[event.tenant] = event
+        elif isinstance(event, Alias):
+            before = self._aliases.get(event.alias)
+            version = 1 if before is None else before.version + 1
+            self._aliases[event.alias] = Named(event.alias, version, event.targets, event.at, event.by)
+        else:
+            self._learn(event)
+
+    def _learn(self, event: Facts) -> None:
+        before = self._known.get(event.model, NOTHING_KNOWN)
+        if event.security is not None and event.security.source == "novix":
+            self._known[event.model] = Known(
+                before.license, before.gated, before.revision, before.hub, event.security
+            )  # fmt: skip
+        else:
+            self._known[event.model] = Known(
+                event.license, event.gated, event.revision, event.security, before.novix
+            )  # fmt: skip
+
+
+def until(records: Sequence[Record], at: datetime) -> Sequence[Record]:
+    """The records that had been written by an instant: up to the last whose time, as its broker or writer stamped it,
+    is not after it. What an event says of its own time does not count: a word that is dated back changes no past."""
+    limit = at.timestamp() * 1_000
+    reached = [place for place, record in enumerate(records) if record.timestamp_ms <= limit]
+    return records[: reached[-1] + 1] if reached else ()
+
+
+def license_key(name: str) -> str:
+    """A licence's name as names are compared: without capitals and prefix; `GPL-3.0` is `GPL-3.0-only`, as SPDX says of
+    the older id."""
+    told = name.strip().lower().removeprefix("licenseref-")
+    return f"{told}-only" if told.startswith(("gpl-", "lgpl-", "agpl-")) and told[-1:].isdigit() else told
+
+
+def _findings(
+    rules: Rules, admission: Admission | None, known: Known, license: str | None, runs: str | None
+) -> Iterator[tuple[Reason, str]]:
+    """What the rules find against a model."""
+    told = license_key(license) if license else None
+    if told is None and rules.licenses:
+        yield "license", "its licence is not known, and a list of licences is demanded"
+    if told is not None and rules.licenses and told not in map(license_key, rules.licenses):
+        yield "license", f"its licence is {license}, none of those that are allowed"
+    if told is not None and told in map(license_key, rules.denied_licenses):
+        yield "license", f"its licence is {license}, which is denied"
+    if rules.gated == "refuse" and known.gated != "no":
+        yield "gated", "it is gated" if known.gated else "nobody knows whether it is gated, and gated ones are refused"
+    if rules.custom_code == "refuse" and known.custom_code is not False:
+        wants = "it wants its author's code run (trust_remote_code)"
+        yield "custom_code", wants if known.custom_code else f"nobody knows whether {wants}, and such are refused"
+    yield from _scanned(rules, known)
+    if rules.moved == "refuse" and admission is not None and admission.revision is not None:
+        if runs is None:
+            yield "moved", f"admitted at commit {admission.revision}, and nobody knows which one it has now"
+        elif runs != admission.revision:
+            yield "moved", f"admitted at commit {admission.revision}, and it is at {runs} now"
+
+
+def _scanned(rules: Rules, known: Known) -> Iterator[tuple[Reason, str]]:
+    if rules.worst_level == "any":
+        return
+    level = known.level
+    if level == "unscanned":
+        if rules.worst_level == "safe":
+            yield "security", "its scans are not done, and only what is scanned and safe may be used"
+    elif _BAD[level] > _BAD[rules.worst_level]:
+        yield "security", f"a scanner calls it {level}; {rules.worst_level} is the worst that is let in"
+
+
+def _gone(event: Admission) -> str:
+    return f"withdrawn{_whom(event)}{_when(event)}{_why(event)}"
+
+
+def _whom(event: Admission) -> str:
+    return " for everybody" if event.tenant == EVERYBODY else f" for {event.tenant}"
+
+
+def _when(event: Admission) -> str:
+    return f" on {event.at:%Y-%m-%d}"
+
+
+def _why(event: Admission) -> str:
+    return f": {event.reason[:_MOST_TOLD]}" if event.reason else ""
+
+
+def _commit(admission: Admission, runs: str | None) -> str:
+    """What an admission says of commits: told, for a provider serves the one that it has."""
+    if admission.revision is None:
+        return ""
+    if runs is None or runs == admission.revision:
+        return f" at commit {admission.revision}"
+    return f" at commit {admission.revision}; its main branch is at {runs} now"

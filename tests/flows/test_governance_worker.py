@@ -1,0 +1,85 @@
+"""A model that is withdrawn while its job waits is called no more: not by the next attempt, not as a fallback."""
+
+from typing import Any
+
+from worker_world import START, answer, assigned, candidate, failing, result_of, world
+
+from runtime.ports import Record
+from runtime.registry import Registry
+from schemas.failure import FailureKind
+from schemas.registry import REGISTRY_EVENTS, RegistryRecord
+from schemas.result import Resolved
+from schemas.topics import REGISTRY
+
+MODEL, OTHER = "acme/chat", "acme/other"
+
+
+def say(registry: Registry, state: str, model: str = MODEL, **more: Any) -> None:
+    event = REGISTRY_EVENTS.validate_python(
+        {"kind": "admission", "at": START, "model": model, "state": state, **more}
+    )  # fmt: skip
+    value = RegistryRecord(event=event).encode()
+    registry.fold(Record(REGISTRY.name, 0, int(registry.version), None, value, (), 0))
+
+
+async def test_a_job_whose_only_model_was_withdrawn_meanwhile_is_refused_without_a_call() -> None:
+    registry = Registry()
+    say(registry, "withdrawn", reason="recalled")
+    it = world(answer(), shared={"registry": registry})
+    result = result_of(await it.run(assigned()))
+    assert it.script.requests == []
+    assert result.error is not None
+    assert (result.status, result.error.kind) == ("failed", FailureKind.NOT_APPROVED)
+    assert "withdrawn for everybody" in result.error.message
+    assert "recalled" in result.error.message
+    assert result.cost_nanousd == 0
+
+
+async def test_the_next_candidate_is_called_where_the_first_was_withdrawn() -> None:
+    registry = Registry()
+    say(registry, "withdrawn")
+    it = world(answer(), shared={"registry": registry})
+    result = result_of(await it.run(assigned(candidate(), candidate(model=OTHER, provider_model=OTHER))))
+    assert (result.status, result.served.model if result.served else None) == ("succeeded", OTHER)
+    assert len(it.script.requests) == 1
+
+
+async def test_a_withdrawal_between_two_attempts_stops_the_second() -> None:
+    registry = Registry()
+
+    def first(_: Any) -> Any:
+        say(registry, "withdrawn")
+        return failing(503)
+
+    it = world(first, answer(), shared={"registry": registry})
+    result = result_of(await it.run(assigned()))
+    assert len(it.script.requests) == 1
+    assert result.error is not None
+    assert result.error.kind == FailureKind.NOT_APPROVED
+    assert len(result.attempts) == 1, "the call that was made stays told"
+
+
+async def test_another_tenants_withdrawal_and_rules_of_routing_stop_no_attempt() -> None:
+    """What else the registry says is judged when a job is routed, and not again."""
+    registry = Registry()
+    say(registry, "withdrawn", tenant="somebody-else")
+    rules = REGISTRY_EVENTS.validate_python({"kind": "rules", "at": START, "admitted_only": True})
+    registry.fold(Record(REGISTRY.name, 0, 1, None, RegistryRecord(event=rules).encode(), (), 0))
+    it = world(answer(), shared={"registry": registry})
+    assert result_of(await it.run(assigned())).status == "succeeded"
+
+
+async def test_a_model_that_is_admitted_again_before_the_call_is_called() -> None:
+    registry = Registry()
+    say(registry, "withdrawn")
+    say(registry, "admitted")
+    it = world(answer(), shared={"registry": registry})
+    assert result_of(await it.run(assigned())).status == "succeeded"
+
+
+async def test_a_result_says_what_its_alias_stood_for_whatever_became_of_the_job() -> None:
+    stood = Resolved(alias="fast", version=3, model=MODEL, revision="c0ffee")
+    for steps in ([answer()], [failing(400)]):
+        result = result_of(await world(*steps).run(assigned(resolved=stood)))
+        assert result.resolved == stood
+    assert result_of(await world(answer()).run(assigned())).resolved is None
