@@ -1,8 +1,10 @@
 """The catalogue's index: how long it takes to build, how large it is, how fast searches are, cold and warm.
 
 `python -m bench hub [--rows 500000] [--folder DIR] [--json]`. Rows are those that the sandbox's Hub generates, read as
-the sync reads them. Each step is a process of its own, so that its memory is its own. Cold: a fresh process, and the
-files' pages taken out of the system's cache before the index is opened and again before the one search that is timed.
+the sync reads them. Each step is a process of its own, so that its memory is its own. Cold: a fresh process, the
+files' pages taken out of the system's cache, the index opened as the console opens it, one search timed. Coldest: the
+pages taken out once more after the opening. Times are those of a clock; where others use the machine, the processor's
+own time beside them says what a search takes.
 """
 
 import argparse
@@ -88,28 +90,45 @@ def warm(folder: Path, _: int) -> dict[str, Any]:
 
     index = Index(folder)
     times: list[float] = []
+    cpu: list[float] = []
     for round_ in range(WARM_ROUNDS + 1):
         for query in QUERIES:
-            took, found = _timed(index, query)
+            took, used, found = _timed(index, query)
             if round_:
                 times.append(took)
+                cpu.append(used)
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     memory = {name: int(status[name].split()[0]) for name in ("VmHWM", "VmRSS", "RssAnon", "RssFile")}
     slow = {json.dumps(query): round(min(_timed(index, query)[0] for _ in range(3)), 1) for query in QUERIES}
-    return {"ms": times, "memory": memory, "each": slow, "filtered": found.filtered}
+    return {"ms": times, "cpu_ms": cpu, "memory": memory, "each": slow, "filtered": found.filtered}
 
 
 def cold(folder: Path, number: int) -> dict[str, float]:
     """One query in a fresh process, its files read by nobody before."""
+    from hub.discovery.meant import read
+    from hub.index.file import foretell
     from hub.index.store import Index
 
     evict(folder)
     began = time.perf_counter()
     index = Index(folder, writes=False)
     _ = index.embedder
+    read("text classification")
+    foretell(folder)
     opening = time.perf_counter() - began
+    took = _timed(index, QUERIES[number])[0]
+    index.reader.execute("PRAGMA shrink_memory")
     evict(folder)
-    return {"open_ms": opening * 1_000, "ms": _timed(index, QUERIES[number])[0]}
+    before = _read_bytes()
+    coldest, cpu, _ = _timed(index, QUERIES[number])
+    return {"open_ms": opening * 1_000, "ms": took, "coldest_ms": coldest, "coldest_cpu_ms": cpu,
+            "read_kib": (_read_bytes() - before) / 1024}  # fmt: skip
+
+
+def _read_bytes() -> int:
+    """What this process has had read from the disk."""
+    told = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(told["read_bytes"])
 
 
 def change(folder: Path, rows: int) -> dict[str, float]:
@@ -125,7 +144,7 @@ def change(folder: Path, rows: int) -> dict[str, float]:
     began = time.perf_counter()
     changed = index.apply((one.key, one) for one in [*counters, *words])
     took = time.perf_counter() - began
-    found = _timed(index, {"tags": ["changed"]})[1].filtered
+    found = _timed(index, {"tags": ["changed"]})[2].filtered
     assert (changed, found) == (len(chosen), len(words))
     began = time.perf_counter()
     index.state_hash()
@@ -135,14 +154,15 @@ def change(folder: Path, rows: int) -> dict[str, float]:
 STEPS: dict[str, Callable[[Path, int], dict[str, Any]]] = {"build": build, "warm": warm, "cold": cold, "change": change}
 
 
-def _timed(index: Any, query: dict[str, Any]) -> tuple[float, Any]:
+def _timed(index: Any, query: dict[str, Any]) -> tuple[float, float, Any]:
+    """Milliseconds by the clock and of the processor, and the answer."""
     from hub.discovery.known import Unknown
     from schemas.discovery import Criteria
 
     criteria = Criteria.model_validate(query)
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     found = index.search(criteria, known=Unknown(), now=AT)
-    return (time.perf_counter() - began) * 1_000, found
+    return (time.perf_counter() - began) * 1_000, (time.process_time() - used) * 1_000, found
 
 
 def evict(folder: Path) -> None:
@@ -171,6 +191,7 @@ def measured(rows: int, folder: Path) -> list[Figure]:
     ]
     told = _step("warm", folder, 0)
     found += _spread("search, warm", told["ms"], f"{len(QUERIES)} queries, {WARM_ROUNDS} rounds, facets included")
+    found += _spread("processor's time of a search, warm", told["cpu_ms"], "", wanted="")
     memory = told["memory"]
     about = (
         f"of them {memory['RssFile'] / MIB:.0f} MiB are pages of mapped files; highest {memory['VmHWM'] / MIB:.0f} MiB"
@@ -186,7 +207,11 @@ def measured(rows: int, folder: Path) -> list[Figure]:
         )
     )
     runs = [_step("cold", folder, number) for number in range(len(QUERIES))]
-    found += _spread("search, cold", [run["ms"] for run in runs], "fresh process, page cache evicted")
+    found += _spread("search, cold", [run["ms"] for run in runs], "the first after opening with an evicted page cache")
+    about = "page cache evicted after opening too"
+    found += _spread("search, coldest", [run["coldest_ms"] for run in runs], about)
+    read = sorted(run["read_kib"] for run in runs)
+    found.append(Figure(NAME, "read from the disk for it, p95", round(percentile(read, 0.95)), "KiB"))
     opening = percentile([run["open_ms"] for run in runs], 0.5)
     found.append(Figure(NAME, "opening, cold, p50", round(opening, 1), "ms", "", "with the embeddings' table"))
     changed = _step("change", folder, rows)
@@ -197,10 +222,10 @@ def measured(rows: int, folder: Path) -> list[Figure]:
     return found
 
 
-def _spread(name: str, values: Sequence[float], note: str) -> list[Figure]:
+def _spread(name: str, values: Sequence[float], note: str, wanted: str = "under 200 ms") -> list[Figure]:
     return [
         Figure(NAME, f"{name}, p50", round(percentile(values, 0.50), 1), "ms", "", note),
-        Figure(NAME, f"{name}, p95", round(percentile(values, 0.95), 1), "ms", "under 200 ms"),
+        Figure(NAME, f"{name}, p95", round(percentile(values, 0.95), 1), "ms", wanted),
         Figure(NAME, f"{name}, slowest", round(max(values), 1), "ms"),
     ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from runtime.outcome import CannotOpen
 from runtime.ports import LogReader
-from runtime.registry import NOTHING_SAID, Registry, Standing
+from runtime.registry import NOTHING_SAID, Registry, Standing, on_the_wire
 from schemas import codec
 from schemas.failure import FailureKind
 from schemas.policies import EVERYBODY
@@ -49,7 +49,11 @@ class Governance:
         """Why this tenant may not have an offer, in words; nothing: it may."""
         verdict = self.standing.allowed(offer.model, self.tenant, license=offer.licence)
         kind = FailureKind.LICENCE_REFUSED if verdict.reason == "license" else FailureKind.NOT_APPROVED
-        return kind, "" if verdict.ok else f"the registry: {verdict.says}"
+        if not verdict.ok:
+            return kind, f"the registry: {verdict.says}"
+        name = on_the_wire(offer.model, offer.provider_model)
+        gone = self.standing.withdrawn(name, self.tenant) if name else ""
+        return FailureKind.NOT_APPROVED, f"the registry: {name} was {gone}" if gone else ""
 
     def resolved(self, name: str, usable: Callable[[str], bool], known: Callable[[str], bool]) -> Resolved | None:
         """What a name stands for: the first target that is `usable`, else the first that is `known`, so that its
@@ -60,7 +64,7 @@ class Governance:
         models = [model for model, _ in alias.targets]
         chosen = next((one for one in models if usable(one)), None) or next(filter(known, models), models[0])
         revision = next(commit for model, commit in alias.targets if model == chosen)
-        facts = self.standing.known.get(chosen)
+        facts = self.standing.known_of(chosen)
         at = facts.revision if facts is not None else None
         moved_to = at if revision is not None and at != revision else None
         return Resolved(alias=name, version=alias.version, model=chosen, revision=revision, moved_to=moved_to)

@@ -269,12 +269,17 @@ def most_of(offer: Offer, load: Load, max_tokens: int, ceiling: int, view: View)
 
 
 def _waits(table: Table, output_tokens: int, view: View) -> Sequence[int | None]:
-    """How long each offer probably takes: as it was seen, else as it was told."""
+    """How long each offer probably takes: as it was seen, else as it was told. A dedicated endpoint that has to start
+    takes its start at least, whatever its calls took while it was there."""
     waits = table.waits_ms(output_tokens)
     seen = view.lessons.seen
     if not seen:
         return waits
-    return [seen[key].wait_ms if key in seen else told for key, told in zip(table.keys, waits, strict=True)]
+    return [
+        told if key not in seen else max(seen[key].wait_ms, told) if told is not None and offer.dedicated
+        else seen[key].wait_ms
+        for key, told, offer in zip(table.keys, waits, table.offers, strict=True)
+    ]  # fmt: skip
 
 
 def _is_late(wait_ms: int | None, wish: Wish) -> bool:

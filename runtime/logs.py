@@ -71,13 +71,13 @@ class _Lossy:
 
     def write(self, text: str) -> int:
         """As a text stream does it. A line that does not fit is lost, or its end."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # ValueError: the stream was closed
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         """As a text stream does it."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
 
 

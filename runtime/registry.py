@@ -3,11 +3,15 @@
 Who may use a model is decided in this order, and the first that refuses decides: a withdrawal (the tenant's or
 everybody's, whichever is in force), the demand for an admission, then the findings: licence, gating, custom code,
 scanners, a commit that moved. A finding that the admission `accepts` refuses nothing.
+
+A model is meant by its name without regard to capitals, as the Hub's addresses are, and is withdrawn under each of the
+names that it had before.
 """
 
 import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
@@ -59,17 +63,32 @@ class Fault:
 class Known:
     """What is known of a model, from both who look."""
 
+    model: str = ""
+    """As whoever told last wrote it."""
     license: str | None = None
     gated: Literal["no", "auto", "manual"] | None = None
     revision: str | None = None
     hub: Security | None = None
     novix: Security | None = None
+    novix_revision: str | None = None
+    """The commit that Novix looked into; None: it does not say."""
+    formerly: tuple[str, ...] = ()
+    """Names that it had before."""
+
+    @property
+    def _is_stale(self) -> bool:
+        """Novix has looked into another commit than there is now: what it found stays, what it did not find says
+        nothing."""
+        return None not in (self.novix_revision, self.revision) and self.novix_revision != self.revision
 
     @property
     def custom_code(self) -> bool | None:
         """Whether it wants its author's Python run; None: nobody knows."""
-        told = [one.custom_code for one in (self.hub, self.novix) if one is not None and one.custom_code is not None]
-        return any(told) if told else None
+        told = [] if self.hub is None else [self.hub.custom_code]
+        if self.novix is not None and (self.novix.custom_code or not self._is_stale):
+            told.append(self.novix.custom_code)
+        known = [one for one in told if one is not None]
+        return any(known) if known else None
 
     @property
     def level(self) -> str:
@@ -78,7 +97,8 @@ class Known:
         worst = max((one.level for one in scans if one.level in _BAD), key=_BAD.__getitem__, default="safe")
         if _BAD[worst] > 0:
             return worst
-        ended = any(one.scans_done is True and one.level not in _UNFINISHED for one in scans)
+        whole = [one for one in scans if one is not self.novix or not self._is_stale]
+        ended = any(one.scans_done is True and one.level not in _UNFINISHED for one in whole)
         return "safe" if ended else "unscanned"
 
 
@@ -104,25 +124,43 @@ class Standing:
 
     version: str
     admissions: Mapping[tuple[str, str], Admission]
-    """By model and tenant, `*` for everybody: the newest word."""
+    """By model (`model_key`) and tenant, `*` for everybody: the newest word."""
     rules: Mapping[str, Rules]
     """By tenant."""
     aliases: Mapping[str, Named]
     known: Mapping[str, Known]
-    """By model."""
+    """By model (`model_key`)."""
     tenants: frozenset[str]
     """Of whom anything is said by name."""
+    renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By model (`model_key`) the other names that it has or had."""
 
     def rules_of(self, tenant: str) -> Rules:
         """The tenant's own rules, else everybody's, else those that are built in."""
         return self.rules.get(tenant) or self.rules.get(EVERYBODY) or BUILT_IN
 
     def admission_of(self, model: str, tenant: str) -> Admission | None:
-        """The word that holds for a tenant: a withdrawal by anybody whom it concerns, else the tenant's, else
-        everybody's."""
-        own, every = self.admissions.get((model, tenant)), self.admissions.get((model, EVERYBODY))
-        gone = [one for one in (own, every) if one is not None and one.state == "withdrawn"]
-        return gone[0] if gone else own or every
+        """The word that holds for a tenant: a withdrawal by anybody whom it concerns, under any of the model's names;
+        else the tenant's, else everybody's, under this name: whoever takes over a name that was given up is admitted
+        by nobody's word on another."""
+        key = model_key(model)
+        own, every = self.admissions.get((key, tenant)), self.admissions.get((key, EVERYBODY))
+        others = [
+            self.admissions.get((name, whom)) for name in self.renamed.get(key, ()) for whom in (tenant, EVERYBODY)
+        ]
+        gone = next((one for one in (own, every, *others) if one is not None and one.state == "withdrawn"), None)
+        return gone or own or every
+
+    def known_of(self, model: str) -> Known | None:
+        """What is known of a model, under this name or else one that it has now."""
+        key = model_key(model)
+        names = (key, *self.renamed.get(key, ()))
+        return next((self.known[name] for name in names if name in self.known), None)
+
+    def withdrawn(self, model: str, tenant: str) -> str:
+        """Since when and why this tenant may not have a model; empty: it was not withdrawn."""
+        word = self.admission_of(model, tenant)
+        return "" if word is None or word.state == "admitted" else _gone(word)
 
     def allowed(self, model: str, tenant: str, *, license: str | None = None, revision: str | None = None) -> Verdict:
         """May this tenant use this model?
@@ -130,7 +168,7 @@ class Standing:
         `license`: as somebody else names it, for a model of which the registry knows none. `revision`: the commit that
         would run, where that is known; else the one of the model's main branch is taken for it.
         """
-        admission, rules, known = self.admission_of(model, tenant), self.rules_of(tenant), self.known.get(model)
+        admission, rules, known = self.admission_of(model, tenant), self.rules_of(tenant), self.known_of(model)
         if admission is None and rules is BUILT_IN and known is None:
             return ALLOWED
         known = known or NOTHING_KNOWN
@@ -218,7 +256,7 @@ class Registry:
             named = {tenant for _, tenant in self._admissions} | set(self._rules)
             self._now = Standing(
                 self.version, dict(self._admissions), dict(self._rules), dict(self._aliases), dict(self._known),
-                frozenset(named - {EVERYBODY}),
+                frozenset(named - {EVERYBODY}), _renamed(self._known),
             )  # fmt: skip
         return self._now
 
@@ -229,14 +267,11 @@ class Registry:
     def withdrawn(self, model: str, tenant: str) -> str:
         """Why this tenant may not have this model any more, for one to whom it was given before; empty: it was not
         withdrawn. What else the rules say is for whoever gives."""
-        word = self.now().admission_of(model, tenant)
-        if word is None or word.state == "admitted":
-            return ""
-        return _gone(word)
+        return self.now().withdrawn(model, tenant)
 
     def _take(self, event: Admission | Rules | Alias | Facts) -> None:
         if isinstance(event, Admission):
-            self._admissions[event.model, event.tenant] = event
+            self._admissions[model_key(event.model), event.tenant] = event
         elif isinstance(event, Rules):
             if event.removed:
                 self._rules.pop(event.tenant, None)
@@ -250,15 +285,44 @@ class Registry:
             self._learn(event)
 
     def _learn(self, event: Facts) -> None:
-        before = self._known.get(event.model, NOTHING_KNOWN)
+        """A reading that says nothing of scans takes back no finding (of another commit: that it was clean, it does);
+        one that tells no former names takes back none."""
+        key = model_key(event.model)
+        before = replace(self._known.get(key, NOTHING_KNOWN), model=event.model)
         if event.security is not None and event.security.source == "novix":
-            self._known[event.model] = Known(
-                before.license, before.gated, before.revision, before.hub, event.security
-            )  # fmt: skip
-        else:
-            self._known[event.model] = Known(
-                event.license, event.gated, event.revision, event.security, before.novix
-            )  # fmt: skip
+            self._known[key] = replace(before, novix=event.security, novix_revision=event.revision)
+            return
+        hub = event.security
+        if hub is None and before.hub is not None:
+            stays = event.revision == before.revision or _BAD.get(before.hub.level, 0) > 0 or before.hub.custom_code
+            hub = before.hub if stays else None
+        names = tuple(dict.fromkeys((*before.formerly, *map(model_key, event.formerly))))
+        self._known[key] = replace(
+            before, license=event.license, gated=event.gated, revision=event.revision, hub=hub, formerly=names
+        )  # fmt: skip
+
+
+def model_key(name: str) -> str:
+    """A model's name as names are compared: the Hub has no two that differ in capitals alone."""
+    return name.strip().lower()
+
+
+def on_the_wire(model: str, provider_model: str) -> str:
+    """The Hub's name of a model that a catalogue's row calls by another one; empty: by its own. Of `org/name:provider`
+    the provider is whom Hugging Face's router asks."""
+    name = provider_model.partition(":")[0] if "/" in provider_model else provider_model
+    return "" if model_key(name) == model_key(model) else name
+
+
+def _renamed(known: Mapping[str, Known]) -> dict[str, tuple[str, ...]]:
+    """For each name of a model that had others: those others."""
+    found: dict[str, dict[str, None]] = {}
+    for key, one in known.items():
+        names = dict.fromkeys((key, *one.formerly))
+        if len(names) > 1:
+            for name in names:
+                found.setdefault(name, {}).update(names)
+    return {name: tuple(other for other in others if other != name) for name, others in found.items()}
 
 
 def until(records: Sequence[Record], at: datetime) -> Sequence[Record]:

@@ -1,8 +1,9 @@
 """Dedicated Inference Endpoints: what is wanted, what is, what it costs. Field names follow the management API v2."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
 
 from schemas.base import Contract, Nanousd, TenantId, UtcInstant
 
@@ -14,6 +15,25 @@ EndpointStatus = Literal[
 EndpointName = Annotated[StrictStr, Field(min_length=1, max_length=32, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
 Namespace = Annotated[StrictStr, Field(min_length=1, max_length=96, pattern=r"^[A-Za-z0-9._-]+$")]
 Replicas = Annotated[StrictInt, Field(ge=0, le=1_000)]
+
+
+SECRET_NAME = re.compile(r"token$|secret|passw|credential|api_?key|access_?key|private_?key", re.IGNORECASE)
+SECRET_VALUE = re.compile(r"^(hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|AKIA[A-Z0-9]{16}$)")
+
+
+def is_secret(name: str, value: Any = None) -> bool:
+    """Whether a variable or field of this name, or with this value, looks like one that nobody else may read."""
+    return bool(SECRET_NAME.search(name)) or (isinstance(value, str) and bool(SECRET_VALUE.search(value)))
+
+
+def _secret_in(value: Any, name: str = "") -> str:
+    """The name of the first field that looks like a secret; empty: none."""
+    if isinstance(value, dict):
+        told = (field if is_secret(field) else _secret_in(one, field) for field, one in value.items())
+        return next((found for found in told if found), "")
+    if isinstance(value, list):
+        return next((found for one in value if (found := _secret_in(one, name))), "")
+    return name if is_secret(name, value) else ""
 
 
 class ScalingPolicy(Contract):
@@ -47,6 +67,15 @@ class CustomizationOptions(Contract):
     """Never secrets: these stand in events. Secrets are set in the provider's own console."""
     framework: Literal["custom", "pytorch", "llamacpp"] = "pytorch"
     tags: Annotated[tuple[StrictStr, ...], Field(max_length=32)] = ()
+
+    @field_validator("env", "image")
+    @classmethod
+    def _tells_no_secret(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if told := _secret_in(value):
+            raise ValueError(
+                f"{told[:64]!r} looks like a secret; specs stand in events: set it in the provider's console"
+            )
+        return value
 
 
 class OptimizationSettings(Contract):
@@ -115,13 +144,15 @@ class CostMetrics(Contract):
 
 
 class Measured(Contract):
-    """What calls to it were like, by results: since its controller began to count."""
+    """What calls to it were like, by results: since it was first told of, whichever process counted."""
 
     attempts: int = Field(default=0, ge=0)
     succeeded: int = Field(default=0, ge=0)
     call_ms: int = Field(default=0, ge=0)
     """Of the successful ones together."""
     since: UtcInstant | None = None
+    until: UtcInstant | None = None
+    """When the last of them began."""
 
     @property
     def availability(self) -> float | None:

@@ -88,7 +88,9 @@ class Facts(_Event):
     gated: Literal["no", "auto", "manual"] | None = None
     security: Security | None = None
     """Of the Hub's scanners, or (`source` is `novix`) of Novix's own look: then the event says nothing else of the
-    model, and what was said before stays."""
+    model, and what was said before stays. None: this reading says nothing of them."""
+    formerly: Names = ()
+    """Names that the model had before; what is withdrawn under one of them is withdrawn."""
 
 
 RegistryEvent = Annotated[Admission | Rules | Alias | Facts, Field(discriminator="kind")]

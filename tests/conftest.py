@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import hypothesis
 import pytest
+import structlog
 from s3_server import S3Server, s3_server
 
 from sandbox.fetch import FetchError
@@ -49,6 +51,18 @@ hypothesis.settings.load_profile("novix")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[NOT_RUN] = {}
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command that runs in this process sets the logs up for itself; the next test's output is elsewhere."""
+    before, loggers = structlog.get_config(), [logging.getLogger(name) for name in ("", "aiokafka", "asyncio")]
+    levels = [one.level for one in loggers]
+    yield
+    if structlog.get_config() != before:
+        structlog.configure(**before)
+    for one, level in zip(loggers, levels, strict=True):
+        one.setLevel(level)
 
 
 @pytest.fixture(scope="session")

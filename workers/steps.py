@@ -13,7 +13,7 @@ from runtime.limits import Limits
 from runtime.metrics.work import WorkMeter
 from runtime.outcome import Abandoned, Done, Outcome, RetryAt
 from runtime.ports import Clock, Dice
-from runtime.registry import Registry
+from runtime.registry import Registry, on_the_wire
 from runtime.waiting import REFUSED_PER_S, Ration
 from schemas.assignment import Candidate
 from schemas.failure import FAILURES, FailureKind
@@ -144,9 +144,8 @@ class Steps:
             if turned_away is not None and not turned_away.trial:
                 return self._left_alone(turn, step, turned_away.kind)
             turn.choose(step.candidate)
-            if gone := self._registry.withdrawn(turn.candidate.model, turn.job.identity[0]):
-                message = f"the registry: {turn.candidate.model[:256]} was {gone}"
-                refused[step.candidate] = Refused(K.NOT_APPROVED, turn.deadline, message)
+            if (gone := self._withdrawn(turn)) is not None:
+                refused[step.candidate] = gone
                 continue
             rest = self._sleeping.look(turn.candidate, now, turn.deadline)
             if isinstance(rest, Asleep):
@@ -167,12 +166,22 @@ class Steps:
                 refused[step.candidate] = leave
                 continue
             try:
-                outcome = self._held_back(turn, is_retry=is_retry) or await self._call(turn, leave, lane, alone)
+                held = self._held_back(turn, is_retry=is_retry) or self._withdrawn(turn)
+                outcome = held or await self._call(turn, leave, lane, alone)
             finally:
                 leave.release()
             if not isinstance(outcome, Refused):
                 return outcome
             refused[step.candidate] = outcome
+
+    def _withdrawn(self, turn: Turn) -> Refused | None:
+        """Why the turn's candidate may not be called any more; None: it may. Looked at before a slot is waited for, and
+        again behind it: the wait may be long."""
+        candidate, tenant = turn.candidate, turn.job.identity[0]
+        for name in (candidate.model, on_the_wire(candidate.model, candidate.provider_model)):
+            if name and (gone := self._registry.withdrawn(name, tenant)):
+                return Refused(K.NOT_APPROVED, turn.deadline, f"the registry: {name[:256]} was {gone}")
+        return None
 
     async def _call(self, turn: Turn, leave: Leave, lane: str, alone: bool) -> Outcome | Refused:
         """Call once, and say what it leads to. `Refused`: this candidate cannot be called, and was not."""

@@ -112,7 +112,8 @@ async def _list(loaded: "Loaded", screen: Screen) -> Exit:
     documents = [_document(one) | {"from": "registry"} for _, one in sorted(standing.aliases.items()) if one.targets]
     pinned = [(one["alias"], target) for one in documents for target in one["targets"] if target["revision"]]
     for name, target in pinned:
-        at = standing.known[target["model"]].revision if target["model"] in standing.known else None
+        facts = standing.known_of(target["model"])
+        at = None if facts is None else facts.revision
         if at is not None and at != target["revision"]:
             screen.note(
                 f"novix: {name} is pinned to {target['model']}@{target['revision']}; its main branch is at {at}"

@@ -1,7 +1,7 @@
 """`novix hub search|show`: find models in the catalogue, and all that is known of one."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,10 +12,11 @@ from console.screen import Screen
 from console.shell import AsJson, command, settings
 
 if TYPE_CHECKING:
+    from hub.catalog.ages import Age
     from hub.discovery.known import Known
     from hub.index.store import Index
     from runtime.settings import Loaded
-    from schemas.catalog import CatalogEntry
+    from schemas.catalog import CatalogEntry, SourceState
     from schemas.discovery import Criteria, Discovery, Found
 
 Many = list[str] | None
@@ -100,7 +101,7 @@ async def _search(loaded: "Loaded", screen: Screen, criteria: "Criteria", *, exp
     from console.hub.sources import sources
     from hub.discovery.ask import discover
 
-    async with _opened(loaded, screen, criteria.tenant) as (index, known), sources(loaded.settings) as others:
+    async with _opened(loaded, screen, criteria.tenant) as (index, known, _), sources(loaded.settings) as others:
         found = await discover(
             criteria,
             search=lambda one: index.search(one, known=known),
@@ -126,9 +127,11 @@ def show(
 
 
 async def _show(loaded: "Loaded", screen: Screen, key: str, tenant: str | None) -> Exit:
+    from hub.catalog.ages import ages
     from hub.discovery.found import cost, latency
+    from schemas import codec
 
-    async with _opened(loaded, screen, tenant) as (index, known):
+    async with _opened(loaded, screen, tenant) as (index, known, states):
         entry = await asyncio.to_thread(index.get, key)
         if entry is None:
             raise CommandError(f"the catalogue has no {key[:120]}; look for it with: novix hub search", Exit.NOT_MET)
@@ -139,14 +142,24 @@ async def _show(loaded: "Loaded", screen: Screen, key: str, tenant: str | None) 
             "latency": None if took is None else took.model_dump(mode="json"),
             "cost": None if costs is None else costs.model_dump(mode="json"),
             "quality": known.quality(entry.id, None), "approved": allowed, "why_not": why,
+            "sources": [
+                {
+                    "source": one.said.source, "since": one.said.since, "as_of": one.as_of, "counted": one.counted,
+                    "fault": one.fault, "fields": one.said.fields,
+                }
+                for one in ages(entry, states)
+            ],
         }  # fmt: skip
-    screen.answer(document, list(_told(entry, document)))
+        document["sources"] = codec.decode(codec.encode(document["sources"]))
+    screen.answer(document, list(_told(entry, document, ages(entry, states))))
     return Exit.OK
 
 
 @asynccontextmanager
-async def _opened(loaded: "Loaded", screen: Screen, tenant: str | None) -> "AsyncIterator[tuple[Index, Known]]":
-    """The index, read up to now, and what Novix has measured."""
+async def _opened(
+    loaded: "Loaded", screen: Screen, tenant: str | None
+) -> "AsyncIterator[tuple[Index, Known, Mapping[str, SourceState]]]":
+    """The index, read up to now, what Novix has measured, and how the catalogue's sources are."""
     from console.hub.asking import asking
     from console.hub.reader import opened
     from console.kafka import connected
@@ -165,7 +178,7 @@ async def _opened(loaded: "Loaded", screen: Screen, tenant: str | None) -> "Asyn
     async with connected(loaded) as log:
         try:
             async with opened(loaded.settings, log.reader(), say) as index, asking(loaded, log) as (world, _):
-                yield index, world.of(tenant)
+                yield index, world.of(tenant), world.sources
         except NoIndex as error:
             raise CommandError(str(error), Exit.NOT_MET) from None
 
@@ -216,7 +229,7 @@ def _size(entry: "CatalogEntry") -> str:
     return str(entry.parameters)
 
 
-def _told(entry: "CatalogEntry", document: dict[str, Any]) -> "list[str]":
+def _told(entry: "CatalogEntry", document: dict[str, Any], aged: "Sequence[Age]") -> "list[str]":
     shown = entry.model_dump(mode="json", exclude={"said", "served", "tags", "stated_results", "security"})
     lines = [f"{name}: {'unknown' if value in (None, [], {}) else value}" for name, value in shown.items()]
     lines.append(
@@ -242,6 +255,12 @@ def _told(entry: "CatalogEntry", document: dict[str, Any]) -> "list[str]":
     lines.append(f"quality: {'unknown' if document['quality'] is None else document['quality']}")
     allowed = {True: "yes", False: f"no: {document['why_not']}", None: "nobody has ruled"}[document["approved"]]
     lines.append(f"approved: {allowed}")
-    return lines + [
-        f"says {one.source} since {one.since:%Y-%m-%d %H:%M}: {', '.join(one.fields)}" for one in entry.said
-    ]
+    return lines + [_age(one) for one in aged]
+
+
+def _age(one: "Age") -> str:
+    as_of = "unknown" if one.as_of is None else f"{one.as_of:%Y-%m-%d %H:%M}"
+    counts = f" (downloads, likes, trend: {one.counted:%Y-%m-%d %H:%M})" if one.counted not in (None, one.as_of) else ""
+    fault = f"; its last reading failed: {one.fault}" if one.fault else ""
+    fields = ", ".join(one.said.fields)
+    return f"says {one.said.source} since {one.said.since:%Y-%m-%d %H:%M}, as of {as_of}{counts}{fault}: {fields}"

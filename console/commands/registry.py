@@ -88,6 +88,8 @@ async def _word(loaded: "Loaded", screen: Screen, asked: dict[str, Any]) -> Exit
         lines.append(f"  approved by {', '.join(event.approvers)} ({NOT_CHECKED})")
     if event.state == "admitted" and not verdict.ok:
         lines.append(f"  it stays refused: {verdict.says}")
+    if told := _unknown(event.model, loaded):
+        screen.note(f"novix: {told}")
     screen.answer(document, lines)
     return Exit.OK
 
@@ -96,10 +98,13 @@ def _gate(known: "Registry", event: Any, loaded: "Loaded") -> None:
     """Raises `CommandError` where something is found against the model that the admission does not take on."""
     from dataclasses import replace
 
+    from runtime.registry import model_key
+
     now = known.now()
     licence = _licence_of(event.model, loaded)
-    admissions = {key: one for key, one in now.admissions.items() if key[0] != event.model}
-    as_if = replace(now, admissions={**admissions, (event.model, event.tenant): event})
+    name = model_key(event.model)
+    admissions = {key: one for key, one in now.admissions.items() if key[0] != name}
+    as_if = replace(now, admissions={**admissions, (name, event.tenant): event})
     verdict = as_if.allowed(event.model, event.tenant, license=licence)
     if not verdict.ok:
         raise CommandError(
@@ -107,6 +112,20 @@ def _gate(known: "Registry", event: Any, loaded: "Loaded") -> None:
             f"--accept {verdict.reason}, or changes the rules (novix registry rules)",
             Exit.NOT_MET,
         )
+
+
+def _unknown(model: str, loaded: "Loaded") -> str:
+    """What is to be said of a name that the installation's catalogue does not have: a misspelt one stops nothing."""
+    from console.commands.prices import catalogue_of
+    from router.governance import near
+    from runtime.registry import model_key, on_the_wire
+
+    catalogue = catalogue_of(loaded)
+    wire = (on_the_wire(one.model, one.provider_model) for one in catalogue.offers)
+    if model_key(model) in {model_key(one) for one in (*catalogue.by_model, *wire)}:
+        return ""
+    meant = near(model, sorted(catalogue.by_model))
+    return f"the catalogue has no model {model[:200]!r}" + (f"; near it: {', '.join(meant)}" if meant else "")
 
 
 def _licence_of(model: str, loaded: "Loaded") -> str | None:
@@ -225,11 +244,13 @@ def show(
 async def _show(loaded: "Loaded", screen: Screen, model: str | None, at: "datetime | None") -> Exit:
     from console.governing import MOST_LISTED, NOT_CHECKED, registry
     from console.kafka import connected
+    from runtime.registry import model_key
 
     async with connected(loaded) as log:
         known, records = await registry(log, at)
     standing = known.now()
-    words = [one for one in map(_told, records) if one is not None and model in (None, one.get("model"))]
+    key = None if model is None else model_key(model)
+    words = [one for one in map(_told, records) if one is not None and key in (None, model_key(one["model"]))]
     document = {
         "registry_version": int(known.version),
         "approvers_checked": False,
@@ -292,12 +313,15 @@ async def _allowed(
     from console.commands.prices import catalogue_of
     from console.governing import accounts, both, registry
     from console.kafka import connected
+    from runtime.registry import model_key
 
     catalogue = catalogue_of(loaded)
     async with connected(loaded) as log:
         (known, _), people = await registry(log, at), await accounts(log, at)
     standing = known.now()
-    named = {*catalogue.by_model, *standing.known, *(one for one, _ in standing.admissions)}
+    said = [one.model for one in standing.admissions.values()] + [one.model for one in standing.known.values()]
+    there = {model_key(one) for one in catalogue.by_model}
+    named = {*catalogue.by_model, *(one for one in said if model_key(one) not in there)}
     rows = []
     for name in [model] if model is not None else sorted(named):
         verdict, source = both(standing, people, catalogue, name, tenant)

@@ -27,16 +27,17 @@ from runtime.ports import Record
 from runtime.registry import BUILT_IN, Registry
 from runtime.settings import Settings
 from schemas.assignment import Price
-from schemas.catalog import CatalogEntry
+from schemas.catalog import CatalogEntry, SourceState
 from schemas.comparison import Costs
 from schemas.discovery import Interval
 from schemas.endpoints import EndpointState
 from schemas.evals import EvalRun
 from schemas.job import DEFAULT_TENANT
-from schemas.topics import BREAKERS, ENDPOINTS, EVALS, PRICES, REGISTRY, Topic
+from schemas.topics import BREAKERS, ENDPOINTS, EVALS, PRICES, REGISTRY, SOURCES, Topic
 from schemas.units import UNITS
 
 MOST_ENDPOINTS = 10_000
+MOST_SOURCES = 100
 OFFERS_S = 1.0
 Fold = Callable[[Record], None]
 Priced = tuple[Row | None, str, Price, bool]
@@ -55,12 +56,16 @@ class World:
     ) -> None:
         self.prices, self.registry, self.runs, self.health = PriceBook(), Registry(), Runs(), Health()
         self.endpoints: dict[str, EndpointState] = {}
+        self.sources: dict[str, SourceState] = {}
+        """How each source of the catalogue is, by its key."""
         self.observed = Observed(seen, now_ms=lambda: int(now().timestamp() * 1_000)) if seen is not None else None
         """None: there is no explorer's memory here, so nothing that was observed is known."""
         self.lock = threading.RLock()
         self._catalogue = catalogue
         self._now = now
         self._by_model: tuple[str, dict[str, list[str]]] = ("", {})
+        self._named: tuple[tuple[str, str, int, frozenset[str]] | None, frozenset[str]] = (None, frozenset())
+        """What `named` answers, and the versions that it was made of."""
 
     @property
     def folds(self) -> dict[Topic, Fold]:
@@ -71,6 +76,7 @@ class World:
             EVALS: self.runs.fold,
             BREAKERS: self.health.fold,
             ENDPOINTS: self._endpoint,
+            SOURCES: self._source,
         }
         return {topic: self._locked(fold) for topic, fold in folds.items()}
 
@@ -85,6 +91,10 @@ class World:
     def speed(self, model: str) -> Speed:
         """What was observed of a model."""
         return NOTHING if self.observed is None else self.observed.speed(model)
+
+    def compute_ms(self, model: str, provider: str) -> float | None:
+        """Compute time that results of the model tell; None: none does."""
+        return None if self.observed is None else self.observed.compute_ms(model, provider)
 
     def mix(self, tenant: str | None) -> Mix:
         """A tenant's own jobs; a usual one where there are none."""
@@ -124,13 +134,17 @@ class World:
 
     def named(self) -> frozenset[str]:
         """Every model that anything is known of here."""
+        observed = frozenset[str]() if self.observed is None else self.observed.models()
         with self.lock:
             standing = self.registry.now()
-            self._providers("")
-            priced_ones = frozenset(self._by_model[1])
-        observed = frozenset[str]() if self.observed is None else self.observed.models()
-        said = frozenset(model for model, _ in standing.admissions) | frozenset(standing.known)
-        return observed | self.runs.models | said | priced_ones | frozenset(self._catalogue.by_model)
+            at = (standing.version, self.prices.version, self.runs.version, observed)
+            if at != self._named[0]:
+                self._providers("")
+                said = frozenset(one.model for one in standing.admissions.values())
+                said |= frozenset(one.model for one in standing.known.values())
+                priced_ones = frozenset(self._by_model[1]) | frozenset(self._catalogue.by_model)
+                self._named = at, observed | self.runs.models | said | priced_ones
+            return self._named[1]
 
     def _providers(self, model: str) -> list[str]:
         if self._by_model[0] != self.prices.version:
@@ -152,6 +166,15 @@ class World:
             return
         if key in self.endpoints or len(self.endpoints) < MOST_ENDPOINTS:
             self.endpoints[key] = state
+
+    def _source(self, record: Record) -> None:
+        try:
+            state = SourceState.model_validate_json(record.value or b"")
+        except ValidationError:
+            return
+        key = f"{state.source}/{state.kind}"
+        if key in self.sources or len(self.sources) < MOST_SOURCES:
+            self.sources[key] = state
 
     def _locked(self, fold: Fold) -> Fold:
         def folded(record: Record) -> None:
@@ -223,12 +246,13 @@ class Measured:
         live = [one for one in rows if one[3]]
         for _, provider, price, _ in live or rows:
             try:
-                told = priced(jobs, price, compute_ms=speed.call_ms)
+                compute_ms = self._world.compute_ms(model, provider) if price.nanousd_per_compute_ms else None
+                told = priced(jobs, price, compute_ms=compute_ms)
             except CannotPrice as error:
                 why = why or str(error)
                 continue
             if best is None or best.nanousd is None or told.each.value < best.nanousd.value:
-                off, off_n = off_by(jobs, model, price, compute_ms=speed.call_ms)
+                off, off_n = off_by(jobs, model, price, compute_ms=compute_ms)
                 best = Costs(
                     model=model, provider=provider, nanousd=told.each, shares=told.shares, paid=speed.paid, off=off,
                     off_n=off_n,

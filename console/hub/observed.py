@@ -36,6 +36,8 @@ class Seen(Protocol):
 
     def calls(self, model: str, since_ms: int = 0) -> list[Call]: ...
 
+    def compute(self, model: str, since_ms: int = 0) -> list[tuple[str, int]]: ...
+
     def calls_mark(self, model: str) -> tuple[int, int]: ...
 
     def use(self, model: str) -> Use: ...
@@ -53,8 +55,6 @@ class Speed:
     providers: dict[str, Interval]
     paid: Interval | None
     """What its jobs cost, on average; nine of ten between."""
-    call_ms: float | None
-    """Mean time of a call."""
 
     def performance(self, model: str) -> Performance:
         """As a comparison tells it."""
@@ -67,7 +67,7 @@ class Speed:
         )  # fmt: skip
 
 
-NOTHING = Speed(None, None, {}, None, None)
+NOTHING = Speed(None, None, {}, None)
 
 
 def speed_of(calls: Sequence[Call], now_ms: int) -> Speed:
@@ -89,7 +89,6 @@ def speed_of(calls: Sequence[Call], now_ms: int) -> Speed:
         percentile(times, 95),
         {name: told for name, rows in sorted(by_provider.items()) if (told := _interval(rows, now_ms)) is not None},
         paid,
-        sum(times) / len(times) if times else None,
     )
 
 
@@ -166,6 +165,7 @@ class Observed:
         self._lock = threading.Lock()
         self._speeds: OrderedDict[str, _Kept] = OrderedDict()
         self._mixes: OrderedDict[str, tuple[float, Mix]] = OrderedDict()
+        self._computes: OrderedDict[str, tuple[float, list[tuple[str, int]]]] = OrderedDict()
         self._models: tuple[float, int, frozenset[str]] | None = None
 
     def models(self) -> frozenset[str]:
@@ -195,6 +195,20 @@ class Observed:
                 return replace(known, looked_s=now, changes=changes)
         mark, at_ms = self._index.calls_mark(model), self._now_ms()
         return _Kept(now, now, changes, mark, speed_of(self._index.calls(model, at_ms - WINDOW_MS), at_ms))
+
+    def compute_ms(self, model: str, provider: str) -> float | None:
+        """Mean compute time of a job of the model's, as its results tell it and it is charged: of those that this
+        provider did, else of all. None: no result tells of any. The time of a call is no stand-in: the way there and
+        the wait in a queue are in it."""
+        if model not in self.models():
+            return None
+        with self._lock:
+            known, now = self._computes.get(model), self._monotonic()
+            if known is None or now - known[0] >= MIX_S:
+                known = self._computes[model] = (now, self._index.compute(model, self._now_ms() - WINDOW_MS))
+            _touch(self._computes, model)
+        own = [spent for name, spent in known[1] if name == provider] or [spent for _, spent in known[1]]
+        return sum(own) / len(own) if own else None
 
     def mix(self, tenant: str) -> Mix:
         """The tenant's newest jobs of seven days; a usual one where there are none."""

@@ -80,7 +80,7 @@ async def desk(settings: Settings, seen: "Seen") -> AsyncIterator["Desk | None"]
     try:
         await asyncio.to_thread(_libraries)
         from console.hub.cards import Cards
-        from console.hub.desk import Desk
+        from console.hub.desk import Desk, lacking
         from console.hub.reader import CatalogReader
     except ImportError as error:
         log.warning("hub.not_installed", library=error.name)
@@ -92,19 +92,34 @@ async def desk(settings: Settings, seen: "Seen") -> AsyncIterator["Desk | None"]
     async with AsyncExitStack() as stack:
         reader = await stack.enter_async_context(CatalogReader(settings))
         fetcher = await stack.enter_async_context(Fetcher([settings.hf_hub_url], private=PRIVATE_NETWORKS))
+        at_first = reader.fault
         await stack.enter_async_context(beside(folds.run()))
 
         def recommend(sentence: str, tenant: str, top: int) -> "ModelRecommendation":
             from hub.recommend.recommend import recommend as best
             from schemas.recommendation import RecommendationContext, TaskDescription
 
-            known, index = folds.world().of(tenant), reader.index()
+            known, index, why = folds.world().of(tenant), reader.index(), unfinished()
             context = RecommendationContext(tenant=tenant, at=datetime.now(UTC), top=top)
             return best(
                 TaskDescription(sentence=sentence),
                 context,
-                search=lambda criteria: index.search(criteria, known=known),
+                search=lambda criteria: lacking(index.search(criteria, known=known), why),
                 known=known,
             )
 
-        yield Desk(reader.index, folds.world, Cards(settings.hf_hub_url, fetcher), recommend, settings)
+        def unfinished() -> str:
+            if reader.caught_up:
+                return reader.fault or ""
+            count = reader.state()["records"]
+            why = f"; {reader.fault}" if reader.fault not in (None, at_first) else ""
+            return f"it is still being filled, {count:,} records so far{why}"
+
+        yield Desk(
+            reader.index,
+            folds.world,
+            Cards(settings.hf_hub_url, fetcher),
+            recommend,
+            settings,
+            unfinished=unfinished,
+        )

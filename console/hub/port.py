@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from hub.catalog.ages import Age
 from runtime.registry import Named
 from schemas.catalog import CatalogEntry
 from schemas.comparison import ComparisonCriteria, ModelComparison
@@ -19,6 +20,10 @@ from schemas.registry import Admission, Rules
 
 class NotThere(Exception):
     """A part that the pages ask is not there (yet); the message says which, and what brings it."""
+
+
+class Broken(NotThere):
+    """A part was there and is damaged; it is made anew."""
 
 
 class BadQuestion(Exception):
@@ -92,6 +97,10 @@ class Hub(Protocol):
 
     def governance(self) -> Governance:
         """Raises `NotThere`."""
+        ...
+
+    def ages(self, entry: CatalogEntry) -> Sequence[Age]:
+        """How old each source's word of an entry is. Raises `NotThere`."""
         ...
 
     def endpoints(self) -> Sequence[EndpointState]:

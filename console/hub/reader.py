@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from console.hub.port import NotThere
 from hub.index.file import Damaged
+from runtime import logs
 from runtime.ending import end
 from runtime.ports import LogReader, Record
 from runtime.reader import KafkaReader
@@ -273,7 +274,9 @@ class CatalogReader:
             await asyncio.sleep(AGAIN_S)
 
     def _opened(self) -> "Index":
+        from hub.discovery.meant import read
         from hub.discovery.related import Searches
+        from hub.index.file import foretell
         from hub.index.store import Index
 
         if not self._stack.enter_context(the_only_writer(self.folder)):
@@ -281,7 +284,10 @@ class CatalogReader:
             raise BlockingIOError(f"another process fills {self.folder}")
         index = Index(self.folder)
         index.searches = Searches(self.folder)
-        _ = index.embedder  # now, not while somebody waits for the first search
+        # Now, not while somebody waits for the first search.
+        _ = index.embedder
+        read("text classification")
+        foretell(self.folder)
         return index
 
     async def _damaged(self, error: Exception) -> None:
@@ -291,6 +297,17 @@ class CatalogReader:
         if self._index is not None and not isinstance(error, sqlite3.OperationalError):
             self.caught_up = False
             await asyncio.to_thread(self._index.rebuild)
+
+
+@contextmanager
+def _on_stderr(settings: Settings) -> Iterator[None]:
+    """Warnings go to standard error for the length of the block: standard output is the command's answer."""
+    before = structlog.get_config()
+    logs.configure("warning", settings.log_format)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 @contextlib.asynccontextmanager
@@ -304,7 +321,7 @@ async def opened(
     from hub.index.store import Index
 
     folder = folder_of(settings)
-    with the_only_writer(folder) as mine:
+    with _on_stderr(settings), the_only_writer(folder) as mine:
         index = await asyncio.to_thread(lambda: Index(folder, writes=mine))
         try:
             if mine:

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas import codec
+from schemas.units import COMPUTE_MS
 
 NEWEST_CALLS = 500
 """Of a model, over which percentiles are made."""
 NEWEST_JOBS = 300
 """Of a tenant, which make its mix."""
+NEWEST_TIMED = 100
+"""Of a model, over which its compute time is made: their results are read, not only their rows."""
 MEASURING = "novix.run"
 """The label of jobs that `console.hub.runs` has published."""
 MOST_MODELS = 10_000
@@ -72,6 +75,25 @@ def of_model(connection: sqlite3.Connection, model: str, since_ms: int) -> list[
         (model.encode(errors="replace").decode(), since_ms, NEWEST_CALLS),
     )
     return [Call(*row) for row in rows]
+
+
+def compute(connection: sqlite3.Connection, model: str, since_ms: int) -> list[tuple[str, int]]:
+    """Who served the newest jobs of a model, and the compute time that their results tell, in milliseconds: what is
+    charged, which a call is mostly longer than. Those that tell none are left out."""
+    rows = connection.execute(
+        "SELECT j.provider, d.body FROM (SELECT id, coalesce(provider, '') AS provider, changed_ms FROM job "
+        "INDEXED BY job_by_model WHERE model = ? AND changed_ms >= ? ORDER BY changed_ms DESC LIMIT ?) j "
+        "JOIN document d ON d.id = (j.id << 1 | 1) ORDER BY j.changed_ms DESC",
+        (model.encode(errors="replace").decode(), since_ms, NEWEST_TIMED),
+    )
+    found = []
+    for provider, body in rows:
+        told = codec.parse(zlib.decompress(body))
+        usage = told.get("usage") if isinstance(told, dict) else None
+        spent = usage.get(COMPUTE_MS) if isinstance(usage, dict) else None
+        if isinstance(spent, int) and not isinstance(spent, bool) and spent >= 0:
+            found.append((str(provider), spent))
+    return found
 
 
 def mark(connection: sqlite3.Connection, model: str) -> tuple[int, int]:

@@ -184,6 +184,11 @@ class Index:
         with self._reading() as connection:
             return calls.of_model(connection, model, since_ms)
 
+    def compute(self, model: str, since_ms: int = 0) -> list[tuple[str, int]]:
+        """Providers and compute times, in milliseconds, of the newest 100 jobs that a model served."""
+        with self._reading() as connection:
+            return calls.compute(connection, model, since_ms)
+
     def calls_mark(self, model: str) -> tuple[int, int]:
         """What changes when `calls` of that model does, at a fraction of its cost."""
         with self._reading() as connection:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from console.hub.port import BadQuestion, Hub, NotThere
+from console.hub.port import BadQuestion, Broken, Hub, NotThere
 from console.pages import hub_view, hub_words
 from console.pages.context import Context
 from console.pages.hub_asked import CATEGORIES, LISTS, LIVE, MOST_COMPARED, ORDERS, PER_PAGE, Asked, asked
@@ -46,16 +46,18 @@ class _Explorer:
         if not wanted.model and found is not None and found.models:
             wanted = replace(wanted, model=found.models[0].entry.id)
         shown = await self._panels(request, wanted)
-        status = 400 if told["error"] else 200
+        status = _status(told)
         return page("hub.html", status=status, **told, **shown, changes=changes, **_static(self._context))
 
     async def results(self, request: Request) -> Response:
-        return page("_hub_results.html", **await self._found(asked(request.query_params)), **_static(self._context))
+        told = await self._found(asked(request.query_params))
+        status = 503 if told["broken"] else 200
+        return page("_hub_results.html", status=status, **told, **_static(self._context))
 
     async def insights(self, request: Request) -> Response:
         wanted = asked(request.query_params)
         told = await self._found(wanted)
-        status = 400 if told["error"] else 200
+        status = _status(told)
         return page("hub_insights.html", status=status, **told, **_static(self._context))
 
     async def _panels(self, request: Request, wanted: Asked) -> dict[str, Any]:
@@ -72,7 +74,8 @@ class _Explorer:
         return {"model": await asyncio.to_thread(hub_view.model, self._context, hub, entry, tenant, origin)}
 
     async def _found(self, wanted: Asked) -> dict[str, Any]:
-        told: dict[str, Any] = {"asked": wanted, "found": None, "error": wanted.error, "missing": "", "categories": []}
+        told: dict[str, Any] = {"asked": wanted, "found": None, "error": wanted.error, "missing": "", "categories": [],
+                                "broken": False}  # fmt: skip
         hub = self._context.hub
         if hub is None:
             return {**told, "missing": NO_HUB}
@@ -85,13 +88,18 @@ class _Explorer:
         except BadQuestion as error:
             return {**told, "error": str(error)}
         except NotThere as error:
-            return {**told, "missing": str(error)}
+            return {**told, "missing": str(error), "broken": isinstance(error, Broken)}
         last = min(found.filtered, MOST_HITS)
         return {
             **told, "found": found, "categories": categories, "removed": hub_words.removed(found.removed),
             "pages": max(1, -(-last // PER_PAGE)),
             "few": found.filtered - wanted.criteria.offset < PER_PAGE, "live": LIVE in wanted.told,
         }  # fmt: skip
+
+
+def _status(told: dict[str, Any]) -> int:
+    """400: the question cannot be; 503: the index is damaged."""
+    return 400 if told["error"] else 503 if told["broken"] else 200
 
 
 def _search(hub: Hub, criteria: Criteria) -> tuple[Discovery, list[tuple[str, str, int | None, bool]]]:

@@ -2,7 +2,6 @@
 line's `--json`."""
 
 import asyncio
-import sqlite3
 from typing import Any
 
 from starlette.requests import Request
@@ -12,7 +11,6 @@ from starlette.routing import BaseRoute, Route
 from console.hub.port import BadQuestion, Hub, NotThere
 from console.pages.context import Context
 from console.pages.render import json_answer
-from hub.index.file import Damaged
 from schemas.discovery import Criteria, Discovery
 from schemas.job import DEFAULT_TENANT
 
@@ -34,7 +32,6 @@ def routes(context: Context) -> list[BaseRoute]:
 class _Api:
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._kept: Any = None
 
     async def search(self, request: Request) -> Response:
         """The criteria are the address's: a `Discovery`. 400: they cannot be; 503: there is no index (yet)."""
@@ -85,15 +82,7 @@ class _Api:
         )
 
     async def _found(self, hub: Hub, criteria: Criteria, *, offline: bool) -> Discovery:
-        from console.hub.sources import Kept, sources
-        from hub.discovery.ask import discover
-        from hub.discovery.known import Unknown
-
-        if offline:
-            return await asyncio.to_thread(hub.search, criteria)
-        self._kept = self._kept or Kept()
-        async with sources(self._context.settings, self._kept, hub.endpoints) as others:
-            return await discover(criteria, search=hub.search, sources=others, known=Unknown())
+        return await (asyncio.to_thread(hub.search, criteria) if offline else hub.discover(criteria))
 
 
 def _criteria(request: Request) -> tuple[Criteria, bool]:
@@ -117,8 +106,6 @@ async def _answered(work: Any) -> Response:
         return _fault(400, "bad_criteria", str(error))
     except NotThere as error:
         return _fault(503, "not_there", str(error))
-    except (Damaged, sqlite3.DatabaseError):
-        return _fault(503, "not_there", "the index of the catalogue is damaged; it is made anew")
     return answer
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from console.hub.port import BadQuestion, Hub, NotThere
+from console.hub.port import BadQuestion, Broken, Hub, NotThere
 from console.pages import hub_words
 from console.pages.context import Context
 from console.pages.hub_asked import LONGEST_MODEL, MOST_COMPARED, models_of
@@ -118,7 +118,8 @@ class _Choosing:
         except BadQuestion as error:
             return page("hub_recommend.html", status=400, **{**told, "error": str(error)})
         except NotThere as error:
-            return page("hub_recommend.html", **{**told, "missing": str(error)})
+            status = 503 if isinstance(error, Broken) else 200
+            return page("hub_recommend.html", status=status, **{**told, "missing": str(error)})
         return page("hub_recommend.html", **{**told, "answer": answer})
 
 

@@ -2,22 +2,27 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
 
 from jinja2.filters import do_mark_safe
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from console.hub.port import Hub, NotThere
+from console.hub.port import BadQuestion, Hub, NotThere
 from console.pages import hub_view
 from console.pages.context import Context
 from console.pages.hub_asked import LONGEST_MODEL
 from console.pages.hub_view import NO_HUB
 from console.pages.render import page, visible
 from schemas.catalog import CatalogEntry
+from schemas.discovery import Criteria
 
 CARD_WITHIN_S = 15.0
+NEAR = 10
+"""Hits among which a model of another name is looked for."""
 NO_MODEL = "the catalogue has no such model, or it is gone"
 NO_EXTRA = "model cards are not rendered here: the extra `hub` is not installed"
 
@@ -40,8 +45,29 @@ class _Models:
     async def whole(self, request: Request) -> Response:
         # Asked before the rest: the stream tells of whatever came after it.
         changes = await asyncio.to_thread(self._context.index.changes)
-        told = await self._shown(request, request.path_params["model"])
+        name = request.path_params["model"]
+        if (other := await asyncio.to_thread(self._renamed, name)) is not None:
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(f"/hub/model/{quote(other)}{query}", 307)
+        told = await self._shown(request, name)
         return page("hub_model.html", changes=changes, **told)
+
+    def _renamed(self, name: str) -> str | None:
+        """The id of a model that `name` was once, or is but for its letters' case; None: it is there by that name, or
+        nobody knows it."""
+        hub = self._context.hub
+        if hub is None or not 0 < len(name) <= LONGEST_MODEL:
+            return None
+        try:
+            if hub.model(name) is not None:
+                return None
+            found = hub.search(Criteria(text=name, limit=NEAR, facets=False))
+        except (BadQuestion, NotThere, ValidationError):
+            return None
+        wanted = name.casefold()
+        ids = [hit.entry.id for hit in found.models]
+        known = (hit.entry.id for hit in found.models if wanted in {one.casefold() for one in hit.entry.formerly})
+        return next((one for one in ids if one.casefold() == wanted), None) or next(known, None)
 
     async def panels(self, request: Request) -> Response:
         return await self._part(request, "_hub_panels.html")

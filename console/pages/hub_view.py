@@ -18,6 +18,7 @@ from console.live.providers import ProviderNow, providers
 from console.pages import hub_words
 from console.pages.context import Context
 from console.pages.render import quoted
+from hub.catalog.ages import Age
 from schemas.catalog import CatalogEntry, Serving
 from schemas.discovery import Interval
 from schemas.endpoints import EndpointState
@@ -37,6 +38,8 @@ class Model:
     """One model as its panels show it."""
 
     entry: CatalogEntry
+    ages: Sequence[Age]
+    """Of each source of the entry."""
     tenant: str
     verdict: Verdict
     memory: measure.Memory | None
@@ -104,6 +107,7 @@ def model(context: Context, hub: Hub, entry: CatalogEntry, tenant: str, origin: 
     tried = [form for form in (form_of(task) for task in tasks_of(entry)) if form is not None]
     return Model(
         entry=entry,
+        ages=asked(lambda: hub.ages(entry), [Age(said, None) for said in entry.said]),
         tenant=tenant,
         verdict=asked(lambda: hub.verdict(name, tenant), Verdict(None, "no registry is known here")),
         memory=measure.memory(entry),

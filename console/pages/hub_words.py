@@ -16,6 +16,7 @@ REMOVED = {
     "authors": "author", "tags": "tags", "providers": "provider", "regions": "region", "served": "being served",
     "max_nanousd_per_mtok": "price", "max_latency_ms": "latency", "max_bytes": "size", "max_parameters": "parameters",
     "min_parameters": "parameters", "recent_days": "age", "approved": "approval",
+    "one_offer": "no single offer meeting all", "trending": "not trending", "popular": "not being popular",
 }  # fmt: skip
 """Criteria in the words of "left out by"."""
 
@@ -109,14 +110,17 @@ def removed(told: Mapping[str, Any]) -> list[str]:
 
 
 def condition(name: str) -> str:
-    """A condition's name as people say it: `size`, `licences`, `price per Mtok`."""
+    """A condition's name as people say it: `size, at most`, `licences`, `languages ruled out`."""
     for ending, told in (("_nanousd_per_mtok", " price of 1M tokens"), ("_nanousd_per_request", " price of a request"),
                          ("_nanousd_per_month", " price of a month"), ("_bytes", " size"), ("_ms", "")):  # fmt: skip
         if name.endswith(ending):
             name = name.removesuffix(ending) + told
             break
     told = name.replace("_", " ").replace("license", "licence")
-    return told.replace("max ", "at most: ").replace("min ", "at least: ")
+    for beginning, ending in (("max ", ", at most"), ("min ", ", at least"), ("denied ", " ruled out")):
+        if told.startswith(beginning):
+            return told.removeprefix(beginning) + ending
+    return told
 
 
 def value(name: str, text: str) -> str:

@@ -5,10 +5,20 @@
   const tray = document.querySelector("[data-tray]");
 
   // The state of the search is its address, so that it can be sent to somebody.
+  const told = () => found?.querySelector("[data-address]")?.dataset.address;
+  let searched = told();
   document.addEventListener("htmx:after:swap", () => {
-    const told = found?.querySelector("[data-address]")?.dataset.address;
-    if (told && document.querySelector("[data-live]") && told !== location.pathname + location.search) history.replaceState(history.state, "", told);
+    if (document.querySelector("[data-live]") && told() && told() !== searched) {
+      searched = told();
+      history.replaceState(history.state, "", searched);
+    }
     marks();
+  });
+
+  // The model that is chosen is part of it, so that a link that is copied shows what one sees.
+  document.addEventListener("htmx:after:swap", (event) => {
+    const link = event.detail?.ctx?.sourceElement?.closest?.("[data-row]");
+    if (link) history.replaceState(history.state, "", link.pathname + link.search);
   });
 
   const KEY = "novix-hub-tray";

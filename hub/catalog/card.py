@@ -11,7 +11,6 @@ MAX_SUMMARY_CHARS = 600
 MAX_CARD_CHARS = 100_000
 """Of a card that is read."""
 _FRONT = re.compile(r"\A\s*---[ \t]*\n.*?\n---[ \t]*(\n|\Z)", re.DOTALL)
-_FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.DOTALL | re.MULTILINE)
 _DROPPED = re.compile(r"<(script|style|svg|table)\b.*?(</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,2000}>?")
@@ -23,8 +22,9 @@ _MARKS = re.compile(r"[*_`]{1,3}")
 def summary(text: str) -> str | None:
     """The first paragraphs with words in them, up to `MAX_SUMMARY_CHARS`, cut at a word; None: there are none."""
     body = text[:MAX_CARD_CHARS].replace("\r\n", "\n").lstrip("\ufeff")
-    for pattern in (_FRONT, _COMMENT, _DROPPED, _FENCE, _TAG, _PICTURE):
-        body = pattern.sub(" " if pattern is _TAG else "\n", body)
+    for pattern in (_FRONT, _COMMENT, _DROPPED):
+        body = pattern.sub("\n", body)
+    body = _PICTURE.sub("\n", _TAG.sub(" ", _without_code(body)))
     body = _LINK.sub(r"\1", body)
     found: list[str] = []
     for block in re.split(r"\n\s*\n", body):
@@ -40,3 +40,21 @@ def summary(text: str) -> str | None:
     if len(whole) > MAX_SUMMARY_CHARS:
         whole = whole[:MAX_SUMMARY_CHARS].rsplit(" ", 1)[0] + " ..."
     return whole or None
+
+
+def _without_code(text: str) -> str:
+    """Without blocks between fences; a fence that is not closed hides nothing. One pass: a pattern that looks for the
+    end of each of 20,000 open fences takes half a minute."""
+    kept: list[str] = []
+    opened: str | None = None
+    since = 0
+    for line in text.split("\n"):
+        fence = line[:3]
+        if opened is None and fence in ("```", "~~~"):
+            opened, since = fence, len(kept)
+        elif opened is not None and line.rstrip(" \t") == opened:
+            kept[since:] = [""]
+            opened = None
+            continue
+        kept.append(line)
+    return "\n".join(kept)

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from hub.catalog.fields import Fields, is_count, is_number, is_text
 from hub.catalog.merging import in_order, merge
-from hub.catalog.naming import domains_of, languages_of, modality_of, task_of, tasks_of, weight_bytes
+from hub.catalog.naming import domains_of, language_of, languages_of, modality_of, task_of, tasks_of, weight_bytes
 from schemas.catalog import (
+    MAX_TAGS,
     OTHER,
     CatalogEntry,
     Issue,
@@ -34,8 +35,9 @@ __all__ = ["Refused", "is_repository", "merge", "read_row", "security_of", "serv
 MAX_SERVED = 64
 MAX_RESULTS = 100
 MAX_ISSUES = 100
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
-"""What the Hub lets repositories be called."""
+MAX_BASES = 32
+_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,95})?")
+"""What the Hub lets repositories be called. Two points in a row are for paths."""
 _HEX = re.compile(r"[0-9a-f]{24}")
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LEVELS: tuple[Level, ...] = ("safe", "unscanned", "queued", "error", "caution", "suspicious", "unsafe")
@@ -117,7 +119,7 @@ def _read(kind: Kind, name: str, fields: Fields) -> dict[str, Any]:
         fields.drop(OTHER)
     dtypes, parameters, context = _size(fields)
     served = in_order(serving_of(fields.row.get("inferenceProviderMapping"), fields))
-    license_raw = _license(card, tags)
+    license_raw = _license(card, tags, fields)
     told: dict[str, Any] = {
         "kind": kind,
         "id": name,
@@ -131,7 +133,7 @@ def _read(kind: Kind, name: str, fields: Fields) -> dict[str, Any]:
         "tasks": tasks_of(pipeline_tag, tags, (one.task for one in served if one.task)),
         "modality": modality_of(pipeline_tag, task),
         "library": fields.text("library_name") or fields.text("sdk"),
-        "languages": languages_of(card.get("language"), tags),
+        "languages": _languages(card, tags, fields),
         "domains": domains_of(tags),
         "license": _spdx(license_raw),
         "license_raw": license_raw,
@@ -183,17 +185,22 @@ def _size(fields: Fields) -> tuple[dict[str, int], int | None, int | None]:
         dtypes = dict(told)
     elif told is not None:
         fields.drop("safetensors")
+    for name, table in (("safetensors", safetensors), ("gguf", gguf)):
+        if table.get("total") is not None and not is_count(table["total"]):
+            fields.drop(name)
     total = next((one for one in (safetensors.get("total"), gguf.get("total")) if is_count(one) and one), None)
     longest = (gguf.get("context_length"), config.get("max_position_embeddings"))
     return dtypes, total or sum(dtypes.values()) or None, next((one for one in longest if is_count(one) and one), None)
 
 
-def _license(card: Mapping[str, Any], tags: tuple[str, ...]) -> str | None:
+def _license(card: Mapping[str, Any], tags: tuple[str, ...], fields: Fields) -> str | None:
     """As the card or, without one, a tag has it; of several all; of `other` the name that the card gives it."""
     told = card.get("license")
     several = [one for one in told if is_text(one, 128)][:8] if isinstance(told, list) else []
     raw = ", ".join(several) if several else told if is_text(told, 128) else None
     if raw is None:
+        if told not in (None, "", []):
+            fields.drop("license")
         raw = next((tag[8:] for tag in tags if tag.startswith("license:") and len(tag) > 8), None)
     if raw == "other" and is_text(card.get("license_name"), 128):
         return str(card["license_name"])
@@ -220,13 +227,24 @@ def _gated(fields: Fields) -> str | None:
     return None
 
 
+def _languages(card: Mapping[str, Any], tags: tuple[str, ...], fields: Fields) -> tuple[str, ...]:
+    """As many as an entry may have; some speech models know a thousand."""
+    told = card.get("language")
+    one_by_one = told if isinstance(told, list) else [told]
+    if len(one_by_one) > MAX_TAGS or any(one is not None and not language_of(one) for one in one_by_one[:MAX_TAGS]):
+        fields.drop("language")
+    return languages_of(told, tags)
+
+
 def _base_models(card: Mapping[str, Any], fields: Fields) -> tuple[str, ...]:
     told = card.get("base_model")
     named = told if isinstance(told, list) else [told]
+    if len(named) > MAX_BASES or not all(one is None or is_repository(one) for one in named):
+        fields.drop("base_model")
     listed = fields.table("baseModels").get("models")
     if isinstance(listed, list):
-        named = [*named, *(one.get("id") for one in listed[:32] if isinstance(one, dict))]
-    return tuple(dict.fromkeys(one for one in named[:32] if isinstance(one, str) and _ID.fullmatch(one)))
+        named = [*named, *(one.get("id") for one in listed[:MAX_BASES] if isinstance(one, dict))]
+    return tuple(dict.fromkeys(str(one) for one in named[:MAX_BASES] if is_repository(one)))
 
 
 def serving_of(told: Any, fields: Fields) -> Iterator[Serving]:

@@ -28,18 +28,27 @@ def share(count: float, most: float) -> float:
 def popularity(entry: CatalogEntry, now: datetime) -> float | None:
     """`0.6 share(downloads) + 0.3 share(likes) + 0.1 * 0.5 ** (days since the last change / 365)`.
 
-    Over what is known: the weight of what is missing is handed to the others. None: nothing is known.
+    Over what is known: the weight of what is missing is handed to the others. None: neither count is known.
     """
+    known = lasting(entry)
     days = age_days(entry, now)
-    parts = [
+    return None if known is None else known[0] + known[1] * 0.5 ** ((days or 0.0) / HALF_LIFE_DAYS)
+
+
+def lasting(entry: CatalogEntry) -> tuple[float, float] | None:
+    """What of an entry's popularity no passing day changes: the share of its counts, and what its recency weighs.
+
+    `popularity` is the first, and the second times `0.5 ** (days / 365)`. None: neither count is known.
+    """
+    counts = [
         (OF_DOWNLOADS, None if entry.downloads is None else share(entry.downloads, MOST_DOWNLOADS)),
         (OF_LIKES, None if entry.likes is None else share(entry.likes, MOST_LIKES)),
-        (OF_RECENCY, None if days is None else 0.5 ** (days / HALF_LIFE_DAYS)),
     ]
-    known = [(weight, value) for weight, value in parts if value is not None]
-    if not known:
-        return None
-    return sum(weight * value for weight, value in known) / sum(weight for weight, _ in known)
+    known = [(weight, value) for weight, value in counts if value is not None]
+    recency = 0.0 if entry.last_modified is None else OF_RECENCY
+    whole = sum(weight for weight, _ in known) + recency
+    # Without a count nothing says that anybody uses it: what was changed today would be the most popular of all.
+    return (sum(weight * value for weight, value in known) / whole, recency / whole) if known else None
 
 
 def community_rating(entry: CatalogEntry) -> float | None:

@@ -78,15 +78,15 @@ class CannotPrice(ValueError):
 def priced(mix: Mix, price: Price, *, compute_ms: float | None = None) -> Priced:
     """What one job of the mix costs at `price`, in nano-dollars. Raises `CannotPrice`.
 
-    `compute_ms`: what a call of this model takes; of another model's call it says nothing. Needed where the price
-    counts compute time.
+    `compute_ms`: what a job of this model takes of compute, as its own results tell it; another model's job says
+    nothing of it. Needed where the price counts compute time.
     """
     if not price.is_known:
         raise CannotPrice("its price is unknown")
     if not mix.jobs:
         raise CannotPrice("no job of such a task is known to be priced")
     if price.nanousd_per_compute_ms and compute_ms is None:
-        raise CannotPrice("it is charged by compute time, and no call of it has been observed")
+        raise CannotPrice("it is charged by compute time, and no result of it tells how much it takes")
     costs = [cost(job.units, price, compute_ms=compute_ms) for job in mix.jobs]
     for job in mix.jobs:
         _charged(job, price)

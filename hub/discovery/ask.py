@@ -12,12 +12,12 @@ from urllib.parse import urlencode
 
 from hub.catalog.offers import endpoint_entries, router_entries
 from hub.catalog.rows import merge, read_row
+from hub.catalog.scores import popularity
 from hub.discovery import rank
 from hub.discovery.fits import first_that_fit
 from hub.discovery.found import cost, latency
 from hub.discovery.known import Known
 from hub.discovery.upstream import endpoint_params, hub_params
-from hub.index.cells import popularity
 from hub.index.offers import priced
 from hub.index.words import asked, words
 from hub.sync.client import Asker
@@ -126,7 +126,7 @@ async def discover(
         if criteria.approved:
             fitting = [entry for entry in fitting if known.allowed(entry.id, criteria.tenant)[0] is True]
         note = SourceNote(source=source.name, ok=True, as_of=now(), detail=f"{len(answer)} read, {len(fitting)} fit")
-        merged = _merged(merged, answer, fitting, criteria, known)
+        merged = _merged(merged, answer, fitting, criteria, known, now())
         merged = merged.model_copy(update={"sources": (*merged.sources, note)})
     return merged.model_copy(update={"took_ms": round((time.perf_counter() - began) * 1_000, 3)})
 
@@ -142,7 +142,12 @@ async def _asked(source: Source, criteria: Criteria, within_s: float) -> Sequenc
 
 
 def _merged(
-    answer: Discovery, said: Sequence[CatalogEntry], fitting: Sequence[CatalogEntry], criteria: Criteria, known: Known
+    answer: Discovery,
+    said: Sequence[CatalogEntry],
+    fitting: Sequence[CatalogEntry],
+    criteria: Criteria,
+    known: Known,
+    at: datetime,
 ) -> Discovery:
     """Models that both have become one, each field with who said it; new ones are added where they belong."""
     by_id = {entry.id: entry for entry in said}
@@ -151,7 +156,7 @@ def _merged(
     # With as many hits as a page and more, what the source adds stands on no page that is shown.
     room = criteria.limit - len(shown) if answer.filtered <= criteria.offset + criteria.limit else 0
     new = [entry for entry in fitting if entry.id not in have]
-    added = sorted((_found(entry, criteria, known, answer.weights) for entry in new), key=_by_score)[: max(0, room)]
+    added = sorted((_found(entry, criteria, known, answer.weights, at) for entry in new), key=_by_score)[: max(0, room)]
     models = sorted([*shown, *added], key=_by_score) if added and criteria.order == "relevance" else [*shown, *added]
     exact = answer.filtered_is_exact and not added
     update = {"models": tuple(models), "filtered": answer.filtered + len(added), "filtered_is_exact": exact}
@@ -175,11 +180,15 @@ def _updated(found: Found, news: CatalogEntry | None, known: Known) -> Found:
     return found.model_copy(update=update)
 
 
-def _found(entry: CatalogEntry, criteria: Criteria, known: Known, weights: dict[str, float]) -> Found:
+def _found(entry: CatalogEntry, criteria: Criteria, known: Known, weights: dict[str, float], at: datetime) -> Found:
     """A hit that is not in the index: weighed by what can be said without it."""
     prices = [price for one in entry.served if (price := priced(one)) is not None]
     quality = known.quality(entry.id, criteria.tasks[0] if len(criteria.tasks) == 1 else None)
-    values = {"popularity": popularity(entry), "quality": quality or 0.0, "name": _name(entry, criteria.text)}
+    values = {
+        "popularity": popularity(entry, at) or 0.0,
+        "quality": quality or 0.0,
+        "name": _name(entry, criteria.text),
+    }
     if prices:
         values["cost"] = rank.cheapness_of(min(prices))
     told = tuple(

@@ -80,10 +80,12 @@ def sampled(columns: Columns, hits: Rows) -> tuple[Rows, float]:
 
 
 def _counted(numbers: NDArray[np.uint32]) -> dict[int, int]:
-    """The most frequent numbers with their counts, and 0: how many have none. More than are shown, because equal ones
-    are shown in the order of their texts."""
+    """The most frequent numbers with their counts, and 0: how many have none. As many more than are shown as have the
+    count of the last of them, because equal ones are shown in the order of their texts."""
     found, counts = np.unique(numbers, return_counts=True)
     most = np.argsort(-counts, kind="stable")[: 8 * VALUES]
+    if len(most) > VALUES:
+        most = most[counts[most] >= counts[most[VALUES]]]  # one may be 0, which stands last
     if len(found) and found[0] == 0 and 0 not in most:
         most = np.append(most, 0)
     return dict(zip(found[most].tolist(), counts[most].tolist(), strict=True))
@@ -133,10 +135,10 @@ def _qualities(index: Index, hits: Rows, criteria: Criteria, known: Known) -> tu
         mask = np.zeros(index.columns.size, dtype=np.bool_)
         mask[hits] = True
     counts = [0] * 5
-    rows = index.rows(f"model/{model}" for model in sorted(known.measured())) if criteria.kind == "model" else {}
-    for key, row in rows.items():
+    rows = index.measured(known) if criteria.kind == "model" else {}
+    for model, row in rows.items():
         if (row in here) if here is not None else (mask is not None and mask[row]):
-            quality = known.quality(key.partition("/")[2], task)
+            quality = known.quality(model, task)
             if quality is not None:
                 counts[min(4, max(0, int(quality * 5)))] += 1
     told = [FacetValue(value=f"{at / 5:.1f} to {(at + 1) / 5:.1f}", count=count) for at, count in enumerate(counts)]

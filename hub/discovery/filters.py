@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hub.discovery.fits import OfferFacts, meeting
 from hub.discovery.known import Known
@@ -44,7 +46,7 @@ class Masks:
         asked = self._criteria
         found: dict[str, Mask] = {}
         listed: tuple[tuple[str, Callable[[str], Mask]], ...] = (
-            ("tasks", self._task), ("modalities", self._modality), ("languages", self._language),
+            ("tasks", self.doing), ("modalities", self._modality), ("languages", self.speaking),
         )  # fmt: skip
         for name, mask in listed:
             if getattr(asked, name):
@@ -53,16 +55,16 @@ class Masks:
             if getattr(asked, name):
                 found[name] = self._one_of(column, getattr(asked, name))
         for tag in asked.tags:
-            mask_ = self._any(self._has(number) for number in self._numbers("tag", tag))
+            mask_ = self.tagged(tag)
             found["tags"] = found["tags"] & mask_ if "tags" in found else mask_
         found |= self._sizes()
         if asked.gated is not None:
             gated = self._columns["gated"]
             found["gated"] = gated >= GATED["auto"] if asked.gated else gated == GATED["no"]
         if asked.trending:
-            found["trending"] = self._upper("trending")
+            found["trending"] = self._upper(self._columns["trending"])
         if asked.popular:
-            found["popular"] = self._upper("popularity")
+            found["popular"] = self._upper(self._columns.popularity(self._rows(), self._now))
         if asked.recent_days is not None:
             since = self._now.timestamp() - asked.recent_days * DAY_S
             found["recent_days"] = np.maximum(self._columns["modified"], self._columns["created"]) >= since
@@ -83,14 +85,30 @@ class Masks:
             found[name] = fits & is_known | (~is_known if asked.unknown_size else np.False_)
         return found
 
-    def _upper(self, column: str) -> Mask:
-        values = self._columns[column]
+    def _rows(self) -> NDArray[np.int64]:
+        return np.arange(self._columns.size, dtype=np.int64)
+
+    def _upper(self, values: NDArray[Any]) -> Mask:
         mine = values[self.base() & (values > 0)]
         return np.asarray(values >= np.quantile(mine, TOP)) if len(mine) else np.zeros(len(values), dtype=np.bool_)
 
     # Words.
 
-    def _task(self, task: str) -> Mask:
+    def tagged(self, tag: str) -> Mask:
+        """All that have a tag."""
+        return self._any(self._has(number) for number in self._numbers("tag", tag))
+
+    def in_field(self, domain: str) -> Mask:
+        """All of a field of work, by their own word for it or a tag."""
+        numbers = [*self._numbers("domain", domain), *self._numbers("tag", domain)]
+        return self._any(self._has(number) for number in numbers)
+
+    def of_library(self, library: str) -> Mask:
+        """All for a library."""
+        return self._one_of("library", [library])
+
+    def doing(self, task: str) -> Mask:
+        """All that do a task, or one of a category (`audio`)."""
         said = folded(task)
         if said in CATEGORIES:
             return self._modality(said)
@@ -101,7 +119,8 @@ class Masks:
         said = folded(modality)
         return self._one_of("modality", [CATEGORIES.get(said, said)])
 
-    def _language(self, language: str) -> Mask:
+    def speaking(self, language: str) -> Mask:
+        """All that are in a language, told by code or English name."""
         said = folded(language)
         if said == NOT_KNOWN:
             said_any = self._any(self._has(number) for number in self._numbers("language", "", begins=True))
@@ -147,8 +166,7 @@ class Masks:
         if self._criteria.served is False:
             found = {"served": self._columns["flags"] & SERVED == 0}
             for model, row in self._measured().items():
-                if any(offer.live for offer in self._known.offers(model)):
-                    found["served"][row] = False
+                found["served"][row] = not self._met_by_known(model, row, ())
             asked.remove("served")
         else:
             found = {}
@@ -186,8 +204,7 @@ class Masks:
         """The rows of models that Novix knows more of than the catalogue."""
         if self._criteria.kind != "model":
             return {}
-        names = {f"model/{model}": model for model in self._known.measured()}
-        return {names[key]: row for key, row in self._index.rows(sorted(names)).items()}
+        return self._index.measured(self._known)
 
     def _met_by_known(self, model: str, row: int, names: Sequence[str]) -> bool:
         """The same for one model of which something was observed: what was observed counts, not what was stated."""

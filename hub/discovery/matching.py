@@ -12,7 +12,7 @@ from hub.index.store import Index
 
 WEIGHTS = (8.0, 3.0, 4.0, 2.0, 1.0)
 """BM25's of name, author, task, tags and description."""
-WEIGHED = 10_000
+WEIGHED = 5_000
 """Rows whose BM25 is asked for: 0.7 us each. With more matches, the most downloaded of them: a word that so many have
 tells little of which is meant. At least the topmost tier is weighed, however many it has."""
 

@@ -53,13 +53,10 @@ def _measured(index: Index, criteria: Criteria, rows: Rows, known: Known, values
     if criteria.kind != "model" or criteria.order not in ("cheapest", "fastest", "quality"):
         return found
     task = criteria.tasks[0] if len(criteria.tasks) == 1 else None
-    names = sorted(known.measured())
-    there = index.rows(f"model/{model}" for model in names)
     ordered = np.sort(rows)
     order = np.argsort(rows)
-    for model in names:
-        row = there.get(f"model/{model}")
-        at = np.searchsorted(ordered, row) if row is not None else len(ordered)
+    for model, row in index.measured(known).items():
+        at = np.searchsorted(ordered, row)
         if at == len(ordered) or ordered[at] != row:
             continue
         value = _value(criteria.order, model, task, known)

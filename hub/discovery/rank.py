@@ -1,7 +1,8 @@
 """Scores that add up: what each part of a hit's score is, and what it weighs. Pure, over arrays of a pool."""
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,10 @@ Scores = NDArray[np.float64]
 WITH_TEXT: Mapping[str, float] = {
     "bm25": 0.26, "name": 0.30, "embedding": 0.14, "popularity": 0.20, "quality": 0.06, "cost": 0.04,
 }  # fmt: skip
+WITH_MEANING: Mapping[str, float] = {
+    "bm25": 0.16, "name": 0.30, "meant": 0.30, "embedding": 0.08, "popularity": 0.12, "quality": 0.03, "cost": 0.01,
+}  # fmt: skip
+"""Of a query that speaks of a task, a language and the like (`hub.discovery.meant`)."""
 WITHOUT_TEXT: Mapping[str, float] = {"popularity": 0.84, "quality": 0.10, "cost": 0.06}
 CHEAPEST_NANOUSD, DEAREST_NANOUSD = 1e7, 1e11
 """Prices of a million tokens that are worth 1 and 0: a cent and a hundred dollars, on a logarithmic scale between."""
@@ -22,6 +27,11 @@ STATED_SHARE = 0.5
 """What a quality that only a card states is worth beside a measured one."""
 EXACT, BEGINS, ALL_WORDS = 1.0, 0.4, 0.3
 """Of a name that is what was asked, that begins with it, that has all its words."""
+
+
+NAMES_KEPT = 8_192
+"""Names whose words are kept: the most used ones are weighed again and again."""
+_SIGNS = {sign: None for sign in range(128) if not chr(sign).isalnum()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,10 @@ class Pool:
     price: Scores
     """Nano-dollars of a million tokens; NaN: unknown."""
     downloads: NDArray[np.int64]
+    meant: Scores
+    """How much it has of what the query means; 1 for a name that is what was asked."""
+    says: Callable[[int], str] = lambda at: ""
+    """What of it."""
 
 
 def values(pool: Pool, weights: Mapping[str, float]) -> dict[str, Scores]:
@@ -48,7 +62,8 @@ def values(pool: Pool, weights: Mapping[str, float]) -> dict[str, Scores]:
         "bm25": pool.bm25 / max(float(pool.bm25.max(initial=0.0)), 1e-12),
         "name": pool.name,
         "embedding": np.clip(pool.embedding, 0.0, 1.0),
-        "popularity": pool.popularity,
+        "popularity": np.nan_to_num(pool.popularity, nan=0.0),
+        "meant": pool.meant,
         "quality": np.clip(quality, 0.0, 1.0),
         "cost": cheapness(pool.price),
     }
@@ -71,13 +86,21 @@ def cheapness_of(price: int) -> float:
 def name_value(typed: Sequence[str], meant: Sequence[str], repo: str) -> float:
     """How a repository's name stands to a query's words (`meant`: without the small ones): is it, begins with it, has
     all of them."""
-    name, whole = list(words(repo.rpartition("/")[2])), list(words(repo))
-    joined = "".join(typed)
+    joined, flat = "".join(typed), repo.lower()
+    if flat.isascii() and not all(word in flat for word in meant) and joined not in flat.translate(_SIGNS):
+        return 0.0  # none of the three: cutting a name takes ten times as long as this look at it
+    name, whole = _cut(repo)
     if joined and joined in ("".join(name), "".join(whole)):
         return EXACT
     if typed and name[: len(typed)] == list(typed):
         return BEGINS
     return ALL_WORDS if meant and set(meant) <= {*name, *whole} else 0.0
+
+
+@functools.lru_cache(maxsize=NAMES_KEPT)
+def _cut(repo: str) -> tuple[list[str], list[str]]:
+    """The words of a repository's name, and of it with its owner. Not to be changed: they are kept."""
+    return list(words(repo.rpartition("/")[2])), list(words(repo))
 
 
 def parts(pool: Pool, told: Mapping[str, Scores], weights: Mapping[str, float], at: int) -> tuple[Part, ...]:
@@ -98,6 +121,8 @@ def _says(pool: Pool, name: str, at: int) -> str:
         return "words of the query, by how rare they are and where they stand; the best match has 1"
     if name == "embedding":
         return f"cosine of meanings {float(pool.embedding[at]):.2f}"
+    if name == "meant":
+        return "the name is what was asked" if pool.name[at] == EXACT else pool.says(at)
     return {"name": _of_name, "popularity": _of_popularity, "quality": _of_quality, "cost": _of_cost}[name](pool, at)
 
 
@@ -108,7 +133,7 @@ def _of_name(pool: Pool, at: int) -> str:
 
 def _of_popularity(pool: Pool, at: int) -> str:
     downloads = int(pool.downloads[at])
-    return "downloads unknown" if downloads < 0 else f"{downloads:,} downloads in 30 days, and likes"
+    return "downloads unknown" if downloads < 0 else f"{downloads:,} downloads in 30 days, likes, last change"
 
 
 def _of_quality(pool: Pool, at: int) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hub.discovery import rank
+from hub.discovery import meant, rank
 from hub.discovery.facets import facets, insights
 from hub.discovery.filters import REASONS, Masks
 from hub.discovery.found import Spread, cost, latency, spread
 from hub.discovery.known import Known
 from hub.discovery.matching import matches
+from hub.discovery.meant import Wish
 from hub.discovery.related import narrowed, related
 from hub.index.columns import UNKNOWN, Mask
 from hub.index.embed import cosines
@@ -27,6 +28,8 @@ POOL = 500
 """BM25's best, which are weighed anew with everything that is known of them."""
 LOOSE_BM25, LOOSE_NEAR = 200, 100
 """Of a query that little matches as a whole: rows that match parts of it, and rows of a near meaning."""
+LOOSE_MEANT, HALF_MEANT = 150, 0.5
+"""Rows that have what the query means, from half of it."""
 NEAR_ENOUGH = 0.45
 """Cosine from which on a meaning is near; of texts that have nothing to do with each other it is 0.0 to 0.3."""
 RULED = 2_000
@@ -46,6 +49,8 @@ class _Hits:
     named: frozenset[int] = frozenset()
     """Rows whose name is what was asked, whatever stands between its words."""
     vector: NDArray[np.float32] | None = None
+    wishes: tuple[Wish, ...] = ()
+    """What the query means beside its words."""
 
 
 def search(index: Index, criteria: Criteria, *, known: Known, now: datetime | None = None) -> Discovery:
@@ -55,8 +60,9 @@ def search(index: Index, criteria: Criteria, *, known: Known, now: datetime | No
     behind, and `filtered` is not exact.
     """
     began = time.perf_counter()
+    now = now or datetime.now(UTC)
     with index.lock:
-        masks = Masks(index, criteria, known=known, now=now or datetime.now(UTC))
+        masks = Masks(index, criteria, known=known, now=now)
         base, constraints = masks.base(), masks.constraints()
         let_through = base.copy()
         for mask in constraints.values():
@@ -65,9 +71,9 @@ def search(index: Index, criteria: Criteria, *, known: Known, now: datetime | No
         if criteria.text.strip() and not said.groups:  # signs, no words: nothing can be found by them
             hits, before = _Hits(np.zeros(0, np.int64)), base & False
         else:
-            hits, before = _hits(index, criteria, said, base, let_through)
+            hits, before = _hits(index, criteria, said, base, let_through, masks)
         removed, removals = _removed(index, before, constraints)
-        ordered, found = _ordered(index, criteria, said, hits, known)
+        ordered, found = _ordered(index, criteria, said, hits, known, now)
         if criteria.approved:
             ordered, removed["approved"], removals["approved"] = _approved(index, criteria, ordered, hits, known)
         shown = ordered[criteria.offset : criteria.offset + criteria.limit]
@@ -84,7 +90,7 @@ def search(index: Index, criteria: Criteria, *, known: Known, now: datetime | No
             facets=told,
             related=_related(index, criteria, hits, told),
             insights=insights(index, hits.rows, models, told, criteria, known),
-            weights=dict(_weights(criteria, said)),
+            weights=dict(_weights(criteria, said, hits)),
             sources=(_note(index),),
             removed=removed,
             removals=removals,
@@ -101,9 +107,11 @@ def _related(index: Index, criteria: Criteria, hits: _Hits, told: tuple[Facet, .
     return related(past, narrowed(criteria, told, len(hits.rows)))
 
 
-def _weights(criteria: Criteria, said: Asked) -> Mapping[str, float]:
+def _weights(criteria: Criteria, said: Asked, hits: _Hits) -> Mapping[str, float]:
     if criteria.order != "relevance":
         return {criteria.order: 1.0}
+    if hits.wishes:
+        return rank.WITH_MEANING
     return rank.WITH_TEXT if said.groups else rank.WITHOUT_TEXT
 
 
@@ -112,7 +120,9 @@ def _note(index: Index) -> SourceNote:
     return SourceNote(source="index", ok=True, as_of=datetime.fromisoformat(as_of) if as_of else None)
 
 
-def _hits(index: Index, criteria: Criteria, said: Asked, base: Mask, let_through: Mask) -> tuple[_Hits, Mask]:
+def _hits(
+    index: Index, criteria: Criteria, said: Asked, base: Mask, let_through: Mask, masks: Masks
+) -> tuple[_Hits, Mask]:
     """The rows that fit; and those that the text alone, without any constraint, finds."""
     if not said.groups:
         return _Hits(np.flatnonzero(let_through)), base
@@ -132,14 +142,13 @@ def _hits(index: Index, criteria: Criteria, said: Asked, base: Mask, let_through
     before[same] = True
     told = _Hits(np.flatnonzero(hits), weighed, named=frozenset(same.tolist()))
     if criteria.order == "relevance":
-        told.vector = index.embed(_meant(said))
+        told.vector = index.embed(" ".join(said.plain))
+        told.wishes = (
+            meant.wishes(index, masks, criteria.text, named=bool(len(same))) if criteria.kind == "model" else ()
+        )
         if len(told.rows) < criteria.limit:
             _loosen(index, said, told, hits, let_through)
     return told, before
-
-
-def _meant(said: Asked) -> str:
-    return " ".join(said.plain)
 
 
 def _loosen(index: Index, said: Asked, told: _Hits, hits: Mask, let_through: Mask) -> None:
@@ -156,6 +165,7 @@ def _loosen(index: Index, said: Asked, told: _Hits, hits: Mask, let_through: Mas
     if told.vector is not None and np.any(told.vector):
         among, cosine = index.vectors.nearest(told.vector, let_through, LOOSE_NEAR)
         near = among[cosine >= NEAR_ENOUGH].tolist()
+    near += _most_meant(index, told.wishes, np.flatnonzero(let_through), LOOSE_MEANT).tolist()
     added = [row for row in {**more, **dict.fromkeys(near)} if not hits[row]]
     if not added:
         return
@@ -170,6 +180,15 @@ def _loosen(index: Index, said: Asked, told: _Hits, hits: Mask, let_through: Mas
     told.exact = False
 
 
+def _most_meant(index: Index, wishes: tuple[Wish, ...], rows: Rows, most: int) -> Rows:
+    """Of rows those that have most of what the query means, at least half of it; of equal ones the most downloaded."""
+    if not wishes:
+        return rows[:0]
+    values = meant.values(wishes, rows)
+    rows, values = rows[values >= HALF_MEANT], values[values >= HALF_MEANT]
+    return np.asarray(rows[rank.best(values, index.columns["downloads"][rows], index.columns["tie"][rows], most)])
+
+
 def _removed(index: Index, before: Mask, constraints: Mapping[str, Mask]) -> tuple[dict[str, int], dict[str, Removal]]:
     """What each constraint alone removes of what the text finds: how many; why, and the most used of them."""
     counts: dict[str, int] = {}
@@ -177,16 +196,13 @@ def _removed(index: Index, before: Mask, constraints: Mapping[str, Mask]) -> tup
     columns = index.columns
     for name, mask in constraints.items():
         rows = np.flatnonzero(before & ~mask)
-        first = rank.best(_popularity(index, rows), columns["downloads"][rows], columns["tie"][rows], EXAMPLES)
+        downloads = columns["downloads"][rows]
+        first = rank.best(downloads.astype(np.float64), downloads, columns["tie"][rows], EXAMPLES)
         keys = index.keys(rows[first].tolist())
         counts[name] = len(rows)
         examples = tuple(_id(keys[row]) for row in rows[first].tolist() if row in keys)
         removals[name] = Removal(reason=REASONS[name], examples=examples)
     return counts, removals
-
-
-def _popularity(index: Index, rows: Rows) -> NDArray[np.float64]:
-    return np.asarray(index.columns["popularity"][rows].astype(np.float64))
 
 
 def _id(key: str) -> str:
@@ -235,7 +251,9 @@ class _Finder:
         )
 
 
-def _ordered(index: Index, criteria: Criteria, said: Asked, hits: _Hits, known: Known) -> tuple[Rows, _Finder]:
+def _ordered(
+    index: Index, criteria: Criteria, said: Asked, hits: _Hits, known: Known, now: datetime
+) -> tuple[Rows, _Finder]:
     """The hits in their order, as far as a page of them may need, and what makes each of the page."""
     from hub.discovery.orders import by_order
 
@@ -243,10 +261,11 @@ def _ordered(index: Index, criteria: Criteria, said: Asked, hits: _Hits, known: 
     if criteria.order != "relevance":
         rows, parts = by_order(index, criteria, hits.rows, known, need)
         return rows, _Finder(criteria, parts, _errors(index, criteria, known))
-    weighed = _pool(index, hits)
-    rows = np.concatenate([weighed, _after(index, hits, weighed, need)])
-    pool = _known_of(index, criteria, said, hits, rows, known)
-    weights = _weights(criteria, said)
+    popular = index.columns.popularity(hits.rows, now)
+    weighed = _pool(index, hits, popular)
+    rows = np.concatenate([weighed, _after(index, hits, popular, weighed, need)])
+    pool = _known_of(index, criteria, said, hits, rows, known, now)
+    weights = _weights(criteria, said, hits)
     told = rank.values(pool, weights)
     scores = np.zeros(len(rows))
     for name, weight in weights.items():
@@ -264,38 +283,42 @@ def _errors(index: Index, criteria: Criteria, known: Known) -> Spread | None:
     if criteria.kind != "model":
         return None
     pairs = []
-    for key, row in index.rows(f"model/{model}" for model in sorted(known.measured())).items():
-        observed = known.latency(_id(key))
+    for model, row in index.measured(known).items():
+        observed = known.latency(model)
         if observed is not None:
             pairs.append((float(index.columns["latency"][row]), observed.value))
     return spread(pairs)
 
 
-def _after(index: Index, hits: _Hits, weighed: Rows, need: int) -> Rows:
+def _after(index: Index, hits: _Hits, popular: NDArray[np.float64], weighed: Rows, need: int) -> Rows:
     """Hits behind those that are weighed, the most used first, as far as a page needs them."""
     lack = min(need, len(hits.rows)) - len(weighed)
     if lack <= 0:
         return weighed[:0]
-    rows = hits.rows[~np.isin(hits.rows, weighed)]
-    columns = index.columns
-    return np.asarray(rows[rank.best(_popularity(index, rows), columns["downloads"][rows], columns["tie"][rows], lack)])
+    others = ~np.isin(hits.rows, weighed)
+    rows, columns = hits.rows[others], index.columns
+    return np.asarray(rows[rank.best(popular[others], columns["downloads"][rows], columns["tie"][rows], lack)])
 
 
-def _pool(index: Index, hits: _Hits) -> Rows:
-    """The hits that are weighed: BM25's best, those of that name, and the most used ones, which BM25 may not know."""
+def _pool(index: Index, hits: _Hits, popular: NDArray[np.float64]) -> Rows:
+    """The hits that are weighed: BM25's best, those of that name, those that have most of what is meant, and the most
+    popular ones, which BM25 may not know."""
     if len(hits.rows) <= POOL:
         return hits.rows
     columns, rows = index.columns, hits.rows
     most = POOL if hits.weighed is None else POOL // 2
-    popular = rows[rank.best(_popularity(index, rows), columns["downloads"][rows], columns["tie"][rows], most)]
+    used = rows[rank.best(popular, columns["downloads"][rows], columns["tie"][rows], most)]
     if hits.weighed is None:
-        return np.sort(popular)
+        return np.sort(used)
     best = rows[rank.best(hits.weighed[rows], columns["downloads"][rows], columns["tie"][rows], POOL)]
     named = np.array(sorted(hits.named), dtype=np.int64)
-    return np.unique(np.concatenate([best, popular, named]))
+    wished = _most_meant(index, hits.wishes, rows, LOOSE_MEANT)
+    return np.unique(np.concatenate([best, used, named, wished]))
 
 
-def _known_of(index: Index, criteria: Criteria, said: Asked, hits: _Hits, rows: Rows, known: Known) -> rank.Pool:
+def _known_of(
+    index: Index, criteria: Criteria, said: Asked, hits: _Hits, rows: Rows, known: Known, now: datetime
+) -> rank.Pool:
     columns = index.columns
     bm25 = np.zeros(len(rows)) if hits.weighed is None else np.nan_to_num(hits.weighed[rows])
     meaning = np.zeros(len(rows))
@@ -308,8 +331,8 @@ def _known_of(index: Index, criteria: Criteria, said: Asked, hits: _Hits, rows: 
     if criteria.kind == "model":
         places = {row: at for at, row in enumerate(rows.tolist())}
         task = criteria.tasks[0] if len(criteria.tasks) == 1 else None
-        for key, row in index.rows(f"model/{model}" for model in sorted(known.measured())).items():
-            at, model = places.get(row), key.partition("/")[2]
+        for model, row in index.measured(known).items():
+            at = places.get(row)
             if at is None:
                 continue
             if (value := known.quality(model, task)) is not None:
@@ -318,19 +341,22 @@ def _known_of(index: Index, criteria: Criteria, said: Asked, hits: _Hits, rows: 
                 one.nanousd_per_mtok for one in known.offers(model) if one.live and one.nanousd_per_mtok is not None
             ]
             price[at] = min(prices, default=price[at])
+    names = _names(index, criteria, said, rows)
     return rank.Pool(
         bm25=bm25,
-        name=_names(index, criteria, said, hits, rows),
+        name=names,
         embedding=meaning,
-        popularity=columns["popularity"][rows].astype(np.float64),
+        popularity=columns.popularity(rows, now),
         quality=quality,
         measured=measured,
         price=price,
         downloads=columns["downloads"][rows],
+        meant=np.where(names == rank.EXACT, 1.0, meant.values(hits.wishes, rows)),
+        says=lambda at: meant.says(hits.wishes, int(rows[at])),
     )
 
 
-def _names(index: Index, criteria: Criteria, said: Asked, hits: _Hits, rows: Rows) -> NDArray[np.float64]:
+def _names(index: Index, criteria: Criteria, said: Asked, rows: Rows) -> NDArray[np.float64]:
     """How a hit's name stands to the query: is it, begins with it, has all its words."""
     found = np.zeros(len(rows))
     if not said.groups:

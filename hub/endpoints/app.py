@@ -69,7 +69,7 @@ class Commands:
 
     async def open_lane(self, lane: LaneId, log: LogReader, resumed: Resumed) -> "CommandLane":
         """This process is the owner from here on."""
-        self.controller.owner = True
+        await self.controller.take_over(log)
         return CommandLane(self.controller)
 
 

@@ -21,11 +21,11 @@ from hub.endpoints.quota import quota_of
 from hub.endpoints.waiting import Waiting
 from hub.endpoints.wire import Machine, Place, Seen, place_of
 from runtime.outcome import GiveUp, Outcome, Publish, RetryAt
-from runtime.ports import Clock, Delivery, Outgoing, Record
+from runtime.ports import Clock, Delivery, LogReader, Outgoing, Record
 from schemas.audit import AuditEntry
 from schemas.endpoints import EndpointCommand, EndpointQuota, EndpointState
 from schemas.failure import FailureKind
-from schemas.topics import ENDPOINT_COMMANDS, ENDPOINTS
+from schemas.topics import ENDPOINT_COMMANDS, ENDPOINT_QUOTAS, ENDPOINTS
 
 log = structlog.get_logger("novix.endpoints")
 
@@ -42,6 +42,8 @@ QUIETLY = timedelta(seconds=60)
 PRICES_EVERY = timedelta(hours=1)
 DRIFT_EVERY = timedelta(minutes=10)
 METRICS_EVERY = timedelta(seconds=60)
+MISSED_LOOKS = 3
+"""Without an endpoint in them, one after the other: then it is gone."""
 
 
 class Controller:
@@ -69,31 +71,52 @@ class Controller:
         """Of each endpoint the id of the last command that this process has given by itself."""
         self.faults: dict[str, str] = {}
         """What could not be read when it was last tried."""
+        self._missed: dict[str, int] = {}
+        """Looks, one after the other, by which an endpoint was not there."""
+        self._spending = asyncio.Lock()
+        """Held from the look at quotas until what was made counts."""
 
     # Folds
 
     def fold_state(self, record: Record) -> None:
-        """Take in one record of `novix.endpoints.v1`. Who does not own the orders knows nothing else; the owner wrote
-        it, and may know more by now."""
+        """Take in one record of `novix.endpoints.v1`; one that cannot be read changes nothing. Who does not own the
+        orders knows nothing else; the owner wrote it, and may know more by now."""
         key = (record.key or b"").decode("utf-8", "replace")
         if record.value is None:
             self.told.pop(key, None)
             if not self.owner:
                 self.states.pop(key, None)
             return
-        state = EndpointState.model_validate_json(record.value)
+        try:
+            state = EndpointState.model_validate_json(record.value)
+        except ValidationError:
+            return
         self.told[state.spec.key] = state
         if not self.owner or state.spec.key not in self.states:
             self.states[state.spec.key] = state
+            self.waiting.begin(state.spec.name, state.measured)
 
     def fold_quota(self, record: Record) -> None:
-        """Take in one record of `novix.endpoints.quotas.v1`."""
+        """Take in one record of `novix.endpoints.quotas.v1`; one that cannot be read changes nothing."""
         tenant = (record.key or b"").decode("utf-8", "replace")
         if record.value is None:
             self.quotas.pop(tenant, None)
             return
-        quota = EndpointQuota.model_validate_json(record.value)
+        try:
+            quota = EndpointQuota.model_validate_json(record.value)
+        except ValidationError:
+            return
         self.quotas[quota.tenant] = quota
+
+    async def take_over(self, log: LogReader) -> None:
+        """Own the orders from here on, knowing all that their last owner told: what is followed may be behind it."""
+        self.owner = False
+        for topic, fold in ((ENDPOINTS, self.fold_state), (ENDPOINT_QUOTAS, self.fold_quota)):
+            for partition in range(await log.partitions(topic.name)):
+                first, end = await log.bounds(topic.name, partition)
+                async for record in log.read(topic.name, partition, first, end):
+                    fold(record)
+        self.owner = True
 
     # Commands
 
@@ -103,6 +126,12 @@ class Controller:
             command = EndpointCommand.model_validate_json(delivery.record.value or b"")
         except ValidationError as error:
             return GiveUp(FailureKind.UNDECODABLE, f"no endpoint command: {error.error_count()} faults")
+        if command.action not in orders.SPEND:
+            return await self._handled(command, delivery)
+        async with self._spending:  # one judges by what the other has made
+            return await self._handled(command, delivery)
+
+    async def _handled(self, command: EndpointCommand, delivery: Delivery) -> Outcome:
         key, now = f"{command.namespace}/{command.name}", self._clock.now()
         state = self.states.get(key)
         if state is not None and command.id in state.answered:
@@ -122,7 +151,8 @@ class Controller:
     ) -> tuple[orders.Answer, Seen | None]:
         """Look, decide, call. The second is what is there afterwards."""
         api, where = self._api, (command.namespace, command.name)
-        if command.action in ("create", "update") or not self.prices:  # a machine may have come free
+        spends = command.action in orders.SPEND  # what ends a spend waits for no price
+        if command.action in ("create", "update") or (spends and not self.prices):  # a machine may have come free
             await self._read_prices(self._clock.now())
         seen = await api.get(*where)
         around = orders.Around(
@@ -145,16 +175,14 @@ class Controller:
     ) -> Publish:
         now, key = self._clock.now(), f"{command.namespace}/{command.name}"
         taken = outcome in ("done", "nothing_to_do")
-        if state is None and command.spec is None:  # nobody has ever heard of it: there is nothing to tell a state of
+        if state is None and (command.spec is None or command.spec.key != key):  # there is nothing to tell a state of
             return Publish((), (_entry(command, now, outcome, reason),))
         spec = command.spec if command.spec is not None and (taken or state is None) else None
         if state is None or (state.status in GONE and spec is not None):
             assert spec is not None  # noqa: S101 - see above
             status = "pending" if taken else "refused"
             fresh = observe.begun(spec, now, status)  # type: ignore[arg-type]
-            state = fresh if state is None else fresh.model_copy(
-                update={"costs": state.costs, "answered": state.answered, "cold_start_s": state.cold_start_s}
-            )  # fmt: skip
+            state = fresh if state is None else observe.again(state, fresh)
         elif spec is not None:
             state = state.model_copy(update={"spec": spec})
         if seen is not None:
@@ -203,6 +231,9 @@ class Controller:
         state = self.states[key]
         if state.answered != before.answered:
             return  # a command was carried out meanwhile: what was seen may be older than what it did
+        missed = self._missed[key] = 0 if seen is not None else self._missed.get(key, 0) + 1
+        if 0 < missed < MISSED_LOOKS:  # one 404 ends nothing: what is taken for gone is watched no more, and costs on
+            raise ApiError(f"it was not found by {missed} looks of {MISSED_LOOKS}", again=True)
         after = self.states[key] = observe.observed(state, seen, replace(look, now=self._clock.now()))
         if after.status != before.status:
             direct = follows(before.status, after.status)
@@ -235,10 +266,12 @@ class Controller:
             state = self.states.get(f"{namespace}/{seen.name}")
             if state is None or state.status in GONE:
                 spec = observe.adopted(namespace, self.adopt_for, seen)
-                if isinstance(spec, str):
-                    faults.append(spec)
+                fault = spec if isinstance(spec, str) else orders.clash(spec, self.states.values())
+                if fault or isinstance(spec, str):
+                    faults.append(fault)
                 else:
-                    self.states[spec.key] = observe.begun(spec, self._clock.now())
+                    fresh = observe.begun(spec, self._clock.now())
+                    self.states[spec.key] = fresh if state is None else observe.again(state, fresh)
         if faults:
             raise ApiError(f"{len(faults)} endpoints could not be read: {faults[0]}", again=True)
 

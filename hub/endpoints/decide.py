@@ -15,6 +15,9 @@ MARGIN = 1.5
 SERVE = timedelta(seconds=10)
 """For the work itself, of a job that waits until the last moment."""
 
+WAKE_AGAIN = timedelta(minutes=5)
+"""What still sleeps so long after its wake was due is woken anew: the order may have been refused, or have failed."""
+
 
 def next_step(state: EndpointState, lag: Lag, now: datetime) -> list[EndpointCommand]:
     """What is to be done with an endpoint in this state while so much waits for it."""
@@ -23,7 +26,9 @@ def next_step(state: EndpointState, lag: Lag, now: datetime) -> list[EndpointCom
         due = wake_at(state, lag)
         if due is not None and due <= now:
             until = f", the first until {lag.deadline.isoformat()}" if lag.deadline is not None else ""
-            return [_command(state, "resume", f"wake:{_ms(lag.oldest)}", now, f"{lag.jobs} jobs wait{until}")]
+            tries = (now - due) // WAKE_AGAIN
+            why = f"wake:{_ms(lag.oldest)}" + (f".{tries}" if tries else "")
+            return [_command(state, "resume", why, now, f"{lag.jobs} jobs wait{until}")]
     if state.status == "running" and state.ready and not lag.jobs and not policy.min_replicas:
         rest = policy.sleep_after_s
         last = max(one for one in (state.since, lag.last_end, state.last_used_at) if one is not None)

@@ -9,7 +9,7 @@ from hub.endpoints.costs import metered
 from hub.endpoints.machine import SERVING, STARTING
 from hub.endpoints.waiting import Lag
 from hub.endpoints.wire import Seen
-from schemas.endpoints import EndpointSpec, EndpointState, EndpointStatus, Measured
+from schemas.endpoints import EndpointSpec, EndpointState, EndpointStatus, Measured, is_secret
 from schemas.values import frozen
 
 COLD_START_S = {"cpu": 120.0, "gpu": 240.0, "neuron": 420.0}
@@ -37,6 +37,13 @@ def begun(spec: EndpointSpec, now: datetime, status: EndpointStatus = "pending")
     return EndpointState(
         spec=spec, status=status, at=now, since=now, cold_start_s=COLD_START_S.get(spec.accelerator, 240.0)
     )
+
+
+def again(before: EndpointState, fresh: EndpointState) -> EndpointState:
+    """An endpoint that is made anew under its name: what the one before has cost, and which orders were answered, stay
+    told."""
+    kept = {"costs": before.costs, "answered": before.answered, "cold_start_s": before.cold_start_s}
+    return fresh.model_copy(update=kept)
 
 
 def observed(state: EndpointState, seen: Seen | None, look: Look) -> EndpointState:
@@ -133,7 +140,9 @@ def adopted(namespace: str, tenant: str, seen: Seen) -> EndpointSpec | str:
             "min_replicas": scaling.get("minReplica", 0), "max_replicas": scaling.get("maxReplica", 1),
             "scale_to_zero_minutes": scaling.get("scaleToZeroTimeout"), "wake_on_lag": False, "sleep_after_s": None,
         },
-        "custom": {"image": model.get("image") or {"huggingface": {}}, "framework": model.get("framework", "pytorch")},
+        "custom": {
+            "image": public(model.get("image")) or {"huggingface": {}}, "framework": model.get("framework", "pytorch"),
+        },
         "security": {
             "access": {"protected": "authenticated"}.get(kind := str(document.get("type")), kind),
             "vendor": provider.get("vendor"), "region": provider.get("region"),
@@ -144,6 +153,13 @@ def adopted(namespace: str, tenant: str, seen: Seen) -> EndpointSpec | str:
     except ValidationError as error:
         where = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors()[:3])
         return f"{seen.name[:64]}: {where}: none that we can manage"
+
+
+def public(image: Any) -> Any:
+    """A container as it is shown, without the credentials of its registry: specs stand in events."""
+    if not isinstance(image, dict):
+        return image
+    return {name: public(value) for name, value in image.items() if not is_secret(name)}
 
 
 def _part(value: Any, name: str) -> dict[str, Any]:

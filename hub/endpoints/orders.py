@@ -14,6 +14,8 @@ from hub.endpoints.wire import Machine, Place, Seen, differs, place_of
 from schemas.endpoints import EndpointCommand, EndpointQuota, EndpointSpec, EndpointState
 from schemas.values import frozen
 
+SPEND = frozenset({"create", "update", "resume"})
+"""Orders after which more may be spent: they are judged one after the other."""
 Action = Literal["create", "update", "pause", "resume", "scale_to_zero", "delete"]
 
 
@@ -83,8 +85,20 @@ def _made(command: EndpointCommand, seen: Seen | None, around: Around) -> Answer
         return Nothing("it is so already")
     if seen is not None and command.action == "create":
         return Refused("it exists and is another one: update it")
-    why = _machine_fault(spec, around.prices) or refusal(spec, around.states, around.quota, around.prices)
+    why = (
+        clash(spec, around.states)
+        or _machine_fault(spec, around.prices)
+        or refusal(spec, around.states, around.quota, around.prices)
+    )
     return Refused(why) if why else Call("create" if command.action == "create" else "update", spec)
+
+
+def clash(spec: EndpointSpec, states: Iterable[EndpointState]) -> str:
+    """Which other endpoint has this name; empty: none. Offers, results and what waits know an endpoint as
+    `endpoint.NAME`: of two with one name each would be woken for the other's jobs."""
+    others = (one for one in states if one.spec.name == spec.name and one.spec.key != spec.key)
+    twin = next((one for one in others if one.status not in GONE), None)
+    return "" if twin is None else f"{twin.spec.key} has this name: jobs know an endpoint as endpoint.{spec.name}"
 
 
 def _machine_fault(spec: EndpointSpec, prices: Mapping[Place, Machine]) -> str:

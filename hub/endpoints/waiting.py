@@ -58,6 +58,8 @@ class Waiting:
         self._ended: OrderedDict[Identity, None] = OrderedDict()
         self._last_end: dict[str, datetime] = {}
         self._measured: dict[str, Measured] = {}
+        self._begun: dict[str, datetime] = {}
+        """Up to when calls were counted by whoever counted before."""
 
     def decided(self, record: Record) -> None:
         """Take in one record of decisions."""
@@ -72,6 +74,7 @@ class Waiting:
             identity = (decision.tenant, decision.job_id, decision.submission)
             if self._ended.pop(identity, 0) is None:
                 continue  # its result was here before
+            self._close(identity)
             job = Job(provider, decision.decided_at, decision.deadline)
             self._open[identity] = job
             self._of.setdefault(provider, {})[identity] = job
@@ -117,13 +120,23 @@ class Waiting:
         """What calls to the endpoint of this name were like."""
         return self._measured.get(PREFIX + name, Measured())
 
+    def begin(self, name: str, told: Measured) -> None:
+        """Count on from what was told before: what was seen up to then is in it."""
+        if told.attempts > self.measured(name).attempts:
+            self._measured[PREFIX + name] = told
+            if told.until is not None:
+                self._begun[PREFIX + name] = told.until
+
     def _measure(self, provider: str, succeeded: bool, duration_ms: int, at: datetime) -> None:
         old = self._measured.get(provider, Measured())
+        if provider in self._begun and at <= self._begun[provider]:
+            return  # it was counted before this process began
         self._measured[provider] = Measured(
             attempts=old.attempts + 1,
             succeeded=old.succeeded + succeeded,
             call_ms=old.call_ms + (max(0, duration_ms) if succeeded else 0),
             since=min(old.since or at, at),
+            until=max(old.until or at, at),
         )
 
     def _close(self, identity: Identity) -> Job | None:

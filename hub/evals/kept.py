@@ -50,6 +50,11 @@ class Runs:
         """Those that have a run."""
         return frozenset(self._by_model)
 
+    @property
+    def version(self) -> int:
+        """The offset after the last record that was folded."""
+        return self._next
+
     def of(self, model: str) -> list[EvalRun]:
         """A model's runs, the newest first."""
         return newest_first(list(self._by_model.get(model, {}).values()))

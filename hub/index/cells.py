@@ -4,6 +4,7 @@ import math
 import zlib
 from collections.abc import Mapping
 
+from hub.catalog.scores import lasting
 from hub.index.columns import CUSTOM_CODE, DISABLED, GATED, KINDS, PRIVATE, SCANNED_BAD, SERVED, UNKNOWN, Cells
 from hub.index.offers import latency_of, nan_if_none, offered, priced
 from hub.index.words import folded
@@ -48,16 +49,6 @@ def told(entry: CatalogEntry) -> dict[Word, str]:
 def tier_of(entry: CatalogEntry) -> int:
     """How much it is used, 0 to 15: half the number of binary digits of its downloads."""
     return min(15, (entry.downloads or 0).bit_length() // 2)
-
-
-def popularity(entry: CatalogEntry) -> float:
-    """0 to 1: downloads of 30 days and likes on a logarithmic scale, three to one; unknown ones count as none.
-
-    `0.75 * log(1 + downloads) / log(1 + 10^8) + 0.25 * log(1 + likes) / log(1 + 10^4.5)`, cut at 1.
-    """
-    downloads = math.log1p(entry.downloads or 0) / math.log1p(1e8)
-    likes = math.log1p(entry.likes or 0) / math.log1p(10**4.5)
-    return min(1.0, 0.75 * downloads + 0.25 * likes)
 
 
 def stated_quality(entry: CatalogEntry) -> float | None:
@@ -107,7 +98,7 @@ def cells(entry: CatalogEntry, numbers: Mapping[Word, int]) -> Cells:
         _whole(entry.downloads),
         _whole(entry.likes),
         nan_if_none(entry.trending_score),
-        popularity(entry),
+        *(lasting(entry) or (math.nan, math.nan)),
         nan_if_none(stated_quality(entry)),
         nan_if_none(latency.value if latency else None),
         min(prices, default=UNKNOWN),
@@ -130,7 +121,7 @@ def cells(entry: CatalogEntry, numbers: Mapping[Word, int]) -> Cells:
     return Cells(record, bag, rows)
 
 
-GONE = Cells((0,) * 21, ())
+GONE = Cells((0,) * 22, ())
 """The row of an entry that is not there any more."""
 
 

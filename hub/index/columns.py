@@ -5,15 +5,21 @@ numbers stand in blocks of `BLOCK` rows, written in the transaction that writes 
 which locks.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hub.catalog.scores import HALF_LIFE_DAYS
+
 BLOCK = 256
 """Rows of one blob: a change rewrites the blocks that it touches."""
+MASKS_KEPT = 64
+"""Of half a million rows each has 62 KB."""
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 UNKNOWN = -1
@@ -36,6 +42,7 @@ RECORD = np.dtype(
         ("likes", "i8"),
         ("trending", "f4"),
         ("popularity", "f4"),
+        ("recency", "f4"),
         ("quality", "f4"),
         ("latency", "f4"),
         ("price", "i8"),
@@ -45,7 +52,8 @@ RECORD = np.dtype(
     ]
 )
 """What each row has. `task` to `author` are words' numbers; instants are seconds since 1970; `latency` (ms) and `price`
-(nano-dollars per million tokens) are the best of its live offers; `quality` is what its card states; `tie` a digest
+(nano-dollars per million tokens) are the best of its live offers; `popularity` and `recency` are
+`hub.catalog.scores.lasting`; `quality` is what its card states; `tie` a digest
 of the key, which orders what is equal otherwise: row numbers depend on the order of arrival."""
 OFFER = np.dtype(
     [("row", "u4"), ("provider", "u4"), ("region", "u4"), ("live", "u1"), ("price", "i8"), ("latency", "f4")]
@@ -81,9 +89,18 @@ class Columns:
         self.offers = np.zeros(0, dtype=OFFER)
         self.changes = 0
         """Counts batches: what was computed of the columns holds as long as it stands still."""
+        self._masks: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
+        self._masks_of = 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self._records[name][: self.size]
+
+    def popularity(self, rows: Rows, now: datetime) -> NDArray[np.float64]:
+        """`hub.catalog.scores.popularity` of rows; where nothing is known NaN."""
+        days = np.maximum(now.timestamp() - self._records["modified"][rows], 0) / 86_400
+        # A row that has told of no change has no weight for it either.
+        fresh = self._records["recency"][rows] * np.exp2(-days / HALF_LIFE_DAYS)
+        return np.asarray(self._records["popularity"][rows] + fresh, dtype=np.float64)
 
     def bag(self, row: int) -> NDArray[np.uint32]:
         """The words of one row's lists."""
@@ -106,7 +123,18 @@ class Columns:
         self.changes += 1
 
     def having(self, word: int) -> Mask:
-        """The rows whose lists have a word."""
+        """The rows whose lists have a word. The last ones that were asked are kept, as bits, until a row changes."""
+        if self._masks_of != self.changes:
+            self._masks.clear()
+            self._masks_of = self.changes
+        if word not in self._masks:
+            self._masks[word] = np.packbits(self._having(word))
+        self._masks.move_to_end(word)
+        while len(self._masks) > MASKS_KEPT:
+            self._masks.popitem(last=False)
+        return np.unpackbits(self._masks[word], count=self.size).view(np.bool_)
+
+    def _having(self, word: int) -> Mask:
         found = np.flatnonzero(self._words[: self._used] == word)
         owners = self._owners[found]
         start = self._start[owners]

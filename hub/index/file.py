@@ -1,6 +1,7 @@
 """The index's SQLite file: tables, opening, and how an entry is packed into it."""
 
 import hashlib
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,12 +11,12 @@ from typing import TypeVar
 from schemas.catalog import CatalogEntry
 
 NAME, VECTORS, LOCK = "catalog.sqlite", "catalog.vectors", "catalog.lock"
-FORM = 2
+FORM = 3
 """Of what the tables hold; raise it when words, columns or embeddings of the same entry become others."""
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE entry (row INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, digest BLOB NOT NULL, words BLOB NOT NULL,
-                    body BLOB NOT NULL);
+CREATE TABLE name (row INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
+CREATE TABLE entry (row INTEGER PRIMARY KEY, digest BLOB NOT NULL, words BLOB NOT NULL, body BLOB NOT NULL);
 CREATE TABLE word (id INTEGER PRIMARY KEY, field TEXT NOT NULL, text TEXT NOT NULL, shown TEXT NOT NULL,
                    UNIQUE (field, text));
 CREATE TABLE block (number INTEGER PRIMARY KEY, record BLOB NOT NULL, bag BLOB NOT NULL, offers BLOB NOT NULL);
@@ -23,13 +24,16 @@ CREATE VIRTUAL TABLE fts USING fts5 (name, author, task, tags, description, cont
                                      tokenize="porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'");
 CREATE VIRTUAL TABLE vocabulary USING fts5vocab (fts, 'row');
 """
+# Names stand apart from the bodies: hundreds are looked at for each entry that is shown, a hundred to a page.
 VERSION = (zlib.crc32(SCHEMA.encode()) ^ FORM) & 0x7FFFFFFF
-CACHE_KIB = 32_768
+CACHE_KIB = 16_384
 A_QUERY = 400
 """Values that one statement asks for."""
 ROW_BITS = 24
 """A row's number in the full-text table has its tier above these bits: the most used ones are its upper end."""
 MAX_ROWS = 1 << ROW_BITS
+MOST_FORETOLD = 800_000_000
+"""Bytes of files that are read into the system's cache at opening."""
 
 T = TypeVar("T")
 
@@ -70,6 +74,22 @@ def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def foretell(folder: Path) -> bool:
+    """Tell the system that the files will be read, from their beginning: the first searches then find them in memory.
+    Blocks while it reads. False: they are larger than `MOST_FORETOLD`, or than a quarter of the machine's memory."""
+    paths = [path for name in (NAME, VECTORS) if (path := folder / name).exists()]
+    size = sum(path.stat().st_size for path in paths)
+    if size > min(MOST_FORETOLD, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4):
+        return False
+    for path in paths:
+        with path.open("rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            chunk = bytearray(1 << 20)
+            while file.readinto(chunk):
+                pass
+    return True
 
 
 def remove(folder: Path) -> None:

@@ -20,7 +20,7 @@ def state_hash(connection: sqlite3.Connection, columns: Columns, vectors: Vector
     """
     total = count = 0
     offers = columns.offers[np.argsort(columns.offers["row"], kind="stable")]
-    cursor = connection.execute("SELECT row, key, digest FROM entry ORDER BY row")
+    cursor = connection.execute("SELECT row, key, digest FROM entry JOIN name USING (row) ORDER BY row")
     while some := cursor.fetchmany(AT_ONCE):
         rows = np.array([row for row, _, _ in some], dtype=np.int64)
         numbers = _numbers(columns, rows)

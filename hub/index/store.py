@@ -45,8 +45,9 @@ BATCH = 1_000
 """Entries of one transaction."""
 _FTS = "INSERT INTO fts (rowid, name, author, task, tags, description) VALUES (?, ?, ?, ?, ?, ?)"
 _UNFTS = "INSERT INTO fts (fts, rowid, name, author, task, tags, description) VALUES ('delete', ?, ?, ?, ?, ?, ?)"
+_NAME = "INSERT OR IGNORE INTO name (row, key) VALUES (?, ?)"
 _ENTRY = """
-INSERT INTO entry (row, key, digest, words, body) VALUES (?, ?, ?, ?, ?)
+INSERT INTO entry (row, digest, words, body) VALUES (?, ?, ?, ?)
 ON CONFLICT (row) DO UPDATE SET digest = excluded.digest, words = excluded.words, body = excluded.body
 """
 Change = tuple[str, CatalogEntry | None]
@@ -65,6 +66,7 @@ class Index:
         self.lock = threading.RLock()
         self._writing = threading.Lock()
         self.damaged = False
+        self._measured: tuple[int, frozenset[str], dict[str, int]] = (-1, frozenset(), {})
         self.searches: Searches | None = None
         """Past searches, for related ones; whoever opens the index for people sets it."""
         if writes:
@@ -100,15 +102,17 @@ class Index:
         with self._writing, self.lock:
             self.reader.close()
             self._connection.close()
+            self.vectors.close()
 
     def rebuild(self) -> None:
         """Throw everything away: it begins empty, at no position."""
         with self._writing, self.lock:
             self.reader.close()
             self._connection.close()
+            self.vectors.close()
             file.remove(self.folder)
             self._open()
-            self.damaged = False
+            self.damaged, self._measured = False, (-1, frozenset(), {})
 
     # Reading.
 
@@ -136,7 +140,9 @@ class Index:
     def get(self, key: str) -> CatalogEntry | None:
         """The entry of a key (`model/google/bert`); None where there is none."""
         with self._noticing():
-            row = self.reader.execute("SELECT body, digest FROM entry WHERE key = ?", (key,)).fetchone()
+            row = self.reader.execute(
+                "SELECT body, digest FROM name JOIN entry USING (row) WHERE key = ?", (key,)
+            ).fetchone()
             return None if row is None else unpacked(*row)
 
     def entries(self, rows: Sequence[int]) -> dict[int, CatalogEntry]:
@@ -153,7 +159,7 @@ class Index:
         found: dict[int, str] = {}
         with self.lock:
             for some in batched(rows, A_QUERY):
-                asked = f"SELECT row, key FROM entry WHERE row IN ({marks(some)})"  # noqa: S608
+                asked = f"SELECT row, key FROM name WHERE row IN ({marks(some)})"  # noqa: S608
                 found.update(self.reader.execute(asked, some))
         return found
 
@@ -162,14 +168,24 @@ class Index:
         found: dict[str, int] = {}
         with self.lock:
             for some in batched(keys, A_QUERY):
-                asked = f"SELECT key, row FROM entry WHERE key IN ({marks(some)})"  # noqa: S608
+                asked = f"SELECT key, row FROM name WHERE key IN ({marks(some)})"  # noqa: S608
                 found.update(self.reader.execute(asked, some))
         return found
+
+    def measured(self, known: "Known") -> dict[str, int]:
+        """The rows of the models that Novix knows more of than the catalogue; found anew when either has changed."""
+        models = frozenset(known.measured())
+        with self.lock:
+            if self._measured[:2] != (self.columns.changes, models):
+                there = self.rows(f"model/{model}" for model in sorted(models))
+                rows = {key.partition("/")[2]: row for key, row in there.items()}
+                self._measured = (self.columns.changes, models, rows)
+            return self._measured[2]
 
     def every_key(self) -> list[str]:
         """All keys that it has."""
         with self.lock:
-            return [key for (key,) in self.reader.execute("SELECT key FROM entry ORDER BY row")]
+            return [key for (key,) in self.reader.execute("SELECT key FROM name ORDER BY row")]
 
     def search(self, criteria: "Criteria", *, known: "Known", now: datetime | None = None) -> "Discovery":
         """What fits, best first, and why. Raises `hub.discovery.criteria.BadCriteria`."""
@@ -274,7 +290,7 @@ class Index:
         """Row, digest and digest of the words of each key that there is."""
         found: dict[str, tuple[int, bytes, bytes]] = {}
         for some in batched(keys, A_QUERY):
-            asked = f"SELECT key, row, digest, words FROM entry WHERE key IN ({marks(some)})"  # noqa: S608
+            asked = f"SELECT key, row, digest, words FROM name JOIN entry USING (row) WHERE key IN ({marks(some)})"  # noqa: S608
             found |= {key: (row, digest, words) for key, row, digest, words in self._connection.execute(asked, some)}
         return found
 
@@ -322,13 +338,14 @@ class _Plan:
             raise ValueError(f"the index holds at most {file.MAX_ROWS} entries")
         old: list[int] = [one[0] for one in gone]
         self._gone = list(old)
-        self._entries, self._inserts = [], []
+        self._names, self._entries, self._inserts = [], [], []
         self.embedded_rows: list[int] = []
         texts: list[str] = []
         for row, (key, entry, body) in zip(self.rows, new, strict=True):
             said, text, tier = document(entry).columns(), embedded(entry), tier_of(entry)
             words = digest_of(str(tier).encode(), *(one.encode() for one in (*said, text)))
-            self._entries.append((row, key, digest_of(body), words, pressed(body)))
+            self._names.append((row, key))
+            self._entries.append((row, digest_of(body), words, pressed(body)))
             if key in had and had[key][2] == words:
                 continue
             if key in had:
@@ -346,7 +363,9 @@ class _Plan:
     def write(self, connection: sqlite3.Connection) -> None:
         """Write entries and full text."""
         connection.executemany(_UNFTS, self._deletes)
-        connection.executemany("DELETE FROM entry WHERE row = ?", [(row,) for row in self._gone])
+        for table in ("entry", "name"):
+            connection.executemany(f"DELETE FROM {table} WHERE row = ?", [(row,) for row in self._gone])  # noqa: S608
+        connection.executemany(_NAME, self._names)
         connection.executemany(_ENTRY, self._entries)
         connection.executemany(_FTS, self._inserts)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from hub.recommend.candidates import Candidate
-from hub.recommend.constraints import spoken
+from hub.recommend.constraints import dollars, spoken
 from hub.recommend.score import fields_of
 from schemas.recommendation import Alternative, Alternatives, TaskAnalysis
 
@@ -42,7 +42,7 @@ def _alternative(one: Candidate, score: float, first: Candidate, why: str) -> Al
     says = [
         why,
         f"quality {quality:+.3f}" if quality is not None else "quality not comparable",
-        f"{'costs' if cost >= 0 else 'saves'} {abs(cost):,.0f} nano-dollars a request"
+        f"{'costs' if cost >= 0 else 'saves'} {dollars(round(abs(cost)))} a request"
         if cost is not None
         else "price difference unknown",
         f"{abs(latency):,.0f} ms {'slower' if latency >= 0 else 'faster'}"

@@ -16,6 +16,7 @@ from hub.recommend import conditions, names
 from hub.recommend.leftover import GENERIC, STOP, leftover
 from hub.recommend.nearest import nearness
 from hub.recommend.reading import LISTS, Reading
+from hub.recommend.refusing import others_than
 from schemas.recommendation import Condition, Constraints, TaskAnalysis, TaskDescription
 from schemas.tasks import MODALITIES
 
@@ -38,6 +39,7 @@ def analyse(description: TaskDescription, *, at: datetime) -> TaskAnalysis:
     """What `description` asks for; `at` is now, for "this year"."""
     sentence = description.sentence
     flat, places = plain(sentence)
+    flat = others_than(flat)
     reading = Reading(sentence, flat, places, bytearray(len(flat)), bytearray(len(flat)))
     conditions.read(reading, at)
     words = tokens(flat)
@@ -135,6 +137,8 @@ def _languages(reading: Reading, words: tuple[Token, ...]) -> None:
             if code not in reading.languages:
                 reading.languages.append(code)
             reading.understand("language", code, start, end)
+        elif code in reading.languages:
+            reading.odd.append(f"{reading.words(start, end)} (the language is asked for as well)")
         else:
             reading.add("denied_languages", (code,), start, end)
 
@@ -195,8 +199,14 @@ def _own_words(reading: Reading, words: tuple[Token, ...]) -> str:
     tongues = {place for one in _finder("language").find(words) for place in range(one.first, one.last + 1)}
     kept = [word.word for place, word in enumerate(_open(reading, words)) if word.word != "\0" and place not in tongues]
     general = {words[place].word for one in _finder("modality").find(words, slips=False) for place in one.solid}
-    content = [word for word in kept if word not in STOP and word not in general]
+    content = [word for word in kept if word not in STOP and word not in general and not _ASIDE.search(word)]
     return " ".join(kept) if len(content) >= FEWEST_WORDS else ""
+
+
+_ASIDE = re.compile(
+    r"\d|^(?:cloud|calls?|context|days?|weeks?|months?|repl(?:y|ies)|tokens?|latency|windows?|gb|mb|api)$"
+)
+"""Words of conditions: a sentence that has no other names no task."""
 
 
 def _weighed(told: dict[str, float], said: str) -> dict[str, float]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from hub.recommend import names
+from hub.recommend import names, refusing
 from hub.recommend.numbers import Limit
 from hub.recommend.quantities import limits
 from hub.recommend.reading import Reading
@@ -18,7 +18,8 @@ def read(reading: Reading, at: datetime) -> None:
     """Read every condition; what has been read as one thing is not read as another."""
     _quantities(reading)
     _dates(reading, at)
-    for part in (_licenses, _flags, _regions, _providers, _authors, _formats, _devices, _own_machine, _preferences):
+    for part in (_licenses, _flags, _regions, _providers, _authors, _formats, _devices, _own_machine, _preferences,
+                 _open_source):  # fmt: skip
         part(reading)
 
 
@@ -52,17 +53,28 @@ def _dates(reading: Reading, at: datetime) -> None:
 def polar(reading: Reading, found: Iterable[tuple[int, int, Any]]) -> Iterator[tuple[int, int, Any, bool]]:
     """Things named in a text, with whether they are wanted: negation reaches over "or", "and" and commas."""
     last_end, last_wanted = -1, True
+    told: list[tuple[int, int, Any, bool]] = []
+    run = 0
     for start, end, value in sorted(found, key=lambda one: (one[0], -one[1])):
         if start < last_end:
             continue
-        before = reading.negated(start)
-        joined = last_end >= 0 and names.JOINED.match(reading.flat[last_end:start]) is not None
+        if (needless := reading.needless(end)) is not None:
+            reading.understand("not needed", reading.words(start, end), start, needless.end())
+            reading.mark(start, needless.end())
+            continue
+        before, behind = reading.negated(start), reading.refused(end)
+        joined = last_end >= 0 and refusing.JOINED.match(reading.flat[last_end:start]) is not None
         wanted = last_wanted if joined and before is None else before is None
         if before is not None:
             length = min(60, start)
             reading.mark(start - length + before.start(), start, blocked=False)
-        yield start, end, value, wanted
+        run = run if joined else len(told)
+        told.append((start, end, value, wanted))
+        if behind is not None:  # "GPL and AGPL are not allowed"
+            reading.mark(end, behind.end(), blocked=False)
+            told[run:] = [(*one[:3], False) for one in told[run:]]
         last_end, last_wanted = end, wanted
+    yield from told
 
 
 def _licenses(reading: Reading) -> None:
@@ -82,6 +94,21 @@ def _licenses(reading: Reading) -> None:
             reading.mark(word.start(), word.end())
 
 
+_OPEN_SOURCE = re.compile(
+    r"(?<![a-z])(?:open[ -]?sourced?|quelloffen\w*)(?![a-z])(?! (?:code|projects?|software|repo\w*|librar\w*|"
+    r"communit\w*|contribut\w*|maintain\w*|licen[cs]\w*))"
+)
+
+
+def _open_source(reading: Reading) -> None:
+    """ "Open source" names no licence: some mean open weights, some the OSI's list. It is told, not guessed."""
+    for found in _OPEN_SOURCE.finditer(reading.flat):
+        if reading.free(*found.span()):
+            why = "no licence is named: say permissive, or open source licence"
+            reading.odd.append(f"{reading.words(*found.span())} ({why})")
+            reading.mark(*found.span())
+
+
 _NO_NON = re.compile(r"(?:no|not|without|exclud\w+|avoid\w*)\W+(?:any )?non\W+[a-z ]+$")
 
 
@@ -91,11 +118,12 @@ def _flags(reading: Reading) -> None:
             if not reading.free(found.start(), found.end()):
                 continue
             before = None if value is False else reading.negated(found.start())
+            behind = None if value is False else reading.refused(found.end()) or reading.needless(found.end())
             beginning = found.start() - len(before[0]) if before else found.start()
-            reading.mark(beginning, found.end())
+            reading.mark(beginning, behind.end() if behind else found.end())
             if name == "commercial" and before and _NO_NON.search(reading.flat[: found.end()]):
                 before = None  # "no non-commercial licence"
-            if before is None:
+            if before is None and behind is None:
                 reading.values[name] = value
                 reading.understand(name, value, found.start(), found.end())
             else:
@@ -178,7 +206,10 @@ def _authors(reading: Reading) -> None:
         for match in re.finditer(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])", reading.flat):
             before, after = reading.flat[max(0, match.start() - 40) : match.start()], reading.flat[match.end() :]
             cue = (
-                names.AUTHOR_BEFORE.search(before) or _AFTER_AN_AUTHOR.search(before) or names.AUTHOR_AFTER.match(after)
+                names.AUTHOR_BEFORE.search(before)
+                or _AFTER_AN_AUTHOR.search(before)
+                or names.AUTHOR_AFTER.match(after)
+                or reading.refused(match.end())
             )
             if (
                 reading.free(match.start(), match.end())
@@ -224,18 +255,36 @@ def _own_machine(reading: Reading) -> None:
 
 
 _NO_MATTER = re.compile(
-    r"\W+(?:\w+\W+){0,2}?(?:does ?n[o']t matter|not matter|is ?n[o']t (?:important|an issue|needed)|"
+    r"[\s'-]+(?:\w+[\s'-]+){0,2}?(?:do(?:es)? ?n[o']t matter|not matter|is ?n[o']t (?:important|an issue|needed)|"
     r"irrelevant|secondary|unimportant|is no (?:issue|concern)|egal)"
 )
 
 
+_INDIFFERENT = {
+    "cheap": r"prices?|costs?|money|budget",
+    "fast": r"latency|speed",
+    "small": r"size",
+    "popular": r"popularity|downloads",
+}
+"""What may not matter without being a wish by itself."""
+
+
 def _preferences(reading: Reading) -> None:
+    for name, pattern in _INDIFFERENT.items():
+        for found in re.finditer(rf"(?<![a-z0-9])(?:{pattern})(?![a-z0-9])", reading.flat):
+            after = _NO_MATTER.match(reading.flat, found.end())
+            if after is not None and reading.free(*found.span()):
+                reading.understand("preference", f"not {name}", found.start(), after.end())
+                reading.mark(found.start(), after.end())
     for name, pattern in names.PREFERENCES.items():
         for found in re.finditer(rf"(?<![a-z0-9])(?:{pattern})(?![a-z0-9])", reading.flat):
             if not reading.free(found.start(), found.end()):
                 continue
-            unwanted = reading.negated(found.start()) or _NO_MATTER.match(reading.flat, found.end())
+            after = _NO_MATTER.match(reading.flat, found.end())
+            unwanted = reading.negated(found.start()) or after
             reading.mark(found.start(), found.end(), blocked=found[0] not in ("live", "top"))
+            if after is not None:
+                reading.mark(found.end(), after.end())
             if unwanted:
                 reading.understand("preference", f"not {name}", found.start(), found.end())
                 continue

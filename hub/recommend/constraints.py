@@ -43,8 +43,8 @@ def request_ceiling(asked: Constraints) -> tuple[float | None, str]:
     if own is None and spread is None:
         return None, ""
     if spread is not None and (own is None or spread < own):
-        return spread, f"{_money(month or 0)} a month over {many:,} requests is {_money(spread)} a request"
-    return own, f"{_money(own or 0)} a request"
+        return spread, f"{dollars(month or 0)} a month over {many:,} requests is {dollars(spread)} a request"
+    return own, f"{dollars(own or 0)} a request"
 
 
 def reasons(one: Candidate, analysis: TaskAnalysis, asked: Iterable[Constraints], *, at: datetime) -> list[Condition]:
@@ -54,6 +54,18 @@ def reasons(one: Candidate, analysis: TaskAnalysis, asked: Iterable[Constraints]
         told += _own(one, constraints, at)
         told += _offered(one, constraints)
     return list(dict.fromkeys(told))
+
+
+_SAID = {"max_bytes": "size", "max_memory_bytes": "memory", "max_latency_ms": "latency", "max_parameters": "parameters",
+         "min_parameters": "parameters", "max_nanousd_per_mtok": "price of 1M tokens",
+         "max_nanousd_per_request": "price of a request", "max_nanousd_per_month": "budget of a month",
+         "recent_days": "age"}  # fmt: skip
+
+
+def said(name: str) -> str:
+    """A condition's name as people say it."""
+    told = _SAID.get(name, name.replace("_", " ").replace("license", "licence"))
+    return f"{told.removeprefix('denied ')} ruled out" if told.startswith("denied ") else told
 
 
 def _why(name: str, says: str) -> Condition:
@@ -133,13 +145,13 @@ def _tolerant(name: str, floor: int) -> float:
 def _licensed(entry: CatalogEntry, asked: Constraints) -> Iterator[Condition]:
     license_, raw = entry.license, entry.license_raw
     said = license_ or raw or ""
-    if asked.licenses and not any(_is_license(license_, raw, one) for one in asked.licenses):
+    if asked.licenses and not any(is_license(license_, raw, one) for one in asked.licenses):
         wanted = " or ".join(asked.licenses)
         yield _why("licenses", f"licence {said}; {wanted} asked" if said else f"its licence {_UNKNOWN}; {wanted} asked")
     for one in asked.denied_licenses:
         if not said:
             yield _why("denied_licenses", f"its licence {_UNKNOWN}, so that it may be {one}")
-        elif _is_license(license_, raw, one):
+        elif is_license(license_, raw, one):
             yield _why("denied_licenses", f"licence {said} is {one}")
     family = family_of(license_ or raw)
     if asked.commercial and family not in OPEN_SOURCE:
@@ -150,7 +162,7 @@ def _licensed(entry: CatalogEntry, asked: Constraints) -> Iterator[Condition]:
         yield _why("permissive", f"{what} is not known to be permissive")
 
 
-def _is_license(license_: str | None, raw: str | None, wanted: str) -> bool:
+def is_license(license_: str | None, raw: str | None, wanted: str) -> bool:
     family = family_of(license_ or raw)
     if wanted == "open-source":
         return family in OPEN_SOURCE
@@ -283,7 +295,7 @@ def _tests(asked: Constraints) -> Iterator[Test]:
         yield (
             "max_nanousd_per_mtok",
             lambda offer: offer.nanousd_per_mtok is not None and offer.nanousd_per_mtok <= most,
-            lambda offers: _dear([offer.nanousd_per_mtok for offer in offers], f"{_money(most)} a million tokens"),
+            lambda offers: _dear([offer.nanousd_per_mtok for offer in offers], f"{dollars(most)} a million tokens"),
         )
     ceiling, how = request_ceiling(asked)
     if ceiling is not None:
@@ -355,7 +367,7 @@ def _where(offers: list[Offer]) -> str:
 
 def _dear(prices: Iterable[float | None], wanted: str) -> str:
     told = [price for price in prices if price is not None]
-    return f"{_money(min(told))} at the least; at most {wanted}" if told else f"its price {_UNKNOWN}; at most {wanted}"
+    return f"{dollars(min(told))} at the least; at most {wanted}" if told else f"its price {_UNKNOWN}; at most {wanted}"
 
 
 def _slow(value: float | None, limit: int) -> str:
@@ -366,7 +378,8 @@ def _slow(value: float | None, limit: int) -> str:
     )
 
 
-def _money(nanousd: float) -> str:
+def dollars(nanousd: float) -> str:
+    """Nano-dollars as dollars, to the last of them."""
     return f"${nanousd / 1e9:.9f}".rstrip("0").rstrip(".") if nanousd else "$0"
 
 

@@ -32,7 +32,9 @@ STOP = frozenset(
 """Words that say nothing of a model."""
 
 _CUE = re.compile(
-    r"(?<![a-z])(?:not|no|never|without|except|excluding|avoid|must|only|at least|at most|more than|less than|"
+    r"(?<![a-z])(?:not|no|nothing|none|never|without|except|excluding|exclude[sd]?|avoid|skip|ignore|forget|hates?|"
+    r"dislikes?|reject\w*|refuse\w*|forbid\w*|forbidden|banned|nichts|rien|nada|"
+    r"must|only|at least|at most|more than|less than|"
     r"fewer than|max|maximum|min|minimum|cannot|n't|has to|have to|needs to|required|require|requires|"
     r"mandatory|exactly|"
     r"nicht|kein\w*|ohne|nur|muss|mindestens|hochstens|sans|seulement|doit|au moins|au plus|sin|solo|debe|al "

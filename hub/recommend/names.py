@@ -14,7 +14,7 @@ LICENSES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
     (re.compile(rf"(?<![a-z0-9])(?:{pattern})(?![a-z0-9])"), ids)
     for pattern, ids in (
         (r"mit(?=[ -]?(?:licen[cs]\w*|lizenz\w*|/| or apache| oder apache|,? ?apache))", ("MIT",)),
-        (r"(?<=licen[cs]e )mit|(?<=licen[cs]e: )mit|(?<=lizenz )mit|(?<=licencia )mit|(?<=licence )mit", ("MIT",)),
+        (r"(?<=licen[cs]e )mit|(?<=licen[cs]e: )mit|(?<=licencia )mit", ("MIT",)),
         (r"apache(?:[ -]?(?:v(?:ersion)?)?[ -]?2(?:\.0)?)?(?:[ -]licen[cs]\w*|[ -]lizenz\w*)?", ("Apache-2.0",)),
         (r"bsd(?:[ -][23](?:[ -]clause)?)?(?:[ -]licen[cs]\w*)?", ("BSD-2-Clause", "BSD-3-Clause")),
         (r"agpl(?:[ -]?v?3(?:\.0)?)?", ("AGPL",)),
@@ -62,6 +62,7 @@ REGIONS: Mapping[str, str] = {
     "br": r"brazil|brasilien|brasil|bresil",
     "kr": r"south korea|seoul",
     "cn": r"china",
+    "ru": r"russia|russland|russie|rusia",
 }  # fmt: skip
 REGION_CUE = re.compile(
     r"host\w*|data\b|daten\w*|donnees|datos|server\w*|servidor\w*|stay\w*|stays|reside\w*|residency|"
@@ -147,7 +148,7 @@ AUTHOR_BEFORE = re.compile(
     r"(?:(?:made|built|trained|published|released|written|provided|developed|created|anything|something|"
     r"models?|one|ones|stuff|weights)\W+(?:by|from|of|von|de)|"
     r"\bfrom|\bby|\bvon|\bde|\bpar|\bpor|\bauthor|\bnon|\bnot|\bno|\bor|\band|\bnor|\bexcept|\bwithout|"
-    r"\bavoid|\bexcluding|\bkein\w*|\bexclude|\bonly|\bthan)\W*$"
+    r"\bavoid|\bexcluding|\beither|\bhates?|\bdislikes?|\bbut|\bkein\w*|\bexclude|\bonly|\bthan)\W*$"
 )
 AUTHOR_AFTER = re.compile(r"(?:'s| only\b|s'|[ -]?(?:models?|weights|release\w*|family|made|based)\b)")
 
@@ -192,7 +193,9 @@ FLAGS: tuple[Rule, ...] = (
     ),
     _rule(
         (
-            r"(?:ungated|non[ -]gated|not gated|no gat(?:e|ing|ed)(?: models?| repos?)?|without gat(?:e|ing)|nothing "
+            r"(?:ungated|gated(?: models?| repos?)? (?:is|are)(?: not|n't) (?:ok|okay|allowed|acceptable|wanted|"
+            r"possible|an option|permitted|fine)|non[ -]gated|"
+            r"not gated|no gat(?:e|ing|ed)(?: models?| repos?)?|without gat(?:e|ing)|nothing "
             r"gated|(?:without|no|don't want to|not having to|do not want to|no need to) (?:an? |any "
             r")?(?:(?:ask(?:ing)?|request(?:ing)?|apply(?:ing)?|application|need(?:ing)?)(?: for)? (?:an? "
             r")?(?:access|permission)|access (?:requests?|forms?|approval)|sign(?:ing)? (?:an? )?(?:agreement|terms|"
@@ -206,7 +209,9 @@ FLAGS: tuple[Rule, ...] = (
     _rule(
         (
             r"(?:(?:no|without|avoid\w*|not (?:need|require|want)\w*|n't (?:need|require|want)\w*|disallow\w*|"
-            r"forbid\w*) (?:any )?(?:custom|remote|arbitrary|third[ -]party|foreign|extra python|author'?s?|own) "
+            r"forbid\w*|exclud\w+|never|reject\w*|refus\w*|skip) (?:any(?:thing)? )?(?:models? )?(?:(?:that )?(?:with|"
+            r"needs?|wants?|requires?|runs?|running) )?(?:custom|remote|arbitrary|third[ -]party|foreign|extra python|"
+            r"author'?s?|own) "
             r"(?:python )?code(?: execution)?|(?:no|without|not|n't (?:need|want|use|require)|avoid\w*|disabl\w*)(?: "
             r"need for| needing| using| to use| to set| setting)? ?trust[ _-]?remote[ _-]?code|trust[ _-]remote[ "
             r"_-]code ?=? ?(?:false|off|disabled)|ohne (?:fremden|eigenen) code)"
@@ -368,20 +373,3 @@ MULTILINGUAL = re.compile(
     r"mehrere) sprachen|multilingue\w*|plusieurs langues|varios idiomas|muchos idiomas|cross[ -]?lingual|"
     r"language[ -]agnostic|polyglot)(?![a-z])"
 )
-NEGATED = re.compile(
-    r"(?:\b(?:not|no|without|except(?:ing)?(?: for)?|exclud\w+|avoid\w*|never|other than|instead of|rather "
-    r"than|non|anything but|everything but|"
-    r"neither|nor|ohne|kein\w*|nicht|sans|pas|sin|excepto|sauf|ausser|minus|cannot|forbid\w*|ban(?:ned)?|"
-    r"skip|refuse\w*|reject\w*|ni)\b|n't\b)"
-    r"(?:[\s,:'\"()-]+(?:any|an?|the|from|by|on|under|with|via|using|use|be|of|in|for|want|need|something|"
-    r"von|auf|models?|anything|hosted|"
-    r"served|licen[cs]e[ds]?|based|through|to|have|has|one|ones|made|it|is|are|stuff|run|runs|running|de|du|"
-    r"des|la|le|les|el|chez|bei|mit|"
-    r"allow(?:ed)?|touch|require|requires|looking|like|really|a|me|give|as|about|which|that|do|does|involve|"
-    r"at)){0,4}[\s,:'\"()-]*$"
-)
-"""What stands before something that is not wanted."""
-JOINED = re.compile(
-    r"^\s*(?:,|or|and|nor|/|,\s*or|,\s*and|oder|und|ou|et|o|ni|y|noch|&)\s*(?:from |by |on |the |a |an |via |any )*$"
-)
-"""What joins two things that are wanted, or not wanted, alike."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hub.index.embed import Embedder
+from hub.index.embed import Embedder, shared
 
 if TYPE_CHECKING:
     from hub.index.embed import Vectors
@@ -34,7 +34,7 @@ class Examples:
 def examples() -> Examples | None:
     """The examples that come with Novix; None where the word vectors are not installed."""
     try:
-        embedder = Embedder()
+        embedder = shared()
     except (ImportError, OSError):
         return None
     tasks, phrases, task = [], [], ""

@@ -6,6 +6,8 @@ Works on text that `hub.discovery.phrases.plain` made: small letters, no accents
 import re
 from dataclasses import dataclass
 
+from hub.recommend.refusing import turned
+
 DAYS_A_MONTH = 30
 NANO = 10**9
 
@@ -19,7 +21,11 @@ _SMALL = {
 }  # fmt: skip
 _HALVES = r"(?:half (?:of )?an?|an? half|half|eine[rn]? halben?|halbe[rn]?|une demi|demi|medio|media)"
 _ONES = "|".join(sorted(_SMALL, key=len, reverse=True))
-_SPELT = rf"(?:{_HALVES}|a quarter of an?|(?:{_ONES})(?: and a half)?(?:[ -](?:hundred|thousand|million|billion))?)"
+_PARTS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10, "twentieth": 20, "hundredth": 100,
+          "thousandth": 1_000}  # fmt: skip
+_PART_OF = rf"(?:(?:an?|one) (?P<part>{'|'.join(_PARTS)})|1/(?P<denominator>[1-9]\d{{0,3}})) (?:of )?(?:an?|one)"
+_OF = re.sub(r"\?P<\w+>", "?:", _PART_OF)
+_SPELT = rf"(?:{_OF}|{_HALVES}|(?:{_ONES})(?: and a half)?(?:[ -](?:hundred|thousand|million|billion))?)"
 TIMES = {
     "k": 1e3,
     "thousand": 1e3,
@@ -78,7 +84,8 @@ _OR_LESS = re.compile(
 _AT_LEAST = re.compile(
     r"(?:at least|atleast|more than|over|above|bigger than|larger than|greater than|higher than|longer than|"
     r"min(?:imum|imal)?\.?(?: of| "
-    r"is|:)?|no (?:less|smaller|fewer|lower) than|not (?:be )?(?:less|smaller|fewer|under|below)(?: than)?|"
+    r"is|:)?|no (?:less|smaller|fewer|lower|shorter) than|(?:not|n't|never) (?:to )?(?:be )?"
+    r"(?:less|smaller|fewer|lower|shorter|under|below)(?: than)?|"
     r">=?|≥|exceed(?:s|ing)?|"
     r"mindestens|mehr als|grosser als|uber|ab|au moins|plus de|superieure? a|al menos|mas de|mayor(?:es)? "
     r"(?:de|que|a)|"
@@ -117,14 +124,14 @@ def number(told: str, scale: str | None = None) -> float:
     """The value of a number as people write it: `1,500`, `0,5`, `half a`, `two million`. A comma before three digits
     parts thousands, any other is a decimal one."""
     times = TIMES.get(scale or "", 1.0)
+    if (part := re.fullmatch(_PART_OF, told)) is not None:
+        return times / (_PARTS[part["part"]] if part["part"] else int(part["denominator"]))
     if told[0].isdigit() or told[0] == ".":
         if re.fullmatch(r"\d{1,3}(?:[,']\d{3})+", told):
             return float(re.sub("[,']", "", told)) * times
         return float(told.replace(",", ".")) * times
     if re.fullmatch(_HALVES, told):
         return 0.5 * times
-    if told.startswith("a quarter"):
-        return 0.25 * times
     head, _, tail = told.partition(" and a half")
     words = re.split("[ -]", (head + tail).strip())
     if words[-1] in TIMES and len(words) > 1:
@@ -135,10 +142,14 @@ def number(told: str, scale: str | None = None) -> float:
 def side(text: str, start: int, end: int) -> tuple[str, int, int]:
     """Whether the quantity at `start` to `end` is a `max`, a `min` or neither (""), and the characters with that."""
     before = text[max(0, start - 48) : start]
-    for sign, left in (("max", _AT_MOST), ("min", _AT_LEAST)):
-        found = left.search(before)
-        if found is not None and _begins_a_word(before, found.start()):
-            return sign, start - len(before) + found.start(), end
+    signs = [(sign, left.search(before)) for sign, left in (("max", _AT_MOST), ("min", _AT_LEAST))]
+    told = [(sign, found) for sign, found in signs if found is not None and _begins_a_word(before, found.start())]
+    if told:  # of "not smaller than" and "smaller than" the longer
+        sign, found = min(told, key=lambda one: one[1].start())
+        begins = start - len(before) + found.start()
+        if (turns := turned(text[max(0, begins - 48) : begins], found[0])) is not None:
+            return ("min" if sign == "max" else "max"), begins - len(turns[0]), end
+        return sign, begins, end
     for sign, right in (("max", _OR_LESS), ("min", _OR_MORE)):
         after = right.match(text, end)
         if after is not None:

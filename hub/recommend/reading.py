@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hub.recommend import names
+from hub.recommend import refusing
 from schemas.recommendation import Condition, Preference
 
 LISTS = (
@@ -42,6 +42,7 @@ class Reading:
     odd: list[str] = field(default_factory=list)
     preferences: list[Preference] = field(default_factory=list)
     languages: list[str] = field(default_factory=list)
+    _refusing: list[re.Match[str]] | None = None
 
     def words(self, start: int, end: int) -> str:
         """As they stand in the sentence."""
@@ -72,4 +73,21 @@ class Reading:
 
     def negated(self, start: int) -> re.Match[str] | None:
         """The words before `start` that turn what stands there into its opposite."""
-        return names.NEGATED.search(self.flat[max(0, start - 60) : start])
+        begins = max(0, start - 60)
+        found = refusing.NEGATED.search(self.flat[begins:start])
+        if found is None or any(one.start() <= begins + found.start() < one.end() for one in self._refusals()):
+            return None
+        return found
+
+    def _refusals(self) -> list[re.Match[str]]:
+        if self._refusing is None:
+            self._refusing = list(refusing.REFUSAL.finditer(self.flat))
+        return self._refusing
+
+    def refused(self, end: int) -> re.Match[str] | None:
+        """The words behind `end` that say that what stands there is not wanted."""
+        return refusing.REFUSED.match(self.flat, end)
+
+    def needless(self, end: int) -> re.Match[str] | None:
+        """The words behind `end` that say that what stands there is not needed."""
+        return refusing.NEEDLESS.match(self.flat, end)

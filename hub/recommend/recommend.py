@@ -10,7 +10,7 @@ from hub.discovery.known import Known
 from hub.recommend.alternatives import Scored, alternatives
 from hub.recommend.analyse import analyse
 from hub.recommend.candidates import Candidate, Search, gather, searches
-from hub.recommend.constraints import merged, reasons
+from hub.recommend.constraints import merged, reasons, said
 from hub.recommend.score import parts, total, weights
 from schemas.discovery import Part, SourceNote
 from schemas.recommendation import (
@@ -109,7 +109,9 @@ def _ranked(
 def _recommended(one: Candidate, place: int, addends: tuple[Part, ...], applied: tuple[Applied, ...]) -> Recommended:
     entry = one.entry
     strong = sorted(addends, key=lambda part: (-part.value * part.weight, part.name))[:3]
-    kept = f"keeps {', '.join(rule.name for rule in applied)}" if applied else "no condition was set"
+    kept = (
+        f"keeps {', '.join(dict.fromkeys(said(rule.name) for rule in applied))}" if applied else "no condition was set"
+    )
     return Recommended(
         model=entry.id,
         rank=place,

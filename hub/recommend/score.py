@@ -12,7 +12,7 @@ from datetime import datetime
 from hub.discovery.lexicon import RELATED, lexicon
 from hub.discovery.phrases import tokens
 from hub.recommend.candidates import Candidate
-from hub.recommend.constraints import speaks, spoken
+from hub.recommend.constraints import dollars, speaks, spoken
 from hub.recommend.constraints import weights as weight_of
 from schemas.discovery import Part
 from schemas.recommendation import Factor, Preference, TaskAnalysis
@@ -103,7 +103,7 @@ def _speed(one: Candidate) -> Value:
 def _cost(one: Candidate) -> Value:
     if one.cost is None:
         return None, "price unknown"
-    return HALF_COST_NANOUSD / (HALF_COST_NANOUSD + one.cost.value), f"{one.cost.value:,.0f} nano-dollars a request"
+    return HALF_COST_NANOUSD / (HALF_COST_NANOUSD + one.cost.value), f"{dollars(round(one.cost.value))} a request"
 
 
 def _popularity(one: Candidate) -> Value:

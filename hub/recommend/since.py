@@ -17,12 +17,15 @@ _COUNT = (
     r"trois|six|douze|dos|tres|seis|doce)"
 )
 _COUNT2, _UNIT2 = _COUNT.replace("<count>", "<count2>"), _UNIT.replace("<unit>", "<unit2>")
+_COUNT3, _UNIT3 = _COUNT.replace("<count>", "<count3>"), _UNIT.replace("<unit>", "<unit3>")
 _RELATIVE = re.compile(
     rf"(?:(?:from|in|within|during|over|of|released in|updated in|published in|der|den|des|de los|en los|"
     rf"made in|created in|"
     rf"trained in|not before|no older than|newer than|since) )(?:the )?(?:last|past|previous|letzten|"
     rf"vergangenen|derniers?|dernieres?|ultimos|ultimas) "
     rf"(?:{_COUNT} )?{_UNIT}(?![a-z])|"
+    rf"(?:updated|released|published|modified|changed|trained|refreshed|made|uploaded) (?:with)?in "
+    rf"{_COUNT3} {_UNIT3}(?![a-z])|"
     rf"(?:(?:no|not|nicht|pas) (?:older|alter|plus vieux|plus ancien) (?:than|als|que de|que)|(?:younger|"
     rf"newer|less|junger|fresher) (?:than|als)|not more than|at most|under) (?:{_COUNT2} )?{_UNIT2}(?: old|"
     rf"alt)?(?![a-z])"
@@ -42,7 +45,10 @@ _THIS = re.compile(
 def since(text: str, at: datetime) -> Iterator[tuple[int, int, int]]:
     """Days before `at` from which on a model may have been made, and the characters that say so."""
     for found in _RELATIVE.finditer(text):
-        told, unit = found["count"] or found["count2"], found["unit"] or found["unit2"]
+        told, unit = (
+            found["count"] or found["count2"] or found["count3"],
+            (found["unit"] or found["unit2"] or found["unit3"]),
+        )
         if found[0].startswith(("at most", "not more", "under", "less")) and not found[0].endswith("old"):
             continue
         count = {"few": 3.0, "couple of": 2.0, "nine": 9.0, "zwolf": 12.0, "douze": 12.0, "doce": 12.0, "sechs": 6.0,

@@ -11,7 +11,7 @@ def facts_of(entry: CatalogEntry, *, at: datetime, by: str) -> Facts:
     """An entry's facts. A licence that SPDX does not list has a name of its own (`LicenseRef-`)."""
     return Facts(
         at=at, by=by, model=entry.id, revision=entry.revision, license=entry.license or named(entry.license_raw),
-        gated=entry.gated, security=entry.security,
+        gated=entry.gated, security=entry.security, formerly=entry.formerly,
     )  # fmt: skip
 
 

@@ -5,8 +5,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from hub.sync.pages import Page, page_of
 from hub.sync.walk import pace_of
-from runtime.http import DEADLINE, MAX_BYTES, AsyncBaseTransport, HTTPError, InvalidURL, Request
+from runtime.http import DEADLINE, MAX_BYTES, AsyncBaseTransport, HTTPError, InvalidURL, Request, ResponseTooLargeError
 from runtime.ports import Clock
 from schemas import codec
 
@@ -26,6 +27,10 @@ class SourceDown(Exception):
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason)
         self.status = status
+
+
+class TooLarge(SourceDown):
+    """An answer has more bytes than are read of one; it would have them the next time too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,20 @@ class Asker:
         except codec.Undecodable as error:
             raise SourceDown(f"{len(body)} bytes that are no JSON: {error}") from None
 
+    async def page(self, url: str) -> tuple[Page, dict[str, str]]:
+        """The rows of a list, and the headers beside them. One that breaks off is asked for again before what there is
+        of it is taken. Raises `SourceDown`."""
+        attempt = 0
+        while True:
+            body, headers = await self.body(url)
+            page = await asyncio.to_thread(page_of, body)
+            if page is None:
+                raise SourceDown(f"{len(body)} bytes that are no JSON list")
+            attempt += 1
+            if page.whole or attempt == TRIES:
+                return page, headers
+            await self._pause(FIRST_WAIT_S * 2**attempt)
+
     async def body(self, url: str, most: int = MOST_BYTES) -> tuple[bytes, dict[str, str]]:
         """The bytes at an address. Raises `SourceDown`."""
         last = SourceDown("it was not asked")
@@ -62,6 +81,8 @@ class Asker:
             await self._pause(self._not_before - self._clock.monotonic())
             try:
                 status, headers, body = await self._once(url, most)
+            except ResponseTooLargeError as error:
+                raise TooLarge(f"an answer of more than {error.limit_bytes} bytes") from None
             except (HTTPError, InvalidURL, ValueError) as error:
                 last = SourceDown(type(error).__name__)
                 await self._pause(FIRST_WAIT_S * 2**attempt)

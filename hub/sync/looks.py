@@ -4,6 +4,7 @@ Taken of models that somebody offers or the registry names, when they are new, h
 three calls each, so never of all.
 """
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +25,8 @@ CARD_BYTES = 1_048_576
 ABSENT = (401, 403, 404, 410)
 """The Hub's answers for a repository that is not there, or that an anonymous caller may not see."""
 MOST_KEYS = 5_000
+MOST_NAMES, MOST_NAME = 16, 256
+"""Former names that are told, and characters of one."""
 BY = "novix hub sync"
 
 
@@ -80,7 +83,7 @@ class Looker:
             body, _ = await self._asker.body(f"{self._hub}/{quote(name, safe='/')}/raw/main/README.md", CARD_BYTES)
         except SourceDown:
             return None  # it has none, or a gated one: nothing else depends on it
-        return summary(body.decode(errors="replace"))
+        return await asyncio.to_thread(summary, body.decode(errors="replace"))
 
 
 def facts_of(look: str, entry: CatalogEntry, now: datetime) -> Facts:
@@ -92,4 +95,5 @@ def facts_of(look: str, entry: CatalogEntry, now: datetime) -> Facts:
     return Facts(
         model=entry.id, revision=entry.revision, license=named(entry.license_raw), gated=entry.gated,
         security=whole.security, at=now, by=BY,
+        formerly=tuple(one for one in entry.formerly if 0 < len(one) <= MOST_NAME)[-MOST_NAMES:],
     )  # fmt: skip

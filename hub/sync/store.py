@@ -6,7 +6,7 @@ Lost, it is read back from `novix.catalog.v1`. One writer; every method blocks.
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,6 +96,12 @@ class Store:
             ):
                 found[key] = Known(unpacked(blob), hub_id, tuple(formerly.split()) if formerly else ())
         return found
+
+    def heirs(self, keys: Set[str]) -> set[str]:
+        """Which repositories had one of these keys before they were renamed."""
+        with self._lock:
+            rows = self._db.execute("SELECT key, formerly FROM entries WHERE formerly != ''").fetchall()
+        return {key for key, names in rows if any(f"{key.partition('/')[0]}/{one}" in keys for one in names.split())}
 
     def keys_of(self, hub_ids: Sequence[str]) -> dict[str, str]:
         """Under which key a repository is known, by the Hub's `_id`."""

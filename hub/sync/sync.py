@@ -8,14 +8,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import structlog
 
 from hub.catalog.offers import endpoint_entries, offer_entries, router_entries
 from hub.sync import walk
 from hub.sync.book import Book, Taken, Written
-from hub.sync.client import Answer, Asker, SourceDown
+from hub.sync.client import Asker, SourceDown
+from hub.sync.lists import Read, read
 from hub.sync.looks import Looker, facts_of
 from hub.sync.sides import endpoints_in, newest_catalogue, registry_in
 from hub.sync.store import Store
@@ -38,6 +38,15 @@ FEW = 100
 SHARE = 0.2
 """So many entries, or such a share of them, may be gone at once; more are believed when a second full reading lacks
 them too: a Hub that tells half its list must not empty the catalogue."""
+STALE = timedelta(days=1)
+"""An unfinished reading that began so long ago begins anew: what it stands at is broken, or long out of date."""
+FORGOTTEN = (400, 404, 410, 416, 422)
+"""Answers to a cursor that the Hub does not know any more."""
+MOST_PAGES = 100_000
+MOST_EMPTY = 10
+"""Pages without a row that name a next one, after each other."""
+CUT = "page_cut"
+"""Counted among what was refused: pages that broke off, whose other rows are not known."""
 
 _PROGRESS = ("cursor", "reached", "rows", "changed", "refused", "dropped")
 """What of an unfinished reading the one that goes on with it takes over."""
@@ -128,18 +137,26 @@ class Sync:
         full = walk.is_full(old, now, self._full_every) if wish.full is None else wish.full
         resumed = (
             old is not None and bool(old.cursor) and old.full == full and old.state != "complete" and wish.limit is None
-        )
+            and old.began_at is not None and now - old.began_at < STALE
+        )  # fmt: skip
         state = SourceState(
             source="hub", kind=kind, state="reading", at=now, full=full, began_at=now,
             complete_at=old.complete_at if old else None, full_at=old.full_at if old else None,
             newest=old.newest if old else None,
         )  # fmt: skip
+        fresh = state
         if resumed and old is not None:
             state = state.model_copy(update={name: getattr(old, name) for name in ("began_at", *_PROGRESS)})
         self._at[kind] = state
         self.reading = f"hub/{kind}"
         try:
-            state = await self._read(kind, state, old if resumed else None, wish.limit, report)
+            try:
+                state = await self._read(kind, state, old if resumed else None, wish.limit, report)
+            except SourceDown as error:
+                if not resumed or error.status not in FORGOTTEN or self._at[kind] is not state:
+                    raise
+                self._at[kind] = fresh
+                state = await self._read(kind, fresh, None, wish.limit, report)
         except SourceDown as error:
             log.warning("hub.not_read", kind=kind, reason=str(error))
             # Where it was: the next reading goes on there.
@@ -157,21 +174,35 @@ class Sync:
         number = self._walk_number(kind, state.full, is_new=resumed is None)
         size = walk.PAGE if limit is None else max(1, min(walk.PAGE, limit))
         url: str | None = walk.begin(self._hub, kind, resumed, full=state.full, page=size)
-        told_at, rows = time.monotonic(), 0
-        asked: asyncio.Task[Answer] | None = None
+        told_at, rows, empty = time.monotonic(), 0, 0
+        met: set[int] = set()
+        asked: asyncio.Task[Read] | None = None
         try:
             while url is not None:
-                answer = await (asked or self._asker.json(url))
-                page, after = _page(self._hub, kind, url, answer)
-                page = page if limit is None else page[: limit - rows]
+                met.add(hash(url))
+                answer = await (asked or read(self._asker, kind, url))
+                asked, after, strange = None, answer.after, answer.strange
+                page = answer.page.rows if limit is None else answer.page.rows[: limit - rows]
                 rows += len(page)
-                is_last = after is None or (not state.full and walk.enough(page, state)) or rows == limit
+                empty = 0 if page or answer.page.refused else empty + 1
+                if after is not None and (hash(after) in met or empty == MOST_EMPTY or len(met) == MOST_PAGES):
+                    after, strange = None, f"its list has no end: {len(met)} pages, then one that was read already"
+                is_enough = rows == limit or (not state.full and walk.enough(page, state))
+                is_last = after is None or is_enough
                 # The next page comes while this one is worked on.
-                asked = None if is_last or after is None else asyncio.create_task(self._asker.json(after))
+                asked = None if is_last or after is None else asyncio.create_task(read(self._asker, kind, after))
                 taken = await asyncio.to_thread(self.book.rows, kind, page, self._clock.now())
+                taken.refused.update(answer.page.refused)
+                taken.rows += answer.page.refused.total()
+                taken.refused.update({CUT: 1} if not answer.page.whole else {})
                 await self._write(taken.news, number, report)
                 await asyncio.to_thread(self.store.seen, taken.same, number)
                 latest = max(filter(None, (state.reached, walk.youngest(page, state.began_at))), default=None)
+                if strange and not is_enough:
+                    # Its rows are taken; where the list goes on is not known, so what is not read is not gone. The
+                    # next round reads this page again, and counts it: the first page alone begins a count of its own.
+                    self._at[kind] = state if state.cursor else _counted(state, taken)
+                    raise SourceDown(strange)
                 url = None if is_last else after
                 news = {"cursor": after, "reached": latest, "at": self._clock.now()}
                 state = self._at[kind] = _counted(state, taken).model_copy(update=news)
@@ -195,9 +226,14 @@ class Sync:
 
     async def _completed(self, kind: Kind, state: SourceState, number: int, report: Report) -> SourceState:
         now, gone, error = self._clock.now(), 0, ""
-        if state.full:
-            gone, error = await self._gone(kind, number, report)
+        cut = state.refused.get(CUT, 0)
+        if cut:
+            error = f"pages broke off, and what stood on them is not known: {cut}; nothing is taken for gone"
+        elif state.full:
+            gone, error = await self._gone(kind, number, report, met=state.rows)
         newest = max(filter(None, (state.reached, state.newest)), default=None)
+        if cut and not state.full:
+            newest = state.newest  # the next reading goes over the same once more
         return state.model_copy(
             update={
                 "state": "complete", "at": now, "complete_at": now, "cursor": None, "reached": None, "gone": gone,
@@ -205,12 +241,12 @@ class Sync:
             }
         )  # fmt: skip
 
-    async def _gone(self, kind: Kind, number: int, report: Report) -> tuple[int, str]:
-        """Take away what a full reading has not met; how many, or why not."""
+    async def _gone(self, kind: Kind, number: int, report: Report, *, met: int) -> tuple[int, str]:
+        """Take away what a full reading of `met` rows has not met; how many, or why not."""
         missing = await asyncio.to_thread(lambda: [key for key, _ in self.store.unseen(kind, number)])
         known = self.store.count(kind)
         doubted = self.store.told(f"doubt/{kind}") == "yes"
-        if len(missing) > max(FEW, SHARE * known) and not doubted:
+        if len(missing) > max(FEW, SHARE * known) and not (doubted and met):
             self.store.tell(f"doubt/{kind}", "yes")
             return (
                 0,
@@ -281,6 +317,7 @@ class Sync:
         assert self._looker is not None  # noqa: S101 - the caller looked
         registry = registry_in(self.store.side(REGISTRY.name))
         named = {f"model/{name}" for name in registry.models}
+        named |= await asyncio.to_thread(self.store.heirs, {*wanted, *self.book.words, *named})
         due = self._looker.due({*wanted, *self.book.words, *named}, wanted, self.book, self._clock.now())
         self.reading = "closer looks"
         for key in due[:MOST_LOOKS]:
@@ -298,6 +335,8 @@ class Sync:
             if entry.key == key:  # else it was renamed: the list tells of it under its new name
                 self.book.looked(key, entry.revision, self._clock.now(), told)
                 await self._write((await asyncio.to_thread(self.book.entry, entry)).news, 0, report)
+                kept = self.store.known([key]).get(key)
+                entry = entry.model_copy(update={"formerly": () if kept is None else kept.formerly})
             event = facts_of(self.book.looks[key][2], entry, self._clock.now()) if entry.key == key else None
             if event is not None and not registry.says(event):
                 record = RegistryRecord(event=event)
@@ -339,19 +378,6 @@ def outgoing(news: Iterable[Written]) -> list[Outgoing]:
 def written(entry: CatalogEntry) -> bytes:
     """An entry as it travels."""
     return entry.model_dump_json(exclude_defaults=True).encode()
-
-
-def _page(hub: str, kind: Kind, url: str, answer: Answer) -> tuple[list[Any], str | None]:
-    """The rows of an answer and the address of the next page. Raises `SourceDown`."""
-    if not isinstance(answer.value, list):
-        raise SourceDown(f"a {type(answer.value).__name__} where a list of {kind}s was asked for")
-    try:
-        after = walk.next_page(hub, answer.headers.get("link"))
-    except walk.Strange as error:
-        raise SourceDown(str(error)) from None
-    if after == url:
-        raise SourceDown("its next page is the same page")
-    return answer.value, after if answer.value else None
 
 
 def _counted(state: SourceState, taken: Taken) -> SourceState:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from hub.catalog.fields import instant
 from schemas.catalog import Kind, SourceState
@@ -36,7 +36,7 @@ SPACE_FIELDS = (
 )  # fmt: skip
 _FIELDS: Mapping[Kind, tuple[str, ...]] = {"model": MODEL_FIELDS, "dataset": DATASET_FIELDS, "space": SPACE_FIELDS}
 MOST_ADDRESS_CHARS = 4_096
-_LINKS = re.compile(r"<([^>]*)>([^<]*)")
+_LINKS = re.compile(r"<([^<>]*)>([^<]*)")
 _NEXT = re.compile(r"""rel\s*=\s*["']?next\b""")
 KINDS: tuple[Kind, ...] = ("model", "dataset", "space")
 
@@ -58,6 +58,19 @@ def begin(base: str, kind: Kind, state: SourceState | None, *, full: bool, page:
     sort = "createdAt" if full else "lastModified"
     pairs = [("sort", sort), ("limit", str(page)), *(("expand[]", name) for name in _FIELDS[kind])]
     return f"{base}/api/{kind}s?{urlencode(pairs)}"
+
+
+def smaller(asked: str) -> str | None:
+    """The same page with a tenth of its rows, where it is too large to be read; None: it has only one."""
+    parts = urlsplit(asked)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    told = dict(pairs).get("limit", "")
+    if not told.isdecimal() or len(told) > 6 or int(told) <= 1:
+        return None
+    fewer = str(max(1, int(told) // 10))
+    return parts._replace(
+        query=urlencode([(name, fewer if name == "limit" else value) for name, value in pairs])
+    ).geturl()
 
 
 def is_full(state: SourceState | None, now: datetime, every: timedelta) -> bool:
@@ -89,15 +102,18 @@ class Strange(ValueError):
     """A next page that is not followed: a reading that ended there would take what it has not read for gone."""
 
 
-def next_page(base: str, link: str | None) -> str | None:
-    """The address of the next page as the `Link` header has it; None: this was the last one.
+def next_page(asked: str, link: str | None) -> str | None:
+    """The address of the next page as the `Link` header of the answer to `asked` has it; None: this was the last one.
 
     Raises `Strange` for one of another origin: it would lead our calls wherever somebody likes.
     """
     for address, rest in _LINKS.findall((link or "")[:16_384]):
         if _NEXT.search(rest):
-            found: str = urljoin(base, str(address))
-            if len(found) > MOST_ADDRESS_CHARS or not same_origin(base, found):
+            try:
+                found: str = urljoin(asked, str(address))
+            except ValueError:
+                raise Strange(f"its next page has an address of {len(address)} characters that is none") from None
+            if len(found) > MOST_ADDRESS_CHARS or not same_origin(asked, found):
                 raise Strange(f"its next page is at another origin, or its address has {len(found)} characters")
             return found
     return None
@@ -107,7 +123,10 @@ def same_origin(one: str, other: str) -> bool:
     """Whether two addresses are of one scheme, host and port."""
     try:
         a, b = urlsplit(one), urlsplit(other)
-        return (a.scheme, a.hostname, a.port) == (b.scheme, b.hostname, b.port)
+        usual = {"http": 80, "https": 443}
+        return (a.scheme, a.hostname, a.port or usual.get(a.scheme)) == (
+            b.scheme, b.hostname, b.port or usual.get(b.scheme)
+        )  # fmt: skip
     except ValueError:
         return False
 
@@ -126,6 +145,6 @@ def pace_of(headers: Mapping[str, str], now: datetime) -> Pace:
     if told:
         try:
             return Pace(found.get("r"), max(0.0, (parsedate_to_datetime(told) - now).total_seconds()))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             pass
     return Pace(found.get("r"), None if wait is None else float(wait))

@@ -182,19 +182,19 @@ class HubDoors:
                 query = read_query(kind, [("sort", "trendingScore"), ("limit", "20")])
                 rows, _ = await asyncio.to_thread(self.shelves[kind].page, query)
                 found += [{"repoData": shown(row, query.names, kind), "repoType": kind} for row in rows]
-        told = {"recentlyTrending": found[: int(request.query_params.get("limit", "20")) if wanted != "all" else 20]}
+        told = {"recentlyTrending": found[: min(20, _whole(request, "limit", 20)) if wanted != "all" else 20]}
         return Response(codec.encode(told), media_type=wire.JSON, headers=headers)
 
     async def quicksearch(self, request: Request) -> Response:
         """`GET /api/quicksearch?q&type&limit`: ids that have the words, the most downloaded first; at most 20."""
         headers, told = self.quota.spend(), {}
         query, wanted = request.query_params, request.query_params.get("type")
-        limit = str(min(20, max(1, int(query.get("limit", "5") if query.get("limit", "5").isdecimal() else "5"))))
+        limit = str(min(20, max(1, _whole(request, "limit", 5))))
         for kind in KINDS:
             if wanted in (None, kind):
                 asked = read_query(kind, [("search", query.get("q", "")), ("sort", "downloads"), ("limit", limit)])
                 rows, _ = await asyncio.to_thread(self.shelves[kind].page, asked)
-                told[f"{kind}s"] = [{"_id": row.get("_id"), "id": row["id"]} for row in rows]
+                told[f"{kind}s"] = [{"_id": row.get("_id"), "id": row.get("id")} for row in rows]
         return Response(codec.encode(told | {"q": query.get("q", "")}), media_type=wire.JSON, headers=headers)
 
     # For tests, and for whoever wants to see the catalogue follow: loopback only

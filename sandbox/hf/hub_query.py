@@ -125,7 +125,8 @@ def shown(row: Mapping[str, Any], names: tuple[str, ...], kind: Kind) -> dict[st
 
 def fits(row: Mapping[str, Any], query: Query) -> bool:
     """Whether a row is what was asked for."""
-    tags = row.get("tags") or ()
+    told = row.get("tags")
+    tags = told if isinstance(told, list | tuple) else ()  # a test may have made the row hostile
     tests = (
         query.author is None or row.get("author") == query.author,
         query.pipeline_tag is None or row.get("pipeline_tag") == query.pipeline_tag,
@@ -139,15 +140,17 @@ def fits(row: Mapping[str, Any], query: Query) -> bool:
 
 
 def _is_served(row: Mapping[str, Any], wanted: tuple[str, ...]) -> bool:
-    told = row.get("inferenceProviderMapping") or ()
-    names = set(told) if isinstance(told, dict) else {one.get("provider") for one in told if isinstance(one, dict)}
+    told = row.get("inferenceProviderMapping")
+    rows = told if isinstance(told, list | tuple) else ()
+    names = set(told) if isinstance(told, dict) else {str(one.get("provider")) for one in rows if isinstance(one, dict)}
     return bool(names) if "all" in wanted else bool(names & set(wanted))
 
 
 def _is_sized(row: Mapping[str, Any], query: Query) -> bool:
     if query.least_parameters is None and query.most_parameters is None:
         return True
-    count = (row.get("safetensors") or row.get("gguf") or {}).get("total")
+    sizes = row.get("safetensors") or row.get("gguf")
+    count = sizes.get("total") if isinstance(sizes, dict) else None
     if not isinstance(count, int):
         return False
     return (query.least_parameters or 0) <= count <= (query.most_parameters or 10**30)
@@ -158,7 +161,7 @@ def _parameters(told: str) -> tuple[int | None, int | None]:
     for part in [part for part in told.split(",") if part]:
         bound, _, number = part.partition(":")
         found = _NUMBER.fullmatch(number.upper())
-        if bound not in ("min", "max") or found is None:
+        if bound not in ("min", "max") or found is None or len(number) > 18:
             raise _refused(f'Invalid option in "num_parameters": {told[:100]}')
         count = int(float(found["digits"]) * _UNITS[found["unit"]])
         least, most = (count, most) if bound == "min" else (least, count)
@@ -183,7 +186,7 @@ def read_cursor(told: str) -> tuple[int, int]:
     try:
         value, number = codec.decode(base64.b64decode(told.encode(), altchars=b"-_", validate=True))
         return int(value), int(number)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise _refused("Invalid cursor") from None
 
 

@@ -168,7 +168,8 @@ class Shelf:
         self._table()
         self._kept.append(told)
         number = self._count + len(self._kept) - 1
-        self._named[told["id"]] = number
+        if isinstance(told.get("id"), str):
+            self._named[told["id"]] = number
         for name, values in self._by.items():
             self._by[name] = np.append(values, sort_value(told, name))
         self._orders.clear()

@@ -88,6 +88,24 @@ def test_results_come_while_one_types_and_the_address_says_the_search(visiting: 
     assert [*visit.complaints, *again.complaints] == []
 
 
+def test_a_model_that_is_chosen_stands_in_the_address_until_another_search(visiting: Visiting):
+    """A link that one copies shows what one sees; the panels' own parts leave the address alone."""
+    shown = "document.querySelector('#panels h3.id')?.textContent.includes('" + ROBERTA + "')"
+    with visiting() as visit:
+        page = visit.go("/hub?language=en")
+        page.locator(".hit-name", has_text=ROBERTA).click()
+        waits(page, shown)
+        waits(page, "document.querySelector('#panels .card-parts .card') !== null")  # its own parts have come
+        waits(page, "new URLSearchParams(location.search).get('model') === '" + ROBERTA + "'")
+        assert "language=en" in page.url
+        page.reload()
+        waits(page, shown)
+        page.locator("#q").press_sequentially("gpt2")
+        waits(page, "location.search === '?q=gpt2&language=en'")
+
+    assert visit.complaints == []
+
+
 def test_an_answer_that_comes_late_does_not_replace_a_newer_one(visiting: Visiting):
     held: list[Route] = []
 

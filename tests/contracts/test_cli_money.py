@@ -235,7 +235,8 @@ def spent(acme):
     """Three jobs of this month: one paid, one open, one that may have been paid."""
     at = NOW - timedelta(seconds=30)
     done_, open_, unsure = (
-        decided("done", 9_000, at=at, team="red", places=(SMALL, LARGE)), decided("open", 5_000, at=at, team="blue"),
+        decided("done", 9_000, at=at, team="red", places=(SMALL, LARGE)),
+        decided("open", 5_000, at=at, team="blue", deadline=NOW + timedelta(days=1)),
         decided("unsure", 7_000, at=at),
     )  # fmt: skip
     for one in (done_, open_, unsure):

@@ -227,6 +227,8 @@ def test_an_endpoint_that_vanishes_is_told_as_deleted_and_keeps_what_it_cost(pla
         await here.carry_out(order("create"))
         await here.until("running")
         here.fleet.delete("acme", "small")
+        await here.turn(10)
+        assert here.controller.states["acme/small"].status == "running", "one or two answers of 404 end nothing"
         await here.turn(5)
         state = here.controller.states["acme/small"]
         assert state.status == "deleted"

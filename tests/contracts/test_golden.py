@@ -153,7 +153,22 @@ def lost(before: Any, after: Any, path: str = "") -> list[str]:
 
 FREE = frozenset(
     {"job", "input", "output", "metadata", "detail", "parameters", "adapted", "versions", "usage", "timing_ms"}
-    | {"held", "state", "offers", "aliases", "providers", "offsets", "dtypes", "refused", "dropped", "env", "image", "failed", "notes", "gauges"}
+    | {
+        "held",
+        "state",
+        "offers",
+        "aliases",
+        "providers",
+        "offsets",
+        "dtypes",
+        "refused",
+        "dropped",
+        "env",
+        "image",
+        "failed",
+        "notes",
+        "gauges",
+    }
 )
 """Fields whose content is the producer's, the provider's, a table, or our own of a form that it names: every key in
 them is kept."""

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_entries import entry, filled, generated, names, offer
+from hub_entries import Told, entry, filled, generated, names, offer
 
 from hub.discovery.known import Unknown
+from hub.index import file
 from hub.index.file import NAME, VECTORS, Damaged, NoIndex
 from hub.index.store import Index
 from schemas.discovery import Criteria
@@ -253,3 +254,28 @@ def test_the_files_can_be_read_by_their_owner_only(tmp_path: Path):
 
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / NAME).stat().st_mode & 0o077 == (folder / VECTORS).stat().st_mode & 0o077 == 0
+
+
+def test_files_are_read_beforehand_unless_they_are_large(tmp_path, monkeypatch):
+    """A file that is told beforehand is in the system's cache; one that is larger than the limit is left alone."""
+    index = filled(tmp_path / "index", [entry(f"a/m{number}") for number in range(50)])
+    index.close()
+    assert file.foretell(tmp_path / "index")
+    assert file.foretell(tmp_path / "nowhere"), "nothing to read is no fault"
+
+    monkeypatch.setattr(file, "MOST_FORETOLD", 10_000)
+    assert not file.foretell(tmp_path / "index")
+
+
+def test_an_index_made_anew_forgets_where_measured_models_stood(tmp_path):
+    """Rows are numbered anew, and the count of changes begins anew with them."""
+    index = filled(tmp_path / "index", [entry("a/one"), entry("a/two")])
+    known = Told(latencies={"a/two": 5.0})
+    assert index.measured(known) == {"a/two": 2}
+    index.rebuild()
+    index.apply([("model/a/two", entry("a/two"))])
+
+    assert index.measured(known) == {"a/two": 1}
+    index.apply([("model/a/two", None)])
+    assert index.measured(known) == {}
+    index.close()

@@ -1,14 +1,16 @@
 """`/api/hub/...`: the same criteria and the same answer as the command line's, with typed refusals."""
 
+import sqlite3
+
 import pytest
 from hub_entries import NOW, Told, entry, filled, offer
 from hub_world import MemoryHub
 from pages_world import pages_world
 
 from console.hub.desk import Desk
-from console.hub.port import NotThere
+from console.hub.port import Broken, NotThere
 from runtime.settings import Settings
-from schemas.discovery import Discovery
+from schemas.discovery import Criteria, Discovery
 
 
 class _World:
@@ -91,6 +93,42 @@ def test_an_index_that_is_found_damaged_is_503(tmp_path):
 
     assert (answer.status_code, answer.json()["error"]) == (503, "not_there")
     assert index.damaged
+
+
+@pytest.mark.parametrize("path", ["/hub?q=bert", "/fragments/hub/results?q=bert", "/hub/insights?q=bert"])
+def test_the_pages_say_so_too_and_are_503(tmp_path, path):
+    """With words, not with a page of nothing."""
+    index = filled(tmp_path / "hub", [entry("a/bert")])
+    index._connection.execute("UPDATE entry SET body = zeroblob(9)")
+    with pages_world(tmp_path, hub=Desk(lambda: index, _World, now=lambda: NOW)) as world:
+        answer = world.client.get(path)
+
+    assert answer.status_code == 503
+    assert "damaged; it is made anew" in answer.text
+
+
+def test_an_index_that_is_only_busy_is_not_called_damaged(tmp_path):
+    class Busy:
+        def search(self, criteria, *, known):
+            raise sqlite3.OperationalError("database is locked")
+
+    with pytest.raises(NotThere, match="busy") as raised:
+        Desk(Busy, _World, now=lambda: NOW).search(Criteria())
+    assert not isinstance(raised.value, Broken)
+
+
+def test_a_search_that_asks_others_knows_what_was_measured(tmp_path):
+    """Not only one that asks the index alone: what the router adds is judged by the same."""
+    asked = []
+
+    class Asked(MemoryHub):
+        async def discover(self, criteria):
+            asked.append(criteria)
+            return self.search(criteria)
+
+    with pages_world(tmp_path, hub=Asked()) as world:
+        assert world.client.get("/api/hub/search", params={"q": "bert", "tenant": "acme"}).status_code == 200
+    assert [one.tenant for one in asked] == ["acme"]
 
 
 def test_insights_are_those_of_the_hits(client):

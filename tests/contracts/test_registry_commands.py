@@ -163,3 +163,13 @@ def test_a_models_own_name_is_no_alias(novix, log, tmp_path):
     done = novix("alias", "set", "gpt2", MODEL, NOVIX_CATALOGUE=str(path))
     assert done.exit_code == USAGE
     assert "its own name" in done.stderr
+
+
+def test_a_name_that_the_catalogue_does_not_have_is_told_with_those_near_it_and_capitals_make_no_other(novix, log):
+    done = novix("registry", "withdraw", "meta-llama/Llama-3.1-8B-Instrukt")
+    assert done.exit_code == 0
+    assert "the catalogue has no model" in done.output
+    assert MODEL in done.output
+    done = novix("registry", "withdraw", MODEL.upper())
+    assert "the catalogue has no model" not in done.output
+    assert novix("registry", "allowed", MODEL).exit_code == NOT_MET

@@ -127,6 +127,36 @@ async def test_what_the_grammar_does_not_know_is_refused(hub: httpx.AsyncClient,
     assert "nvalid" in answer.json()["error"] or "cannot" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("value", [5, "x", [None, 7, {"provider": []}], {"total": "many"}, None])
+async def test_a_hostile_row_breaks_no_list_that_passes_over_it(hub: httpx.AsyncClient, value: Any):
+    names = ("tags", "safetensors", "gguf", "inferenceProviderMapping", "pipeline_tag", "author", "id")
+    harm = dict.fromkeys(names, value)
+    (await hub.post("/sandbox/hub/change?id=odd/one", json=harm)).raise_for_status()
+
+    for query in (
+        "filter=mit",
+        "num_parameters=min:6B",
+        "inference_provider=all",
+        "search=bert",
+        "author=a",
+        "limit=9",
+    ):
+        assert (await hub.get(f"/api/models?{query}")).status_code == 200, query
+    assert (await hub.get("/api/quicksearch?q=n")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/models?num_parameters=min:" + "9" * 400, 400), ("/api/trending?type=model&limit=many", 422),
+        ("/api/quicksearch?q=a&limit=" + "9" * 5_000, 422), ("/api/models?limit=" + "9" * 5_000, 400),
+        ("/api/models?cursor=WzFlOTk5LDBd", 400),
+    ],
+)  # fmt: skip
+async def test_a_number_beyond_measure_is_refused(hub: httpx.AsyncClient, path: str, status: int):
+    assert (await hub.get(path)).status_code == status
+
+
 async def test_one_model_is_told_by_id_and_by_an_id_of_old(hub: httpx.AsyncClient):
     told = (await hub.get("/api/models/deepset/roberta-base-squad2?expand[]=sha&expand[]=license")).status_code
     known = await hub.get("/api/models/deepset/roberta-base-squad2?expand[]=sha")

@@ -1,5 +1,6 @@
 """A model that is withdrawn while its job waits is called no more: not by the next attempt, not as a fallback."""
 
+import asyncio
 from typing import Any
 
 from worker_world import START, answer, assigned, candidate, failing, result_of, world
@@ -83,3 +84,31 @@ async def test_a_result_says_what_its_alias_stood_for_whatever_became_of_the_job
         result = result_of(await world(*steps).run(assigned(resolved=stood)))
         assert result.resolved == stood
     assert result_of(await world(answer()).run(assigned())).resolved is None
+
+
+async def test_a_model_that_is_withdrawn_while_its_job_waits_for_a_slot_is_not_called() -> None:
+    registry = Registry()
+
+    async def first(_: Any) -> Any:
+        await asyncio.sleep(0.05)  # the second has asked for a slot by then
+        say(registry, "withdrawn")
+        return answer()
+
+    it = world(first, answer(), shared={"registry": registry}, max_in_flight=1, bulkhead_share=1.0)
+    results = await asyncio.gather(it.run(assigned()), it.run(assigned(job={"id": "second"}, offset=8)))
+    ends = [result_of(one) for one in results]
+    assert [one.status for one in ends] == ["succeeded", "failed"]
+    assert ends[1].error is not None
+    assert ends[1].error.kind == FailureKind.NOT_APPROVED
+    assert len(it.script.requests) == 1
+
+
+async def test_capitals_and_names_of_the_catalogues_own_are_no_way_round_a_withdrawal() -> None:
+    registry = Registry()
+    say(registry, "withdrawn", "Acme/CHAT")
+    for one in (candidate(), candidate(model="mine/own", provider_model="acme/chat:groq")):
+        it = world(answer(), shared={"registry": registry})
+        result = result_of(await it.run(assigned(one)))
+        assert it.script.requests == []
+        assert result.error is not None
+        assert result.error.kind == FailureKind.NOT_APPROVED

@@ -105,7 +105,7 @@ def test_what_cannot_be_priced_is_told_and_is_not_zero(mix, price, why):
         priced(mix, Price(**price, **PRICE))
 
 
-def test_compute_time_is_that_of_the_models_own_calls():
+def test_compute_time_is_that_of_the_models_own_results():
     jobs = [Used("text-classification", {"compute_ms": 9_999})]
 
     assert priced(Mix("t", jobs), Price(nanousd_per_compute_ms=3, **PRICE), compute_ms=20.0).each.value == 60

@@ -10,6 +10,7 @@ from endpoints_world import BEGIN, MODEL, spec_of, state_of
 from rulings import NOW, catalogue_of, job, offer, ruled, view
 
 from router.catalogue import Catalogue
+from router.feedback import Lessons, Observed
 from router.prices.dedicated import Dedicated, with_endpoints
 from router.ruling import Ruling
 from router.state import State
@@ -61,6 +62,19 @@ def test_one_that_sleeps_is_for_jobs_that_have_the_time_of_a_start():
     assert [(one.provider, one.reason) for one in near.exclusions] == [(ENDPOINT, K.TOO_SLOW)]
     alone = asked(asleep, timeout_s=100, provider=ENDPOINT)
     assert (alone.verdict, alone.kind) == ("rejected", K.TOO_SLOW)
+
+
+def test_what_was_observed_while_it_was_there_does_not_shorten_the_start_of_one_that_sleeps():
+    """A router that learns knew its calls as fast, and sent jobs that no start could serve in time."""
+    seen = {(ENDPOINT, MODEL): Observed(900_000, 200, 0, 1_000_000)}
+    here = replace(view(catalogue(told("scaledToZero", a_call=1)), policy="cheapest/1"), terms=Terms(tenant="acme"))
+    here = replace(here, lessons=Lessons(seen))
+    near = ruled(job(model=MODEL, timeout_s=100), here)
+    assert order(near) == ["acme"]
+    assert [(one.provider, one.reason) for one in near.exclusions] == [(ENDPOINT, K.TOO_SLOW)]
+    assert ENDPOINT in order(ruled(job(model=MODEL, timeout_s=600), here))
+    awake = replace(here, catalogue=catalogue(told(a_call=1)))
+    assert order(ruled(job(model=MODEL, timeout_s=100), awake))[0] == ENDPOINT
 
 
 @pytest.mark.parametrize("status", ["paused", "failed"])

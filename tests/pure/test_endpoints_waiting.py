@@ -10,6 +10,7 @@ from hub.endpoints import waiting
 from hub.endpoints.waiting import LATE, Waiting
 from runtime.ports import Record
 from schemas.decision import Decision, DecisionBatch
+from schemas.endpoints import Measured
 from schemas.result import JobResult, Received, Who
 
 RECEIVED = Received(topic="inference.jobs.v1", partition=0, offset=0, timestamp_ms=0)
@@ -123,3 +124,25 @@ def test_memory_has_a_bound(monkeypatch):
         fold.ended(ended(f"unknown{number}"))
     assert fold.lag("small", BEGIN).jobs == 10
     assert len(fold._ended) == 10
+
+
+def test_who_begins_counts_on_from_what_was_told_and_counts_no_call_twice():
+    """Else an endpoint's price would be all that it has ever cost, by the calls of one day."""
+    told = Measured(attempts=500, succeeded=490, call_ms=9_000, since=BEGIN - timedelta(days=9), until=BEGIN)
+    fold = Waiting()
+    fold.begin("small", told)
+    assert fold.measured("small") == told
+    for at in (-60, 0, 60):
+        fold.ended(ended(f"j{at}", at=at))
+    found = fold.measured("small")
+    assert (found.attempts, found.succeeded, found.call_ms) == (501, 491, 9_100)
+    assert (found.since, found.until) == (told.since, BEGIN + timedelta(seconds=60))
+    fold.begin("small", told)
+    assert fold.measured("small") == found, "what was told before is no news"
+
+
+def test_a_job_that_is_decided_anew_waits_for_its_new_endpoint_alone():
+    fold = Waiting()
+    fold.decided(decided("a"))
+    fold.decided(decided("a", "endpoint.large", at=5))
+    assert (fold.lag("small", BEGIN).jobs, fold.lag("large", BEGIN).jobs) == (0, 1)

@@ -46,12 +46,12 @@ def test_what_constraints_removed_is_told_the_largest_first_and_what_is_no_count
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("max_bytes", "1000000000", "at most: size 1 GB"),
+        ("max_bytes", "1000000000", "size, at most 1 GB"),
         ("commercial", "True", "commercial yes"),
-        ("max_nanousd_per_mtok", "500000000", "at most: price of 1M tokens $0.50"),
-        ("max_latency_ms", "800", "at most: latency 800 ms"),
+        ("max_nanousd_per_mtok", "500000000", "price of 1M tokens, at most $0.50"),
+        ("max_latency_ms", "800", "latency, at most 800 ms"),
         ("licenses", "MIT", "licences MIT"),
-        ("max_parameters", "7000000000", "at most: parameters 7B"),
+        ("max_parameters", "7000000000", "parameters, at most 7B"),
         ("task", "²", "task ²"),
     ],
 )

@@ -382,3 +382,14 @@ def test_a_sentence_that_is_too_long_or_empty_is_refused() -> None:
         TaskDescription(sentence="a" * 2_001)
     with pytest.raises(ValidationError):
         TaskDescription(sentence="")
+
+
+def test_conditions_and_amounts_are_told_in_words_and_dollars() -> None:
+    """No field name and no nano-dollar where a person reads."""
+    from hub.recommend.constraints import dollars, said
+
+    assert said("denied_licenses") == "licences ruled out"
+    assert said("max_nanousd_per_mtok") == "price of 1M tokens"
+    assert said("task") == "task"
+    assert dollars(400_000) == "$0.0004"
+    assert dollars(0) == "$0"

@@ -12,11 +12,12 @@ from typing import Any
 from hostile_texts import TEXTS
 
 from console.hub.port import BadQuestion, Card, Governance, NotThere, Verdict
+from hub.catalog.ages import Age, ages
 from hub.compare.compare import UnknownModel, near
 from hub.compare.compare import compare as compared
 from hub.compare.subject import Subject
 from runtime.registry import Named
-from schemas.catalog import CatalogEntry, Issue, Said, Security, Serving, StatedResult
+from schemas.catalog import CatalogEntry, Issue, Said, Security, Serving, SourceState, StatedResult
 from schemas.comparison import ComparisonCriteria, Costs, ModelComparison, Performance
 from schemas.discovery import (
     Criteria,
@@ -174,6 +175,7 @@ class MemoryHub:
     partial: bool = False
     removed: dict[str, Any] = field(default_factory=dict)
     asked: list[Criteria] = field(default_factory=list)
+    states: dict[str, SourceState] = field(default_factory=dict)
     expectations: dict[str, tuple[Interval | None, Interval | None]] = field(default_factory=dict)
 
     def _up(self) -> None:
@@ -220,6 +222,11 @@ class MemoryHub:
         """By its id."""
         self._up()
         return next((one for one in self.entries if one.id == model), None)
+
+    def ages(self, entry: CatalogEntry) -> list[Age]:
+        """By the states that the test told."""
+        self._up()
+        return ages(entry, self.states)
 
     def expected(self, model: str, tenant: str) -> tuple[Interval | None, Interval | None]:
         """As the test told."""
