@@ -85,7 +85,7 @@ def test_dead_letters_and_alerts_obey_nobody(novix, log):
 
 
 RUNS = {"up", "down", "demo", "bench mix", "router", "worker", "console", "relay", "alerts run", "request", "run",
-        "results", "topology", "audit checkpoint"}  # fmt: skip
+        "results", "topology", "audit checkpoint", "endpoints run", "hub serve", "hub sync"}  # fmt: skip
 """Processes, and commands that wait for one or for Kafka; the tests before have `results`."""
 ASKED = {
     "why": (("--tenant", "hostile", "--", "large"), ("--aloud", "--tenant", "hostile", "--", TEXTS["csi"])),
@@ -95,6 +95,9 @@ ASKED = {
     "audit prove": (("--tenant", "hostile", "--", "large"),),
     "budget explain": (("hostile", TEXTS["csi"]),),
     **dict.fromkeys(("tenant show", "tier show", "org show", "policy show", "prices show"), ((TEXTS["csi"],),)),
+    **dict.fromkeys(("hub search", "hub show", "hub recommend", "registry allowed", "registry show"), ((TEXTS["csi"],),)),
+    **dict.fromkeys(("alias history", "endpoints show", "hub scan", "eval show"), ((TEXTS["csi"],),)),
+    "compare": ((TEXTS["csi"], TEXTS["csi"][::-1]),),
     **dict.fromkeys(("ledger statement", "schema export", "blob get", "quote", "replay"), ((TEXTS["csi"],),)),
 }  # fmt: skip
 """With which arguments; the others with none."""
