@@ -148,7 +148,7 @@ def _channel(topic: Topic) -> Document:
 
 
 def _operation(role: Role, topic: Topic, action: str) -> Document:
-    group = {"groupId": {"type": "string", "enum": [role.group]}} if action == "receive" else {}
+    group = {"groupId": {"type": "string", "enum": [role.group]}} if action == "receive" and role.group else {}
     does = {"receive": "reads", "follow": "reads the whole of", "send": "writes"}[action]
     return {
         "action": "send" if action == "send" else "receive",

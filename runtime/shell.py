@@ -41,6 +41,7 @@ class Role:
     name: str
     title: str
     group: str
+    """Empty: it joins none, and reads from where its own records begin."""
     receives: Topic
     sends: Sequence[Topic]
     follows: Sequence[Topic] = ()
@@ -101,7 +102,7 @@ def declared(*roles: Role, prefix: str = "") -> Declared:
 
         about = _about(role.receives)
         broker.subscriber(
-            prefix + role.receives.name, group_id=role.group, title=role.receives.name, description=about
+            prefix + role.receives.name, group_id=role.group or None, title=role.receives.name, description=about
         )(lane)
     return broker
 

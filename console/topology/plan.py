@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from console.alerting.service import ROLE as ALERTING
 from console.audit.sending import GROUPS as HEC_GROUPS
 from console.audit.service import ROLE as CHECKPOINTING
+from console.hub.measuring import ROLE as MEASURING
 from console.index.facts import SOURCES
 from console.relay.relay import GROUP as RELAY_GROUP
 from hub.app import ROLE as HUB
@@ -25,7 +26,6 @@ from schemas.topics import (
     DLQ,
     ENDPOINT_COMMANDS,
     ENDPOINT_QUOTAS,
-    EVALS,
     JOBS,
     LEDGER,
     POLICIES,
@@ -83,11 +83,12 @@ def parts() -> tuple[Part, ...]:
         ),
         _part(ENDPOINT_CONTROLLER, optional=True),
         Part("relay", RELAY_GROUP, reads=(SPANS.name,), optional=True),
+        _groupless(MEASURING),
         Part("audit-export", HEC_GROUPS, reads=(AUDIT.name,), optional=True),
         Part(
             OPERATORS,
             None,
-            reads=(DLQ.name, ALERTS.name, BREAKERS.name, AUDIT.name, CHECKPOINTS.name, EVALS.name),
+            reads=(DLQ.name, ALERTS.name, BREAKERS.name, AUDIT.name, CHECKPOINTS.name),
             writes=(
                 JOBS.name,
                 CONTROL.name,
@@ -95,7 +96,6 @@ def parts() -> tuple[Part, ...]:
                 POLICIES.name,
                 BUDGETS.name,
                 LEDGER.name,
-                EVALS.name,
                 *ORDERS,
             ),
         ),
