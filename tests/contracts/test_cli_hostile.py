@@ -95,8 +95,8 @@ ASKED = {
     "audit prove": (("--tenant", "hostile", "--", "large"),),
     "budget explain": (("hostile", TEXTS["csi"]),),
     **dict.fromkeys(("tenant show", "tier show", "org show", "policy show", "prices show"), ((TEXTS["csi"],),)),
-    **dict.fromkeys(("hub search", "hub show", "hub recommend", "registry allowed", "registry show"), ((TEXTS["csi"],),)),
-    **dict.fromkeys(("alias history", "endpoints show", "hub scan", "eval show"), ((TEXTS["csi"],),)),
+    **dict.fromkeys(("hub search", "hub show", "hub recommend", "hub scan", "eval show"), ((TEXTS["csi"],),)),
+    **dict.fromkeys(("registry allowed", "registry show", "alias history", "endpoints show"), ((TEXTS["csi"],),)),
     "compare": ((TEXTS["csi"], TEXTS["csi"][::-1]),),
     **dict.fromkeys(("ledger statement", "schema export", "blob get", "quote", "replay"), ((TEXTS["csi"],),)),
 }  # fmt: skip
