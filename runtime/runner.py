@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -203,10 +203,14 @@ class LaneRunner:
         """Let records come. Nothing waits here: no record may come between the seek and the lane's tracker."""
         lane = Lane(self.id, handler, base, known, self._blame.crowd, self._blame.horizon, self._backlog)
         self.lane, self.base, self.hindrance = lane, base, None
-        for work in list(self.works.values()):
+        anew: set[Hashable] = set()
+        for work in sorted(self.works.values(), key=lambda work: work.offset):
             over = work.offset < base or work.offset in known.finished  # its transaction was committed after all
-            if over or self._app.inline or handler.overtaken(work.offset):
+            # Behind a record that is handled anew the later ones of its key are too, or they would end before it.
+            if over or self._app.inline or work.key in anew or handler.overtaken(work.offset):
                 self.drop(work)  # decided anew from the log, if it is not over
+                if not over and work.key is not None:
+                    anew.add(work.key)
             else:
                 work.adopted = False
                 work.lease.held, work.lease.leaving = True, False
