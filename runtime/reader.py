@@ -21,6 +21,8 @@ STOP_AGAIN_S = 1.0
 STOP_TRIES = 5
 MOST_IDLE = 2
 """Consumers that are kept for the next `read`: to start one takes longer than to read a few records."""
+AT_ONCE = 500
+"""Records that one `read` holds at a time; many lanes may read at once."""
 
 
 class KafkaReader:
@@ -91,7 +93,7 @@ class KafkaReader:
             consumer.assign([source])
             consumer.seek(source, start)
             while not read and await consumer.position(source) < end:
-                for batch in (await consumer.getmany(timeout_ms=500, max_records=2_000)).values():
+                for batch in (await consumer.getmany(timeout_ms=500, max_records=AT_ONCE)).values():
                     for message in batch:
                         if message.offset >= end:
                             read = True
@@ -116,7 +118,7 @@ class KafkaReader:
             for partition, offset in starts.items():
                 consumer.seek(TopicPartition(name, partition), offset)
             while True:
-                for batch in (await consumer.getmany(timeout_ms=500, max_records=500)).values():
+                for batch in (await consumer.getmany(timeout_ms=500, max_records=AT_ONCE)).values():
                     for message in batch:
                         yield to_record(message, topic)
         finally:

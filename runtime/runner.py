@@ -161,9 +161,10 @@ class LaneRunner:
         resumed = Resumed(position.offset, known.finished, known.custody)
         handler = await self._app.open_lane(self.id, self._reader, resumed)
         try:
+            self.base = position.offset  # a lane that cannot write its first commit is stuck, if records wait for it
             mine = replace(known, custody=progress.journals(self._app.custody, handler.owed(position.offset)))
-            if mine != known:
-                known = await self._take_custody(self._transaction, position.offset, known, mine)
+            if mine != known or not position.metadata:
+                known = await self._take(self._transaction, position.offset, known, mine)
         except BaseException:
             await quietly(self.id, handler.close())
             raise
@@ -172,9 +173,10 @@ class LaneRunner:
             return
         self._begin(handler, position.offset, known)
 
-    async def _take_custody(self, transaction: Transaction, offset: int, known: Progress, mine: Progress) -> Progress:
-        """Before the first record flows: say in whose journals the calls stand that were made, and will be. The audit
-        is told too: an answer from before that, without them, is then seen to be old (`chain_end`).
+    async def _take(self, transaction: Transaction, offset: int, known: Progress, mine: Progress) -> Progress:
+        """Before the first record flows: say in whose journals the calls stand that were made, and will be; at a first
+        opening also where the lane begins, or each later one of a lane without work would search the whole audit for a
+        trace of it (`standing`). The audit is told too: an answer from before is then seen to be old (`chain_end`).
 
         A broker that takes less metadata than Kafka's default is told with the next commit; it has fewer finished.
         """
@@ -184,15 +186,17 @@ class LaneRunner:
         taken = AuditEntry(at=self._clock.now(), action="lane.taken", detail=detail)
         batch = audit.link(str(self.id), mine.sequence + 1, mine.head, [taken])
         mine = replace(mine, sequence=batch.sequence, head=batch.hash)
+        position = Position(offset, progress.encode(offset, mine))
+        began = self._clock.monotonic()
         try:
-            position = Position(offset, progress.encode(offset, mine))
-            began = self._clock.monotonic()
             await transaction.commit([audit.record(batch)], self.id, position)
-            written = Written(Counter([AUDIT.name]), Counter(), Counter([taken.action]), 0)
-            self._meter.committed(0, written, self._clock.monotonic() - began)
-        except MetadataTooLarge as error:
-            self._blame.failed([], error, None)
+        except Exception as error:
+            self._meter.failed(type(error).__name__, self._clock.monotonic() - began)
+            if isinstance(error, MetadataTooLarge):
+                self._blame.failed([], error, None)
             raise
+        written = Written(Counter([AUDIT.name]), Counter(), Counter([taken.action]), 0)
+        self._meter.committed(0, written, self._clock.monotonic() - began)
         return mine
 
     def _begin(self, handler: LaneHandler, base: int, known: Progress) -> None:

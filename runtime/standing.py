@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from runtime.membership import Member
+from runtime.partitions import partition_of
 from runtime.ports import Clock, LaneId, LogReader, NotReadable, Position
 from runtime.progress import ANEW
 from schemas.topics import AUDIT
@@ -120,9 +121,14 @@ async def refuse_a_cut_log(lane: LaneId, received: int, reader: LogReader, reaso
 
 
 async def _has_history(lane: LaneId, reader: LogReader) -> bool:
-    """Whether the lane's audit chain has a beginning: then a missing offset is a loss, not a first start."""
+    """Whether the lane's audit chain has a beginning: then a missing offset is a loss, not a first start.
+
+    Looked for where the lane writes, then in the other partitions: there may have been fewer of them.
+    """
     key = str(lane).encode()
-    for partition in range(await reader.partitions(AUDIT.name)):
+    count = await reader.partitions(AUDIT.name)
+    home = partition_of(key, count) if count else 0
+    for partition in sorted(range(count), key=lambda one: one != home):
         first, end = await reader.bounds(AUDIT.name, partition)
         records = reader.read(AUDIT.name, partition, first, end)
         try:

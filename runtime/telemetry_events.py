@@ -2,7 +2,7 @@
 
 EVENTS = {
     "lane.opened": "a lane has fenced its predecessors and reads from its committed offset",
-    "lane.taken": "a lane's owner has written down in whose journals the calls of its records stand",
+    "lane.taken": "a lane's owner has written down where it begins, and in whose journals its calls stand",
     "lane.closed": "a lane has committed what was settled and let its partition go",
     "lane.rebuilt": "a transaction failed or stayed indefinite; the producer was replaced",
     "lane.stopped": "a lane must not go on: its committed offset is gone or out of range",

@@ -52,11 +52,33 @@ async def test_a_consumer_that_silently_hands_nothing_out_is_told_from_an_idle_o
 async def test_a_lane_whose_transactions_all_fail_is_stuck_in_committing():
     log = log_of(3)
     world = World(log, SimApp())
-    log.faults.refused = 1.0
     await world.join()
+    await world.all_committed()
+    log.faults.refused = 1.0
+    log.append(0, b"unwritten")
     await asyncio.sleep(150)
 
     assert (world.engine.healthy, stuck_of(world)) == (False, "commit")
+    log.faults.refused = 0.0
+    await world.all_committed()
+    await asyncio.sleep(5)
+    assert world.engine.healthy
+    await world.process.stop()
+
+
+@told
+async def test_a_lane_that_cannot_write_where_it_begins_is_stuck_once_a_record_waits_for_it():
+    log = log_of(0)
+    world = World(log, SimApp())
+    log.faults.refused = 1.0
+    await world.join()
+    await asyncio.sleep(150)
+    assert (world.engine.healthy, lane_of(world)["state"]) == (True, "opening")
+
+    log.append(0, b"unread")
+    await asyncio.sleep(150)
+
+    assert (world.engine.healthy, stuck_of(world), lane_of(world)["lag"]) == (False, "read", 1)
     log.faults.refused = 0.0
     await world.all_committed()
     await asyncio.sleep(5)

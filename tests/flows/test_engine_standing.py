@@ -10,7 +10,7 @@ from sim_world import Process, SimApp, SimHandler, World, publish
 
 from runtime.outcome import Outcome, Publish
 from runtime.ports import Delivery, Position
-from runtime.progress import ANEW
+from runtime.progress import ANEW, decode
 from runtime.showing import shown
 from runtime.standing import may_reopen
 from schemas.audit import AuditEntry
@@ -36,6 +36,27 @@ async def put_back(log: SimLog, metadata: str) -> Process:
     await world.join()
     await asyncio.sleep(5)
     return successor
+
+
+@told
+async def test_a_lane_without_work_commits_where_it_begins_once_and_no_later_opening_searches_the_audit_for_it():
+    log = log_of(0)
+    world = World(log, SimApp())
+    await world.join()
+    await world.until(lambda: world.engine.ready)
+    position = log.positions[0]
+    known = decode(position.offset, position.metadata)
+    assert (position.offset, known.sequence, known.custody) == (0, 1, "")
+    assert b'"action":"lane.taken"' in (log.written[AUDIT.name][0].value or b"")
+    await world.process.kill()
+
+    del log.written[AUDIT.name][0]  # a search would take this for a first start, and begin a second chain
+    successor = Process(log, world.group, SimApp(), "one")
+    await world.join()
+    await world.until(lambda: successor.engine.ready)
+
+    assert (log.positions[0], log.commits, len(log.written[AUDIT.name])) == (position, 1, 0)
+    await asyncio.wait_for(successor.stop(), 30)
 
 
 @told
@@ -78,7 +99,7 @@ async def test_a_lane_waits_as_long_as_an_older_position_is_answered_than_its_au
     runner = successor.engine.runners[0]
     assert runner.lane is None
     assert not successor.engine.ready
-    assert "knows of 1 audit batches, and its chain has 2" in (runner.hindrance or "")
+    assert "knows of 2 audit batches, and its chain has 3" in (runner.hindrance or "")
     assert shown(runner, successor.engine._clock.now())["reason"] == runner.hindrance
     assert log.results.total() == 7, "done again"
 
