@@ -1,8 +1,10 @@
 """How every Kafka client of ours connects: servers, TLS, SASL, and limits that the clients share."""
 
 import ssl
+import weakref
 from typing import Any
 
+from aiokafka.consumer import fetcher
 from aiokafka.helpers import create_ssl_context
 
 from runtime.settings import Settings
@@ -12,6 +14,21 @@ REQUEST_TIMEOUT_MS = 10_000
 RETRY_BACKOFF_MS = 20
 MAX_REQUEST_BYTES = max(topic.limit_bytes for topic in TOPICS)
 """Of one record on its way to the broker, which knows each topic's own limit."""
+
+
+class Fetched(fetcher.PartitionRecords):  # type: ignore[misc]
+    """One fetched answer, up to a megabyte, freed as soon as nobody wants the rest of it.
+
+    aiokafka's (0.14) holds itself until it was read to its end. Each reader that stops before, and each lane that seeks
+    elsewhere, would leave one until the garbage is collected, which happens seldom here (`runtime/shell.py`).
+    """
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._records_iterator = self.__class__._unpack_records(weakref.proxy(self))
+
+
+fetcher.PartitionRecords = Fetched
 
 
 def client_options(settings: Settings) -> dict[str, Any]:

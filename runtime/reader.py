@@ -187,13 +187,15 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
     """aiokafka (0.14) asks its fetching task once to end, and waits for that without a bound; the task may lose that
     one (`runtime/ending.py`), and whoever reads, the poll loop of a router among them, would wait for ever."""
     stopping = asyncio.ensure_future(consumer.stop())
+    fetcher = getattr(consumer, "_fetcher", None)
     for _ in range(STOP_TRIES):
         await asyncio.wait({stopping}, timeout=STOP_AGAIN_S)
         if stopping.done():
             break
-        fetching = getattr(getattr(consumer, "_fetcher", None), "_fetch_task", None)
+        fetching = getattr(fetcher, "_fetch_task", None)
         if fetching is not None:
             fetching.cancel()
+    getattr(fetcher, "_records", {}).clear()  # who is stopped is a cycle: with it a megabyte would be left for a while
     if not stopping.done():
         log.warning("reader.not_stopped", after_s=STOP_TRIES * STOP_AGAIN_S)
     elif not stopping.cancelled():
