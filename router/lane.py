@@ -34,7 +34,7 @@ from router.state import State
 from router.view import View
 from runtime.cancels import Cancels
 from runtime.metrics.routing import RoutingMeter
-from runtime.outcome import Abandoned, Done, GiveUp, Hold, Outcome, Publish, RetryAt
+from runtime.outcome import Abandoned, CallsNobody, Done, GiveUp, Hold, Outcome, Publish, RetryAt
 from runtime.ports import Clock, Delivery, LaneId, LogReader, Outgoing
 from schemas.failure import FailureKind
 from schemas.job import InferenceJob, ReadableJob, Unreadable
@@ -54,7 +54,7 @@ HELD_FOR = {FailureKind.OVER_RATE: "rate", FailureKind.OVER_BUDGET: "money"}
 log = structlog.get_logger("novix.router")
 
 
-class RouterLane:
+class RouterLane(CallsNobody):
     """One partition's handler. What it decides from is the fold of committed decisions plus its open transaction."""
 
     def __init__(
@@ -155,10 +155,6 @@ class RouterLane:
         for fact in facts:
             decided, reserve = fact.document, fact.document["reserve"]
             self._meter.decided(decided["verdict"], decided["kind"], decided["task"], reserve.nanousd if reserve else 0)
-
-    def owed(self, base: int) -> str:
-        """A router calls nobody."""
-        return ""
 
     async def close(self) -> None:
         """Release the cache; what was not committed is forgotten, and so is who waits: their records are read again."""

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.outcome import Done, GiveUp, Outcome, Publish, RetryAt
+from runtime.outcome import CallsNobody, Done, GiveUp, Outcome, Publish, RetryAt
 from runtime.ports import Delivery, LaneId, LogReader, Outgoing, Record, Resumed
 from schemas.failure import FailureKind
 
@@ -42,7 +42,7 @@ class FunctionApplication:
         return FunctionHandler(self.handle)
 
 
-class FunctionHandler:
+class FunctionHandler(CallsNobody):
     """One lane of it. Keeps nothing."""
 
     def __init__(self, handle: Handle) -> None:
@@ -67,10 +67,6 @@ class FunctionHandler:
 
     def committed(self, facts: list[Any]) -> None:
         """Nothing is decided from what is committed."""
-
-    def owed(self, base: int) -> str:
-        """Nobody notes calls."""
-        return ""
 
     async def close(self) -> None:
         """Nothing was opened."""

@@ -115,9 +115,26 @@ class LaneHandler(Protocol):
         when it closes. Empty: there are none."""
         ...
 
+    def overtaken(self, offset: int) -> bool:
+        """Whether somebody else may have called for that record since this process opened the lane before: what it
+        remembers of the record is not all then, and the record is handled anew."""
+        ...
+
     async def close(self) -> None:
         """The lane closes or is rebuilt: drop what was not committed, release what was opened."""
         ...
+
+
+class CallsNobody:
+    """What a handler that makes no call says of calls."""
+
+    def owed(self, base: int) -> str:
+        """See `LaneHandler`."""
+        return ""
+
+    def overtaken(self, offset: int) -> bool:
+        """See `LaneHandler`."""
+        return False
 
 
 class Application(Protocol):

@@ -9,7 +9,7 @@ from typing import Any
 
 from runtime import later, telemetry
 from runtime.cancels import Cancels, Identity
-from runtime.outcome import Done, GiveUp, Outcome, Publish, RetryAt
+from runtime.outcome import CallsNobody, Done, GiveUp, Outcome, Publish, RetryAt
 from runtime.ports import Clock, Delivery, LaneId, LogReader, Outgoing, Record, Resumed
 from runtime.telemetry import SpanDraft, TraceContext
 from schemas import headers
@@ -125,7 +125,7 @@ class RetryApplication:
         return RetryLane(lane, _LENGTHS[self._topic.name], self._clock, self._cancels)
 
 
-class RetryLane:
+class RetryLane(CallsNobody):
     """The handler of one partition of a retry topic."""
 
     def __init__(self, lane: LaneId, length: timedelta, clock: Clock, cancels: Cancels) -> None:
@@ -223,10 +223,6 @@ class RetryLane:
 
     def committed(self, facts: list[Any]) -> None:
         """Nothing is decided from what is committed."""
-
-    def owed(self, base: int) -> str:
-        """Nobody notes calls."""
-        return ""
 
     async def close(self) -> None:
         """Nothing was opened; what rests goes on to do so if the lane is rebuilt."""

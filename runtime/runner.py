@@ -204,8 +204,9 @@ class LaneRunner:
         lane = Lane(self.id, handler, base, known, self._blame.crowd, self._blame.horizon, self._backlog)
         self.lane, self.base, self.hindrance = lane, base, None
         for work in list(self.works.values()):
-            if self._app.inline or work.offset < base or work.offset in known.finished:
-                self.drop(work)  # inline: decided anew from the log; else: its transaction was committed after all
+            over = work.offset < base or work.offset in known.finished  # its transaction was committed after all
+            if over or self._app.inline or handler.overtaken(work.offset):
+                self.drop(work)  # decided anew from the log, if it is not over
             else:
                 work.adopted = False
                 work.lease.held, work.lease.leaving = True, False

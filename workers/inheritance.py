@@ -19,6 +19,8 @@ class _Elsewhere:
     """Records below it were there when the lane was opened."""
     left: int
     """How many more of them its process may have had in hand, at most."""
+    known: bool = False
+    """It was one when the lane was opened here before."""
     counted: set[int] = field(default_factory=set)
     """Those that count as called, and whose outcomes are not committed."""
 
@@ -30,6 +32,8 @@ class Inheritance:
         self._intents = intents
         self._window = window
         self._noted: dict[str, dict[int, list[Left]]] = {}
+        self._news: dict[str, set[int]] = {}
+        """Records for which another process of this machine has noted a call since the lane was opened here before."""
         self._elsewhere: dict[str, dict[str, _Elsewhere]] = {}
 
     async def look(self, lane: LaneId, log: LogReader, resumed: Resumed) -> None:
@@ -39,10 +43,16 @@ class Inheritance:
         process may have had in hand count as called once each: for every such journal.
         """
         name, custody = str(lane), resumed.custody
-        self._noted[name] = await self._intents.left(name, resumed.offset, resumed.finished, custody)
+        before = {note.ref for notes in self._noted.get(name, {}).values() for note in notes}
+        noted = self._noted[name] = await self._intents.left(name, resumed.offset, resumed.finished, custody)
+        self._news[name] = {
+            offset for offset, notes in noted.items() if any(not note.mine and note.ref not in before for note in notes)
+        }
         last, *_ = named = custody.split("+")
         # Where ours was the last, the lane was opened here before: what is known of the others still holds.
         known = self._elsewhere.pop(name, {}) if last == self._intents.custody else {}
+        for one in known.values():
+            one.known = True
         elsewhere = {id: known.get(id) for id in named if id not in ("", self._intents.custody)}
         if elsewhere:
             _, end = await log.bounds(lane.topic, lane.partition)
@@ -75,6 +85,11 @@ class Inheritance:
         """Whether a process before may have made a call for that record."""
         elsewhere = self._elsewhere.get(lane, {}).values()
         return offset in self._noted.get(lane, {}) or any(offset < one.end and one.left > 0 for one in elsewhere)
+
+    def overtaken(self, lane: str, offset: int) -> bool:
+        """Whether another process may have called for that record since the lane was opened here before."""
+        elsewhere = self._elsewhere.get(lane, {}).values()
+        return offset in self._news.get(lane, ()) or any(not one.known and offset < one.end for one in elsewhere)
 
     def owed(self, lane: str, base: int) -> str:
         """The journals of calls of records from `base` on that no committed outcome accounts for; empty: none."""

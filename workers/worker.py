@@ -246,6 +246,10 @@ class WorkerLane:
         """The journal of calls that processes before have made, or this one of records that it left undone."""
         return self._app.inherited.owed(self._lane, base)
 
+    def overtaken(self, offset: int) -> bool:
+        """Notes, or a journal that nobody here can read, were not there when the lane was opened before."""
+        return self._app.inherited.overtaken(self._lane, offset)
+
     async def close(self) -> None:
         """Nothing was opened."""
 

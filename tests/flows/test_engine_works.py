@@ -84,6 +84,26 @@ async def test_a_work_that_waits_for_its_next_attempt_is_not_tried_again_while_i
     await world.process.stop()
 
 
+@pytest.mark.parametrize("overtaken", [False, True])
+def test_a_call_that_outlasts_its_partitions_absence_counts_unless_somebody_else_has_called_meanwhile(overtaken: bool):
+    async def story() -> None:
+        log = log_of(1)
+        app = SimApp(after(12))
+        app.overtaken = lambda offset: overtaken and app.calls.total() == 1
+        world = World(log, app)
+        await world.join()
+        await asyncio.sleep(0.5)
+        await world.group.rebalance({})
+        await world.group.rebalance({"one": [0]})
+        await world.all_committed()
+
+        assert app.calls == Counter({b"0-0": 1 + overtaken})
+        assert log.results == Counter([b"0-0"])
+        await world.process.stop()
+
+    run(story())
+
+
 # committing
 
 

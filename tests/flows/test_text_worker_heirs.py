@@ -47,6 +47,28 @@ async def test_a_rebuild_does_not_forget_what_another_machine_may_have_called(tm
     assert told == [[K.INTERRUPTED, None], [None]]
 
 
+async def test_what_somebody_else_has_called_meanwhile_is_told_from_what_was_known(tmp_path: Path) -> None:
+    """A partition that went and came back: what this process remembers of a record is all, unless it was overtaken."""
+    it = world(never, answer())
+    async with machine(tmp_path) as start:
+        lane = await opened(it, mine := await start())
+        await killed_while_calling(it, await opened(it, theirs := await start()), 7)
+        resumed = Resumed(0, frozenset(), theirs.custody)
+        back = await lane._app.open_lane(LANE_ID, NoLog(9), resumed)
+        assert [back.overtaken(at) for at in (6, 7, 8)] == [False, True, False]
+
+        rebuilt = await lane._app.open_lane(LANE_ID, NoLog(9), resumed)
+        assert not rebuilt.overtaken(7), "known since then: a rebuild repeats no call"
+
+        resumed = Resumed(0, frozenset(), f"0123456789ab+{mine.custody}")
+        moved = await lane._app.open_lane(LANE_ID, NoLog(9), resumed)
+        assert [moved.overtaken(at) for at in (8, 9)] == [True, False], "another machine had it, up to the log's end"
+
+        resumed = Resumed(0, frozenset(), f"{mine.custody}+0123456789ab")
+        rebuilt = await lane._app.open_lane(LANE_ID, NoLog(20), resumed)
+        assert not any(rebuilt.overtaken(at) for at in range(20))
+
+
 async def test_what_may_have_been_called_elsewhere_is_never_more_than_the_job_may_spend(tmp_path: Path) -> None:
     """Two machines may have called. Neither begins a call that does not fit, so together they spent the ceiling at
     most: more than was reserved is not counted."""

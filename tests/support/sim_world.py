@@ -64,6 +64,9 @@ class SimHandler:
     def owed(self, base: int) -> str:
         return self.app.owed(base)
 
+    def overtaken(self, offset: int) -> bool:
+        return self.app.overtaken(offset)
+
     async def close(self) -> None:
         self.closed = True
         await self.app.on_close()
@@ -90,6 +93,7 @@ class SimApp:
         self.folded: list[bytes] = []
         self.running = self.most_running = 0
         self.owed: Callable[[int], str] = lambda base: ""
+        self.overtaken: Callable[[int], bool] = lambda offset: False
         self.on_open: Callable[[LaneId], Awaitable[None]] = self._nothing
         self.on_close: Callable[[], Awaitable[None]] = self._nothing
 
