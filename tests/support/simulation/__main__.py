@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -30,7 +31,9 @@ WARM = (1, 4, 6)
 and caches are warm, and none sees what another has left. A fork ends with its schedule: what died in it is never
 unwound."""
 LONGEST_S = 300.0
-"""Of one schedule, in real seconds: beyond, something turns and turns without the virtual clock moving on."""
+"""Of one schedule, in seconds of a processor: beyond, something turns and turns without the virtual clock moving on."""
+HUNG_S = 20 * LONGEST_S
+"""In real seconds: beyond, it waits for something real. A busy machine has made a schedule last ten minutes."""
 SHOWN = 8
 """Complaints of a failed schedule."""
 
@@ -125,7 +128,9 @@ def each(seeds: Iterable[int], jobs: int, plant: str = "", *, trace: bool = Fals
 
 
 def _child(seed: int, plant: str, trace: bool, sink: Connection) -> None:
-    faulthandler.dump_traceback_later(LONGEST_S, exit=True)
+    faulthandler.dump_traceback_later(HUNG_S, exit=True)
+    faulthandler.register(signal.SIGPROF, chain=True)
+    signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
     if trace:
         _say(str(plan(seed)))
     with planted(plant):
@@ -136,7 +141,8 @@ def _child(seed: int, plant: str, trace: bool, sink: Connection) -> None:
 
 
 def _lost(seed: int, code: int | None) -> dict[str, Any]:
-    what = f"the schedule ended with its process, exit code {code} (1: it took over {LONGEST_S:.0f} s)"
+    slow = f"{-signal.SIGPROF}: over {LONGEST_S:.0f} s of a processor; 1: over {HUNG_S:.0f} s"
+    what = f"the schedule ended with its process, exit code {code} ({slow})"
     return {"seed": seed, "complaints": [what], "digest": "", "counts": {}}
 
 
