@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from runtime.connection import client_options
+from runtime.garbage import discarded
 from runtime.ports import NotReadable, Record
 from runtime.settings import Settings
 
@@ -196,6 +197,7 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
         if fetching is not None:
             fetching.cancel()
     getattr(fetcher, "_records", {}).clear()  # who is stopped is a cycle: with it a megabyte would be left for a while
+    discarded.client()
     if not stopping.done():
         log.warning("reader.not_stopped", after_s=STOP_TRIES * STOP_AGAIN_S)
     elif not stopping.cancelled():

@@ -15,6 +15,7 @@ from aiokafka.structs import OffsetAndMetadata
 from runtime import failpoints
 from runtime.connection import MAX_REQUEST_BYTES, client_options
 from runtime.ending import end
+from runtime.garbage import discarded
 from runtime.partitions import partition_of
 from runtime.ports import LaneId, Outgoing, Position, RecordTooLarge
 from runtime.progress import MetadataTooLarge
@@ -229,3 +230,4 @@ async def _discard(producer: AIOKafkaProducer) -> None:
     for future in (sender, ending):
         if future is not None and future.done():
             _looked_at(future)
+    discarded.client()
