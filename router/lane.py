@@ -91,11 +91,14 @@ class RouterLane(CallsNobody):
         self.on_close: Callable[[], None] = lambda: None
 
     async def handle(self, delivery: Delivery) -> Outcome:
-        """Decide one record of the jobs topic. Raises `Abandoned` after `close`."""
+        """Decide one record of the jobs topic. Raises `Abandoned` after `close`, or without memory to read it."""
         self._still_open()
         self.reached = delivery.record.offset
         now = self._clock.now()
-        arrival = read_arrival(delivery.record, now, self._partitions, self._prefix)
+        try:
+            arrival = read_arrival(delivery.record, now, self._partitions, self._prefix)
+        except MemoryError:
+            raise Abandoned from None
         if isinstance(arrival, Unreadable):
             return unreadable(delivery.record, arrival, now)
         if not arrival.at_home:

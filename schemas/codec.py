@@ -53,13 +53,15 @@ def decode(data: bytes | bytearray) -> Json:
 def parse(data: bytes | bytearray) -> Json:
     """Read JSON of any depth that the parser itself takes (1,024): for who can say more of it than that it is too deep.
 
-    Raises `Undecodable`.
+    Raises `Undecodable`, and MemoryError where there was no room to read it: that says nothing of the bytes.
     """
     if len(data) > UNCOUNTED_BYTES and (containers := _brackets(data)) > MAX_CONTAINERS:
         raise Undecodable(f"up to {containers} lists and objects; {MAX_CONTAINERS} are allowed")
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
+        if error.msg.startswith("Not enough memory"):
+            raise MemoryError(f"no room to read {len(data)} bytes of JSON") from None
         raise Undecodable(f"not JSON at byte {error.pos} of {len(data)}: {error.msg.split(':')[0]}") from None
 
 

@@ -178,9 +178,13 @@ class WorkerLane:
         """Make at most one call for one assigned job.
 
         Returns an outcome for every fault of the provider's, and of ours while a call is out. Raises `Abandoned` where
-        the partition is no longer held, and else only for a fault of ours; `fault` knows what was paid by then.
+        the partition is no longer held, or there is no memory to read the record, and else only for a fault of ours;
+        `fault` knows what was paid by then.
         """
-        job = read_assigned(delivery.record)
+        try:
+            job = read_assigned(delivery.record)
+        except MemoryError:
+            raise Abandoned from None
         if isinstance(job, str):
             called = self._app.inherited.may_have_called(self._lane, delivery.record.offset)
             return undecodable(delivery.record, job, self._app.clock.now(), uncalled=not called)

@@ -21,7 +21,7 @@ from worker_world import (
 from runtime.breaker import BreakerKey
 from runtime.outcome import Abandoned, GiveUp, RetryAt
 from runtime.ports import Delivery, Lease
-from schemas import headers
+from schemas import codec, headers
 from schemas.failure import FailureKind
 
 K = FailureKind
@@ -291,3 +291,16 @@ async def test_a_job_with_an_order_waits_in_its_place_for_the_breaker_and_takes_
     outcome = await it.lane.handle(Delivery(plain, it.clock.now()))
     assert isinstance(outcome, RetryAt)
     assert outcome.when >= opens
+
+
+async def test_a_job_for_which_there_is_no_memory_is_left_undone_and_not_set_aside(monkeypatch: pytest.MonkeyPatch):
+    it = world(answer())
+
+    def full(data: bytes) -> object:
+        raise MemoryError
+
+    with monkeypatch.context() as short:
+        short.setattr(codec, "decode", full)
+        with pytest.raises(Abandoned):
+            await it.lane.handle(Delivery(assigned(), START))
+    assert result_of(await it.lane.handle(Delivery(assigned(), START))).status == "succeeded"

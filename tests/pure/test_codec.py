@@ -1,5 +1,7 @@
 """JSON in and out: what is read, what is refused, and that a refusal tells nothing of the content."""
 
+import subprocess
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -112,3 +114,20 @@ def test_an_instant_in_utc_is_written_with_z():
     noon = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
     assert codec.encode([noon]) == b'["2026-11-22T12:00:00Z"]' == codec.canonical([noon])
+
+
+def test_json_for_which_there_is_no_memory_is_not_called_undecodable():
+    """The parser says so with the error that it has for bytes that are no JSON."""
+    program = """
+import resource
+from schemas import codec
+data = b'{"a":"' + b"x" * 190_000 + b'"}'
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 1_000_000, resource.RLIM_INFINITY))
+try:
+    codec.decode(data)
+except MemoryError as error:
+    print(error)
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert told == "no room to read 190008 bytes of JSON\n"
