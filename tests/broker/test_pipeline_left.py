@@ -10,7 +10,7 @@ from system import MODEL, PARTITIONS, chat
 from console.index.spans import decode_spans
 from runtime import audit, progress
 from schemas.decision import DecisionBatch
-from schemas.topics import AUDIT, DECISIONS, JOBS, RESULTS, SPANS, TEXT, TOPICS
+from schemas.topics import AUDIT, DECISIONS, JOBS, RESULTS, RETRY_TIERS, SPANS, TEXT, TOPICS, retry_group
 
 # What is left behind
 
@@ -63,6 +63,7 @@ def test_the_audit_chains_of_router_and_worker_hold(novix: Stranger, tenant: str
     assert {lane.rpartition(".")[0] for lane in heads} == {
         f"novix-router.{JOBS.name}",
         f"novix-worker-text.{TEXT.name}",
+        *(f"{retry_group(tier)}.{tier.name}" for _, tier in RETRY_TIERS),  # they have told where they begin
     }
 
 
