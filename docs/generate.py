@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from bench import complexity
 from console.alerting.service import ROLE as ALERTS
 from console.audit.service import ROLE as AUDIT
-from console.hub.measuring import ROLE as MEASURING
+from console.hub.role import ROLE as MEASURING
 from console.topology import drawing, plan
 from docs import observability_pages
 from hub.app import ROLE as HUB

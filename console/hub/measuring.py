@@ -23,16 +23,11 @@ from runtime.blobs import BlobError
 from runtime.blobs.stores import open_store
 from runtime.ports import Outgoing
 from runtime.settings import Loaded, Settings
-from runtime.shell import Role
 from schemas import codec
 from schemas.evals import EvalRun
 from schemas.media import is_ref
-from schemas.topics import EVALS, JOBS, RESULTS
+from schemas.topics import EVALS
 
-ROLE = Role(
-    name="measuring", title="novix eval and novix bench models", group="", receives=RESULTS, sends=(JOBS, EVALS),
-    follows=(EVALS,),
-)  # fmt: skip
 MOST_OUTPUT_BYTES = 33_554_432
 """Of an output that travels by reference."""
 UNREADABLE = "output_unreadable"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from console.alerting.service import ROLE as ALERTING
 from console.audit.sending import GROUPS as HEC_GROUPS
 from console.audit.service import ROLE as CHECKPOINTING
-from console.hub.measuring import ROLE as MEASURING
+from console.hub.role import ROLE as MEASURING
 from console.index.facts import SOURCES
 from console.relay.relay import GROUP as RELAY_GROUP
 from hub.app import ROLE as HUB

@@ -1,12 +1,10 @@
 """Dedicated endpoints where things happen at once: races for a quota, a change of owner, twins, answers of 404."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-from endpoints_world import World, order, record_of, spec_of, world
+from endpoints_world import World, order, record_of, spec_of
 
 from hub.endpoints.api import ApiError
 from hub.endpoints.app import Commands
@@ -17,20 +15,6 @@ from schemas.topics import ENDPOINT_COMMANDS, ENDPOINT_QUOTAS, ENDPOINTS
 
 LANE = LaneId("novix-endpoints", ENDPOINT_COMMANDS.name, 0)
 RESUMED = Resumed(0)
-Story = Callable[[World], Coroutine[Any, Any, None]]
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Callable[[Story], None]:
-    def played(story: Story) -> None:
-        async def run() -> None:
-            async with world(tmp_path) as here:
-                here.quota()
-                await story(here)
-
-        asyncio.run(run())
-
-    return played
 
 
 def slowed(here: World, call: str) -> None:

@@ -1,34 +1,16 @@
 """What endpoints cost, what wakes them and lets them sleep, and the guard on both, against the sandbox."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
-from endpoints_world import BEGIN, MODEL, World, order, spec_of, world
+from endpoints_world import BEGIN, MODEL, World, order, spec_of
 
 from runtime.ports import Record
 from schemas.decision import Decision, DecisionBatch
 from schemas.result import JobResult, Received, Who
 from schemas.topics import DECISIONS, RESULTS
 
-Story = Callable[[World], Coroutine[Any, Any, None]]
 RECEIVED = Received(topic="inference.jobs.v1", partition=0, offset=0, timestamp_ms=0)
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Callable[[Story], None]:
-    def played(story: Story) -> None:
-        async def run() -> None:
-            async with world(tmp_path) as here:
-                here.quota()
-                await story(here)
-
-        asyncio.run(run())
-
-    return played
 
 
 def assigned(here: World, job_id: str, *, left_s: float | None = 3_600, name: str = "small") -> Record:

@@ -1,13 +1,10 @@
 """The controller against the sandbox's management API: orders, crashes, bills, wakes. Time is turned by hand."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from endpoints_world import MODEL, TOKEN, World, order, record_of, spec_of, world
+from endpoints_world import MODEL, TOKEN, World, order, record_of, spec_of
 
 from hub.endpoints.controller import Controller, _record
 from runtime.outcome import GiveUp, Publish, RetryAt
@@ -16,21 +13,7 @@ from schemas.endpoints import EndpointState
 from schemas.result import Received
 from schemas.topics import ENDPOINT_COMMANDS
 
-Story = Callable[[World], Coroutine[Any, Any, None]]
 RECEIVED = Received(topic="inference.jobs.v1", partition=0, offset=0, timestamp_ms=0)
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Callable[[Story], None]:
-    def played(story: Story) -> None:
-        async def run() -> None:
-            async with world(tmp_path) as here:
-                here.quota()
-                await story(here)
-
-        asyncio.run(run())
-
-    return played
 
 
 def test_an_endpoint_lives_from_its_order_to_its_end_with_an_event_for_each_state(play):

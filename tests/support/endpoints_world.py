@@ -1,14 +1,16 @@
 """Dedicated endpoints without Kafka: the sandbox's management API, the controller, and a clock for both that is turned
 by hand."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from hub.endpoints.api import Api
 from hub.endpoints.controller import Controller, command_record
@@ -168,3 +170,21 @@ async def world(folder: Path) -> AsyncIterator[World]:
         fleet = next(route.endpoint.__self__.fleet for route in app.routes if route.path == "/v2/provider")
         made.append(World(URL, clock, controller, api, client, fleet))
         yield made[0]
+
+
+Story = Callable[[World], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[[Story], None]:
+    """Plays a story in a world where everybody may have endpoints."""
+
+    def played(story: Story) -> None:
+        async def run() -> None:
+            async with world(tmp_path) as here:
+                here.quota()
+                await story(here)
+
+        asyncio.run(run())
+
+    return played
