@@ -35,6 +35,7 @@ from router.view import View, view_of
 from runtime.breaker import Breakers
 from runtime.clock import SystemClock
 from runtime.commit import assemble
+from runtime.credentials import credentials
 from runtime.http import (
     DEADLINE,
     URL,
@@ -59,7 +60,7 @@ from schemas import codec
 from schemas.job import ReadableJob
 from schemas.result import Who
 from schemas.topics import JOBS, TEXT
-from workers.app import credentials, egress
+from workers.app import egress
 from workers.assigned import Assigned, read_assigned
 from workers.attempt import answered_attempt
 from workers.call import Called

@@ -20,6 +20,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
+from runtime.settings import Settings
+
 log = structlog.get_logger("novix.process")
 
 T = TypeVar("T")
@@ -247,3 +249,14 @@ def _checked(token: str) -> str:
     if not all("!" <= character <= "~" for character in token):
         raise CredentialError(f"the token ({len(token)} characters) has characters that a header cannot carry")
     return token
+
+
+def credentials(settings: Settings) -> Credentials:
+    """The token: a value, a file or a sealed file, whichever is set."""
+    sealed = Path(settings.hf_token_sealed_file) if settings.hf_token_sealed_file else None
+    return Credentials(
+        value=settings.hf_token if settings.hf_token.get_secret_value() else None,
+        file=Path(settings.hf_token_file) if settings.hf_token_file else None,
+        sealed_file=sealed,
+        seal_key=(lambda: parse_key(settings.seal_key.get_secret_value())) if sealed else None,
+    )

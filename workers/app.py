@@ -16,7 +16,7 @@ from runtime.breaker import BreakerKey, Breakers
 from runtime.cancels import Cancels
 from runtime.capture import Capture
 from runtime.clock import SystemClock
-from runtime.credentials import CredentialError, Credentials, parse_key
+from runtime.credentials import CredentialError, Credentials, credentials
 from runtime.follow import Follower
 from runtime.http import PRIVATE_NETWORKS, Egress, Fetcher, HttpLimits, HttpTransport
 from runtime.intents import IntentFile
@@ -91,17 +91,6 @@ def providers(settings: Settings) -> list[str]:
 
 def _origin(host: str) -> str:
     return host if "://" in host else f"https://{host}"
-
-
-def credentials(settings: Settings) -> Credentials:
-    """The token: a value, a file or a sealed file, whichever is set."""
-    sealed = Path(settings.hf_token_sealed_file) if settings.hf_token_sealed_file else None
-    return Credentials(
-        value=settings.hf_token if settings.hf_token.get_secret_value() else None,
-        file=Path(settings.hf_token_file) if settings.hf_token_file else None,
-        sealed_file=sealed,
-        seal_key=(lambda: parse_key(settings.seal_key.get_secret_value())) if sealed else None,
-    )
 
 
 def transport(settings: Settings) -> HttpTransport:

@@ -6,14 +6,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from hub.endpoints.api import Api, ApiError
 from hub.endpoints.controller import Controller, every
 from runtime.bus import Bus
 from runtime.clock import SystemClock
-from runtime.credentials import CredentialError, Credentials, parse_key
+from runtime.credentials import CredentialError, credentials
 from runtime.follow import Follower
 from runtime.function import FunctionHandler
 from runtime.http import DEADLINE, MAX_BYTES, PRIVATE_NETWORKS, AsyncBaseTransport, Egress, HttpTransport, Request
@@ -118,7 +117,7 @@ def transport(settings: Settings) -> HttpTransport:
 
 def api_of(settings: Settings, http: AsyncBaseTransport) -> Api:
     """The management API with the installation's token."""
-    tokens = _credentials(settings)
+    tokens = credentials(settings)
 
     def token() -> str | None:
         try:
@@ -188,17 +187,6 @@ class Newest:
             return None
         sha = told.get("sha") if isinstance(told, dict) else None
         return sha[:64] if isinstance(sha, str) and sha else None
-
-
-def _credentials(settings: Settings) -> Credentials:
-    """The token: a value, a file or a sealed file, whichever is set."""
-    sealed = Path(settings.hf_token_sealed_file) if settings.hf_token_sealed_file else None
-    return Credentials(
-        value=settings.hf_token if settings.hf_token.get_secret_value() else None,
-        file=Path(settings.hf_token_file) if settings.hf_token_file else None,
-        sealed_file=sealed,
-        seal_key=(lambda: parse_key(settings.seal_key.get_secret_value())) if sealed else None,
-    )
 
 
 def run(settings: Settings) -> int:
