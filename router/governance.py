@@ -110,9 +110,9 @@ def near(name: str, there: Iterable[str]) -> list[str]:
     return [other for _, other in sorted(rated)[:MOST_NEAR]]
 
 
-async def catch_up(registry: Registry, partition: int, log: LogReader) -> None:
-    """Fold the registry to the present end of its topic: whoever follows it here may be behind the lane's last owner.
-    Raises `RegistryLost` where that one knew more than the topic has."""
+async def catch_up(registry: Registry, partitions: Iterable[int], log: LogReader) -> None:
+    """Fold the registry to the present end of its topic: whoever follows it here may be behind those who decided last.
+    Raises `RegistryLost` where a decision of one of the partitions was made from more than the topic has."""
     end = 0
     if await log.partitions(REGISTRY.name):
         first, end = await log.bounds(REGISTRY.name, 0)
@@ -122,12 +122,16 @@ async def catch_up(registry: Registry, partition: int, log: LogReader) -> None:
             registry.fold(record)
     if registry.other:
         raise RegistryLost(registry.other)
-    named = await newest_version(partition, log)
-    if min(end, int(registry.version)) < named:
-        raise RegistryLost(
-            f"{REGISTRY.name} ends at {end}, and a decision of partition {partition} was made from version {named}: "
-            "bring the topic back, or empty the installation's topics all together"
-        )
+    has = min(end, int(registry.version))
+    if end < int(registry.version):
+        raise RegistryLost(f"{REGISTRY.name} ends at {end}, and version {registry.version} of it is known here")
+    for partition in partitions:
+        named = await newest_version(partition, log)
+        if has < named:
+            raise RegistryLost(
+                f"{REGISTRY.name} ends at {end}, and a decision of partition {partition} was made from version {named}: "
+                "bring the topic back, or empty the installation's topics all together"
+            )
 
 
 async def newest_version(partition: int, log: LogReader) -> int:

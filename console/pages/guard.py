@@ -143,6 +143,10 @@ class Door:
         """What its cookie holds."""
         return self._seal.cookie(session)
 
+    def wait_s(self, address: str) -> float:
+        """Seconds until a token from this address is looked at again; 0: now."""
+        return self._tries.wait_s(address, self._clock())
+
     def tries(self, given: str, address: str) -> float | None:
         """Try a token: None if it is the right one, else the seconds until this address is heard again."""
         now = self._clock()

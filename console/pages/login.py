@@ -32,11 +32,13 @@ async def _enter(request: Request) -> Response:
     door: Door = request.state.door
     fields = await form_of(request)
     wanted = own_path(fields.get("next", ""))
+    too_soon = door.wait_s(address_of(request)) > 0
     wait_s = door.tries(fields.get("token", ""), address_of(request))
     if wait_s is None:
         cookie = cookie_header(door.cookie(door.begin(known=True)), request.scope)
         return RedirectResponse(wanted, status_code=303, headers={"set-cookie": cookie})
-    problem = f"This is not the console's token. The next one is heard in {max(1, round(wait_s))} s."
+    why = "Too soon after a wrong token: this one was not looked at." if too_soon else "This is not the console's token."
+    problem = f"{why} The next one is heard in {max(1, round(wait_s))} s."
     answer = page("login.html", status=401, wanted=wanted, problem=problem)
     answer.headers["retry-after"] = str(max(1, round(wait_s)))
     return answer

@@ -296,7 +296,8 @@ def collecting() -> Iterator[Collector]:
 
 ELSEWHERE = {
     "results": "prints answers: that is what it is for, and is looked at by itself",
-    **dict.fromkeys(("up", "down", "demo", "bench mix", "router", "worker", "console", "relay", "alerts run"), "runs"),
+    **dict.fromkeys(("up", "down", "demo", "bench mix", "router", "worker", "console", "relay", "alerts run",
+                     "hub serve", "endpoints run"), "runs"),
     **dict.fromkeys(("run", "publish", "quote", "request", "cancel", "dlq redrive", "ledger release"), "an order"),
     **dict.fromkeys(("eval run", "bench models"), "an order"),
     **dict.fromkeys(("config example", "schema list", "schema export", "policy check", "policy show", "tier show",

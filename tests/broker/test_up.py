@@ -178,6 +178,7 @@ def test_killed_router_and_worker_come_back_and_lose_nothing(run: Run):
         time.sleep(0.2)
     assert {name: process["restarts"] for name, process in processes(run).items()} == {
         "broker": 0, "router": 1, "worker": 1, "console": 0, "alerts": 0, "audit": 0, "endpoints": 0,
+        "hub-sync": 0,
     }  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def test_a_world_stands_heals_and_leaves_nothing_behind(novix, tmp_path):
     assert up.returncode == 0, up.stderr
     first = processes(novix)
     # Broker and provider are somebody else's.
-    assert set(first) == {"router", "worker", "console", "alerts", "audit", "endpoints"}
+    assert set(first) == {"router", "worker", "console", "alerts", "audit", "endpoints", "hub-sync"}
     assert all(process["healthz"]["ok"] for process in first.values())
     told = json.loads(novix("status", "--json").stdout)
     assert {entry["topic"] for entry in told["lag"].values()} == {

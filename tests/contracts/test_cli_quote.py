@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
-from console_world import NOON, Story, ms
+from console_world import NOON, Story, ms, stamped
 
 from console import kafka
 from console.money.amounts import dollars
@@ -229,7 +229,7 @@ def test_a_total_holds_over_a_command_that_was_killed_and_the_same_command_again
     for (topic, _), rows in list(log.records.items()):
         for row in [row for row in rows if topic == JOBS.name]:
             for told in answer(row, (row.partition, row.offset)):
-                log.append(told)
+                log.append(stamped(told))
     log.on_publish = answer
 
     second = json.loads(novix(*command, "5").stdout)

@@ -1,6 +1,7 @@
 """Answers as they come: `novix run --stream` and `novix publish --stream`."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from console_world import Story
@@ -26,7 +27,8 @@ def streaming(*pieces, **told):
     def answer(record, place):
         job = codec.decode(record.value)
         made = [delta(job["id"], *piece) for piece in pieces] if job.get("stream") else []
-        return [*made, Story(job_id=job["id"], offset=place[1], output=HONEY, **told).outgoing_result]
+        story = Story(job_id=job["id"], offset=place[1], output=HONEY, began=datetime.now(UTC), **told)
+        return [*made, story.outgoing_result]
 
     return answer
 

@@ -264,7 +264,9 @@ def test_wrong_tokens_are_heard_ever_more_slowly_and_the_right_one_waits_as_well
     client, _ = behind(TOKEN, clock=clock)
     first = enter(client, "wrong")
     assert (first.status_code, first.headers["retry-after"]) == (401, "1")
-    assert enter(client).status_code == 401  # the right one, but too soon
+    assert "not the console&#39;s token" in first.text
+    soon = enter(client)  # the right one, but too soon
+    assert (soon.status_code, "was not looked at" in soon.text) == (401, True)
     clock.now += 1.1
     assert enter(client, "wrong").headers["retry-after"] == "2"
     bearer = client.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"})

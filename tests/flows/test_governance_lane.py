@@ -78,6 +78,18 @@ async def test_a_lane_does_not_open_on_a_registry_that_ends_before_what_was_deci
     await other.lane()
 
 
+async def test_a_partition_that_decided_nothing_yet_opens_on_such_a_registry_neither(
+    world: World, tmp_path: Path
+) -> None:
+    tell(world, "withdrawn")
+    await world.run(world.job(chat("a")))
+    world.log.records[REGISTRY.name, 0], world.log.ends[REGISTRY.name, 0] = [], 0
+    other = World(tmp_path / "other", log=world.log, partition=1 - world.partition)
+    other.log.counts[REGISTRY.name] = 1
+    with pytest.raises(RegistryLost, match=f"decision of partition {world.partition} "):
+        await other.lane()
+
+
 async def test_a_running_router_opens_no_further_lane_on_such_a_registry_either(world: World) -> None:
     tell(world, "withdrawn")
     await world.run(world.job(chat("a")))

@@ -30,6 +30,11 @@ class Made:
     wanted: int
 
 
+def stamped(record: Outgoing) -> Outgoing:
+    """As a broker stamps what a producer sends without a time: now, since the commands look back from now."""
+    return record if record.timestamp_ms is not None else replace(record, timestamp_ms=ms(datetime.now(UTC)))
+
+
 @dataclass
 class MemoryLog:
     """`console.kafka.Log` without a broker: partitions are lists, `follow` waits for what is appended."""
@@ -44,7 +49,7 @@ class MemoryLog:
     """Called with each published record: a stand-in for router and worker."""
 
     def append(self, outgoing: Outgoing) -> tuple[int, int]:
-        """Write a record as a producer would."""
+        """A record of noon, unless it has a time of its own."""
         partition = outgoing.partition
         if partition is None:
             partition = partition_of(outgoing.key or b"", self.partitions)
@@ -73,11 +78,11 @@ class MemoryLog:
 
     async def publish(self, records: list[Outgoing]) -> list[tuple[int, int]]:
         self.batches += 1
-        places = [self.append(record) for record in records]
+        places = [self.append(stamped(record)) for record in records]
         if self.on_publish is not None:
             for record, place in zip(records, places, strict=True):
                 for outgoing in self.on_publish(record, place):
-                    self.append(outgoing)
+                    self.append(stamped(outgoing))
         async with self.appended:
             self.appended.notify_all()
         return places
