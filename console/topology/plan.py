@@ -20,19 +20,26 @@ from schemas.topics import (
     AUDIT,
     BREAKERS,
     BUDGETS,
+    CATALOG,
     CHECKPOINTS,
     CONTROL,
     DELTAS,
     DLQ,
     ENDPOINT_COMMANDS,
     ENDPOINT_QUOTAS,
+    ENDPOINTS,
+    EVALS,
     JOBS,
     LEDGER,
     POLICIES,
     PRICES,
+    REGISTRY,
     RESULTS,
     SPANS,
     TOPICS,
+)
+from schemas.topics import (
+    SOURCES as HUB_SOURCES,
 )
 from workers.app import ROLES
 
@@ -59,6 +66,8 @@ class Part:
     """An installation may go without."""
 
 
+HUB_PAGE = (CATALOG, REGISTRY, EVALS, ENDPOINTS, HUB_SOURCES)
+"""What the pages of the Model Hub are made from, beside what the explorer reads; prices and breakers are among that."""
 ORDERS = (ENDPOINT_COMMANDS.name, ENDPOINT_QUOTAS.name)
 """What operators write about dedicated endpoints."""
 
@@ -70,7 +79,14 @@ def parts() -> tuple[Part, ...]:
         Part("producers", None, writes=(JOBS.name, CONTROL.name)),
         *work,
         Part("consumers", None, reads=(RESULTS.name, DELTAS.name)),
-        Part("explorer", CONSOLE_GROUP, reads=tuple(SOURCES), writes=(JOBS.name,), optional=True),
+        Part(
+            "explorer",
+            CONSOLE_GROUP,
+            reads=tuple(SOURCES),
+            follows=tuple(topic.name for topic in HUB_PAGE),
+            writes=(JOBS.name,),
+            optional=True,
+        ),
         _part(ALERTING, optional=True),
         _groupless(CHECKPOINTING),
         Part(
@@ -95,6 +111,7 @@ def parts() -> tuple[Part, ...]:
                 PRICES.name,
                 POLICIES.name,
                 BUDGETS.name,
+                REGISTRY.name,
                 LEDGER.name,
                 *ORDERS,
             ),

@@ -11,12 +11,14 @@ from flowchart import read
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from console.hub.known import World
 from console.topology.drawing import contract, label, lines, running
 from console.topology.judging import as_json, is_of, judged
 from console.topology.plan import expected_topics, parts
+from router.catalogue import Catalogue
 from runtime.census import Group, Member
 from runtime.shell import Role
-from schemas.topics import AUDIT, DECISIONS, DLQ, JOBS, RESULTS, SNAPSHOTS, SPANS, TEXT
+from schemas.topics import AUDIT, CATALOG, DECISIONS, DLQ, JOBS, RESULTS, SNAPSHOTS, SPANS, TEXT
 
 PARTITIONS = 3
 THERE = dict.fromkeys(expected_topics(), PARTITIONS)
@@ -54,6 +56,14 @@ def test_no_role_that_an_application_declares_is_forgotten_nor_a_topic_of_it():
         part = known[name]
         assert set(part.writes) == {topic.name for topic in role.sends}, name
         assert {*part.reads, *part.follows} == {topic.name for topic in (role.receives, *role.follows)}, name
+
+
+def test_the_explorer_follows_what_the_pages_of_the_model_hub_are_made_from():
+    explorer = next(part for part in parts() if part.name == "explorer")
+    folded = {topic.name for topic in World(Catalogue((), {}, {}, "0"), None).folds}
+
+    assert {*folded, CATALOG.name} <= {*explorer.reads, *explorer.follows}
+    assert set(explorer.follows) <= {*folded, CATALOG.name}
 
 
 def test_every_lane_of_ours_writes_audit_spans_and_dead_letters():
