@@ -9,6 +9,7 @@ N ?= 3
 ROWS ?=
 QUICK ?=
 ONLY ?=
+NAME ?=
 MINUTES ?= 60
 SEEDS ?= 1000
 FIRST ?= 0
@@ -18,7 +19,7 @@ TRACE ?=
 FAST := tests/pure tests/contracts
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check conformance simulate faults bench bench-peers soak docs pictures clean lock
+.PHONY: help install demo test check conformance simulate faults bench suite bench-peers soak docs pictures clean lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +56,9 @@ conformance: install ## replays what real servers said (DATA=folder: other recor
 
 bench: install ## measures this machine, a quarter of an hour: Novix beside a plain aiokafka + aiohttp loop, the explorer with a million spans, the audit; ONLY="explorer audit": some; QUICK=1; asserts nothing
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(ONLY)
+
+suite: install ## NAME=discovery, perf, multimodal or governance: its tests and its figures in one go; writes build/proof/suite-NAME.md; QUICK=1
+	@$(BIN)/python .ci/suites.py $(NAME) $(if $(QUICK),--quick)
 
 bench-peers: install ## Novix beside FastStream, a plain aiokafka loop and Confluent's Parallel Consumer, half an hour; writes docs/proof/peers.md; QUICK=1: some minutes, writes to build/proof
 	@$(BIN)/python -m bench peers $(if $(QUICK),--quick)

@@ -1,8 +1,8 @@
 """A day of jobs in virtual time: a dedicated endpoint that is always on, one that jobs wake, and serverless.
 
-The rules are the product's own: `hub.endpoints` decides about wakes and sleeps and meters the cost, `workers.sleeping`
-says when a waiting job looks again, and the sandbox's machine starts, runs and bills. Only jobs, queue and clock are
-made here.
+The rules are the product's own: `router.prices.dedicated` says what the endpoint costs a job and how soon it answers,
+`hub.endpoints` decides about wakes and sleeps and meters the cost, `workers.sleeping` says what a waiting job does, and
+the sandbox's machine starts, runs and bills. Only jobs, queue and clock are made here.
 """
 
 import heapq
@@ -18,11 +18,17 @@ from hub.endpoints import observe
 from hub.endpoints.decide import next_step
 from hub.endpoints.waiting import Lag
 from hub.endpoints.wire import Seen
+from router.catalogue import Offer
+from router.prices.dedicated import offer_of
+from runtime.ports import Record
 from sandbox.hf.endpoints.machine import Machine, Times
-from schemas.endpoints import EndpointSpec, EndpointState
-from workers.sleeping import LAST_MOMENT, LEAST, LONGEST
+from schemas.assignment import Candidate, Price
+from schemas.endpoints import EndpointSpec, EndpointState, Measured
+from schemas.topics import ENDPOINTS
+from workers.sleeping import Asleep, Rest, Sleeping
 
 NAME = "endpoint_day"
+URL = "https://day"
 DAY_S = 86_400
 DAYS = 7
 TICK_S = 5
@@ -69,6 +75,8 @@ class Way:
     wake_on_lag: bool = True
     fallback: bool = True
     """What a start cannot help goes to serverless; else it is refused at once."""
+    by_price: bool = False
+    """A job goes to whoever is cheaper when it comes, as policy `cheapest` has it; else to the endpoint."""
 
 
 WAYS = (
@@ -76,6 +84,7 @@ WAYS = (
     Way("always on", always_on=True),
     Way("wake on lag", sleep_after_s=120),
     Way("wake on lag, batches of 10 min", batch_wait_s=600, sleep_after_s=60),
+    Way("the cheaper of both", batch_wait_s=600, sleep_after_s=60, by_price=True),
     Way("wake on lag, batches of 10 min, alone", batch_wait_s=600, sleep_after_s=60, fallback=False),
 )
 
@@ -89,7 +98,7 @@ class Day:
     missed: int = 0
     refused: int = 0
     elsewhere: int = 0
-    """Done by serverless, because the endpoint could not be there in time."""
+    """Done by serverless, because the endpoint could not be there in time, or was dearer."""
     starts: int = 0
     running_s: float = 0.0
     differs_nanousd: int = 0
@@ -168,6 +177,13 @@ class _Endpoint:
         )  # fmt: skip
         self.machine.begin(BEGIN)
         self.state: EndpointState = observe.begun(spec, BEGIN)
+        self.offered = self.state, offer_of(self.state)
+        self.sleeping = Sleeping()
+        self.candidate = Candidate(
+            model=spec.model, provider=self.offer.provider, provider_model=spec.model, dialect="endpoint", base_url=URL,
+            price=Price(source="", as_of=""), estimate_nanousd=0, ceiling_nanousd=0, max_in_flight=work.in_flight,
+        )  # fmt: skip
+        self.served = 0
         self.waiting: list[Job] = []
         self.calls: list[float] = []
         self.last_end: float | None = None
@@ -201,24 +217,36 @@ class _Endpoint:
 
     def _arrive(self, job: tuple[float, float], at: float) -> None:
         arrived, deadline = job
-        if self._ready_in(at) + self.work.call_s > deadline - at:
-            if self.way.fallback:
-                self.day.met += 1
-                self.day.elsewhere += 1
-                self.day.cost_nanousd += self.work.serverless_nanousd
-            else:
-                self.day.refused += 1
-            return
-        heapq.heappush(self.waiting, Job(deadline, arrived, at))
+        too_late = (self.offer.first_token_ms or 0) / 1_000 + self.work.call_s > deadline - at
+        if too_late or (self.way.by_price and self._is_dearer()):
+            self._elsewhere(at, deadline)
+        else:
+            heapq.heappush(self.waiting, Job(deadline, arrived, at))
 
-    def _ready_in(self, at: float) -> float:
-        """As `router.prices.dedicated` and `workers.sleeping` take it: nothing, what a start has left, or all of it."""
-        if self.state.serves:
-            return 0.0
-        if self.state.starting_since is None:
-            return self.state.cold_start_s
-        since = (self.state.starting_since - BEGIN).total_seconds()
-        return max(0.0, since + self.state.cold_start_s - at)
+    @property
+    def offer(self) -> Offer:
+        """As the router has it now."""
+        if self.offered[0] is not self.state:
+            self.offered = self.state, offer_of(self.state)
+        return self.offered[1]
+
+    def _elsewhere(self, at: float, deadline: float) -> None:
+        """To the next candidate; without one it is refused at once."""
+        if not self.way.fallback:
+            self.day.refused += 1
+            return
+        self.day.met += at + self.work.call_s <= deadline
+        self.day.missed += at + self.work.call_s > deadline
+        self.day.elsewhere += 1
+        self.day.cost_nanousd += self.work.serverless_nanousd
+
+    def _is_dearer(self) -> bool:
+        """Whether a call to the endpoint costs more than serverless, as offers tell it."""
+        price = self.offer.price
+        if price is None:
+            return True
+        call_ms = round(self.work.call_s * 1_000)
+        return price.nanousd_per_call + price.nanousd_per_compute_ms * call_ms > self.work.serverless_nanousd
 
     def _serve(self, at: float, now: datetime) -> None:
         while self.calls and self.calls[0] <= at:
@@ -226,25 +254,32 @@ class _Endpoint:
         serves, later = self.machine.answers(now), list[Job]()
         while self.waiting and len(self.calls) < self.work.in_flight * max(1, self.machine.ready):
             job = heapq.heappop(self.waiting)
-            asleep = self.machine.state == "scaledToZero"
-            last_moment = asleep and job.deadline - at <= LAST_MOMENT * self.state.cold_start_s
             if job.looks > at:
                 later.append(job)
+                continue
+            rest = self._rest(job, now)
+            if isinstance(rest, Asleep):
+                job.looks = (rest.until - BEGIN).total_seconds()
+                later.append(job)
+            elif rest is not None:
+                self._elsewhere(at, job.deadline)
             elif serves:
                 end = at + self.work.call_s
                 heapq.heappush(self.calls, end)
+                self.served += 1
                 self.day.met += end <= job.deadline
                 self.day.missed += end > job.deadline
                 self.machine.used(now)
             else:
-                if last_moment:
-                    self.machine.used(now)  # the call itself wakes it
-                wait = min(LONGEST.total_seconds(), max(LEAST.total_seconds(), self._ready_in(at)))
-                job.looks = at + wait
+                self.machine.used(now)  # the call itself wakes it, and is held meanwhile
                 later.append(job)
         for job in later:
             heapq.heappush(self.waiting, job)
         self.machine.in_flight = len(self.calls)
+
+    def _rest(self, job: Job, now: datetime) -> Rest | None:
+        deadline = BEGIN + timedelta(seconds=job.deadline)
+        return None if now >= deadline else self.sleeping.look(self.candidate, now, deadline)
 
     def _look(self, at: float, now: datetime) -> None:
         cold = self.state.cold_start_s
@@ -268,11 +303,16 @@ class _Endpoint:
         machine = self.machine
         seen = Seen(
             name="day", id="day", status=machine.state, updated_at=machine.since,  # type: ignore[arg-type]
-            url="https://day", ready_replicas=machine.ready, target_replicas=machine.target, message="",
+            url=URL, ready_replicas=machine.ready, target_replicas=machine.target, message="",
             last_used_at=machine.last_used, health_route="/health", document={},
         )  # fmt: skip
-        look = observe.Look(now, hour_nanousd=self.work.hour_nanousd, healthy=machine.answers(now), lag=lag)
-        self.state = observe.observed(self.state, seen, look)
+        look = observe.Look(
+            now, hour_nanousd=self.work.hour_nanousd, healthy=machine.answers(now), lag=lag,
+            measured=Measured(attempts=self.served, succeeded=self.served),
+        )  # fmt: skip
+        before, self.state = self.state, observe.observed(self.state, seen, look)
+        if observe.is_news(before, self.state):  # as the topic tells it
+            self.sleeping.fold(Record(ENDPOINTS.name, 0, 0, b"acme/day", self.state.encode(), (), 0))
 
 
 def _instant(at: float | None) -> datetime | None:
@@ -280,7 +320,7 @@ def _instant(at: float | None) -> datetime | None:
 
 
 def measure(*, quick: bool) -> list[Figure]:
-    """Every way at each load. Needs no Kafka, and half a minute."""
+    """Every way at each load. Needs no Kafka, and a minute."""
     figures: list[Figure] = []
     for work, jobs_a_day in LOADS[::2] if quick else LOADS:
         for way in WAYS:

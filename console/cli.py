@@ -19,6 +19,7 @@ from console.commands import (
     demo,
     dlq,
     doctor,
+    endpoint_costs,
     endpoints,
     evals,
     hub_recommend,
@@ -224,6 +225,7 @@ endpoints_app.command("resume")(endpoints.resume)
 endpoints_app.command("sleep")(endpoints.sleep)
 endpoints_app.command("delete")(endpoints.delete)
 endpoints_app.command("quota")(endpoints.quota)
+endpoints_app.command("costs")(endpoint_costs.costs)
 app.add_typer(endpoints_app, name="endpoints", rich_help_panel=SYSTEM)
 
 topics_app = typer.Typer(help="The topics of the contract.", no_args_is_help=True)

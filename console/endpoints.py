@@ -92,6 +92,14 @@ def cost_of(state: EndpointState) -> str:
     return "unknown" if total is None else money(total)
 
 
+def metrics(state: EndpointState) -> dict[str, float | int | None]:
+    """What calls to it were like and what it costs; None: not measured, or not known."""
+    return {
+        "latency_ms": state.measured.latency_ms, "throughput_per_hour": state.throughput_per_hour,
+        "availability": state.measured.availability, "cost_nanousd": state.costs.total_nanousd,
+    }  # fmt: skip
+
+
 def told(state: EndpointState) -> list[str]:
     """One endpoint in lines."""
     spec, costs, measured = state.spec, state.costs, state.measured
@@ -99,16 +107,20 @@ def told(state: EndpointState) -> list[str]:
     latency = "not measured" if measured.latency_ms is None else f"{measured.latency_ms:.0f} ms on average"
     available = "" if measured.availability is None else f", {measured.availability:.1%} of {measured.attempts} calls"
     runs, newest = state.running_revision or "unknown", state.newest_revision or "unknown"
+    rate = "" if state.throughput_per_hour is None else f", {state.throughput_per_hour:.1f} an hour of a replica"
     lines = [
         f"{spec.key} ({state.id or 'no id yet'}) of tenant {spec.tenant}: {status_of(state)} since {state.since}",
         f"model {spec.model}, revision {runs}, newest {newest}, task {spec.task}",
         f"on {spec.security.vendor}/{spec.security.region} {spec.instance_type}/{spec.instance_size}, "
         f"{spec.scaling.min_replicas} to {spec.scaling.max_replicas} replicas, {spec.security.access}",
+        f"takes the jobs of {', '.join(spec.tenants) or 'every tenant whose tier has dedicated endpoints'}",
         f"address {state.url or 'none'}; {state.ready_replicas} of {state.target_replicas} replicas ready",
         f"cost {cost_of(state)} for {costs.billed_s // 60} replica-minutes; {hour}",
-        f"calls: {latency}{available}; a start takes {state.cold_start_s:.0f} s",
+        f"calls: {latency}{available}{rate}; a start takes {state.cold_start_s:.0f} s",
         f"{state.waiting} jobs wait; woken last for {state.woken_for}",
     ]
+    if state.logs is not None:
+        lines.append(f"logs: {state.logs.lines} lines, {state.logs.warnings} warnings, {state.logs.errors} errors")
     if state.message:
         lines.append(f"it says: {state.message}")
     if state.last_command:

@@ -11,13 +11,13 @@ from console.exits import CommandError, Exit
 from console.kafka import Log
 from console.money.events import history, publish, wrong
 from runtime.ports import Record
-from runtime.registry import Registry, Standing, Verdict, until
+from runtime.registry import Registry, Standing, Verdict, model_key, until
 from schemas.registry import REGISTRY_EVENTS, RegistryRecord
 from schemas.topics import BUDGETS, REGISTRY
 
 if TYPE_CHECKING:
     from router.accounts import Accounts
-    from router.catalogue import Catalogue
+    from router.catalogue import Catalogue, Offer
 
 NOT_CHECKED = "names are as they were given; Novix has no sign-in, and nobody has checked them"
 MOST_LISTED = 200
@@ -70,11 +70,20 @@ def checked(**fields: Any) -> Any:
         raise CommandError("; ".join(wrong(error)), Exit.USAGE) from None
 
 
+def offers_of(catalogue: "Catalogue", model: str) -> "Sequence[Offer]":
+    """What the catalogue offers of a model, by its name as names are compared."""
+    exact = catalogue.by_model.get(model)
+    if exact is not None:
+        return exact
+    key = model_key(model)
+    return next((rows for name, rows in catalogue.by_model.items() if model_key(name) == key), ())
+
+
 def both(
     standing: Standing, known: "Accounts", catalogue: "Catalogue | None", model: str, tenant: str
 ) -> tuple[Verdict, str]:
     """What the registry and the tenant's own record say together, and who of them decided: `registry` or `tenant`."""
-    offers = () if catalogue is None else catalogue.by_model.get(model, ())
+    offers = () if catalogue is None else offers_of(catalogue, model)
     verdict = standing.allowed(model, tenant, license=next((one.licence for one in offers if one.licence), None))
     record = known.tenant(tenant)
     if not verdict.ok or record is None:

@@ -239,6 +239,29 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         ),
     ),
     (
+        "Dedicated endpoints",
+        (
+            (
+                "Endpoints by status",
+                "short",
+                "How many have each status.",
+                [("sum by (status) (novix_endpoint_status)", "{{status}}")],
+            ),
+            (
+                "Jobs that wait for an endpoint",
+                "short",
+                "Assigned to it and not ended, whether it sleeps, starts or works.",
+                [("max by (endpoint) (novix_endpoint_waiting_jobs)", "{{endpoint}}")],
+            ),
+            (
+                "Cost of endpoints",
+                "currencyUSD",
+                "So far, idle time included.",
+                [("max by (endpoint) (novix_endpoint_cost_usd)", "{{endpoint}}")],
+            ),
+        ),
+    ),
+    (
         "Processes",
         (
             (

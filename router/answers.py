@@ -65,6 +65,7 @@ class Answers:
         }
         resolved = ruling.resolved
         assignment["resolved"] = None if resolved is None else codec.Fragment(resolved.plain())
+        assignment["registry"] = int(self._versions.get("registry", "0"))
         value = codec.encode(
             {
                 "schema": 1,

@@ -169,6 +169,10 @@ class Offer:
     """False: the provider does not serve it now, as the price book's source says."""
     first_token_ms: int | None = None
     tokens_per_s: float | None = None
+    revision: str | None = None
+    """The commit that it serves, where that is known: of an endpoint; None: the provider serves what it has."""
+    tenants: frozenset[str] = frozenset()
+    """Whose jobs alone it takes: of an endpoint that is bound; empty: everybody's."""
 
     def never(self, task: str) -> str | None:
         """Why this offer takes no job of a task whatever the job says; None: it may."""
@@ -189,6 +193,8 @@ class Catalogue:
     by_model: Mapping[str, tuple[Offer, ...]] = field(init=False)
     by_task: Mapping[str, tuple[Offer, ...]] = field(init=False)
     """Offers that do a task and are served here."""
+    bound: frozenset[str] = field(init=False)
+    """Tenants that an offer is bound to: what they may have differs from what all others may."""
     tables: dict[Any, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
     """What `router.table` has worked out from these offers, for its own use."""
 
@@ -202,6 +208,7 @@ class Catalogue:
                     tasks.setdefault(task, []).append(offer)
         object.__setattr__(self, "by_model", {name: tuple(rows) for name, rows in models.items()})
         object.__setattr__(self, "by_task", {name: tuple(rows) for name, rows in tasks.items()})
+        object.__setattr__(self, "bound", frozenset().union(*(offer.tenants for offer in self.offers)))
 
     def resolve(self, name: str, task: str) -> str | None:
         """The catalogue's model behind `name`: itself, or an alias's first model that is served for the task.

@@ -47,7 +47,7 @@ class Governance:
 
     def refusal(self, offer: "Offer") -> tuple[FailureKind, str]:
         """Why this tenant may not have an offer, in words; nothing: it may."""
-        verdict = self.standing.allowed(offer.model, self.tenant, license=offer.licence)
+        verdict = self.standing.allowed(offer.model, self.tenant, license=offer.licence, revision=offer.revision)
         kind = FailureKind.LICENCE_REFUSED if verdict.reason == "license" else FailureKind.NOT_APPROVED
         if not verdict.ok:
             return kind, f"the registry: {verdict.says}"
@@ -129,8 +129,8 @@ async def catch_up(registry: Registry, partitions: Iterable[int], log: LogReader
         named = await newest_version(partition, log)
         if has < named:
             raise RegistryLost(
-                f"{REGISTRY.name} ends at {end}, and a decision of partition {partition} was made from version {named}: "
-                "bring the topic back, or empty the installation's topics all together"
+                f"{REGISTRY.name} ends at {end}, and a decision of partition {partition} was made from version {named}"
+                ": bring the topic back, or empty the installation's topics all together"
             )
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from router.calibration import Band, Calibration
 from router.decide import decide
+from router.ruling import Ruling
 from router.view import View
 from schemas.decision import Verdict
 from schemas.failure import FailureKind
@@ -90,10 +91,10 @@ class Total:
 
 def quote(job: InferenceJob, view: View, calibration: Calibration, *, now: datetime) -> Quote:
     """What `job` would cost if it were published now. Total; publishes and spends nothing."""
-    ruling = decide(job, view, published=now, now=now)
-    told = Quote(job.tenant, job.id, job.task, ruling.verdict, ruling.kind, ruling.message, policy=view.policy.name)
-    if ruling.verdict == "waiting":  # for a turn or for money: what it will cost then, prices can say now
-        ruling = decide(job, view.at(shut=view.shut, lessons=view.lessons), published=now, now=now)
+    first_said, ruling = foreseen(job, view, now=now)
+    told = Quote(
+        job.tenant, job.id, job.task, first_said.verdict, first_said.kind, first_said.message, policy=view.policy.name
+    )  # fmt: skip
     if not ruling.candidates:
         return told
     first, ceiling = ruling.candidates[0], ruling.max_cost_nanousd
@@ -111,6 +112,15 @@ def quote(job: InferenceJob, view: View, calibration: Calibration, *, now: datet
         ceiling=ceiling, bound=min(ceiling, view.limits.reserve_attempts * dearest), band=band,
         at_once=first.max_in_flight,
     )  # fmt: skip
+
+
+def foreseen(job: InferenceJob, view: View, *, now: datetime) -> tuple[Ruling, Ruling]:
+    """What is decided about `job` now, and the last word: of one that waits for a turn or for money, what is decided
+    when it has them, as far as it can be said now; else the same."""
+    ruling = decide(job, view, published=now, now=now)
+    if ruling.verdict != "waiting":
+        return ruling, ruling
+    return ruling, decide(job, view.at(shut=view.shut, lessons=view.lessons), published=now, now=now)
 
 
 def total(quotes: Iterable[Quote], most_in_flight: int) -> Total:

@@ -156,7 +156,7 @@ def table_of(
     """The offers for a task: of one model, or of all (None); at one provider, or at any (`auto`)."""
     key = (
         task, model, provider, images, terms.models, terms.dedicated, terms.licences, terms.residency, terms.regions,
-        terms.unknown_price_cap_nanousd, governance.key,
+        terms.unknown_price_cap_nanousd, governance.key, terms.tenant if terms.tenant in catalogue.bound else None,
     )  # fmt: skip
     known: Table | None = catalogue.tables.get(key)
     if known is None:
@@ -203,7 +203,7 @@ def _fault(
     return None
 
 
-REACHED = 12
+REACHED = 13
 """More than the checks of `_checks`: an offer that passed them all came further than any that did not."""
 
 
@@ -221,6 +221,8 @@ def _checks(
     yield FailureKind.NOT_APPROVED, "" if approved else "the model is none of the tenant's approved ones"
     allowed = terms.dedicated or not offer.dedicated
     yield FailureKind.NOT_APPROVED, "" if allowed else "a dedicated endpoint, and the tenant's tier has none of those"
+    bound = offer.tenants and terms.tenant not in offer.tenants
+    yield FailureKind.NOT_APPROVED, "a dedicated endpoint that is bound to other tenants" if bound else ""
     yield FailureKind.LICENCE_REFUSED, _licence(offer, terms)
     yield governance.refusal(offer)
     yield FailureKind.RESIDENCY_REFUSED, _residency(offer, terms)

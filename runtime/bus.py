@@ -1,13 +1,14 @@
 """Kafka outside the lanes: topics, publishing, lag. What the command line and the console use."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Literal
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from runtime.census import Group, groups_of, topics_of
@@ -16,9 +17,11 @@ from runtime.ports import LaneId, Outgoing, Record
 from runtime.progress import UnknownProgress, decode
 from runtime.reader import KafkaReader
 from runtime.settings import Settings
-from schemas.topics import Topic
+from schemas.topics import BROKER, STAMPED_BY, Topic
 
 METADATA_WAIT_S = 15.0
+OF_THE_TOPIC = 1
+"""Where a setting comes from that was said for this topic (DescribeConfigs, `config_source`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class TopicOutcome:
 
     topic: str
     """With prefix."""
-    done: Literal["created", "kept", "grown", "mismatch"]
+    done: Literal["created", "kept", "grown", "stamped", "mismatch"]
+    """`stamped`: from now on its records have the broker's time; those that were there keep their writers'."""
     partitions: int
     """How many it has now."""
     wanted: int
@@ -68,7 +72,8 @@ class Bus:
         """Make sure that the topics exist; again and again without harm.
 
         A topic with fewer partitions grows, unless its count is fixed (`Topic.home`): that is a `mismatch` and stays.
-        A `Topic.single` one has one, whatever `partitions` says; with more it is a `mismatch`.
+        A `Topic.single` one has one, whatever `partitions` says; with more it is a `mismatch`. One of `Topic.stamped`
+        that has its writers' times is made to have the broker's; its other settings stay as somebody may have set them.
         """
         admin = await self._administration()
         wanted, asked = list(topics), partitions
@@ -88,6 +93,11 @@ class Bus:
             else:
                 await admin.create_partitions({name: NewPartitions(total_count=partitions)})
                 outcomes.append(TopicOutcome(name, "grown", partitions, partitions))
+        stamped = {self._settings.named(topic.name) for topic in wanted if topic.stamped}
+        changed = await self._stamp(
+            admin, [one.topic for one in outcomes if one.done == "kept" and one.topic in stamped]
+        )
+        outcomes = [replace(one, done="stamped") if one.topic in changed else one for one in outcomes]
         async with asyncio.timeout(METADATA_WAIT_S):
             for topic in wanted:  # created is not yet known everywhere: wait until it can be written to
                 while await self._reader.partitions(topic.name) == 0:  # noqa: ASYNC110 - Kafka tells nobody
@@ -107,6 +117,29 @@ class Bus:
             if code:
                 raise error(f"{name}: {rest[0] if rest else ''}")
         return True
+
+    async def _stamp(self, admin: AIOKafkaAdminClient, names: Sequence[str]) -> set[str]:
+        """Let the broker's time count in these topics; returns those in which it did not. AlterConfigs replaces all
+        that is set of a topic: what was set is said again with it."""
+        if not names:
+            return set()
+        asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        wanted: dict[str, dict[str, str]] = {}
+        for code, why, _, name, entries in [
+            one for told in await admin.describe_configs(asked) for one in told.resources
+        ]:
+            if code:
+                raise for_code(code)(f"{name}: {why or ''}")
+            values = {entry[0]: entry[1] for entry in entries}
+            if values.get(STAMPED_BY) != BROKER:
+                own = {entry[0]: entry[1] for entry in entries if entry[3] == OF_THE_TOPIC}
+                wanted[name] = {**own, STAMPED_BY: BROKER}
+        if wanted:
+            changes = [ConfigResource(ConfigResourceType.TOPIC, name, values) for name, values in wanted.items()]
+            for code, why, _, name in [one for told in await admin.alter_configs(changes) for one in told.resources]:
+                if code:
+                    raise for_code(code)(f"{name}: {why or ''}")
+        return set(wanted)
 
     async def publish(self, records: list[Outgoing]) -> list[tuple[int, int]]:
         """Write records, idempotent, acknowledged by all in-sync replicas; partition and offset of each, in order."""

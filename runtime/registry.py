@@ -183,7 +183,7 @@ class Standing:
                 return Verdict(False, reason, says)
         if admission is None:
             return ALLOWED
-        return Verdict(True, None, f"admitted{_whom(admission)}{_when(admission)}{_commit(admission, runs)}")
+        return Verdict(True, None, f"admitted{_whom_when(admission)}{_commit(admission, runs)}")
 
 
 ALLOWED = Verdict(True, None, "")
@@ -229,6 +229,11 @@ class Registry:
         """Whether it was folded from the topic's first offset on."""
         return 0 in self._digests
 
+    def behind(self, version: int) -> str:
+        """Why nobody may act here on what was decided from a version; empty: that much has been read, of this topic."""
+        told = f"version {version} was decided from, and {self._next} is known here" if self._next < version else ""
+        return self.other or told
+
     def fold(self, record: Record) -> None:
         """Take in one record. Total."""
         digest = hashlib.blake2b(record.value or b"", digest_size=8).digest()
@@ -265,8 +270,7 @@ class Registry:
         return self.now().allowed(model, tenant, license=license, revision=revision)
 
     def withdrawn(self, model: str, tenant: str) -> str:
-        """Why this tenant may not have this model any more, for one to whom it was given before; empty: it was not
-        withdrawn. What else the rules say is for whoever gives."""
+        """Why this tenant may not have a model that was given it before; empty: it was not withdrawn."""
         return self.now().withdrawn(model, tenant)
 
     def _take(self, event: Admission | Rules | Alias | Facts) -> None:
@@ -334,10 +338,12 @@ def until(records: Sequence[Record], at: datetime) -> Sequence[Record]:
 
 
 def license_key(name: str) -> str:
-    """A licence's name as names are compared: without capitals and prefix; `GPL-3.0` is `GPL-3.0-only`, as SPDX says of
-    the older id."""
-    told = name.strip().lower().removeprefix("licenseref-")
-    return f"{told}-only" if told.startswith(("gpl-", "lgpl-", "agpl-")) and told[-1:].isdigit() else told
+    """A licence's name as names are compared: without capitals, prefix and the word, blanks as hyphens; `GPL-3.0` is
+    `GPL-3.0-only` and `GPL-3.0+` is `GPL-3.0-or-later`, as SPDX says of the older ids."""
+    told = "-".join(name.lower().replace("_", " ").split()).removeprefix("licenseref-").replace("-license", "")
+    if not told.startswith(("gpl-", "lgpl-", "agpl-")):
+        return told
+    return f"{told}-only" if told[-1:].isdigit() else f"{told[:-1]}-or-later" if told.endswith("+") else told
 
 
 def _findings(
@@ -376,19 +382,12 @@ def _scanned(rules: Rules, known: Known) -> Iterator[tuple[Reason, str]]:
 
 
 def _gone(event: Admission) -> str:
-    return f"withdrawn{_whom(event)}{_when(event)}{_why(event)}"
+    why = f": {event.reason[:_MOST_TOLD]}" if event.reason else ""
+    return f"withdrawn{_whom_when(event)}{why}"
 
 
-def _whom(event: Admission) -> str:
-    return " for everybody" if event.tenant == EVERYBODY else f" for {event.tenant}"
-
-
-def _when(event: Admission) -> str:
-    return f" on {event.at:%Y-%m-%d}"
-
-
-def _why(event: Admission) -> str:
-    return f": {event.reason[:_MOST_TOLD]}" if event.reason else ""
+def _whom_when(event: Admission) -> str:
+    return f" for {'everybody' if event.tenant == EVERYBODY else event.tenant} on {event.at:%Y-%m-%d}"
 
 
 def _commit(admission: Admission, runs: str | None) -> str:

@@ -116,6 +116,9 @@ class Assignment(Contract):
     """Organisation that pays at Hugging Face; empty: as the worker's installation says."""
     resolved: Resolved | None = None
     """What the job's model stood for, where it is an alias of the registry."""
+    registry: int = Field(default=0, ge=0, le=2**63 - 1)
+    """The version of the registry that it was made from: who calls has read as much of it. 0: written before that was
+    told, or of a registry in which nothing stands."""
 
 
 class CarriedWait(Contract):

@@ -154,6 +154,30 @@ class Quality(Contract):
     """Further runs of the model, on sets that are not compared here."""
 
 
+class PairedTest(Contract):
+    """Two models on the same examples, example by example: whether one is better, and how sure that is."""
+
+    model: StrictStr
+    other: StrictStr
+    metric: StrictStr
+    n: int
+    """Examples that both were asked."""
+    difference: float
+    """The model's score less the other's."""
+    only_model: int | None = None
+    only_other: int | None = None
+    """Examples that one of the two alone has right; None: the metric is not one of right and wrong."""
+    low: float | None = None
+    high: float | None = None
+    """Bounds of the difference's 95 % interval, where it was drawn."""
+    method: StrictStr
+    """`mcnemar-exact` or `paired-bootstrap-1000`."""
+    p: float
+    """How likely a difference so large is between models that are equally good; two-sided."""
+    p_adjusted: float | None = None
+    """By Holm, over all tests of the best one; None: of this pair alone."""
+
+
 class Tradeoff(Contract):
     """What is won and what is given up by taking one model instead of another."""
 
@@ -172,6 +196,9 @@ class Analysis(Contract):
     performance: tuple[Performance, ...]
     costs: tuple[Costs, ...]
     quality: tuple[Quality, ...]
+    paired: tuple[PairedTest, ...] = ()
+    """The model of the best quality against each other one that answered the same examples, where both runs kept their
+    marks."""
     tradeoffs: tuple[Tradeoff, ...] = ()
     front: Models = ()
     """Pareto front: those that no other is at least as good as in everything and better in something."""

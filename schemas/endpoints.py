@@ -89,6 +89,7 @@ class MonitoringConfig(Contract):
     """What of it is pulled and told."""
 
     logs: StrictBool = False
+    """How many lines, warnings and errors its containers have logged; never a line itself."""
     metrics: StrictBool = True
 
 
@@ -107,6 +108,8 @@ class EndpointSpec(Contract):
     name: EndpointName
     tenant: TenantId
     """Whose quota and spend it counts for."""
+    tenants: Annotated[tuple[TenantId, ...], Field(max_length=256)] = ()
+    """Whose jobs alone it takes; empty: everybody's whose tier may have dedicated endpoints."""
     model: StrictStr = Field(min_length=1, max_length=256)
     revision: StrictStr | None = Field(default=None, max_length=64)
     task: StrictStr = Field(min_length=1, max_length=64)
@@ -165,6 +168,16 @@ class Measured(Contract):
         return self.call_ms / self.succeeded if self.succeeded else None
 
 
+class LogCounts(Contract):
+    """What its containers have logged, in numbers, since that is pulled."""
+
+    lines: int = Field(default=0, ge=0)
+    warnings: int = Field(default=0, ge=0)
+    errors: int = Field(default=0, ge=0)
+    mark: str = Field(default="", max_length=64)
+    """By which the last line that was counted is known again."""
+
+
 class EndpointState(Contract):
     """One endpoint as it is. On `novix.endpoints.v1`, keyed `namespace/name`; no value: forgotten."""
 
@@ -208,6 +221,13 @@ class EndpointState(Contract):
     cold_start_s: float = Field(default=240.0, ge=0, le=86_400)
     """From the wake to `ready`, as it was last seen; before that, as long as such machines take."""
     measured: Measured = Measured()
+    logs: LogCounts | None = None
+    """None: they are not pulled (`MonitoringConfig.logs`), or could not be yet."""
+
+    @property
+    def throughput_per_hour(self) -> float | None:
+        """Successful calls by each hour of a replica that was billed; None: none was."""
+        return self.measured.succeeded * 3_600 / self.costs.billed_s if self.costs.billed_s else None
 
     @property
     def serves(self) -> bool:

@@ -7,6 +7,8 @@ from pydantic import Field, StrictStr
 from schemas.base import Contract, TenantId, UtcInstant
 
 Metric = Literal["accuracy", "f1", "precision", "recall", "wer", "ndcg"]
+MOST_MARKS = 30_000
+"""Three numbers for each of 10,000 examples."""
 
 
 class Score(Contract):
@@ -56,3 +58,7 @@ class EvalRun(Contract):
     kind: Literal["eval", "bench"] = "eval"
     budget_nanousd: int | None = Field(default=None, ge=0)
     notes: dict[StrictStr, Any] = Field(default_factory=dict)
+    marks: Annotated[tuple[float, ...], Field(max_length=MOST_MARKS)] = ()
+    """What each example brought to the first score, example after example in the set's order, so that two runs on the
+    same examples are compared in pairs. Accuracy: 1 right, 0 wrong. nDCG: its value. Word error rate: wrong words and
+    words. F1 of words: how many names were found, given, and are there. Empty: not kept."""

@@ -62,6 +62,8 @@ class Constraints(Contract):
     denied_providers: Wordlist = ()
     authors: Wordlist = ()
     denied_authors: Wordlist = ()
+    denied_names: Wordlist = ()
+    """Families of models that are out: neither their own name nor that of what they were made from has the word."""
     denied_languages: Wordlist = ()
     """A model that is for nothing but these is out."""
     libraries: Wordlist = ()

@@ -29,6 +29,10 @@ RECORD_LIMIT_BYTES = 1_048_588
 which may be that large itself, with the reason beside it."""
 
 
+STAMPED_BY, BROKER = "message.timestamp.type", "LogAppendTime"
+"""Kafka's setting of whose time stands on a record, and its value for the broker's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """One topic of the contract, before the prefix."""
@@ -51,6 +55,9 @@ class Topic:
     """Kept for ever, whole: what decisions name must be found again. `retention_ms` holds for nothing."""
     compacted: bool = False
     """State as a fold of events: the newest record of each key is kept for ever, `retention_ms` holds for nothing."""
+    stamped: bool = False
+    """The broker puts its own time on each record, whatever its writer says: what held on a day that is over cannot be
+    changed by a record that dates itself back."""
 
     @property
     def lasts(self) -> str:
@@ -63,10 +70,12 @@ class Topic:
     @property
     def config(self) -> dict[str, str]:
         """Topic settings for the broker."""
+        time = {STAMPED_BY: BROKER} if self.stamped else {}
         return {
             "cleanup.policy": "compact" if self.compacted else "delete",
             "retention.ms": "-1" if self.kept else str(self.retention_ms),
             "max.message.bytes": str(self.limit_bytes),
+            **time,
         }
 
 
@@ -133,14 +142,14 @@ SNAPSHOTS = Topic(
 )
 
 
-def _history(name: str, key: str, value: type[BaseModel], carries: str) -> Topic:
-    return Topic(f"novix.{name}.v1", key, value, carries, 30 * DAY_MS, single=True, kept=True)
+def _history(name: str, key: str, value: type[BaseModel], carries: str, *, stamped: bool = False) -> Topic:
+    return Topic(f"novix.{name}.v1", key, value, carries, 30 * DAY_MS, single=True, kept=True, stamped=stamped)
 
 
 PRICES = _history("prices", "provider/model/service_tier", PriceEvent, "what units cost, since when, and who says so")
 OFFERS = _history("offers", "version", CatalogueSnapshot, "the catalogues that decisions were made from")
 POLICIES = _history("policies", "kind/name", PolicyRecord, "routing policies, tiers and alert rules")
-BUDGETS = _history("budgets", "kind/name", AccountRecord, "organisations, tenants, budgets and transfers")
+BUDGETS = _history("budgets", "kind/name", AccountRecord, "organisations, tenants, budgets and transfers", stamped=True)
 CHECKPOINTS = Topic(
     "inference.checkpoints.v1",
     "none",
@@ -167,7 +176,9 @@ SOURCES = Topic(
     single=True,
     compacted=True,
 )
-REGISTRY = _history("registry", "kind/name", RegistryRecord, "which models may be used, aliases, licence rules")
+REGISTRY = _history(
+    "registry", "kind/name", RegistryRecord, "which models may be used, aliases, licence rules", stamped=True
+)
 ENDPOINTS = Topic(
     "novix.endpoints.v1",
     "namespace/name",

@@ -40,6 +40,8 @@ RENAMED = frozenset({K.NOT_FOUND, K.GONE})
 """After one of these the model may have another name at its provider."""
 CROWDED_WAIT = timedelta(seconds=5)
 """For a job whose model has its share of the places in which jobs wait."""
+UNREAD_WAIT = timedelta(seconds=1)
+"""While the registry that a job was assigned from is not known here."""
 UNNOTED_WAIT = timedelta(seconds=1)
 """While calls cannot be noted."""
 UNREADY_WAIT = timedelta(seconds=5)
@@ -306,6 +308,8 @@ class Steps:
         """What keeps a job from calling that may at last, for what came about while it waited; None: nothing."""
         if turn.delivery.lease.leaving:
             return self._stays(turn)
+        if unread := self._registry.behind(turn.job.assignment.registry):
+            return self._unread(turn, unread)
         if is_retry and not self._thrift.may_retry(turn.key):  # others came before it
             return self._without_budget(turn)
         return None
@@ -326,6 +330,13 @@ class Steps:
             used_up = f"the retry budget of {turn.key} is used up, and the deadline is before the next try"
             return turn.stopped(Stop(last, f"the last call ended with {last}; {used_up}"), now)
         return RetryAt(when, last, turn.rest("budget", now), in_memory=False)
+
+    def _unread(self, turn: Turn, why: str) -> Outcome:
+        """What was withdrawn is not known: wait until it is. Meanwhile the window fills and reading stops."""
+        now = self._clock.now()
+        if now + UNREAD_WAIT >= turn.deadline:
+            return turn.stopped(Stop(K.DEADLINE_PASSED, f"the registry: {why}"), now)
+        return RetryAt(now + UNREAD_WAIT, K.INTERNAL, turn.rest("ready", now))
 
     def _unnoted(self, turn: Turn, error: IntentsUnavailable) -> Outcome:
         """No paid call without its note: wait until it can be written. Meanwhile the window fills and reading stops."""

@@ -26,6 +26,18 @@ Which = Annotated[str, typer.Argument(metavar="NAMESPACE/NAME", help="The endpoi
 Why = Annotated[str, typer.Option("--why", help="The reason, for the audit.")]
 Tenant = Annotated[str | None, typer.Option(help="Whose it is; default: as it was made, else `default`.")]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for the answer of the process; 0: do not wait.", min=0)]
+OnlyFor = Annotated[
+    list[str] | None,
+    typer.Option("--only-for", metavar="TENANT", help="Take this tenant's jobs alone; repeat it; `*`: everybody's."),
+]
+Logs = Annotated[
+    bool | None,
+    typer.Option("--count-logs/--no-count-logs", help="Count the lines, warnings and errors of its logs."),
+]
+Environment = Annotated[
+    list[str] | None,
+    typer.Option("--env", metavar="NAME=VALUE", help="Of its container; repeat it. Never a secret: these are events."),
+]
 Id = Annotated[str | None, typer.Option("--id", help="Id of this order: the same id is carried out once.")]
 
 
@@ -78,6 +90,9 @@ def create(
     image: Annotated[str, typer.Option(help="huggingface, tgi, tei, vLLM, ...")] = "huggingface",
     quantize: Annotated[str | None, typer.Option(help="Passed to a container that can.")] = None,
     max_batch: Annotated[int | None, typer.Option(help="Passed to a container that can.", min=1)] = None,
+    env: Environment = None,
+    only_for: OnlyFor = None,
+    count_logs: Logs = None,
     tenant: Tenant = None,
     why: Why = "",
     order_id: Id = None,
@@ -88,13 +103,15 @@ def create(
     instance_type, _, size = instance.partition("/")
     fields: dict[str, Any] = {
         "model": model, "task": task, "instance_type": instance_type, "instance_size": size or "x1",
-        "accelerator": accelerator, "revision": revision, "custom": {"image": {image: {}}},
+        "accelerator": accelerator, "revision": revision,
+        "custom": {"image": {image: {}}, "env": _environment(env or [])},
         "scaling": {
             "min_replicas": min_replicas, "max_replicas": max_replicas, "sleep_after_s": _seconds(sleep_after),
             "batch_wait_s": batch_wait, "wake_on_lag": wake,
         },
         "optimization": {"quantization": quantize, "max_batch": max_batch},
         "security": {"access": access, "vendor": vendor, "region": region},
+        "tenants": _bound(only_for or []), "monitoring": {"logs": bool(count_logs)},
     }  # fmt: skip
     screen = Screen(as_json=as_json)
     return asyncio.run(_ordered(settings(), screen, "create", which, fields, tenant, why, order_id, wait))
@@ -111,6 +128,9 @@ def update(
     sleep_after: Annotated[str | None, typer.Option(metavar="SECONDS|none")] = None,
     batch_wait: Annotated[int | None, typer.Option(min=0)] = None,
     wake: Annotated[bool | None, typer.Option("--wake/--no-wake")] = None,
+    env: Environment = None,
+    only_for: OnlyFor = None,
+    count_logs: Logs = None,
     why: Why = "",
     order_id: Id = None,
     wait: Wait = WAIT_S,
@@ -128,6 +148,12 @@ def update(
         fields["instance_type"], _, size = instance.partition("/")
         fields["instance_size"] = size or "x1"
     named = {name: value for name, value in fields.items() if value is not None} | {"scaling": scaling}
+    if only_for is not None:
+        named["tenants"] = _bound(only_for)
+    if count_logs is not None:
+        named["monitoring"] = {"logs": count_logs}
+    if env is not None:
+        named["custom"] = {"env": _environment(env)}
     screen = Screen(as_json=as_json)
     return asyncio.run(_ordered(settings(), screen, "update", which, named, None, why, order_id, wait))
 
@@ -184,8 +210,8 @@ async def _show(loaded: "Loaded", screen: Screen, which: str) -> Exit:
 
     async with connected(loaded) as log:
         fleet = await endpoints.read(log)
-    state = _of(fleet, which)
-    screen.answer(state.model_dump(mode="json"), endpoints.told(state))
+    state = of(fleet, which)
+    screen.answer({**state.model_dump(mode="json"), "metrics": endpoints.metrics(state)}, endpoints.told(state))
     return Exit.OK
 
 
@@ -264,9 +290,13 @@ def _spec(old: "EndpointState | None", which: str, tenant: str, fields: dict[str
 
     namespace, name = _parted(which)
     known = {} if old is None else old.spec.model_dump()
-    scaling = {**known.get("scaling", {}), **fields.get("scaling", {})}
-    own = {"namespace": namespace, "name": name, "tenant": tenant, "scaling": scaling}
-    return EndpointSpec.model_validate({**known, **fields, **own})
+    parts = {
+        part: {**known.get(part, {}), **fields[part]} for part in ("scaling", "monitoring", "custom") if part in fields
+    }
+    if "env" in parts.get("custom", {}):
+        parts["custom"]["env"] = {**known.get("custom", {}).get("env", {}), **parts["custom"]["env"]}
+    own = {"namespace": namespace, "name": name, "tenant": tenant}
+    return EndpointSpec.model_validate({**known, **fields, **parts, **own})
 
 
 async def _quota(
@@ -305,7 +335,8 @@ async def _quota(
     return Exit.OK
 
 
-def _of(fleet: "Fleet", which: str) -> "EndpointState":
+def of(fleet: "Fleet", which: str) -> "EndpointState":
+    """One of them. Raises `CommandError` with those that there are."""
     state = fleet.states.get(which)
     if state is None:
         there = ", ".join(sorted(fleet.states)[:20]) or "none"
@@ -318,6 +349,21 @@ def _parted(which: str) -> tuple[str, str]:
     if not slash or not namespace or not name or "/" in name:
         raise CommandError(f"{which[:200]!r}: write NAMESPACE/NAME", Exit.USAGE)
     return namespace, name
+
+
+def _bound(tenants: list[str]) -> list[str]:
+    """Whose jobs alone it takes; none by name where `*` is among them."""
+    return [] if "*" in tenants else list(dict.fromkeys(tenants))
+
+
+def _environment(told: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in told:
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            raise CommandError(f"--env {name[:40]!r}: write NAME=VALUE", Exit.USAGE)
+        found[name] = value
+    return found
 
 
 def _seconds(text: str) -> int | None:

@@ -30,6 +30,10 @@ def run(
     split: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
     input_column: Annotated[str, typer.Option("--input", help="Column of the input.")] = "",
     label_column: Annotated[str, typer.Option("--label", help="Column of the label.")] = "",
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="LABEL=LABEL", help="The models' label, and what the set calls it; repeatable."),
+    ] = None,
     limit: Annotated[int, typer.Option(help="Examples at most.", min=1, max=10_000)] = 100,
     max_cost: Annotated[str, typer.Option(metavar="DOLLARS", help=MAX_COST_HELP)] = "0.10",
     tenant: Annotated[str, typer.Option(help="Who asks and pays.")] = "default",
@@ -40,7 +44,8 @@ def run(
 ) -> Exit:
     """Evaluate models on labelled examples: accuracy, F1, precision, recall, word error rate or nDCG, with intervals.
 
-    Examples without a usable answer count as wrong. The run is kept on novix.evals.v1; inputs and labels are not.
+    Examples without a usable answer count as wrong, and so does a label that is none of the set's: say with --map what
+    it means. The run is kept on novix.evals.v1; inputs and labels are not.
     """
     from console.money.amounts import BadAmount, nanousd
 
@@ -54,8 +59,21 @@ def run(
     labelled = asyncio.run(_labelled(loaded, file, dataset, config, split, task, input_column, label_column, limit))
     for reason, number in labelled.left_out.items():
         screen.note(f"novix: {number} rows left out: {reason}")
-    names = list(dict.fromkeys(models))
-    return asyncio.run(_run(loaded, screen, names, task, tenant, labelled, limit_nanousd, timeout, at_once, provider))
+    named = _names(mapped or [], labelled)
+    models = list(dict.fromkeys(models))
+    return asyncio.run(
+        _run(loaded, screen, models, task, tenant, labelled, named, limit_nanousd, timeout, at_once, provider)
+    )
+
+
+def _names(words: list[str], labelled: "LabelledSet") -> dict[str, str]:
+    from hub.evals.labelled import BadSet
+    from hub.evals.names import given_names
+
+    try:
+        return given_names(words, labelled)
+    except BadSet as error:
+        raise CommandError(str(error), Exit.USAGE) from None
 
 
 async def _labelled(
@@ -76,7 +94,7 @@ async def _labelled(
 
 async def _run(
     loaded: "Loaded", screen: Screen, models: list[str], task: str, tenant: str, labelled: "LabelledSet",
-    limit_nanousd: int, timeout_s: float, at_once: int, provider: str,
+    names: dict[str, str], limit_nanousd: int, timeout_s: float, at_once: int, provider: str,
 ) -> Exit:  # fmt: skip
     from console.hub.measuring import Order
     from console.payload_files import with_files
@@ -84,7 +102,7 @@ async def _run(
     inputs = [await with_files(loaded.settings, task, one.input) for one in labelled.examples]
     order = Order(
         "eval", models, task, tenant, inputs, limit_nanousd, timeout_s, at_once, labelled.name, labelled.digest,
-        provider, labelled,
+        provider, labelled, names,
     )  # fmt: skip
     return await measured(loaded, screen, order)
 

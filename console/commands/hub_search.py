@@ -1,8 +1,9 @@
 """`novix hub search|show`: find models in the catalogue, and all that is known of one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,11 +13,11 @@ from console.screen import Screen
 from console.shell import AsJson, command, settings
 
 if TYPE_CHECKING:
+    from console.hub.known import World
     from hub.catalog.ages import Age
-    from hub.discovery.known import Known
     from hub.index.store import Index
     from runtime.settings import Loaded
-    from schemas.catalog import CatalogEntry, SourceState
+    from schemas.catalog import CatalogEntry
     from schemas.discovery import Criteria, Discovery, Found
 
 Many = list[str] | None
@@ -63,7 +64,9 @@ def search(
     limit: Annotated[str, typer.Option(metavar="NUMBER")] = "20",
     offset: Annotated[str, typer.Option(metavar="NUMBER")] = "0",
     explain: Annotated[bool, typer.Option("--explain", help="The parts of each score, and what was left out.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask only the index, not router and Hub as well.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask only the index, not router, own endpoints and Hub as well.")
+    ] = False,
     as_json: AsJson = False,
 ) -> Exit:
     """Find models, best first. Exit 3: nothing fits."""
@@ -101,7 +104,11 @@ async def _search(loaded: "Loaded", screen: Screen, criteria: "Criteria", *, exp
     from console.hub.sources import sources
     from hub.discovery.ask import discover
 
-    async with _opened(loaded, screen, criteria.tenant) as (index, known, _), sources(loaded.settings) as others:
+    async with (
+        _opened(loaded, screen) as (index, world),
+        sources(loaded.settings, states=lambda: list(world.endpoints.values())) as others,
+    ):
+        known = world.of(criteria.tenant)
         found = await discover(
             criteria,
             search=lambda one: index.search(one, known=known),
@@ -131,7 +138,8 @@ async def _show(loaded: "Loaded", screen: Screen, key: str, tenant: str | None) 
     from hub.discovery.found import cost, latency
     from schemas import codec
 
-    async with _opened(loaded, screen, tenant) as (index, known, states):
+    async with _opened(loaded, screen) as (index, world):
+        known, states = world.of(tenant), world.sources
         entry = await asyncio.to_thread(index.get, key)
         if entry is None:
             raise CommandError(f"the catalogue has no {key[:120]}; look for it with: novix hub search", Exit.NOT_MET)
@@ -142,6 +150,7 @@ async def _show(loaded: "Loaded", screen: Screen, key: str, tenant: str | None) 
             "latency": None if took is None else took.model_dump(mode="json"),
             "cost": None if costs is None else costs.model_dump(mode="json"),
             "quality": known.quality(entry.id, None), "approved": allowed, "why_not": why,
+            "analytics": await asyncio.to_thread(_analytics, entry, world),
             "sources": [
                 {
                     "source": one.said.source, "since": one.said.since, "as_of": one.as_of, "counted": one.counted,
@@ -155,11 +164,24 @@ async def _show(loaded: "Loaded", screen: Screen, key: str, tenant: str | None) 
     return Exit.OK
 
 
+def _analytics(entry: "CatalogEntry", world: "World") -> dict[str, Any]:
+    """What the Hub's counts amount to, and how much it has been used through Novix. None: not known."""
+    from hub.catalog.scores import community_rating, popularity
+
+    used = None if world.observed is None or entry.kind != "model" else world.observed.use(entry.id)
+    return {
+        "popularity": popularity(entry, datetime.now(UTC)),
+        "community_rating": community_rating(entry),
+        "usage": None if used is None else {
+            "jobs": used.jobs, "exact": used.exact, "cost_nanousd": used.cost_nanousd,
+            "last": None if used.last_ms is None else datetime.fromtimestamp(used.last_ms / 1_000, UTC).isoformat(),
+        },
+    }  # fmt: skip
+
+
 @asynccontextmanager
-async def _opened(
-    loaded: "Loaded", screen: Screen, tenant: str | None
-) -> "AsyncIterator[tuple[Index, Known, Mapping[str, SourceState]]]":
-    """The index, read up to now, what Novix has measured, and how the catalogue's sources are."""
+async def _opened(loaded: "Loaded", screen: Screen) -> "AsyncIterator[tuple[Index, World]]":
+    """The index, read up to now; and what Novix has measured, with how the catalogue's sources are."""
     from console.hub.asking import asking
     from console.hub.reader import opened
     from console.kafka import connected
@@ -178,7 +200,7 @@ async def _opened(
     async with connected(loaded) as log:
         try:
             async with opened(loaded.settings, log.reader(), say) as index, asking(loaded, log) as (world, _):
-                yield index, world.of(tenant), world.sources
+                yield index, world
         except NoIndex as error:
             raise CommandError(str(error), Exit.NOT_MET) from None
 
@@ -253,9 +275,30 @@ def _told(entry: "CatalogEntry", document: dict[str, Any], aged: "Sequence[Age]"
         )
         lines.append(f"{name} of a job: {value}")
     lines.append(f"quality: {'unknown' if document['quality'] is None else document['quality']}")
+    lines += _counted(document["analytics"])
     allowed = {True: "yes", False: f"no: {document['why_not']}", None: "nobody has ruled"}[document["approved"]]
     lines.append(f"approved: {allowed}")
     return lines + [_age(one) for one in aged]
+
+
+def _counted(told: dict[str, Any]) -> "list[str]":
+    from console.words import money
+
+    shares = {
+        "popularity": "by downloads, likes and its last change",
+        "community_rating": "likes for downloads: the Hub has no stars",
+    }
+    lines = [
+        f"{name.replace('_', ' ')}: {'unknown' if told[name] is None else f'{told[name]:.2f} of 1, {what}'}"
+        for name, what in shares.items()
+    ]
+    used = told["usage"]
+    if used is None:
+        return [*lines, "used through Novix: unknown, the explorer's memory is not here"]
+    if not used["jobs"]:
+        return [*lines, "used through Novix: no job yet"]
+    jobs = f"{'' if used['exact'] else 'more than '}{used['jobs']:,} {'job' if used['jobs'] == 1 else 'jobs'}"
+    return [*lines, f"used through Novix: {jobs}, {money(used['cost_nanousd'])}, the last {used['last'][:16]}"]
 
 
 def _age(one: "Age") -> str:

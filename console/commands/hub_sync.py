@@ -132,8 +132,9 @@ def _lines(told: dict[str, Any]) -> list[str]:
             line += "; refused: " + ", ".join(f"{count} {reason}" for reason, count in state["refused"].items())
         if state["dropped"]:
             line += "; left out: " + ", ".join(f"{count} {name}" for name, count in state["dropped"].items())
-        if state["complete_at"] and "took_s" not in told:
-            line += f"; complete {_ago(state['complete_at'])} ago"
+        if "took_s" not in told:
+            line += f"; complete {_ago(state['complete_at'])} ago" if state["complete_at"] else "; never complete"
+            line += f", all rows {_ago(state['full_at'])} ago" if state["full_at"] else ""
         if state["error"]:
             line += f"; {state['error']}"
         lines.append(shown(line))

@@ -70,6 +70,8 @@ async def _word(loaded: "Loaded", screen: Screen, asked: dict[str, Any]) -> Exit
     from console.kafka import connected
     from console.who import who
 
+    if not asked["model"].strip():
+        raise CommandError(f"model {asked['model'][:64]!r}: write its name on the Hub, like org/name", Exit.USAGE)
     event = checked(**asked, by=who(f"registry {'admit' if asked['state'] == 'admitted' else 'withdraw'}"))
     async with connected(loaded) as log:
         known, _ = await registry(log)
@@ -131,8 +133,9 @@ def _unknown(model: str, loaded: "Loaded") -> str:
 def _licence_of(model: str, loaded: "Loaded") -> str | None:
     """As the installation's own catalogue names it."""
     from console.commands.prices import catalogue_of
+    from console.governing import offers_of
 
-    offers = catalogue_of(loaded).by_model.get(model, ())
+    offers = offers_of(catalogue_of(loaded), model)
     return next((one.licence for one in offers if one.licence), None)
 
 

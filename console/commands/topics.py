@@ -59,6 +59,12 @@ async def _create(
     ]
     screen.answer(document, [f"{topic.done:9} {topic.topic} ({topic.partitions} partitions)" for topic in made])
     single = {loaded.settings.named(topic.name) for topic in TOPICS if topic.single}
+    for topic in made:
+        if topic.done == "stamped":
+            screen.note(
+                f"novix: {topic.topic} had the times of its writers: from now on it has the broker's "
+                "(message.timestamp.type=LogAppendTime); what stands in it keeps its times"
+            )
     for topic in refused:
         reason = "the order of all its records counts" if topic.topic in single else "a tenant's home is its number"
         screen.note(

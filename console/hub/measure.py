@@ -1,48 +1,10 @@
-"""What a model needs and costs, worked out from what is known of it; each figure tells its formula. Pure."""
+"""What a model's jobs cost, worked out from what is known of them; each figure tells its formula. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from console.index.answers import CostRow
-from schemas.catalog import CatalogEntry, Serving
-
-BYTES = {
-    "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2, "F8_E4M3": 1,
-    "F8_E5M2": 1, "F8_E8M0": 1, "I8": 1, "U8": 1, "BOOL": 1, "F4": 0.5, "I4": 0.5, "U4": 0.5, "F6_E2M3": 0.75,
-    "F6_E3M2": 0.75,
-}  # fmt: skip
-"""Bytes of one number, by safetensors' names of types."""
-USUAL_BYTES = 2
-"""Of a parameter whose type nobody has said: 16 bits, as most weights are served."""
-OVERHEAD = 1.2
-"""Buffers, kernels and activations of short inputs, as a share of the weights ("Transformer Inference: Estimating GPU
-Memory", EleutherAI's cookbook, 2023, has 20%). Key-value caches of long contexts come on top."""
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """How many bytes a model takes while it runs, and how that was reckoned."""
-
-    bytes: int
-    weights: int
-    says: str
-
-
-def memory(entry: CatalogEntry) -> Memory | None:
-    """The weights by their number types, else as large as their files, else 16 bits a parameter; plus 20%. None where
-    none of it is known."""
-    typed = {name: count for name, count in entry.dtypes.items() if name.upper() in BYTES}
-    if typed and len(typed) == len(entry.dtypes):
-        weights = round(sum(count * BYTES[name.upper()] for name, count in typed.items()))
-        says = " + ".join(f"{count:,} {name} x {BYTES[name.upper()]:g} B" for name, count in typed.items())
-    elif entry.size_bytes is not None:
-        weights, says = entry.size_bytes, f"its weights' files: {entry.size_bytes:,} B"
-    elif entry.parameters is not None:
-        weights = entry.parameters * USUAL_BYTES
-        says = f"{entry.parameters:,} parameters x {USUAL_BYTES} B (type not stated: 16 bits assumed)"
-    else:
-        return None
-    return Memory(round(weights * OVERHEAD), weights, f"({says}) x {OVERHEAD:g}; caches of long contexts come on top")
+from schemas.catalog import Serving
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,20 @@ import os
 import platform
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from console.hub.asking import catalogued
+from console.hub.configs import labels_of
 from console.hub.runs import Found, Runner, Terms, interleaved
 from console.kafka import Log
 from console.payload_files import bytes_of, references_in
 from console.quotes.known import known as known_now
 from hub.evals.kept import key_of
 from hub.evals.labelled import LabelledSet
-from hub.evals.made import About, Outcome, benched, evaluated
+from hub.evals.made import About, Outcome, benched, evaluated, predictions
+from hub.evals.names import Names, wants_config
 from router.catalogue import load
 from runtime.blobs import BlobError
 from runtime.blobs.stores import open_store
@@ -51,6 +53,8 @@ class Order:
     provider: str = "auto"
     labelled: LabelledSet | None = None
     """Of an evaluation."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """From labels of the models to labels of the set, as both are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,17 +145,27 @@ async def _keep(
         if order.labelled is None:
             runs.append(benched(about, order.dataset, order.digest, [rows[place] for place in sorted(rows)]))
         elif common:
-            runs.append(await _scored(settings, about, order.labelled, rows, common))
+            runs.append(await _scored(settings, about, order, order.labelled, rows, common))
     await log.publish([Outgoing(EVALS.name, key_of(run), run.encode(), partition=0) for run in runs])
     return runs
 
 
 async def _scored(
-    settings: Settings, about: About, labelled: LabelledSet, rows: Mapping[int, Outcome], common: Sequence[int]
+    settings: Settings,
+    about: About,
+    order: Order,
+    labelled: LabelledSet,
+    rows: Mapping[int, Outcome],
+    common: Sequence[int],
 ) -> EvalRun:
     some = replace(labelled, examples=tuple(labelled.examples[place] for place in common))
     outcomes = [await whole(settings, labelled.task, rows[place]) for place in common]
-    run = await asyncio.to_thread(evaluated, about, some, outcomes)
+    names = Names(order.names)
+    if wants_config(some, predictions(some, outcomes), names):
+        config, fault = await labels_of(settings, about.model, about.revision)
+        names = Names(order.names, config)
+        about = replace(about, notes={**(about.notes or {}), "labels_config": fault}) if fault else about
+    run = await asyncio.to_thread(evaluated, about, some, outcomes, names)
     more = sum(rows[place].cost_nanousd for place in rows if place not in set(common))
     return run.model_copy(update={"cost_nanousd": run.cost_nanousd + more}) if more else run
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from console.index.calls import Call, Use
+from console.telling.evidence import mapping, whole
 from hub.compare.mix import Mix, Used, usual
 from hub.evals.made import percentile
 from schemas.comparison import Performance
@@ -116,10 +117,8 @@ def mix_of(tenant: str, results: Sequence[dict[str, Any]], now_ms: int, oldest_m
     for one in results:
         usage, task = one.get("usage"), one.get("task")
         if isinstance(usage, dict) and isinstance(task, str) and task in MODALITIES:
-            units = {name: count for name, count in usage.items() if _is_count(count)}
-            used.append(
-                Used(task, units, _served(one), one["cost_nanousd"] if _is_count(one.get("cost_nanousd")) else None)
-            )
+            units = {name: count for name, told in usage.items() if (count := whole(told)) is not None}
+            used.append(Used(task, units, _served(one), whole(one.get("cost_nanousd"))))
     if not used:
         return usual()
     window_s = None if oldest_ms is None else max(0, now_ms - oldest_ms) // 1_000
@@ -128,15 +127,8 @@ def mix_of(tenant: str, results: Sequence[dict[str, Any]], now_ms: int, oldest_m
 
 def _served(result: dict[str, Any]) -> str | None:
     """The one model that did a job in one call; None: several calls, of whomever, are in its cost."""
-    served, attempts = result.get("served"), result.get("attempts")
-    if not isinstance(served, dict) or not isinstance(attempts, list) or len(attempts) != 1:
-        return None
-    model = served.get("model")
-    return model if isinstance(model, str) else None
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    attempts, model = result.get("attempts"), mapping(result.get("served")).get("model")
+    return model if isinstance(model, str) and isinstance(attempts, list) and len(attempts) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +221,7 @@ class Observed:
 
 
 def _published_ms(result: dict[str, Any]) -> int | None:
-    received = result.get("received")
-    told = received.get("timestamp_ms") if isinstance(received, dict) else None
-    return told if _is_count(told) else None
+    return whole(mapping(result.get("received")).get("timestamp_ms"))
 
 
 def _touch(kept: "OrderedDict[str, Any]", key: str) -> None:

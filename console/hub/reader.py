@@ -274,20 +274,17 @@ class CatalogReader:
             await asyncio.sleep(AGAIN_S)
 
     def _opened(self) -> "Index":
-        from hub.discovery.meant import read
         from hub.discovery.related import Searches
-        from hub.index.file import foretell
         from hub.index.store import Index
 
         if not self._stack.enter_context(the_only_writer(self.folder)):
             self._stack.close()
             raise BlockingIOError(f"another process fills {self.folder}")
         index = Index(self.folder)
+        # Now, not while somebody waits for the first search. Damage is in `damaged`: the intake makes it anew.
+        with contextlib.suppress(sqlite3.DatabaseError, Damaged):
+            index.prepare()
         index.searches = Searches(self.folder)
-        # Now, not while somebody waits for the first search.
-        _ = index.embedder
-        read("text classification")
-        foretell(self.folder)
         return index
 
     async def _damaged(self, error: Exception) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from console.telling.evidence import mapping
 from console.words import money, span
 from schemas.evals import EvalRun, Score
 
@@ -51,6 +52,7 @@ def whole(run: EvalRun) -> list[str]:
         + "".join(f", {kind} {number}" for kind, number in run.failed.items()),
     ]
     lines += [f"  {score(one)}, {one.method}, n={one.n}" for one in run.scores]
+    lines += _labels(run)
     lines.append(
         f"  calls p50 {_time(run.latency_p50_ms)}, p95 {_time(run.latency_p95_ms)}; "
         f"{UNKNOWN if run.jobs_per_s is None else f'{run.jobs_per_s:.2f}'} jobs a second, "
@@ -61,6 +63,23 @@ def whole(run: EvalRun) -> list[str]:
         lines.append(f"  stopped: {run.notes['stopped']}")
     if run.notes.get("broken_off"):
         lines.append("  broken off: only what was measured until then")
+    return lines
+
+
+def _labels(run: EvalRun) -> list[str]:
+    """What became of labels that are not the set's."""
+    told, lines = mapping(run.notes.get("labels")), list[str]()
+    mapped, unmapped = mapping(told.get("mapped")), mapping(told.get("unmapped"))
+    if mapped:
+        pairs = ", ".join(f"{name} is {to}" for name, to in mapped.items())
+        lines.append(f"  labels ({' and '.join(map(str, told.get('from') or ()))}): {pairs}")
+    if unmapped:
+        pairs = ", ".join(f"{name} {count}" for name, count in unmapped.items())
+        lines.append(f"  labels that are none of the set's: {pairs}; say what they mean: --map LABEL=LABEL")
+    if run.notes.get("labels_config"):
+        lines.append(f"  {run.notes['labels_config']}")
+    if run.kind == "eval" and run.asked and not run.scores:
+        lines.append("  no score: no answer has a label of the set")
     return lines
 
 

@@ -20,6 +20,7 @@ from console.lines import outgoing_of
 from console.quotes.allowance import Allowance
 from console.quotes.known import Known
 from console.quotes.lines import job_in, quoted
+from console.telling.evidence import mapping, whole
 from hub.evals.made import NO_RESULT, Outcome
 from router.quote import Quote
 from runtime.follow import beside
@@ -258,25 +259,17 @@ class Runner:
 
 def outcome_of(result: Mapping[str, Any], began_s: float, ended_s: float) -> Outcome:
     """What a result says of how its job ended. Pure."""
-    succeeded = result.get("status") == "succeeded"
-    error = result.get("error")
-    served, timing = result.get("served"), result.get("timing_ms")
-    attempts, cost = result.get("attempts"), result.get("cost_nanousd")
-    kind = error.get("kind") if isinstance(error, Mapping) else None
-    times = timing if isinstance(timing, Mapping) else {}
+    succeeded, attempts = result.get("status") == "succeeded", result.get("attempts")
+    timing = mapping(result.get("timing_ms"))
     return Outcome(
-        None if succeeded else str(kind or result.get("status") or "unknown"),
+        None if succeeded else str(mapping(result.get("error")).get("kind") or result.get("status") or "unknown"),
         result.get("output") if succeeded else None,
-        cost if isinstance(cost, int) and cost >= 0 else 0,
+        whole(result.get("cost_nanousd")) or 0,
         len(attempts) if isinstance(attempts, list) else 0,
-        _whole(times.get("calling")),
-        _whole(times.get("total")),
-        served.get("provider") if isinstance(served, Mapping) else None,
+        whole(timing.get("calling")),
+        whole(timing.get("total")),
+        mapping(result.get("served")).get("provider"),
         True,
         began_s,
         ended_s,
     )
-
-
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

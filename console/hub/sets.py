@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from console.payload_files import MARK
-from hub.evals.labelled import MOST_BYTES, BadSet, Columns, Example, LabelledSet, labelled, rows_of
+from hub.evals.labelled import MOST_BYTES, MOST_LABELS, BadSet, Columns, Example, LabelledSet, labelled, rows_of
+from hub.evals.rows import LABELS
 from hub.evals.viewer import PAGE_BYTES, Source, rows
 from runtime.settings import Settings
 from schemas.media import INPUTS
@@ -64,12 +65,13 @@ async def of_viewer(
         async def get(url: str) -> bytes:
             return await _get(http, url)
 
-        found = list[dict[str, Any]]()
-        async for row in rows(Source(base, dataset, config, split), get, limit=limit):
+        found, classes = list[dict[str, Any]](), dict[str, list[str]]()
+        async for row in rows(Source(base, dataset, config, split), get, limit=limit, classes=classes):
             found.append(row)
             if len(found) >= limit:
                 break
-    return labelled(dataset, task, found, columns, limit=limit, split=f"{config}/{split}")
+    named = next((classes[name] for name in (columns.label, *LABELS) if name in classes), [])
+    return labelled(dataset, task, found, columns, limit=limit, split=f"{config}/{split}", classes=named[:MOST_LABELS])
 
 
 async def _get(http: Any, url: str) -> bytes:

@@ -4,12 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from console.hub.small_media import SMALL, WORDS
 from schemas import codec
+from schemas.media import INPUTS, is_ref
 from schemas.tasks import MODALITIES, input_fault
 
 MAX_INPUT_CHARS = 20_000
 """Of one field: a form is small; what is larger is published as a file."""
 MAX_TOKENS = 128
+FILE = "file"
+"""The name of a form's field for an address, and of the file in its place."""
+FILE_PART = "chosen"
+"""The name of the part of a form that is the file."""
 
 
 class BadForm(ValueError):
@@ -25,6 +31,13 @@ class Field:
     example: str
     lines: int = 1
     hint: str = ""
+    accept: str = ""
+    """Of a field for a file: which types a browser offers. Such a field is an address where no file is chosen."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether a file may be chosen."""
+        return bool(self.accept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,12 @@ class Form:
 
     task: str
     fields: tuple[Field, ...]
-    make: Callable[[Mapping[str, str]], Any]
+    make: Callable[[Mapping[str, Any]], Any]
+
+    @property
+    def has_file(self) -> bool:
+        """Whether a file may be chosen for it."""
+        return any(field.is_file for field in self.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +67,7 @@ class Template:
 _TEXT = Field("text", "Text", "Novix runs jobs from Kafka.", 3)
 
 
-def _inputs(values: Mapping[str, str]) -> dict[str, Any]:
+def _inputs(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"inputs": values["text"]}
 
 
@@ -57,12 +75,41 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _chat(values: Mapping[str, str]) -> dict[str, Any]:
+def _chat(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": values["text"]}], "max_tokens": MAX_TOKENS}
 
 
 def _plain(task: str, example: str, label: str = "Text") -> Form:
     return Form(task, (Field("text", label, example, 3),), _inputs)
+
+
+def _file(task: str) -> Field:
+    kind = INPUTS[task][0].kind
+    named = {"image": "Picture", "audio": "Sound", "video": "Video"}[kind]
+    sample = f"; neither: {WORDS[kind]} is sent" if kind in SMALL else ""
+    return Field(FILE, named, SMALL.get(kind, ""), hint=f"a file, or an https address{sample}", accept=f"{kind}/*")
+
+
+def _given(task: str, *others: Field, make: Callable[[Mapping[str, Any]], Any] | None = None) -> Form:
+    """A form with a file in it."""
+    return Form(task, (_file(task), *others), make or (lambda values: {"inputs": values[FILE]}))
+
+
+def _asked_of_it(task: str, example: str) -> Form:
+    return _given(task, Field("question", "Question", example),
+                  make=lambda values: {"inputs": {"image": values[FILE], "question": values["question"]}})  # fmt: skip
+
+
+def _prompted(task: str, example: str) -> Form:
+    return _given(task, Field("prompt", "What shall become of it", example),
+                  make=lambda values: {"inputs": values[FILE], "parameters": {"prompt": values["prompt"]}})  # fmt: skip
+
+
+def _labelled(task: str) -> Form:
+    return _given(
+        task, Field("labels", "Labels", "field, house, dog", hint="separated by commas"),
+        make=lambda values: {"inputs": values[FILE], "parameters": {"candidate_labels": _words(values["labels"])}},
+    )  # fmt: skip
 
 
 FORMS: dict[str, Form] = {
@@ -76,7 +123,8 @@ FORMS: dict[str, Form] = {
         ),
         _plain("text-classification", "I loved this film: funny, warm and never dull."),
         _plain("token-classification", "Ada Lovelace was born in London and wrote to Charles Babbage."),
-        _plain("fill-mask", "Paris is the [MASK] of France."),
+        Form("fill-mask", (Field("text", "Text", "Paris is the [MASK] of France.", 3,
+                                 "with the model's own mask: [MASK], or <mask> for RoBERTa's kin"),), _inputs),
         _plain("feature-extraction", "A sentence that becomes numbers."),
         _plain("summarization", "Kafka keeps records in topics. Each topic has partitions, and each record an offset."),
         _plain("translation", "The house is small."),
@@ -84,6 +132,20 @@ FORMS: dict[str, Form] = {
         _plain("text-to-video", "Waves on a beach at dusk", "What the video shows"),
         _plain("text-to-speech", "Good morning.", "Text to be read aloud"),
         _plain("text-to-audio", "Rain on a tin roof", "What is heard"),
+        *(
+            _given(task)
+            for task in ("audio-classification", "audio-to-audio", "automatic-speech-recognition", "depth-estimation",
+                         "image-classification", "image-segmentation", "image-to-text", "object-detection",
+                         "video-classification")
+        ),
+        _asked_of_it("visual-question-answering", "What colour is the sky?"),
+        _asked_of_it("document-question-answering", "What is the total?"),
+        _prompted("image-to-image", "The same in winter"),
+        _prompted("image-text-to-image", "The same in winter"),
+        _prompted("image-to-video", "Wind moves the grass"),
+        _prompted("image-text-to-video", "Wind moves the grass"),
+        _labelled("zero-shot-image-classification"),
+        _labelled("zero-shot-object-detection"),
         Form(
             "question-answering",
             (Field("question", "Question", "Where do bees live?"),
@@ -106,6 +168,11 @@ FORMS: dict[str, Form] = {
         ),
     )
 }  # fmt: skip
+EXAMPLES = {
+    "table-question-answering": '{"inputs": {"table": {"City": ["Oslo", "Rome"], "People": ["709,000", "2,755,000"]}, '
+    '"question": "How many people live in Oslo?"}}',
+}
+"""Inputs of tasks whose form is their whole input."""
 TEMPLATES = (
     Template("text-classification", "text-classification", "Text classification",
              {"text": "The parcel came two weeks late and broken."}),
@@ -122,21 +189,24 @@ def form_of(task: str) -> Form | None:
         return FORMS[task]
     if task not in MODALITIES:
         return None
-    example = '{"inputs": "https://example.org/file"}'
-    hint = "the task's published input; a payload is base64, a data: address or an https address"
+    example = EXAMPLES.get(task, '{"inputs": ""}')
+    hint = "as the task's published schema has it"
     return Form(task, (Field("json", "Input, as JSON", example, 4, hint),), _json)
 
 
-def input_of(task: str, values: Mapping[str, str]) -> dict[str, Any]:
-    """The input that a filled form makes. Raises `BadForm`."""
+def input_of(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The input that a filled form makes. A field for a file has its payload: an address, or a reference; where it is
+    empty, a small sample stands for it. Raises `BadForm`."""
     form = form_of(task)
     if form is None:
         raise BadForm(f"task {task[:64]!r} is none that Novix knows: there are {len(MODALITIES)}, see docs/tasks.md")
+    filled = dict(values)
     for field in form.fields:
-        size = len(values.get(field.name, ""))
-        if not 1 <= size <= MAX_INPUT_CHARS:
+        if field.is_file:
+            filled[field.name] = _payload(field, values.get(field.name) or field.example)
+        elif not 1 <= (size := len(values.get(field.name, ""))) <= MAX_INPUT_CHARS:
             raise BadForm(f"{field.label} has {size:,} characters; it may have 1 to {MAX_INPUT_CHARS:,}")
-    made = form.make(values)
+    made = form.make(filled)
     if not isinstance(made, dict):
         raise BadForm(f"Input is a {type(made).__name__}; it must be a JSON object")
     if fault := input_fault(task, made):
@@ -144,7 +214,15 @@ def input_of(task: str, values: Mapping[str, str]) -> dict[str, Any]:
     return made
 
 
-def _json(values: Mapping[str, str]) -> Any:
+def _payload(field: Field, given: Any) -> Any:
+    if is_ref(given) or str(given).startswith(("https://", "data:")):
+        return given
+    if not given:
+        raise BadForm(f"{field.label}: choose a file, or give its https address")
+    raise BadForm(f"{field.label}: {len(str(given)):,} characters that are no https address")
+
+
+def _json(values: Mapping[str, Any]) -> Any:
     try:
         return codec.decode(values["json"].encode("utf-8", "replace"))
     except codec.Undecodable as error:

@@ -94,8 +94,8 @@ class Try:
         return str(self.job.get("model", "auto"))
 
 
-def order_of(fields: Mapping[str, str]) -> Order:
-    """Check a form. Raises `BadForm`."""
+def order_of(fields: Mapping[str, Any]) -> Order:
+    """Check a form, in which a file is a payload already. Raises `BadForm`."""
     task, model = fields.get("task", "").strip(), fields.get("model", "").strip() or "auto"
     tenant, ceiling = fields.get("tenant", "").strip() or "default", fields.get("ceiling", "").strip()
     provider = fields.get("provider", "").strip() or "auto"

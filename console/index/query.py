@@ -23,9 +23,9 @@ _RECORD = re.compile(r"([A-Za-z0-9._-]{1,249})/(\d{1,10})/(\d{1,19})")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _WORD = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+', re.DOTALL)
 _PAIR = re.compile(r'("(?:[^"\\]|\\.)*"|[^\s"=<>]+)(>=|<=|=|>|<)(.*)', re.DOTALL)
-_SPAN = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|us|s|m|h|d)")
+_SPAN = re.compile(r"(\d{1,19}(?:\.\d{1,9})?)(ms|us|s|m|h|d)")
 _EPOCH, _MS = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
-_DOLLARS = re.compile(r"\$?(\d{1,9}(?:\.\d{1,12})?)")
+_DOLLARS = re.compile(r"\$?(\d{1,10}(?:\.\d{1,12})?)")
 _UNITS_MS: dict[str, Decimal | int] = {
     "us": Decimal("0.001"),
     "ms": 1,
@@ -192,16 +192,16 @@ def _cost(query: Query, sign: str, value: str) -> Query:
 
 
 def _bound(sign: str, value: Decimal) -> int:
-    """The last whole number that a comparison lets through."""
+    """The last whole number that a comparison lets through, at most the greatest that SQLite knows."""
     below, above = math.floor(value), math.ceil(value)
-    return {">": below + 1, ">=": above, "<": above - 1, "<=": below}[sign]
+    return min(INT64, {">": below + 1, ">=": above, "<": above - 1, "<=": below}[sign])
 
 
 def _milliseconds(key: str, value: str) -> Decimal:
     told = _SPAN.fullmatch(value)
     if told is None:
         raise QueryError(f"{key}={value}: write a number with its unit, us, ms, s, m, h or d, as in {key}=2s")
-    return min(Decimal(INT64 - 1), Decimal(told[1]) * _UNITS_MS[told[2]])
+    return Decimal(told[1]) * _UNITS_MS[told[2]]
 
 
 def _instant(key: str, value: str, now_ms: int) -> int:

@@ -21,6 +21,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.exits import CommandError, Exit
+from console.hub.tasks import BadForm
+from console.hub.uploads import MOST_FILE_BYTES, is_parts, parts_of
 from console.pages.sessions import LEAST_TOKEN_CHARS, SESSION_S, Kind, Seal, Session, Tries, is_due, same, serving
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ FORM_HEADER = "x-novix-form"
 """The same for scripts of our pages."""
 MOST_FORM_BYTES = 65_536
 MOST_FIELDS = 1_000
+MOST_BYTES = {"/hub/try": MOST_FORM_BYTES + MOST_FILE_BYTES}
+"""Of a form with a file in it, by its address."""
 LOGIN = "/login"
 OPEN = ("/static/", LOGIN, "/healthz", "/readyz")
 """Shown to whoever asks: no line of them speaks of a job."""
@@ -299,18 +303,27 @@ def _later(wait_s: float) -> Response:
 
 async def _bounded(request: Request) -> bytes | Response:
     """A form's bytes; or why it is refused, whoever sends it."""
-    body = b""
+    most = MOST_BYTES.get(request.url.path, MOST_FORM_BYTES)
+    chunks, size = list[bytes](), 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > MOST_FORM_BYTES:
-            return PlainTextResponse(f"a form may have {MOST_FORM_BYTES:,} bytes", status_code=413)
-    if body.count(b"&") >= MOST_FIELDS:
+        size += len(chunk)
+        if size > most:
+            return PlainTextResponse(f"a form may have {most:,} bytes", status_code=413)
+        chunks.append(chunk)
+    body = b"".join(chunks)
+    if not is_parts(request.headers.get("content-type", "")) and body.count(b"&") >= MOST_FIELDS:
         return PlainTextResponse(f"a form may have {MOST_FIELDS:,} fields", status_code=400)
     return body
 
 
 def _field(headers: Headers, body: bytes) -> str:
-    if headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
+    content_type = headers.get("content-type", "")
+    if is_parts(content_type):
+        try:
+            return parts_of(content_type, body).fields.get(FORM_FIELD, "")
+        except BadForm:
+            return ""
+    if content_type.partition(";")[0].strip() != "application/x-www-form-urlencoded":
         return ""
     try:
         found = parse_qs(body.decode("ascii"), max_num_fields=MOST_FIELDS).get(FORM_FIELD, [""])

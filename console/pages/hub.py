@@ -11,7 +11,8 @@ from starlette.routing import BaseRoute, Route
 from console.hub.port import BadQuestion, Broken, Hub, NotThere
 from console.pages import hub_view, hub_words
 from console.pages.context import Context
-from console.pages.hub_asked import CATEGORIES, LISTS, LIVE, MOST_COMPARED, ORDERS, PER_PAGE, Asked, asked
+from console.pages.hub_advice import Advice
+from console.pages.hub_asked import CATEGORIES, LISTS, LIVE, MOST_COMPARED, ORDERS, PER_PAGE, Asked, asked, chips
 from console.pages.hub_view import NO_HUB
 from console.pages.render import page
 from schemas.discovery import Criteria, Discovery
@@ -29,6 +30,7 @@ def routes(context: Context) -> list[BaseRoute]:
     return [
         Route("/hub", pages.whole),
         Route("/fragments/hub/results", pages.results),
+        Route("/fragments/hub/advice", Advice(context).part),
         Route("/hub/insights", pages.insights),
     ]
 
@@ -51,6 +53,7 @@ class _Explorer:
 
     async def results(self, request: Request) -> Response:
         told = await self._found(asked(request.query_params))
+        # A value that is being typed is not wrong yet: only what is damaged is an error to the browser.
         status = 503 if told["broken"] else 200
         return page("_hub_results.html", status=status, **told, **_static(self._context))
 
@@ -75,7 +78,7 @@ class _Explorer:
 
     async def _found(self, wanted: Asked) -> dict[str, Any]:
         told: dict[str, Any] = {"asked": wanted, "found": None, "error": wanted.error, "missing": "", "categories": [],
-                                "broken": False}  # fmt: skip
+                                "broken": False, "chips": chips(wanted)}  # fmt: skip
         hub = self._context.hub
         if hub is None:
             return {**told, "missing": NO_HUB}

@@ -118,7 +118,7 @@ def asked(params: Params) -> Asked:
         told = {
             name: value
             for name, value in told.items()
-            if LISTS.get(name, _criterion(name)) in (*safe, "model", "m", LIVE)
+            if LISTS.get(name, criterion_of(name)) in (*safe, "model", "m", LIVE)
         }
         criteria = Criteria(**safe, limit=PER_PAGE, offset=(page - 1) * PER_PAGE)
     return Asked(criteria, told, "; ".join(wrong), page, model, marked)
@@ -130,7 +130,49 @@ def models_of(params: Params) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for one in given if one))[: MOST_COMPARED + 1]
 
 
-def _criterion(name: str) -> str:
+WORDS = {
+    "q": "words", "license": "licence", "max_size": "size at most", "min_params": "parameters at least",
+    "max_params": "parameters at most", "max_price": "$ per 1M tokens at most", "max_latency": "latency at most",
+    "served": "served now", "gated": "gated",
+    "tenant": "for tenant", "unknown_size": "unknown size too",
+}  # fmt: skip
+"""Conditions as people say them, where the parameter's name does not."""
+SHOWN_TOO = ("tenant", "unknown_size")
+"""They keep nobody out, but change who is found."""
+NO_CONDITIONS = ("order", "tenant", "model", "m", LIVE, "unknown_size")
+
+
+def condition_names(asked: Asked) -> list[tuple[str, str]]:
+    """The parameters that keep models out, each with its words and values."""
+    return [(name, label(name, ", ".join(values))) for name, values in asked.told.items() if name not in NO_CONDITIONS]
+
+
+def label(name: str, value: str) -> str:
+    """A condition in words: `licence mit`, `trending`, `not gated`."""
+    said = WORDS.get(name, name)
+    if name in (*SWITCHES, "served", "gated"):
+        return said if value in ("1", "on", "true") else f"not {said}"
+    return f"changed within {value} days" if name == "recent" else f"{said} {value}"
+
+
+def chips(asked: Asked) -> list[tuple[str, str]]:
+    """Each value that a search filters by: its words, and the address without it. Text and category show theirs
+    themselves."""
+    told = []
+    for name, values in asked.told.items():
+        if name in (*NO_CONDITIONS, "q", "modality") and name not in SHOWN_TOO:
+            continue
+        for value in values:
+            rest = tuple(one for one in values if one != value)
+            changed: dict[str, Any] = {name: rest}
+            told.append((label(name, value), asked.address(**changed)))
+    return told
+
+
+def criterion_of(name: str) -> str:
+    """The criterion that a parameter fills."""
+    if name in LISTS:
+        return LISTS[name]
     if name in MEASURES:
         return MEASURES[name][0]
     return {"q": "text", "recent": "recent_days"}.get(name, name)

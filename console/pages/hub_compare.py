@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -84,7 +83,7 @@ class _Choosing:
         given, hub = request.query_params, self._context.hub
         name, tenant = given.get("model", "")[:LONGEST_MODEL], given.get("tenant", "").strip()[:128]
         if hub is None:
-            raise HTTPException(404, NO_HUB)
+            return page("_hub_refused.html", status=404, why=NO_HUB)
         told: dict[str, Any] = {
             "compared": None, "missing": "", "name": name, "facts": RIVAL_FACTS, "tenant": tenant, "w": hub_words,
         }  # fmt: skip

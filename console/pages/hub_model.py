@@ -49,7 +49,11 @@ class _Models:
         if (other := await asyncio.to_thread(self._renamed, name)) is not None:
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"/hub/model/{quote(other)}{query}", 307)
-        told = await self._shown(request, name)
+        try:
+            told = await self._shown(request, name)
+        except HTTPException as error:
+            near = await asyncio.to_thread(self._near, name)
+            return page("hub_missing.html", status=error.status_code, why=error.detail, name=name, near=near)
         return page("hub_model.html", changes=changes, **told)
 
     def _renamed(self, name: str) -> str | None:
@@ -69,6 +73,20 @@ class _Models:
         known = (hit.entry.id for hit in found.models if wanted in {one.casefold() for one in hit.entry.formerly})
         return next((one for one in ids if one.casefold() == wanted), None) or next(known, None)
 
+    def _near(self, name: str) -> list[str]:
+        """Models that a search for the name finds; for what is no name of the catalogue."""
+        hub = self._context.hub
+        if hub is None or not 0 < len(name) <= LONGEST_MODEL:
+            return []
+        for text in (name, name.rpartition("/")[2]):
+            try:
+                found = hub.search(Criteria(text=text, limit=NEAR, facets=False))
+            except (BadQuestion, NotThere, ValidationError):
+                return []
+            if found.models:
+                return [hit.entry.id for hit in found.models]
+        return []
+
     async def panels(self, request: Request) -> Response:
         return await self._part(request, "_hub_panels.html")
 
@@ -86,7 +104,10 @@ class _Models:
         """Its card, or with `part=parts` what it says of uses and limitations."""
         told: dict[str, Any] = {"part": request.query_params.get("part") == "parts", "card": None, "missing": "",
                                 "revision": ""}  # fmt: skip
-        hub, entry = await self._found(request.query_params.get("model", ""))
+        try:
+            hub, entry = await self._found(request.query_params.get("model", ""))
+        except HTTPException as error:
+            return page("_hub_refused.html", status=error.status_code, why=error.detail)
         try:
             async with asyncio.timeout(CARD_WITHIN_S):
                 found = await hub.card(entry)

@@ -1,7 +1,7 @@
 """Try a model from its page: publish a real job, wait for its result. And the same for scripts, with the token."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
@@ -12,10 +12,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from console.exits import CommandError
-from console.hub.tasks import TEMPLATES, BadForm
+from console.hub import uploads
+from console.hub.answered import NoMedia, media_of, payload_of
+from console.hub.tasks import FILE, FILE_PART, TEMPLATES, BadForm
 from console.hub.trying import Busy, Tries, Try, job_in, order_of
+from console.pages import hub_words
 from console.pages.context import Context
 from console.pages.render import job_url, json_answer, page
+from console.payload_files import suffix_of
 from schemas import codec
 
 log = structlog.get_logger("novix.console")
@@ -35,6 +39,7 @@ def routes(context: Context) -> list[BaseRoute]:
     return [
         Route("/hub/try", pages.publish, methods=["POST"]),
         Route("/hub/tried/{token}", pages.whole),
+        Route("/hub/tried/{token}/{number:int}", pages.media),
         Route("/fragments/hub/tried/{token}", pages.part),
         Route("/api/hub/jobs", pages.api, methods=["POST"]),
     ]
@@ -47,34 +52,55 @@ class _Tries:
 
     async def publish(self, request: Request) -> Response:
         """A filled form. The guard has made sure that it is one of our own."""
-        given = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=1_000)
-        fields = {name: values[-1].replace("\r\n", "\n") for name, values in given.items()}
         by_script = "hx-request" in request.headers
-        if "template" in fields:
-            found = next((one for one in TEMPLATES if one.name == fields["template"]), None)
-            if found is None:
-                return _refused("there is no such template", 400, by_script=by_script)
-            fields |= {"task": found.task, **found.values}
+        settings = self._context.settings
         try:
-            order = order_of(fields)
-            one = await _kafka(self._may().publish(order.job()))
+            fields, files = _form(request.headers.get("content-type", ""), await request.body())
+            payload, large = fields.get(FILE, "").strip(), None
+            if FILE_PART in files:
+                payload, large = uploads.payload(files[FILE_PART], fields.get("task", ""), settings)
+            order = order_of({**fields, FILE: payload})
+            tries = self._may()
+            if large is not None:
+                await _kafka(uploads.put(large, settings))
+            one = await _kafka(tries.publish(order.job()))
         except BadForm as error:
             return _refused(str(error), 400, by_script=by_script)
         except (CommandError, OSError) as error:
             return _refused(str(error), 502, by_script=by_script)
         log.info("hub.tried", job_id=one.job_id, tenant=order.tenant, task=order.task)
         if by_script:
-            return page("_hub_tried.html", one=one, result=None, over=False, problem="")
+            return page("_hub_tried.html", one=one, result=None, over=False, problem="", shown=(), w=hub_words)
         return RedirectResponse(f"/hub/tried/{one.token}", status_code=303)
 
     async def whole(self, request: Request) -> Response:
         return page("hub_tried.html", **await self._looked(self._known(request), 0.5), over=True)
 
     async def part(self, request: Request) -> Response:
-        one = self._known(request)
+        try:
+            one = self._known(request)
+        except HTTPException as error:
+            return page("_hub_refused.html", status=error.status_code, why=error.detail)
         told = await self._looked(one, WITHIN_S)
         over = bool(told["problem"]) or self._context.now_ms() - one.at_ms > GIVES_UP_MS
         return page("_hub_tried.html", **told, over=over)
+
+    async def media(self, request: Request) -> Response:
+        """A picture, sound or video of an answer; by its first bytes it is one, whatever the result says."""
+        one, number = self._known(request), request.path_params["number"]
+        payloads = media_of(one)
+        if number >= len(payloads):
+            raise HTTPException(404, "the answer has no such part")
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                data, media_type = await payload_of(payloads[number], self._context.settings)
+        except NoMedia as error:
+            raise HTTPException(404, str(error)) from error
+        except TimeoutError as error:
+            raise HTTPException(404, f"the blob store did not answer within {WITHIN_S:g} s") from error
+        name = f"{number + 1}{suffix_of(media_type)}"
+        headers = {"cache-control": "private, no-store", "content-disposition": f'inline; filename="{name}"'}
+        return Response(data, media_type=media_type, headers=headers)
 
     async def api(self, request: Request) -> Response:
         """A job as JSON; `?wait=60` answers with its result, or with 202 if there is none within so many seconds."""
@@ -109,7 +135,7 @@ class _Tries:
             except Exception as error:  # whatever a client library raises
                 log.warning("hub.try_failed", error=type(error).__name__)
                 problem = f"Kafka did not answer: {type(error).__name__}"
-        return {"one": one, "result": result, "problem": problem}
+        return {"one": one, "result": result, "problem": problem, "shown": media_of(one), "w": hub_words}
 
     def _known(self, request: Request) -> Try:
         found = None if self._tries is None else self._tries.get(request.path_params["token"])
@@ -134,6 +160,23 @@ async def _kafka(work: Awaitable[T]) -> T:
         log.error("hub.not_published", error=type(error).__name__)
         why = f"Kafka did not answer ({type(error).__name__}); whether the job was published, the jobs tell"
         raise CommandError(why) from error
+
+
+def _form(content_type: str, body: bytes) -> tuple[dict[str, str], Mapping[str, bytes]]:
+    """A form's fields and files; a template's are filled in. Raises `BadForm`."""
+    if uploads.is_parts(content_type):
+        parts = uploads.parts_of(content_type, body)
+        fields, files = dict(parts.fields), parts.files
+    else:
+        given = parse_qs(body.decode("utf-8", "replace"), max_num_fields=1_000)
+        fields, files = {name: values[-1] for name, values in given.items()}, {}
+    fields = {name: value.replace("\r\n", "\n") for name, value in fields.items()}
+    if "template" in fields:
+        found = next((one for one in TEMPLATES if one.name == fields["template"]), None)
+        if found is None:
+            raise BadForm("there is no such template")
+        fields |= {"task": found.task, **found.values}
+    return fields, files
 
 
 def _seconds(text: str) -> float:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from console.answers import text_of
 from console.hub import deploying, measure
 from console.hub.port import Hub, NotThere, Verdict
-from console.hub.tasks import TEMPLATES, Form, Template, form_of
+from console.hub.tasks import FILE_PART, TEMPLATES, Form, Template, form_of
 from console.hub.trying import DEFAULT_CEILING, Order
+from console.hub.uploads import MOST_FILE_BYTES
 from console.hub.ways import Way, ways
 from console.index.answers import Statistics
 from console.index.query import Query
@@ -19,6 +21,7 @@ from console.pages import hub_words
 from console.pages.context import Context
 from console.pages.render import quoted
 from hub.catalog.ages import Age
+from hub.compare.memory import Memory, memory
 from schemas.catalog import CatalogEntry, Serving
 from schemas.discovery import Interval
 from schemas.endpoints import EndpointState
@@ -30,6 +33,8 @@ JOBS_SHOWN = 5
 ANSWERS_SHOWN = 2
 RUNS_SHOWN = 20
 SERVED_SHOWN = 24
+NO_SAMPLE = "https://example.org/film.mp4"
+"""In a way in, where a form has no example."""
 T = TypeVar("T")
 
 
@@ -42,7 +47,7 @@ class Model:
     """Of each source of the entry."""
     tenant: str
     verdict: Verdict
-    memory: measure.Memory | None
+    memory: Memory | None
     observed: Statistics
     """Of its jobs that succeeded; publication to result."""
     jobs: Sequence[dict[str, Any]]
@@ -110,7 +115,7 @@ def model(context: Context, hub: Hub, entry: CatalogEntry, tenant: str, origin: 
         ages=asked(lambda: hub.ages(entry), [Age(said, None) for said in entry.said]),
         tenant=tenant,
         verdict=asked(lambda: hub.verdict(name, tenant), Verdict(None, "no registry is known here")),
-        memory=measure.memory(entry),
+        memory=memory(entry),
         observed=index.statistics(succeeded),
         jobs=_runs(context, succeeded),
         paid=measure.paid(index.costs(by="model", since_ms=None, until_ms=None, tenant=tenant), name),
@@ -135,7 +140,7 @@ def tasks_of(entry: CatalogEntry) -> list[str]:
 
 
 def _example(name: str, tenant: str, form: Form) -> dict[str, Any]:
-    made = form.make({field.name: field.example for field in form.fields})
+    made = form.make({field.name: field.example or NO_SAMPLE for field in form.fields})
     job = Order(form.task, name, tenant, 10_000_000, made).job()
     return {key: value for key, value in job.items() if key in ("task", "model", "tenant", "input", "max_cost_nanousd")}
 
@@ -161,4 +166,12 @@ def static(context: Context) -> dict[str, Any]:
     settings = context.settings
     sandbox = bool(settings.sandbox_url) and settings.hf_router_url == settings.sandbox_url
     return {"w": hub_words, "quoted": quoted, "ceiling": DEFAULT_CEILING, "capture": context.capture,
-            "deployments": partial(deploying.ways, sandbox=sandbox)}  # fmt: skip
+            "deployments": partial(deploying.ways, sandbox=sandbox), "sandbox": sandbox, "file_part": FILE_PART,
+            "most_file_bytes": MOST_FILE_BYTES,
+            "hub_page": partial(_hub_page, settings.hf_hub_url, sandbox)}  # fmt: skip
+
+
+def _hub_page(hub_url: str, sandbox: bool, entry: CatalogEntry) -> str:
+    """Where the Hub itself shows it. The sandbox has no pages: there it is what its API says."""
+    name = quote(entry.id, safe="/")
+    return f"{hub_url.rstrip('/')}/{'api/models/' if sandbox else ''}{name}"

@@ -83,6 +83,12 @@ def interval(told: Interval | None) -> str:
     return f"{say(told.value)} ({say(told.low)} to {say(told.high)}, {basis(told)})"
 
 
+def around(told: Interval) -> str:
+    """`about 812 ms` of a prediction, `812 ms (n=40)` of what was observed: the rest is for its tip."""
+    say = (took if told.unit == "ms" else dollars)(told.value)
+    return f"{say} (n={told.n:,})" if told.source == "observed" and told.n else f"about {say}"
+
+
 def basis(told: Interval) -> str:
     """What it stands on."""
     count = f", n={told.n:,}" if told.n else ""

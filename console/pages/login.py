@@ -37,7 +37,9 @@ async def _enter(request: Request) -> Response:
     if wait_s is None:
         cookie = cookie_header(door.cookie(door.begin(known=True)), request.scope)
         return RedirectResponse(wanted, status_code=303, headers={"set-cookie": cookie})
-    why = "Too soon after a wrong token: this one was not looked at." if too_soon else "This is not the console's token."
+    why = (
+        "Too soon after a wrong token: this one was not looked at." if too_soon else "This is not the console's token."
+    )
     problem = f"{why} The next one is heard in {max(1, round(wait_s))} s."
     answer = page("login.html", status=401, wanted=wanted, problem=problem)
     answer.headers["retry-after"] = str(max(1, round(wait_s)))

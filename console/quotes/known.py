@@ -1,5 +1,5 @@
-"""What a quote is made from: prices, rules, accounts, breakers and budgets as the topics have them now, and what jobs
-like these have paid. Reads, outside any group; nothing is written."""
+"""What a quote is made from: prices, rules, accounts, breakers, budgets and dedicated endpoints as the topics have them
+now, and what jobs like these have paid. Reads, outside any group; nothing is written."""
 
 import heapq
 from collections import Counter
@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from console import endpoints
 from console.exits import CommandError, Exit
 from console.kafka import Log, connected
 from console.money.joined import Ended
@@ -16,9 +17,12 @@ from router.accounts import Accounts
 from router.calibration import Calibration, Observed
 from router.catalogue import load
 from router.money.books import Books
+from router.prices.dedicated import egress, with_endpoints
 from router.purse import NO_PURSE, Line, Purse
-from router.quote import Quote, quote
+from router.quote import Quote, foreseen, quote
+from router.ruling import Ruling
 from router.state import State
+from router.view import View
 from runtime.outcome import CannotOpen
 from runtime.partitions import home_partition
 from runtime.ports import LaneId, Record
@@ -31,6 +35,10 @@ MOST_OBSERVED = 100_000
 """Jobs whose history is kept in mind, the newest."""
 
 
+LEFT_OUT = "the catalogue's own prices, no registry, no rules, no accounts, no breakers, no budgets, no endpoints"
+"""What stands in the place of what the topics tell, where they are not read."""
+
+
 class Known:
     """What is known now, for quoting one job after the other. Budgets are read once a home, when a job asks for it."""
 
@@ -40,7 +48,9 @@ class Known:
         self._promised: Counter[tuple[str, str]] = Counter()
         """(tenant, budget) -> what jobs that were quoted together would have spent of it."""
         self.settings = loaded.settings
-        self.state = State(loaded.settings, load(loaded.settings))
+        self.base = load(loaded.settings)
+        """The catalogue without dedicated endpoints."""
+        self.state = State(loaded.settings, self.base)
         self.calibration = Calibration()
         self.notes: list[str] = []
         """What is not known, and what stands in its place."""
@@ -53,17 +63,27 @@ class Known:
     async def quote(self, job: InferenceJob, now: datetime, *, together: bool = False) -> Quote:
         """What `job` would cost now, its tenant's budgets and open breakers considered; `together`: as if each job that
         was quoted so before it had paid what was predicted."""
-        books = await self._of(job.tenant, now)
-        purse = NO_PURSE if books is None else books.purse(job, now)
+        purse = await self._purse(job, now)
         if together:
             purse = Purse(tuple(self._less(job.tenant, line) for line in purse.lines))
-        view = self.state.view(job.tenant, now).at(purse=purse, shut=self.state.health.shut(now))
+        view = self._view(job, purse, now)
         one = quote(job, view, self.calibration, now=now)
         if together and one.verdict == "assigned":
             for line in purse.lines:
                 if line.holds_for(one.model, one.provider):
                     self._promised[job.tenant, line.id] += one.predicted
         return one
+
+    async def ruling(self, job: InferenceJob, now: datetime) -> tuple[Ruling, Ruling]:
+        """What is decided about `job` now; and the same, or for one that waits what it will be when its turn comes."""
+        return foreseen(job, self._view(job, await self._purse(job, now), now), now=now)
+
+    def _view(self, job: InferenceJob, purse: Purse, now: datetime) -> View:
+        return self.state.view(job.tenant, now).at(purse=purse, shut=self.state.health.shut(now))
+
+    async def _purse(self, job: InferenceJob, now: datetime) -> Purse:
+        books = await self._of(job.tenant, now)
+        return NO_PURSE if books is None else books.purse(job, now)
 
     def _less(self, tenant: str, line: Line) -> Line:
         return replace(line, spent_nanousd=line.spent_nanousd + self._promised[tenant, line.id])
@@ -84,8 +104,9 @@ class Known:
         return self._books[home]
 
 
-async def known(loaded: Loaded, log: Log, now: datetime) -> Known:
-    """Everything that the topics tell. Raises `CommandError` where Kafka does not answer."""
+async def known(loaded: Loaded, log: Log, now: datetime, *, history: bool = True) -> Known:
+    """Everything that the topics tell; without `history` not what jobs have paid. Raises `CommandError` where Kafka
+    does not answer."""
     found = Known(loaded, log)
     state = found.state
     folds = {
@@ -98,6 +119,10 @@ async def known(loaded: Loaded, log: Log, now: datetime) -> Known:
     for topic, fold in folds.items():
         async for record in _all(log, topic):
             fold(record)
+    states = (await endpoints.read(log)).states.values()
+    state.offer(with_endpoints(found.base, states, egress(loaded.settings)))
+    if not history:
+        return found
     observed = await _history(log, state.accounts, now)
     for one in observed:
         found.calibration.fold(one)
@@ -107,13 +132,13 @@ async def known(loaded: Loaded, log: Log, now: datetime) -> Known:
 
 
 @asynccontextmanager
-async def knowing(loaded: Loaded, now: datetime) -> AsyncIterator[Known]:
+async def knowing(loaded: Loaded, now: datetime, *, history: bool = True) -> AsyncIterator[Known]:
     """As `known`, for the length of the block; where Kafka does not answer, what settings and catalogue alone say, with
     a note."""
     asked = False
     try:
         async with connected(loaded) as log:
-            found = await known(loaded, log, now)
+            found = await known(loaded, log, now, history=history)
             asked = True
             yield found
             return
@@ -121,7 +146,7 @@ async def knowing(loaded: Loaded, now: datetime) -> AsyncIterator[Known]:
         if asked or error.code is not Exit.UNREACHABLE:
             raise
     found = Known(loaded)
-    found.notes.append("Kafka does not answer: the catalogue's own prices, no budgets, no history")
+    found.notes.append(f"Kafka does not answer: {LEFT_OUT}{', no history' if history else ''}")
     yield found
 
 

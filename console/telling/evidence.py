@@ -224,7 +224,7 @@ def milliseconds(instant: Any) -> int | None:
 
 def began(result: Mapping[str, Any]) -> int | None:
     """When its submission was published by our own clocks, in ms: a producer's clock may be ahead."""
-    timing, received = _mapping(result.get("timing_ms")), _mapping(result.get("received"))
+    timing, received = mapping(result.get("timing_ms")), mapping(result.get("received"))
     completed, moments = milliseconds(result.get("completed_at")), list[int]()
     if completed is not None:
         parts = sum(number(timing.get(name)) for name in ("queued", "routed", "waiting", "calling"))
@@ -291,5 +291,11 @@ def number(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def whole(value: Any) -> int | None:
+    """A whole number from 0 on; None for what is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """An object; an empty one for what is none."""
     return value if isinstance(value, Mapping) else {}

@@ -16,13 +16,24 @@ _COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,2000}>?")
 _PICTURE = re.compile(r"!\[[^\]\n]{0,500}\]\([^)\n]{0,2000}\)")
 _LINK = re.compile(r"\[([^\]\n]{0,500})\]\([^)\n]{0,2000}\)")
+_OPEN_FRONT = re.compile(r"\A\s*---[ \t]*\n(?:(?:[\w\"'.-]+[ \t]*:|-[ \t]|[ \t]+\S).*\n)*")
+"""Front matter that nobody closed ends where its keys and items do."""
 _MARKS = re.compile(r"[*_`]{1,3}")
+
+
+def decoded(body: bytes) -> str:
+    """A card's text out of its bytes: UTF-8, or what a mark at its beginning says. What is neither has replacement
+    characters in its place."""
+    for mark, name in ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
+        if body.startswith(mark):
+            return body.decode(name, errors="replace")
+    return body.decode(errors="replace")
 
 
 def summary(text: str) -> str | None:
     """The first paragraphs with words in them, up to `MAX_SUMMARY_CHARS`, cut at a word; None: there are none."""
-    body = text[:MAX_CARD_CHARS].replace("\r\n", "\n").lstrip("\ufeff")
-    for pattern in (_FRONT, _COMMENT, _DROPPED):
+    body = text[:MAX_CARD_CHARS].replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+    for pattern in (_FRONT, _OPEN_FRONT, _COMMENT, _DROPPED):
         body = pattern.sub("\n", body)
     body = _PICTURE.sub("\n", _TAG.sub(" ", _without_code(body)))
     body = _LINK.sub(r"\1", body)

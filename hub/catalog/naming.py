@@ -104,12 +104,15 @@ def language_of(told: Any) -> str | None:
 
 
 def languages_of(card: Any, tags: Iterable[str]) -> tuple[str, ...]:
-    """What the card says, else the tags that are codes of languages."""
+    """What the card says, else the tags that are codes of languages: bare ones of models, `language:en` of data
+    sets."""
     told = card if isinstance(card, list) else [] if card is None else [card]
     found = [language for one in told[:256] if (language := language_of(one)) and one != "code"]
     if not found:
-        found = [tag for tag in tags if tag in _CODES and tag not in _AMBIGUOUS]
-        if "multilingual" in tags:
+        listed = list(tags)
+        found = [tag for tag in listed if tag in _CODES and tag not in _AMBIGUOUS]
+        found += [one for tag in listed if tag.startswith("language:") and (one := language_of(tag[9:])) is not None]
+        if "multilingual" in listed:
             found.insert(0, "mul")
     return tuple(dict.fromkeys(found))
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hub.catalog.fields import Fields, is_count, is_number, is_text
-from hub.catalog.merging import in_order
+from hub.catalog.merging import MAX_SERVED, in_order
 from hub.catalog.naming import modality_of
-from hub.catalog.rows import is_repository
+from hub.catalog.rows import UNKNOWN, is_repository
 from schemas.catalog import CatalogEntry, Said, Serving, Source
 from schemas.endpoints import EndpointState
 from schemas.snapshot import CatalogueSnapshot
@@ -33,11 +33,16 @@ def router_entries(document: Any, at: datetime, dropped: Counter[str]) -> list[C
             dropped["router"] += 1
             continue
         told = row.get("providers")
-        served = [
-            one for provider in (told if isinstance(told, list) else ()) if (one := _provider(provider, at, dropped))
-        ]
+        if not isinstance(told, list):
+            dropped["router"] += 1
+            continue
+        served: dict[str, Serving] = {}
+        for provider in told[:MAX_SERVED]:
+            one = _provider(provider, at, dropped)
+            if one is not None:
+                served.setdefault(one.provider, one)
         if served:
-            found[str(name)] = entry_of(str(name), "router", served, at)
+            found[str(name)] = entry_of(str(name), "router", served.values(), at)
     return list(found.values())
 
 
@@ -46,18 +51,18 @@ def _provider(row: Any, at: datetime, dropped: Counter[str]) -> Serving | None:
         dropped["router"] += 1
         return None
     fields = Fields(row, at, dropped)
-    price = fields.table("pricing")
-    first, speed = row.get("first_token_latency_ms"), row.get("throughput")
-    context = row.get("context_length")
+    price = Fields(fields.table("pricing"), at, dropped)
+    first, speed = fields.number("first_token_latency_ms"), fields.number("throughput")
+    context, status = fields.count("context_length"), fields.text("status", 32)
     return Serving(
         provider=row["provider"],
         task=CHAT,
-        status=row["status"] if is_text(row.get("status"), 32) else "live",
+        status=status or UNKNOWN,
         source="router",
-        context_tokens=context if is_count(context) and context else None,
-        input_nanousd_per_mtok=_nanousd(price.get("input")),
-        output_nanousd_per_mtok=_nanousd(price.get("output")),
-        first_token_ms=round(first) if is_number(first) and 0 <= first < 10**9 else None,
+        context_tokens=context or None,
+        input_nanousd_per_mtok=_nanousd(price, "input"),
+        output_nanousd_per_mtok=_nanousd(price, "output"),
+        first_token_ms=round(first) if first is not None and 0 <= first < 10**9 else None,
         tokens_per_s=_speed(speed),
         tools=fields.flag("supports_tools"),
         structured_output=fields.flag("supports_structured_output"),
@@ -65,10 +70,16 @@ def _provider(row: Any, at: datetime, dropped: Counter[str]) -> Serving | None:
     )
 
 
-def _nanousd(dollars: Any) -> int | None:
+def _nanousd(price: Fields, name: str) -> int | None:
     """Thousand-millionths of a dollar for a million tokens. A price that is missing, or none, is unknown, never
     zero."""
-    return round(dollars * NANO) if is_number(dollars) and 0 <= dollars < 10**6 else None
+    dollars = price.number(name)
+    if dollars is None:
+        return None
+    if not 0 <= dollars < 10**6:
+        price.drop(name)
+        return None
+    return round(dollars * NANO)
 
 
 def offer_entries(parts: Iterable[CatalogueSnapshot]) -> list[CatalogEntry]:

@@ -36,6 +36,11 @@ MAX_SERVED = 64
 MAX_RESULTS = 100
 MAX_ISSUES = 100
 MAX_BASES = 32
+UNKNOWN = "unknown"
+"""The status of an offer of which nobody says whether it answers."""
+MAX_READ_TAGS = 10_000
+"""Tags that are read for what they say: of a speech model that knows a thousand languages the licence and `custom_code`
+stand behind what an entry keeps."""
 _ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._-]{0,95}(/[A-Za-z0-9_][A-Za-z0-9._-]{0,95})?")
 """What the Hub lets repositories be called. Two points in a row are for paths."""
 _HEX = re.compile(r"[0-9a-f]{24}")
@@ -112,14 +117,17 @@ def _said(told: Mapping[str, Any], at: datetime) -> tuple[Said, ...]:
 
 def _read(kind: Kind, name: str, fields: Fields) -> dict[str, Any]:
     card = fields.table("cardData")
-    tags = fields.texts("tags")
+    every_tag = fields.texts("tags", MAX_READ_TAGS)
+    tags = every_tag[:MAX_TAGS]
+    if len(every_tag) > MAX_TAGS:
+        fields.drop("tags")
     pipeline_tag = fields.text("pipeline_tag")
     task = task_of(pipeline_tag)
     if task == OTHER:
         fields.drop(OTHER)
     dtypes, parameters, context = _size(fields)
     served = in_order(serving_of(fields.row.get("inferenceProviderMapping"), fields))
-    license_raw = _license(card, tags, fields)
+    license_raw = _license(card, every_tag, fields)
     told: dict[str, Any] = {
         "kind": kind,
         "id": name,
@@ -130,11 +138,11 @@ def _read(kind: Kind, name: str, fields: Fields) -> dict[str, Any]:
         "description": fields.prose("description"),
         "task": task,
         "pipeline_tag": pipeline_tag,
-        "tasks": tasks_of(pipeline_tag, tags, (one.task for one in served if one.task)),
+        "tasks": tasks_of(pipeline_tag, every_tag, (one.task for one in served if one.task)),
         "modality": modality_of(pipeline_tag, task),
         "library": fields.text("library_name") or fields.text("sdk"),
-        "languages": _languages(card, tags, fields),
-        "domains": domains_of(tags),
+        "languages": _languages(card, every_tag, fields)[:MAX_TAGS],
+        "domains": domains_of(every_tag),
         "license": _spdx(license_raw),
         "license_raw": license_raw,
         "tags": tags,
@@ -154,12 +162,13 @@ def _read(kind: Kind, name: str, fields: Fields) -> dict[str, Any]:
         "disabled": fields.flag("disabled"),
         "inference": fields.text("inference") if isinstance(fields.row.get("inference"), str) else None,
         "served": served,
-        "security": security_of(fields, tags),
+        "security": security_of(fields, every_tag),
         "stated_results": tuple(_stated(fields, card)),
     }
     if kind == "dataset":
         listed = card.get("task_categories")
-        wanted = listed if isinstance(listed, list) else [listed]
+        wanted = [*listed] if isinstance(listed, list) else [listed]
+        wanted += [tag.partition(":")[2] for tag in every_tag if tag.startswith("task_categories:")]
         told["tasks"] = tasks_of(None, (), (task_of(one) or "" for one in wanted if is_text(one)))
     return {field: value for field, value in told.items() if value not in (None, (), {})}
 
@@ -269,11 +278,15 @@ def serving_of(told: Any, fields: Fields) -> Iterator[Serving]:
         if (row["provider"], task) in seen:
             continue
         seen.add((row["provider"], task))
+        status = row.get("status")
+        if not is_text(status, 32):  # nobody has said that it answers
+            fields.drop("inferenceProviderMapping")
+            status = UNKNOWN
         yield Serving(
             provider=row["provider"],
             provider_model=row["providerId"] if is_text(row.get("providerId")) else None,
             task=None if task == OTHER else task,
-            status=row["status"] if is_text(row.get("status"), 32) else "live",
+            status=status,
             source="mapping",
         )
 
@@ -291,6 +304,9 @@ def security_of(fields: Fields, tags: tuple[str, ...]) -> Security | None:
     if not told:
         return None if custom is None else Security(custom_code=custom)
     listed = told.get("filesWithIssues")
+    is_told = isinstance(listed, list)  # a list in another form may name anything
+    if not is_told or not (done is None or isinstance(done, bool)):
+        fields.drop("securityRepoStatus")
     issues = []
     for one in listed if isinstance(listed, list) else []:
         level = one.get("level") if isinstance(one, dict) else None
@@ -300,10 +316,13 @@ def security_of(fields: Fields, tags: tuple[str, ...]) -> Security | None:
             level, path = level if level in _LEVELS else "caution", path if is_text(path) else "?"
         issues.append(Issue(path=path, level=level))
     worst = max((issue.level for issue in issues), key=_LEVELS.index, default=None)
-    level_: Level = worst or ("safe" if done is True else "unscanned")
+    level_: Level = worst or ("safe" if done is True and is_told else "unscanned")
     ranked = sorted(issues, key=lambda issue: -_LEVELS.index(issue.level))[:MAX_ISSUES]
     return Security(
-        scans_done=done if isinstance(done, bool) else None, level=level_, issues=tuple(ranked), custom_code=custom
+        scans_done=done if isinstance(done, bool) and is_told else None,
+        level=level_,
+        issues=tuple(ranked),
+        custom_code=custom,
     )
 
 

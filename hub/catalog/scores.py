@@ -64,11 +64,6 @@ def community_rating(entry: CatalogEntry) -> float | None:
     return rate / (rate + USUAL_SHARE)
 
 
-def is_trending(entry: CatalogEntry, least: float = 10.0) -> bool | None:
-    """Whether its trending score is over a threshold; None: it has none."""
-    return None if entry.trending_score is None else entry.trending_score >= least
-
-
 def age_days(entry: CatalogEntry, now: datetime) -> float | None:
     """Since its last change; None: nobody has told of one."""
     return None if entry.last_modified is None else max(0.0, (now - entry.last_modified).total_seconds() / 86_400)

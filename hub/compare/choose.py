@@ -3,8 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hub.compare.pairs import LEVEL, NO_PAIRS, Pairs, adjusted
 from hub.compare.subject import BETTER_LOW
-from schemas.comparison import DIMENSIONS, Best, Costs, Dimension, Performance, Quality, Ranked, Weights
+from schemas.comparison import (
+    DIMENSIONS,
+    Best,
+    Costs,
+    Dimension,
+    PairedTest,
+    Performance,
+    Quality,
+    Ranked,
+    Weights,
+)
 
 FEW = 20
 """Calls below which a 95th percentile is little more than the slowest of them."""
@@ -70,21 +81,69 @@ def for_cost(known: Sequence[Known]) -> Best:
     return Best(models=_names(best), tie=len(best) > 1, why=why)
 
 
-def for_quality(known: Sequence[Known]) -> Best:
-    """The best measured value; with it all whose 95 % interval overlaps the best one's: they cannot be told apart."""
+def for_quality(known: Sequence[Known], pairs: Pairs = NO_PAIRS) -> Best:
+    """The best measured value; with it all that cannot be told apart from it.
+
+    Who answered the same examples is tested in pairs, at 5 % over all these tests together; of others the 95 %
+    intervals overlap.
+    """
     measured = [one for one in known if one.good is not None]
     if not measured:
         return Best(why="none of them has an evaluation run on a set that others share")
-    top = max(measured, key=lambda one: (one.good if one.good is not None else 0.0, _negative(one.model)))
-    best = [top, *(one for one in measured if one is not top and overlap(one.quality, top.quality))]
-    quality = top.quality
+    top = _top(measured)
+    tests = {one.other: one for one in paired(known, pairs)}
+    ties = [one for one in measured if one is not top and _cannot_tell(one, top, tests.get(one.model))]
+    best, quality = [top, *ties], top.quality
     why = (
         f"{quality.metric} {quality.value:.3f} ({quality.low:.3f} to {quality.high:.3f}) "
         f"on {quality.dataset}, {quality.n} examples"
     )
-    if len(best) > 1:
+    by = [tests[one.model] for one in ties if one.model in tests]
+    if by:
+        why += f"; tested in pairs, {_tested(by)}: not told apart"
+    if len(by) < len(ties):
         why += "; their 95 % intervals overlap, so these runs do not tell them apart"
+    near = [tests[one.model] for one in measured if one not in best and one.model in tests]
+    overlapping = [one for one in near if overlap(_quality_of(measured, one.other), quality)]
+    if overlapping:
+        why += f"; better than others although their intervals overlap: tested in pairs, {_tested(overlapping)}"
     return Best(models=_names(best), tie=len(best) > 1, why=why + _missing(len(known) - len(measured)))
+
+
+def paired(known: Sequence[Known], pairs: Pairs) -> list[PairedTest]:
+    """The best against each other one that answered the same examples."""
+    measured = [one for one in known if one.good is not None]
+    if not measured:
+        return []
+    top = _top(measured)
+    others = sorted(one.model for one in measured if one is not top)
+    return adjusted([found for other in others if (found := pairs.test(top.model, other)) is not None])
+
+
+def _top(measured: Sequence[Known]) -> Known:
+    return max(measured, key=lambda one: (one.good if one.good is not None else 0.0, _negative(one.model)))
+
+
+def _cannot_tell(one: Known, top: Known, test: PairedTest | None) -> bool:
+    if test is None:
+        return overlap(one.quality, top.quality)
+    return (test.p if test.p_adjusted is None else test.p_adjusted) >= LEVEL
+
+
+def _tested(tests: Sequence[PairedTest]) -> str:
+    """The tests in words; of many the least sure one."""
+    told = max(tests, key=lambda one: (one.p_adjusted or 0.0, one.other))
+    p = told.p if told.p_adjusted is None else told.p_adjusted
+    chance = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+    if told.only_model is not None:
+        return (
+            f"{told.only_model} examples right for {told.model} alone and {told.only_other} for {told.other} ({chance})"
+        )
+    return f"{told.difference:+.3f} of {told.model} to {told.other} ({chance})"
+
+
+def _quality_of(known: Sequence[Known], model: str) -> Quality:
+    return next(one.quality for one in known if one.model == model)
 
 
 def overlap(one: Quality, other: Quality) -> bool:

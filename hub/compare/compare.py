@@ -8,7 +8,8 @@ from typing import Any
 from hub.compare import choose
 from hub.compare.front import front
 from hub.compare.matrix import Facts, matrix
-from hub.compare.subject import Subject, common_ground, quality_of
+from hub.compare.pairs import Pairs
+from hub.compare.subject import Subject, common_ground, quality_of, run_on
 from hub.compare.words import tradeoffs
 from schemas.comparison import (
     MOST_MODELS,
@@ -69,6 +70,7 @@ def compare(
     ]
     facts = [Facts(*three) for three in zip(subjects, qualities, known, strict=True)]
     there = choose.allowed_ones(known)
+    pairs = Pairs({subject.id: run for subject in subjects if (run := run_on(subject, ground)) is not None})
     weights = choose.used_weights(there, criteria.weights)
     ranked = choose.ranking(there, weights)
     told = front({one.model: one.point for one in there})
@@ -83,7 +85,8 @@ def compare(
             performance=tuple(subject.performance for subject in subjects),
             costs=tuple(subject.costs for subject in subjects),
             quality=tuple(qualities),
-            tradeoffs=tradeoffs(there, told.models),
+            paired=tuple(choose.paired(there, pairs)),
+            tradeoffs=tradeoffs(there, told.models, pairs),
             front=told.models,
             dominated=dict(told.dominated),
             not_on_front=told.unjudged,
@@ -91,7 +94,7 @@ def compare(
         ),
         decision_support=DecisionSupport(
             best_for_speed=choose.for_speed(there),
-            best_for_quality=choose.for_quality(there),
+            best_for_quality=choose.for_quality(there, pairs),
             best_for_cost=choose.for_cost(there),
             best_overall=choose.overall(ranked),
             weights={str(name): value for name, value in weights.items()},

@@ -5,15 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hub.compare.choose import Known, dollars
+from hub.compare.memory import memory
 from hub.compare.subject import BETTER_LOW, Subject
 from schemas.catalog import CatalogEntry
 from schemas.comparison import UNKNOWN, Cell, Costs, Matrix, MatrixRow, Performance, Quality
 
-BYTES: dict[str, float] = {
-    "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "BF16": 2, "F16": 2, "I16": 2, "U16": 2,
-    "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1, "BOOL": 1, "F4": 0.5, "I4": 0.5, "U4": 0.5,
-}  # fmt: skip
-"""Of one parameter, by the number types that safetensors names."""
 Better = Literal["low", "high", ""]
 
 
@@ -50,7 +46,7 @@ def matrix(facts: Sequence[Facts]) -> Matrix:
     return Matrix(models=tuple(one.subject.id for one in facts), rows=(*rows, _qualities(facts)))
 
 
-MEMORY = "Parameters times the bytes of their number types; what it needs while it runs comes on top"
+MEMORY = "While it runs: its weights and a fifth; caches of long contexts come on top"
 OBSERVED = "Calls of jobs that needed one call, on this installation"
 THROUGHPUT = "Of the newest bench run, on the machine that it names"
 
@@ -91,13 +87,6 @@ def _qualities(facts: Sequence[Facts]) -> MatrixRow:
     return MatrixRow(name="quality", what=what, cells=cells, better=better, best=best_of(cells, better))
 
 
-def memory_bytes(entry: CatalogEntry) -> int | None:
-    """What its weights take: `sum(parameters of a type * bytes of that type)`; else the size of its files; None."""
-    if entry.dtypes and all(name.upper() in BYTES for name in entry.dtypes):
-        return int(sum(BYTES[name.upper()] * number for name, number in entry.dtypes.items()))
-    return entry.size_bytes
-
-
 def size(number: int) -> str:
     """`2.1 GB`, decimal."""
     value, unit = float(number), "B"
@@ -109,8 +98,8 @@ def size(number: int) -> str:
 
 
 def _memory(entry: CatalogEntry) -> Cell:
-    number = memory_bytes(entry)
-    return Cell() if number is None else Cell(text=size(number), value=number)
+    found = memory(entry)
+    return Cell() if found is None else Cell(text=size(found.bytes), value=found.bytes, note=found.says)
 
 
 def _task(entry: CatalogEntry) -> Cell:

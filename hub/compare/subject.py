@@ -60,16 +60,20 @@ def common_ground(subjects: Sequence[Subject], task: str | None, dataset: str | 
     return max(found, key=lambda one: (len(models[one]), max(run.ended_at for run in found[one]), one), default=None)
 
 
+def run_on(subject: Subject, ground: Ground | None) -> EvalRun | None:
+    """A model's newest evaluation on that ground."""
+    here = [run for run in subject.runs if run.kind == "eval" and ground is not None and ground_of(run) == ground]
+    return max(here, key=lambda run: (run.ended_at, run.run_id), default=None)
+
+
 def quality_of(subject: Subject, ground: Ground | None) -> Quality:
     """A model's newest run on that ground."""
     runs = sorted((run for run in subject.runs if run.kind == "eval"), key=lambda run: (run.ended_at, run.run_id))
     here = [run for run in runs if ground is not None and ground_of(run) == ground]
     others = tuple(dict.fromkeys(run.run_id for run in reversed(runs) if run not in here))[:20]
-    if not here:
-        return Quality(model=subject.id, others=others)
-    run = here[-1]
-    score = primary(run)
-    if score is None:
+    run = run_on(subject, ground)
+    score = None if run is None else primary(run)
+    if run is None or score is None:
         return Quality(model=subject.id, others=others)
     return Quality(
         model=subject.id,

@@ -123,6 +123,8 @@ async def discover(
             merged = merged.model_copy(update={"sources": (*merged.sources, note), "partial": True})
             continue
         fitting = first_that_fit(answer, criteria, known, now(), text=not source.knows_words)
+        if criteria.trending or criteria.popular:
+            fitting = []  # the upper twentieth of the catalogue: of what is not in it nobody can say
         if criteria.approved:
             fitting = [entry for entry in fitting if known.allowed(entry.id, criteria.tenant)[0] is True]
         note = SourceNote(source=source.name, ok=True, as_of=now(), detail=f"{len(answer)} read, {len(fitting)} fit")

@@ -5,6 +5,7 @@ never take one away. Pure over an index's columns; under its lock.
 """
 
 import functools
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -60,6 +61,38 @@ def read(text: str) -> TaskAnalysis | None:
     sized = asked.min_parameters is not None or asked.max_parameters is not None or asked.max_bytes is not None
     anything = found.tasks or found.languages or found.domains or asked.libraries or asked.licenses or sized
     return found if anything else None
+
+
+_COMPARED = ("min_parameters", "max_parameters", "max_bytes", "max_memory_bytes", "min_downloads", "min_likes",
+             "max_latency_ms", "max_nanousd_per_mtok", "max_nanousd_per_request", "min_context_tokens")  # fmt: skip
+
+
+_ADDRESS = re.compile(r"\s*(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?:models/)?", re.IGNORECASE)
+_BEHIND = re.compile(r"(?<=\S)/(?:tree|blob|resolve|discussions|raw)/.*$|[?#].*$", re.DOTALL)
+_A_MODEL = re.compile(r"(?<=\S)\s+(?:models?|weights|checkpoints?|modell?e?|modelos?)\s*$", re.IGNORECASE)
+
+
+def called(text: str) -> str:
+    """What a query calls a model: of an address of the Hub the id, and without the word "model" at its end."""
+    address = _ADDRESS.match(text)
+    if address is not None:
+        return _BEHIND.sub("", text[address.end() :])
+    return _A_MODEL.sub("", text)
+
+
+def searched(text: str) -> str:
+    """A query without the words of its limits: in no name stands "under 3b", and "3b" alone is another's name."""
+    meant = read(text)
+    for one in () if meant is None else meant.understood:
+        if one.name in _COMPARED and len(one.words.split()) > 1:
+            text = text.replace(one.words, " ", 1)
+    return text if text.strip() else ""
+
+
+def own_words(text: str) -> tuple[str, ...]:
+    """The words of a query that are neither a task, a language nor a condition: a name's, as like as not."""
+    meant = read(text)
+    return () if meant is None else tuple(meant.topic.split())
 
 
 def wishes(index: Index, masks: Masks, text: str, *, named: bool) -> tuple[Wish, ...]:

@@ -1,13 +1,15 @@
 """Searches that are near another one: past ones of a near meaning, and the same one narrowed by a facet.
 
 Past searches stand in a small file beside the index, at most `KEPT`, oldest out first. What was looked for is all that
-is kept, not who asked.
+is kept, not who asked. The list is asked with every key that somebody types: of searches that begin one another only
+the longest is kept, or else half-typed words would be told as what others have looked for.
 """
 
 import contextlib
 import sqlite3
 import threading
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,8 @@ class Searches:
             self._connection = _opened(path)
         rows = self._connection.execute("SELECT text, vector FROM search ORDER BY asked").fetchall()
         rows = [(text, vector) for text, vector in rows if len(vector) == DIMENSIONS]
+        whole = longest([text for text, _ in rows])
+        rows = [(text, vector) for text, vector in rows if text in whole]
         self._texts = [text for text, _ in rows]
         self._vectors = np.frombuffer(b"".join(vector for _, vector in rows), dtype=np.int8).reshape(-1, DIMENSIONS)
 
@@ -50,12 +54,17 @@ class Searches:
             self._connection.close()
 
     def note(self, text: str, vector: Vectors) -> None:
-        """Remember a search that found something."""
+        """Remember a search that found something, in the place of those that it goes on from."""
         said = " ".join(text.lower().split())
         if not said or len(said) > MOST_CHARS or not np.any(vector):
             return
         stored = quantised(vector[None, :])
         with self._lock, contextlib.suppress(sqlite3.OperationalError):  # somebody else writes: it is not worth a wait
+            if any(one.startswith(said) and one != said for one in self._texts):
+                return
+            self._connection.execute(
+                "DELETE FROM search WHERE text != ? AND substr(?, 1, length(text)) = text", (said, said)
+            )
             last = self._connection.execute("SELECT coalesce(max(asked), 0) FROM search").fetchone()[0]
             self._connection.execute(
                 "INSERT OR REPLACE INTO search VALUES (?, ?, ?)", (said, stored.tobytes(), last + 1)
@@ -63,11 +72,12 @@ class Searches:
             gone = "DELETE FROM search WHERE text NOT IN (SELECT text FROM search ORDER BY asked DESC LIMIT ?)"
             self._connection.execute(gone, (KEPT,))
             if said not in self._texts:
-                self._texts = [*self._texts, said][-KEPT:]
-                self._vectors = np.concatenate([self._vectors, stored])[-KEPT:]
+                others = [at for at, one in enumerate(self._texts) if not said.startswith(one)]
+                self._texts = [*(self._texts[at] for at in others), said][-KEPT:]
+                self._vectors = np.concatenate([self._vectors[others], stored])[-KEPT:]
 
     def near(self, text: str, vector: Vectors) -> list[str]:
-        """Past searches of a near meaning, nearest first, without this one."""
+        """Past searches of a near meaning, nearest first, without this one and what it goes on from."""
         said = " ".join(text.lower().split())
         with self._lock:
             texts, vectors = self._texts, self._vectors
@@ -75,12 +85,23 @@ class Searches:
             return []
         found = cosines(vector, vectors)
         order = sorted(range(len(texts)), key=lambda at: (-float(found[at]), texts[at]))
-        return [texts[at] for at in order if found[at] >= NEAR and texts[at] != said][:SHOWN]
+        return [texts[at] for at in order if found[at] >= NEAR and not said.startswith(texts[at])][:SHOWN]
+
+
+def longest(texts: Sequence[str]) -> set[str]:
+    """Those that begin none of the others. Pure."""
+    ordered = [*sorted(set(texts)), ""]
+    # What begins with a text stands directly behind it.
+    return {one for one, after in pairwise(ordered) if not after.startswith(one)}
 
 
 def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=1)
     try:
+        # A search waits until it is noted: no note may wait for the disk. What is lost with the power is no loss.
+        with contextlib.suppress(sqlite3.OperationalError):  # somebody else reads it now: it stays as it is
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(_SCHEMA)
         path.chmod(0o600)
     except sqlite3.DatabaseError:

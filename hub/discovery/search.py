@@ -67,7 +67,7 @@ def search(index: Index, criteria: Criteria, *, known: Known, now: datetime | No
         let_through = base.copy()
         for mask in constraints.values():
             let_through &= mask
-        said = asked(criteria.text)
+        said = asked(meant.searched(_called(criteria)) if criteria.kind == "model" else criteria.text)
         if criteria.text.strip() and not said.groups:  # signs, no words: nothing can be found by them
             hits, before = _Hits(np.zeros(0, np.int64)), base & False
         else:
@@ -96,6 +96,10 @@ def search(index: Index, criteria: Criteria, *, known: Known, now: datetime | No
             removals=removals,
             took_ms=round((time.perf_counter() - began) * 1_000, 3),
         )
+
+
+def _called(criteria: Criteria) -> str:
+    return meant.called(criteria.text) if criteria.kind == "model" else criteria.text
 
 
 def _related(index: Index, criteria: Criteria, hits: _Hits, told: tuple[Facet, ...]) -> tuple[str, ...]:
@@ -135,7 +139,7 @@ def _hits(
     there = strict.weighed < index.columns.size  # a change that is written now is not in the columns yet
     weighed = np.full(index.columns.size, np.nan)
     weighed[strict.weighed[there]] = strict.scores[there]
-    same = matches(index, f'name : "{exact_token(criteria.text)}"', weigh=False).rows
+    same = matches(index, f'name : "{exact_token(_called(criteria))}"', weigh=False).rows
     same = same[same < index.columns.size]
     same = same[let_through[same]]
     hits[same] = True
@@ -361,8 +365,13 @@ def _names(index: Index, criteria: Criteria, said: Asked, rows: Rows) -> NDArray
     found = np.zeros(len(rows))
     if not said.groups:
         return found
-    plain = list(words(criteria.text))
+    text = _called(criteria)
+    plain = list(words(text))
+    own = meant.own_words(text) if criteria.kind == "model" else ()
     keys = index.keys(rows.tolist())
     for at, row in enumerate(rows.tolist()):
-        found[at] = rank.name_value(plain, said.plain, _id(keys.get(row, "")))
+        name = _id(keys.get(row, ""))
+        found[at] = rank.name_value(plain, said.plain, name)
+        if own and not found[at]:
+            found[at] = rank.name_value((), own, name)
     return found

@@ -17,17 +17,21 @@ CALL_S = 30.0
 MOST_BYTES = 8_388_608
 MOST_PAGES = 100
 PAGE = 100
-AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Answers that a later call may change."""
+AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+"""Answers that a later call may change. 409: somebody else changes it; one that was made meanwhile is seen then."""
+LONGEST_HOLD_S = 300
+"""Of a Retry-After, so much at most is kept to."""
 
 
 class ApiError(Exception):
-    """The management API did not do what it was asked. `again`: a later call may succeed."""
+    """The management API did not do what it was asked. `again`: a later call may succeed, after `hold_s` at the
+    earliest."""
 
-    def __init__(self, message: str, *, status: int | None = None, again: bool) -> None:
+    def __init__(self, message: str, *, status: int | None = None, again: bool, hold_s: int = 0) -> None:
         super().__init__(message)
         self.status = status
         self.again = again
+        self.hold_s = hold_s
 
 
 class Api:
@@ -148,7 +152,8 @@ class Api:
         status = response.status_code
         if not 200 <= status < 300:
             said = self._without_token(_said(answer), token)
-            raise ApiError(f"status {status}: {said}", status=status, again=status in AGAIN)
+            hold_s = _hold(response.headers.get("retry-after", ""))
+            raise ApiError(f"status {status}: {said}", status=status, again=status in AGAIN, hold_s=hold_s)
         return answer
 
     @staticmethod
@@ -174,6 +179,12 @@ def read_metrics(text: str) -> dict[str, float]:
 
 def _path(namespace: str, name: str) -> str:
     return f"/v2/endpoint/{quote(namespace, safe='')}/{quote(name, safe='')}"
+
+
+def _hold(retry_after: str) -> int:
+    """Seconds of a Retry-After; 0: it says none, or a date, which none of Hugging Face's does."""
+    told = retry_after.strip()
+    return min(int(told), LONGEST_HOLD_S) if told.isascii() and told.isdecimal() and len(told) < 10 else 0
 
 
 def _said(answer: bytes) -> str:

@@ -5,6 +5,7 @@ told then. One process works at a time: the owner of the commands' one partition
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,16 +17,18 @@ from pydantic import ValidationError
 from hub.endpoints import observe, orders
 from hub.endpoints.api import Api, ApiError
 from hub.endpoints.decide import next_step
+from hub.endpoints.known import Known, was_not_answered
+from hub.endpoints.logs import TAIL, counted
 from hub.endpoints.machine import GONE, SERVING, follows
 from hub.endpoints.quota import quota_of
-from hub.endpoints.waiting import Waiting
+from hub.endpoints.waiting import Lag
 from hub.endpoints.wire import Machine, Place, Seen, place_of
 from runtime.outcome import GiveUp, Outcome, Publish, RetryAt
-from runtime.ports import Clock, Delivery, LogReader, Outgoing, Record
+from runtime.ports import Clock, Delivery, Outgoing, Record
 from schemas.audit import AuditEntry
-from schemas.endpoints import EndpointCommand, EndpointQuota, EndpointState
+from schemas.endpoints import EndpointCommand, EndpointState, LogCounts
 from schemas.failure import FailureKind
-from schemas.topics import ENDPOINT_COMMANDS, ENDPOINT_QUOTAS, ENDPOINTS
+from schemas.topics import ENDPOINT_COMMANDS, ENDPOINTS
 
 log = structlog.get_logger("novix.endpoints")
 
@@ -46,20 +49,15 @@ MISSED_LOOKS = 3
 """Without an endpoint in them, one after the other: then it is gone."""
 
 
-class Controller:
-    """The state is in `states`, by `namespace/name`; `told` is the same as the topic has it. One owner: the loop."""
+class Controller(Known):
+    """What it does, one look after the other and one order of an endpoint after the other."""
 
     def __init__(self, api: Api, publish: Publish_, clock: Clock, *, newest: Newest | None = None) -> None:
+        super().__init__()
         self._api = api
         self._publish = publish
         self._clock = clock
         self._newest = newest
-        self.owner = False
-        """This process carries out the orders: what it has in memory is the newest."""
-        self.states: dict[str, EndpointState] = {}
-        self.told: dict[str, EndpointState] = {}
-        self.quotas: dict[str, EndpointQuota] = {}
-        self.waiting = Waiting()
         self.prices: dict[Place, Machine] = {}
         self.namespaces: tuple[str, ...] = ()
         """Whose endpoints are watched, whoever made them."""
@@ -73,50 +71,10 @@ class Controller:
         """What could not be read when it was last tried."""
         self._missed: dict[str, int] = {}
         """Looks, one after the other, by which an endpoint was not there."""
+        self._held_until: datetime | None = None
+        """Nothing is looked at before: the management API has said so."""
         self._spending = asyncio.Lock()
         """Held from the look at quotas until what was made counts."""
-
-    # Folds
-
-    def fold_state(self, record: Record) -> None:
-        """Take in one record of `novix.endpoints.v1`; one that cannot be read changes nothing. Who does not own the
-        orders knows nothing else; the owner wrote it, and may know more by now."""
-        key = (record.key or b"").decode("utf-8", "replace")
-        if record.value is None:
-            self.told.pop(key, None)
-            if not self.owner:
-                self.states.pop(key, None)
-            return
-        try:
-            state = EndpointState.model_validate_json(record.value)
-        except ValidationError:
-            return
-        self.told[state.spec.key] = state
-        if not self.owner or state.spec.key not in self.states:
-            self.states[state.spec.key] = state
-            self.waiting.begin(state.spec.name, state.measured)
-
-    def fold_quota(self, record: Record) -> None:
-        """Take in one record of `novix.endpoints.quotas.v1`; one that cannot be read changes nothing."""
-        tenant = (record.key or b"").decode("utf-8", "replace")
-        if record.value is None:
-            self.quotas.pop(tenant, None)
-            return
-        try:
-            quota = EndpointQuota.model_validate_json(record.value)
-        except ValidationError:
-            return
-        self.quotas[quota.tenant] = quota
-
-    async def take_over(self, log: LogReader) -> None:
-        """Own the orders from here on, knowing all that their last owner told: what is followed may be behind it."""
-        self.owner = False
-        for topic, fold in ((ENDPOINTS, self.fold_state), (ENDPOINT_QUOTAS, self.fold_quota)):
-            for partition in range(await log.partitions(topic.name)):
-                first, end = await log.bounds(topic.name, partition)
-                async for record in log.read(topic.name, partition, first, end):
-                    fold(record)
-        self.owner = True
 
     # Commands
 
@@ -141,7 +99,7 @@ class Controller:
         except ApiError as error:
             if error.again and now - _written(delivery.record, now) < TRIED_FOR:
                 wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(delivery.attempt - 1, 10))
-                return RetryAt(now + wait, FailureKind.PROVIDER_ERROR)
+                return RetryAt(now + max(wait, timedelta(seconds=error.hold_s)), FailureKind.PROVIDER_ERROR)
             return self._answered(command, state, None, "failed", str(error))
         outcome = {orders.Call: "done", orders.Nothing: "nothing_to_do", orders.Refused: "refused"}[type(answer)]
         return self._answered(command, state, seen, outcome, getattr(answer, "reason", ""))
@@ -177,7 +135,8 @@ class Controller:
         taken = outcome in ("done", "nothing_to_do")
         if state is None and (command.spec is None or command.spec.key != key):  # there is nothing to tell a state of
             return Publish((), (_entry(command, now, outcome, reason),))
-        spec = command.spec if command.spec is not None and (taken or state is None) else None
+        unclear = outcome == "failed" and command.action == "create" and (state is None or state.status in GONE)
+        spec = command.spec if taken or unclear or state is None else None
         if state is None or (state.status in GONE and spec is not None):
             assert spec is not None  # noqa: S101 - see above
             status = "pending" if taken else "refused"
@@ -197,6 +156,7 @@ class Controller:
             }
         )  # fmt: skip
         self.states[key] = state
+        (self.unsure.add if was_not_answered(state) else self.unsure.discard)(key)
         log.info("endpoint.commanded", endpoint=key, action=command.action, outcome=outcome, reason=reason[:200])
         return Publish((_record(state),), (_entry(command, now, outcome, reason),))
 
@@ -206,16 +166,25 @@ class Controller:
         """Look at every endpoint once, tell what is news, and give the commands that follow. Raises what Kafka does;
         what the management API does not answer is noted in `faults` and stays as it was."""
         now = self._clock.now()
-        there = [key for key, state in self.states.items() if state.status not in GONE]
-        if (there or self.namespaces) and self._is_due("prices", PRICES_EVERY, now):  # else nobody is asked anything
+        if self._held_until is None or now >= self._held_until:
+            self._held_until = None
+            await self._look_around(now)
+        await self._tell()
+        await self._give_commands()
+
+    async def _look_around(self, now: datetime) -> None:
+        if (self._watched() or self.namespaces) and self._is_due(
+            "prices", PRICES_EVERY, now
+        ):  # else nobody is asked anything
             await self._noting("prices", self._read_prices(now))
         for namespace in self.namespaces:
             await self._noting(f"list {namespace}", self._adopt(namespace))
-        for key in sorted(self.states):
-            if self.states[key].status not in GONE:
+        for key in sorted(self._watched()):
+            if self._held_until is None:
                 await self._noting(key, self._look_at(key))
-        await self._tell()
-        await self._give_commands()
+
+    def _watched(self) -> list[str]:
+        return [key for key, state in self.states.items() if state.status not in GONE or key in self.unsure]
 
     async def _look_at(self, key: str) -> None:
         before = self.states[key]
@@ -226,6 +195,8 @@ class Controller:
                 look = replace(look, healthy=await self._api.healthy(seen.url.rstrip("/") + seen.health_route))
             if before.spec.monitoring.metrics and self._is_due(f"metrics {key}", METRICS_EVERY, now):
                 look = replace(look, gauges=await self._gauges(before))
+        if seen is not None and before.spec.monitoring.logs and self._is_due(f"logs {key}", METRICS_EVERY, now):
+            look = replace(look, logs=await self._logs(before))
         if self._newest is not None and self._is_due(f"drift {key}", DRIFT_EVERY, now):
             look = replace(look, newest_revision=await self._newest(before.spec.model))
         state = self.states[key]
@@ -234,6 +205,9 @@ class Controller:
         missed = self._missed[key] = 0 if seen is not None else self._missed.get(key, 0) + 1
         if 0 < missed < MISSED_LOOKS:  # one 404 ends nothing: what is taken for gone is watched no more, and costs on
             raise ApiError(f"it was not found by {missed} looks of {MISSED_LOOKS}", again=True)
+        self.unsure.discard(key)
+        if seen is None and state.status in GONE:
+            return  # it was never made, and now that is known
         after = self.states[key] = observe.observed(state, seen, replace(look, now=self._clock.now()))
         if after.status != before.status:
             direct = follows(before.status, after.status)
@@ -256,6 +230,13 @@ class Controller:
             return await self._api.metrics(state.spec.namespace, state.spec.name)
         except ApiError:
             return None  # beta, and no reason to know less of the rest
+
+    async def _logs(self, state: EndpointState) -> LogCounts | None:
+        try:
+            lines = (await self._api.logs(state.spec.namespace, state.spec.name, TAIL)).splitlines()
+        except ApiError:
+            return None
+        return counted(state.logs or LogCounts(), lines)
 
     async def _adopt(self, namespace: str) -> None:
         """Know of endpoints that somebody made elsewhere."""
@@ -313,6 +294,8 @@ class Controller:
             await work
         except ApiError as error:
             self._read_at.pop(what, None)
+            if error.hold_s:
+                self._held_until = self._clock.now() + timedelta(seconds=error.hold_s)
             if self.faults.get(what) != str(error):
                 log.warning("endpoint.not_read", what=what, reason=str(error))
             self.faults[what] = str(error)
@@ -320,17 +303,35 @@ class Controller:
             self.faults.pop(what, None)
 
     def describe(self) -> dict[str, Any]:
-        """For /healthz: how many endpoints there are, by status, and what could not be read."""
-        counts: dict[str, int] = {}
-        for state in self.states.values():
-            counts[state.status] = counts.get(state.status, 0) + 1
-        return {"endpoints": counts, "faults": dict(self.faults), "quotas": len(self.quotas)}
+        """For /healthz and /metrics: the endpoints that are there, as their owner knows them, and what could not be
+        read."""
+        now = self._clock.now()
+        counts = Counter(state.status for state in self.states.values())
+        fleet = {
+            key: in_numbers(state, self.waiting.lag(state.spec.name, now), now) for key, state in self.states.items()
+        }
+        return {
+            "endpoints": dict(counts), "faults": dict(self.faults), "quotas": len(self.quotas),
+            "fleet": {key: fleet[key] for key in sorted(fleet) if self.owner},
+        }  # fmt: skip
 
 
 def command_record(command: EndpointCommand) -> Outgoing:
     """A command as it is published."""
     key = f"{command.namespace}/{command.name}".encode()
     return Outgoing(ENDPOINT_COMMANDS.name, key, command.encode(), partition=0)
+
+
+def in_numbers(state: EndpointState, lag: Lag, now: datetime) -> dict[str, Any]:
+    """One endpoint in numbers."""
+    return {
+        "status": state.status, "ready": state.ready, "ready_replicas": state.ready_replicas,
+        "target_replicas": state.target_replicas, "cost_nanousd": state.costs.total_nanousd,
+        "hour_nanousd": state.costs.nanousd_per_hour, "waiting": lag.jobs,
+        "oldest_s": 0.0 if lag.oldest is None else max(0.0, (now - lag.oldest).total_seconds()),
+        "drifted": observe.drifted(state), "start_s": state.cold_start_s,
+        "errors": None if state.logs is None else state.logs.errors,
+    }  # fmt: skip
 
 
 def _record(state: EndpointState) -> Outgoing:
@@ -350,7 +351,7 @@ def _entry(command: EndpointCommand, now: datetime, outcome: str, reason: str) -
 
 
 def _sums(state: EndpointState) -> tuple[object, ...]:
-    return state.costs, state.waiting, state.measured, state.gauges, state.last_used_at
+    return state.costs, state.waiting, state.measured, state.gauges, state.last_used_at, state.logs
 
 
 def _written(record: Record, now: datetime) -> datetime:

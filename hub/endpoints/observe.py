@@ -9,12 +9,12 @@ from hub.endpoints.costs import metered
 from hub.endpoints.machine import SERVING, STARTING
 from hub.endpoints.waiting import Lag
 from hub.endpoints.wire import Seen
-from schemas.endpoints import EndpointSpec, EndpointState, EndpointStatus, Measured, is_secret
+from schemas.endpoints import EndpointSpec, EndpointState, EndpointStatus, LogCounts, Measured, is_secret
 from schemas.values import frozen
 
 COLD_START_S = {"cpu": 120.0, "gpu": 240.0, "neuron": 420.0}
 """Until one was seen: what such a machine takes to be found, to load an image and weights, and to answer."""
-QUIET = frozenset({"at", "costs", "waiting", "measured", "last_used_at", "gauges"})
+QUIET = frozenset({"at", "costs", "waiting", "measured", "last_used_at", "gauges", "logs"})
 """Fields whose change alone is told now and then, not at once."""
 
 
@@ -30,6 +30,7 @@ class Look:
     lag: Lag = Lag()
     measured: Measured = Measured()
     gauges: dict[str, float] | None = None
+    logs: LogCounts | None = None
 
 
 def begun(spec: EndpointSpec, now: datetime, status: EndpointStatus = "pending") -> EndpointState:
@@ -89,6 +90,7 @@ def observed(state: EndpointState, seen: Seen | None, look: Look) -> EndpointSta
             "waiting": look.lag.jobs,
             "measured": look.measured,
             "gauges": state.gauges if look.gauges is None else look.gauges,
+            "logs": look.logs or state.logs,
         }
     )
 

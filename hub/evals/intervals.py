@@ -37,10 +37,21 @@ def bootstrap(
     alike in each row, 1 unless told. `value` takes sums, one draw a row, and gives one value each. 1,000 draws of as
     many examples as there are, with replacement: how often each row is drawn is multinomial.
     """
+    found = drawn(rows, value, seed, counts)
+    if not len(found):
+        return 0.0, 1.0
+    low, high = np.quantile(found, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def drawn(
+    rows: Numbers, value: Callable[[Numbers], Numbers], seed: int, counts: NDArray[np.int64] | None = None
+) -> Numbers:
+    """The values of the draws of `bootstrap`, one a draw; none of no example."""
     alike = np.ones(rows.shape[0], dtype=np.int64) if counts is None else counts
     n = int(alike.sum())
     if n == 0:
-        return 0.0, 1.0
+        return np.empty(0)
     dice = np.random.default_rng(seed)
     found: list[Numbers] = []
     # A bounded number of draws at a time: a thousand times ten thousand counts would be 80 MB.
@@ -48,8 +59,7 @@ def bootstrap(
     for start in range(0, ROUNDS, step):
         draws = dice.multinomial(n, alike / n, size=min(step, ROUNDS - start))
         found.append(value(draws.astype(np.float64) @ rows))
-    low, high = np.quantile(np.concatenate(found), (0.025, 0.975))
-    return float(low), float(high)
+    return np.concatenate(found)
 
 
 def bounded(value: float, low: float, high: float, n: int) -> tuple[float, float, str]:

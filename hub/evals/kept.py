@@ -11,6 +11,9 @@ from schemas.evals import EvalRun
 
 MOST_RUNS = 20_000
 """That are remembered, the last ones written."""
+MOST_MARKS = 1_000_000
+"""Numbers of examples that are remembered, of the runs written last: some 32 MB. Older runs are compared by their
+intervals."""
 
 
 class Runs:
@@ -19,6 +22,8 @@ class Runs:
     def __init__(self) -> None:
         self._runs: OrderedDict[tuple[str, str, str], EvalRun] = OrderedDict()
         self._by_model: dict[str, dict[tuple[str, str, str], EvalRun]] = {}
+        self._marked: OrderedDict[tuple[str, str, str], int] = OrderedDict()
+        self._marks = 0
         self._next = 0
         self.unreadable = 0
 
@@ -38,12 +43,24 @@ class Runs:
         self._runs[key] = run
         self._runs.move_to_end(key)
         self._by_model.setdefault(run.model, {})[key] = run
+        self._remember(key, len(run.marks))
         while len(self._runs) > MOST_RUNS:
             old, _ = self._runs.popitem(last=False)
+            self._marks -= self._marked.pop(old, 0)
             left = self._by_model[old[0]]
             del left[old]
             if not left:
                 del self._by_model[old[0]]
+
+    def _remember(self, key: tuple[str, str, str], marks: int) -> None:
+        """Keep the run's marks, and forget those of the oldest runs that are too many."""
+        self._marks += marks - self._marked.pop(key, 0)
+        if marks:
+            self._marked[key] = marks
+        while self._marks > MOST_MARKS:
+            old, number = self._marked.popitem(last=False)
+            self._marks -= number
+            self._runs[old] = self._by_model[old[0]][old] = self._runs[old].model_copy(update={"marks": ()})
 
     @property
     def models(self) -> frozenset[str]:

@@ -3,15 +3,19 @@
 No message tells an input or a label: these are somebody's data. It tells the line, what is missing, sizes and limits.
 """
 
+import contextlib
 import csv
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas import codec
+
+if TYPE_CHECKING:
+    from hub.evals.ways import Way
 
 MOST_EXAMPLES = 10_000
 MOST_LINE_BYTES = 262_144
@@ -19,6 +23,9 @@ MOST_LINE_BYTES = 262_144
 MOST_BYTES = 67_108_864
 """Of a file."""
 MOST_TOLD = 20
+MOST_LABELS = 200
+NAMED = "text-classification"
+"""The task whose examples have one label each, in the model's own words."""
 MAX_NAME_CHARS = 256
 
 
@@ -48,6 +55,8 @@ class LabelledSet:
     split: str = ""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Rows that are no example, by what they lack."""
+    labels: tuple[str, ...] = ()
+    """All that the set has, also of rows beyond the examples, where labels are names; empty: those of the examples."""
 
     @property
     def digest(self) -> str:
@@ -109,22 +118,40 @@ def _table(name: str, data: bytes, delimiter: str) -> Iterator[dict[str, Any]]:
 
 
 def labelled(
-    name: str, task: str, rows: Iterable[Mapping[str, Any]], columns: Columns, *, limit: int, split: str = ""
-) -> LabelledSet:
-    """The first `limit` examples among the rows. Raises `BadSet` where none is."""
+    name: str, task: str, rows: Iterable[Mapping[str, Any]], columns: Columns, *, limit: int, split: str = "",
+    classes: Sequence[str] = (),
+) -> LabelledSet:  # fmt: skip
+    """The first `limit` examples among the rows. Raises `BadSet` where none is.
+
+    The labels of a classification are those of all rows, and `classes`, names that the set's source tells beside them.
+    """
     from hub.evals.ways import way_of
 
     way, found, left_out = way_of(task), list[Example](), Counter[str]()
-    most = min(limit, MOST_EXAMPLES)
-    for row in rows:
-        if len(found) >= most:
-            break
+    most, left = min(limit, MOST_EXAMPLES), iter(rows)
+    for row in left:
         try:
             found.append(way.example(row, columns))
         except NoExample as error:
             left_out[str(error)] += 1
+        if len(found) >= most:
+            break
     if not found:
         reasons = "; ".join(f"{reason} ({number})" for reason, number in left_out.most_common(3))
         raise BadSet(f"{name[:MAX_NAME_CHARS]} has no example of {task}: {reasons or 'it is empty'}")
     whole = way.completed(found)
-    return LabelledSet(name[:MAX_NAME_CHARS], task, tuple(whole), split, dict(left_out.most_common(MOST_TOLD)))
+    labels = _names(way, left, columns, {*classes, *(str(one.label) for one in found)}) if task == NAMED else ()
+    told = dict(left_out.most_common(MOST_TOLD))
+    return LabelledSet(name[:MAX_NAME_CHARS], task, tuple(whole), split, told, labels)
+
+
+def _names(way: "Way", rows: Iterator[Mapping[str, Any]], columns: Columns, found: set[str]) -> tuple[str, ...]:
+    """The labels that were found, and those of further rows: a set's beginning may lack some. What cannot be read there
+    is nobody's question."""
+    with contextlib.suppress(BadSet):
+        for row in rows:
+            if len(found) >= MOST_LABELS:
+                break
+            with contextlib.suppress(NoExample):
+                found.add(str(way.example(row, columns).label))
+    return tuple(sorted(found))

@@ -3,11 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from hub.evals.labelled import LabelledSet
+from hub.evals.names import Names, understood
 from hub.evals.ways import way_of
 from schemas.evals import EvalRun, Score
 
@@ -15,6 +16,9 @@ NO_RESULT = "no_result"
 """Of a job whose result did not come in time."""
 NO_USE = "unusable_output"
 """Of a job that succeeded with an output that no answer can be read from."""
+UNMAPPED = "unmapped_label"
+"""Of a job whose answer is a label that neither is the set's nor is said to mean one."""
+NO_NAMES = Names()
 SEED = 20_261_122
 """Of every bootstrap: a run that is scored again has the same intervals."""
 MOST_WORD_CHARS = 64
@@ -62,16 +66,31 @@ class About:
     notes: Mapping[str, Any] | None = None
 
 
-def evaluated(about: About, labelled: LabelledSet, outcomes: Sequence[Outcome]) -> EvalRun:
-    """The run of an evaluation: each example with how its job ended. Those without a usable answer count as wrong."""
+def predictions(labelled: LabelledSet, outcomes: Sequence[Outcome]) -> list[Any]:
+    """What each job's output says, in the model's own labels; None: nothing."""
     way = way_of(labelled.task)
-    said = [
+    return [
         way.prediction(example, outcome.output) if outcome.succeeded else None
         for example, outcome in zip(labelled.examples, outcomes, strict=True)
     ]
-    scores = way.scores(labelled.examples, said, SEED) if outcomes else ()
-    answered = sum(one is not None for one in said)
-    useless = sum(one is None and outcome.succeeded for one, outcome in zip(said, outcomes, strict=True))
+
+
+def evaluated(
+    about: About, labelled: LabelledSet, outcomes: Sequence[Outcome], names: Names = NO_NAMES
+) -> EvalRun:  # fmt: skip
+    """The run of an evaluation: each example with how its job ended. Those without a usable answer count as wrong.
+
+    Where not one answer has a label of the set, there is no score: how good the model is is unknown, not 0.
+    """
+    way, raw = way_of(labelled.task), predictions(labelled, outcomes)
+    read = understood(labelled, raw, names)
+    scored = bool(outcomes) and not read.is_foreign
+    scores = way.scores(labelled.examples, read.said, SEED) if scored else ()
+    marks = way.marks(labelled.examples, read.said) if scored else ()
+    useless = sum(one is None and outcome.succeeded for one, outcome in zip(raw, outcomes, strict=True))
+    foreign = sum(one is not None and said is None for one, said in zip(raw, read.said, strict=True))
+    if labels := read.told():
+        about = replace(about, notes={**(about.notes or {}), "labels": labels})
     return _run(
         about,
         outcomes,
@@ -79,9 +98,10 @@ def evaluated(about: About, labelled: LabelledSet, outcomes: Sequence[Outcome]) 
         dataset=labelled.name,
         dataset_digest=labelled.digest,
         split=labelled.split,
-        answered=answered,
+        answered=sum(one is not None for one in read.said),
         scores=tuple(scores),
-        useless=useless,
+        marks=tuple(float(number) for row in marks for number in row),
+        unusable={NO_USE: useless, UNMAPPED: foreign},
         left_out=labelled.left_out,
     )
 
@@ -91,7 +111,7 @@ def benched(about: About, dataset: str, digest: str, outcomes: Sequence[Outcome]
     answered = sum(one.succeeded for one in outcomes)
     return _run(
         about, outcomes, kind="bench", dataset=dataset, dataset_digest=digest, split="", answered=answered, scores=(),
-        useless=0, left_out={},
+        marks=(), unusable={}, left_out={},
     )  # fmt: skip
 
 
@@ -105,12 +125,12 @@ def _run(
     split: str,
     answered: int,
     scores: tuple[Score, ...],
-    useless: int,
+    marks: tuple[float, ...],
+    unusable: Mapping[str, int],
     left_out: Mapping[str, int],
 ) -> EvalRun:
     failed = Counter(one.kind[:MOST_WORD_CHARS] for one in outcomes if one.kind is not None)
-    if useless:
-        failed[NO_USE] += useless
+    failed.update({kind: number for kind, number in unusable.items() if number})
     # As `console.hub.observed` counts them: the time of a call, of jobs that needed one.
     calls = sorted(one.call_ms for one in outcomes if one.succeeded and one.calls == 1 and one.call_ms is not None)
     totals = sorted(one.total_ms for one in outcomes if one.succeeded and one.total_ms is not None)
@@ -151,6 +171,7 @@ def _run(
         kind="bench" if kind == "bench" else "eval",
         budget_nanousd=about.budget_nanousd,
         notes=notes,
+        marks=marks,
     )
 
 

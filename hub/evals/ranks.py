@@ -39,14 +39,18 @@ class Similar:
             return None
         return [float(one) for one in output] if all(_is_finite(one) for one in output) else None
 
-    def scores(self, examples: Sequence[Example], predictions: Sequence[Any], seed: int) -> tuple[Score, ...]:
-        """The mean over all queries; one without an answer found nothing."""
+    def marks(self, examples: Sequence[Example], predictions: Sequence[Any]) -> Sequence[Sequence[float]]:
+        """Each query's nDCG; 0 without an answer."""
         from sklearn.metrics import ndcg_score
 
-        each = [
-            0.0 if said is None else float(ndcg_score([one.label], [said], k=FIRST))
+        return [
+            (0.0 if said is None else float(ndcg_score([one.label], [said], k=FIRST)),)
             for one, said in zip(examples, predictions, strict=True)
         ]
+
+    def scores(self, examples: Sequence[Example], predictions: Sequence[Any], seed: int) -> tuple[Score, ...]:
+        """The mean over all queries; one without an answer found nothing."""
+        each = [value for (value,) in self.marks(examples, predictions)]
         value = float(np.mean(each))
         low, high, method = bounded(value, *means(np.array(each), seed), len(each))
         score = Score(metric="ndcg", value=value, low=low, high=high, method=method, n=len(each))

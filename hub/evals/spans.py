@@ -17,6 +17,8 @@ from hub.evals.rows import INPUTS, LABELS, field_of, folded, text_of
 from schemas.evals import Score
 
 OUTSIDE = "o"
+_NONE = ["(none)"]
+"""Of a word about which nothing was said."""
 TOKENS = ("tokens", "words")
 TAGS = ("ner_tags", "tags", "labels", "label")
 MOST_WORDS = 5_000
@@ -50,8 +52,13 @@ class Tagged:
         for one in output:
             label = one.get("entity_group") or one.get("entity") if isinstance(one, dict) else None
             if isinstance(label, str) and isinstance(one.get("start"), int) and isinstance(one.get("end"), int):
-                spans.append((one["start"], one["end"], _bare(label)))
+                spans.append((one["start"], one["end"], bare(label)))
         return _labels(text, spans)
+
+    def marks(self, examples: Sequence[Example], predictions: Sequence[Any]) -> Sequence[Sequence[float]]:
+        """Each text's words of names that were found, that were given, that there are."""
+        both = zip(examples, predictions, strict=True)
+        return [_counts(one.label, _NONE * len(one.label) if said is None else said)[:3] for one, said in both]
 
     def scores(self, examples: Sequence[Example], predictions: Sequence[Any], seed: int) -> tuple[Score, ...]:
         """F1, precision and recall over all words of names, and accuracy over all words; examples are drawn whole."""
@@ -59,11 +66,10 @@ class Tagged:
 
         true = [list(one.label) for one in examples]
         # No answer names nothing: what is a name was missed, and what is none is not counted for it either.
-        said = [
-            ["(none)"] * len(right) if one is None else list(one) for right, one in zip(true, predictions, strict=True)
-        ]
+        both = zip(true, predictions, strict=True)
+        said = [_NONE * len(right) if one is None else list(one) for right, one in both]
         flat, given = [w for row in true for w in row], [w for row in said for w in row]
-        names = sorted({*flat, *given} - {OUTSIDE, "(none)"})
+        names = sorted({*flat, *given} - {OUTSIDE, *_NONE})
         n = len(true)
         rows = np.array([_counts(a, b) for a, b in zip(true, said, strict=True)], dtype=np.float64)
         precision, recall, f1 = 0.0, 0.0, 0.0
@@ -90,7 +96,7 @@ def _counts(true: Sequence[str], said: Sequence[str]) -> list[int]:
     pairs = list(zip(true, said, strict=True))
     return [
         sum(a == b != OUTSIDE for a, b in pairs),
-        sum(b not in (OUTSIDE, "(none)") for _, b in pairs),
+        sum(b not in (OUTSIDE, *_NONE) for _, b in pairs),
         sum(a != OUTSIDE for a, _ in pairs),
         sum(a == b for a, b in pairs),
         len(pairs),
@@ -112,8 +118,8 @@ def _tagged(tokens: Sequence[Any], tags: Any) -> Example:
     for token, tag in zip(tokens, tags, strict=True):
         start = len(text)
         text += token + " "
-        if _bare(tag) != OUTSIDE:
-            spans.append((start, len(text) - 1, _bare(tag)))
+        if bare(tag) != OUTSIDE:
+            spans.append((start, len(text) - 1, bare(tag)))
     return Example({"inputs": text[:-1]}, _labels(text[:-1], spans))
 
 
@@ -127,10 +133,10 @@ def _span(one: Any, length: int) -> tuple[int, int, str]:
         raise NoExample("a span is no [start, end, label]")
     if not 0 <= start < end <= length:
         raise NoExample("a span lies outside its text")
-    return start, end, _bare(label)
+    return start, end, bare(label)
 
 
-def _bare(label: str) -> str:
+def bare(label: str) -> str:
     """`B-PER` and `I-PER` are `per`."""
     told = folded(label)
     return told[2:] if told[:2] in ("b-", "i-", "e-", "s-", "l-", "u-") and len(told) > 2 else told

@@ -43,11 +43,11 @@ class Heard:
         told = output.get("text") if isinstance(output, dict) else None
         return told if isinstance(told, str) else None
 
-    def scores(self, examples: Sequence[Example], predictions: Sequence[Any], seed: int) -> tuple[Score, ...]:
-        """Errors over words, all recordings together; recordings are drawn whole."""
+    def marks(self, examples: Sequence[Example], predictions: Sequence[Any]) -> Sequence[Sequence[float]]:
+        """Each recording's wrong words, and its words."""
         import jiwer
 
-        rows = []
+        rows = list[tuple[int, int]]()
         for one, said in zip(examples, predictions, strict=True):
             right, heard = _words(str(one.label)), _words(said or "")
             if not heard:
@@ -55,6 +55,11 @@ class Heard:
                 continue
             told = jiwer.process_words(" ".join(right), " ".join(heard))
             rows.append((told.substitutions + told.deletions + told.insertions, len(right)))
+        return rows
+
+    def scores(self, examples: Sequence[Example], predictions: Sequence[Any], seed: int) -> tuple[Score, ...]:
+        """Errors over words, all recordings together; recordings are drawn whole."""
+        rows = self.marks(examples, predictions)
         numbers = np.array(rows, dtype=np.float64)
         value = float(numbers[:, 0].sum() / numbers[:, 1].sum())
         drawn = bootstrap(numbers, lambda sums: sums[:, 0] / sums[:, 1], seed)

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from hub.evals.intervals import Numbers, bootstrap, bounded, means, wilson
-from hub.evals.labelled import BadSet, Columns, Example, NoExample
+from hub.evals.labelled import MOST_LABELS, BadSet, Columns, Example, NoExample
 from hub.evals.rows import INPUTS, LABELS, field_of, folded, label_text, text_of
 from schemas.evals import Score
 
 NO_ANSWER = ""
-MOST_LABELS = 200
 MOST_ANSWERS = 20
 
 
@@ -38,6 +37,13 @@ class Classified:
     def prediction(self, example: Example, output: Any) -> str | None:
         """The label of the highest score."""
         return best_label(output)
+
+    def marks(self, examples: Sequence[Example], predictions: Sequence[Any]) -> Sequence[Sequence[float]]:
+        """1 right, 0 wrong."""
+        return [
+            (float(said is not None and folded(said) == folded(str(one.label))),)
+            for one, said in zip(examples, predictions, strict=True)
+        ]
 
     def scores(self, examples: Sequence[Example], predictions: Sequence[Any], seed: int) -> tuple[Score, ...]:
         """Accuracy, then F1, precision and recall as means over the labels."""
@@ -174,11 +180,18 @@ class Answered:
             return None
         return str(max(told, key=lambda row: _number(row.get("score")))["answer"])
 
+    def marks(self, examples: Sequence[Example], predictions: Sequence[Any]) -> Sequence[Sequence[float]]:
+        """1 an exact match, 0 none."""
+        return [
+            (float(said is not None and any(a == b for a, b in _pairs(one, said))),)
+            for one, said in zip(examples, predictions, strict=True)
+        ]
+
     def scores(self, examples: Sequence[Example], predictions: Sequence[Any], seed: int) -> tuple[Score, ...]:
         """Exact match as accuracy, then the F1 of words, each with the best of the right answers."""
         exact, shared = list[bool](), list[float]()
         for one, said in zip(examples, predictions, strict=True):
-            pairs = [(_words(said or ""), _words(answer)) for answer in one.label] or [(_words(said or ""), [])]
+            pairs = _pairs(one, said or "")
             exact.append(said is not None and any(a == b for a, b in pairs))
             shared.append(0.0 if said is None else max(_word_f1(a, b) for a, b in pairs))
         n = len(exact)
@@ -187,6 +200,11 @@ class Answered:
         mean = float(np.mean(shared))
         low, high, method = bounded(mean, *means(np.array(shared), seed), n)
         return accuracy, Score(metric="f1", value=mean, low=low, high=high, method=method, n=n, average="words")
+
+
+def _pairs(example: Example, said: str) -> list[tuple[list[str], list[str]]]:
+    """The words that were said beside those of each right answer; beside none where there is no answer."""
+    return [(_words(said), _words(answer)) for answer in example.label] or [(_words(said), [])]
 
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")

@@ -5,7 +5,7 @@ whose word stands among the feature's `names`. At most 100 rows a page, as the v
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -46,6 +46,8 @@ class Page:
     """Rows of the answer, cut ones among them."""
     total: int | None
     """Rows of the split; None: not told."""
+    classes: Mapping[str, list[str]] = field(default_factory=dict)
+    """Names of the classes, by column."""
 
 
 def page_of(body: bytes) -> Page:
@@ -68,15 +70,24 @@ def page_of(body: bytes) -> Page:
             continue
         rows.append({name: _in_words(value, types.get(name)) for name, value in row.items()})
     total = told.get("num_rows_total")
-    return Page(rows, cut, len(listed), total if isinstance(total, int) and not isinstance(total, bool) else None)
+    classes = {name: found for name, kind in types.items() if (found := _classes(kind))}
+    counted = total if isinstance(total, int) and not isinstance(total, bool) else None
+    return Page(rows, cut, len(listed), counted, classes)
 
 
-async def rows(source: Source, get: Get, *, limit: int) -> AsyncIterator[dict[str, Any]]:
-    """Rows from the split's beginning, page by page as long as somebody wants more; at most `MOST_PAGES` pages."""
+async def rows(
+    source: Source, get: Get, *, limit: int, classes: dict[str, list[str]] | None = None
+) -> AsyncIterator[dict[str, Any]]:
+    """Rows from the split's beginning, page by page as long as somebody wants more; at most `MOST_PAGES` pages.
+
+    `classes` is given the names of each column's classes, as the pages tell them.
+    """
     offset = 0
     for _ in range(MOST_PAGES):
         length = min(PAGE_ROWS, max(1, limit))
         page = page_of(await get(source.address(offset, length)))
+        if classes is not None:
+            classes.update(page.classes)
         for row in page.rows:
             yield row
         offset += page.read
@@ -87,6 +98,11 @@ async def rows(source: Source, get: Get, *, limit: int) -> AsyncIterator[dict[st
 def _types(features: Any) -> dict[str, Any]:
     told = features if isinstance(features, list) else []
     return {one["name"]: one.get("type") for one in told if isinstance(one, dict) and isinstance(one.get("name"), str)}
+
+
+def _classes(kind: Any) -> list[str]:
+    names = kind.get("names") if isinstance(kind, Mapping) and kind.get("_type") == "ClassLabel" else None
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def _in_words(value: Any, kind: Any) -> Any:

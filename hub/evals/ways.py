@@ -30,6 +30,9 @@ class Way(Protocol):
     def prediction(self, example: Example, output: Any) -> Any:
         """What a job's output says; None: nothing that could be right."""
 
+    def marks(self, examples: Sequence[Example], predictions: Sequence[Any]) -> Sequence[Sequence[float]]:
+        """What each example brings to the first score, as `schemas.evals.EvalRun.marks` keeps it."""
+
     def scores(self, examples: Sequence[Example], predictions: Sequence[Any], seed: int) -> tuple[Score, ...]:
         """The scores of all examples, those without a prediction (None) as wrong answers; the first is the quality."""
 

@@ -22,6 +22,8 @@ MASKS_KEPT = 64
 """Of half a million rows each has 62 KB."""
 Rows = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Block = tuple[int, bytes, bytes, bytes]
+"""Number, records, lists (lengths, then words), offers."""
 UNKNOWN = -1
 """In the whole-number columns whose 0 is a value; in the fractional ones it is NaN, in word columns 0."""
 
@@ -169,32 +171,43 @@ class Columns:
         return records.tobytes(), counts.tobytes() + self.words_of(rows).tobytes(), mine.tobytes()
 
     @classmethod
-    def read(cls, blocks: Iterable[tuple[int, bytes, bytes, bytes]]) -> "Columns":
-        """From the blocks in the order of their numbers, which begin with 0 and leave none out. Raises ValueError."""
+    def read(cls, blocks: Iterable[Block], sizes: tuple[int, int]) -> "Columns":
+        """From the blocks in the order of their numbers, which begin with 0 and leave none out; `sizes` are the bytes
+        of all their records and of all their lists. Raises ValueError."""
         self = cls()
-        records, counts, words, offers = list[bytes](), list[bytes](), list[bytes](), list[bytes]()
-        for expected, (number, record, bag, offer) in enumerate(blocks):
-            length, rest = divmod(len(record), RECORD.itemsize)
-            if number != expected or rest or len(bag) < 2 * length or (records and len(records[-1]) != FULL):
-                raise ValueError(f"block {number} of the index's columns is damaged")
-            records.append(record)
-            counts.append(bag[: 2 * length])
-            words.append(bag[2 * length :])
-            offers.append(offer)
-        if not records:
+        rows, rest = divmod(sizes[0], RECORD.itemsize)
+        if rest or sizes[1] < 2 * rows or (sizes[1] and not rows):
+            raise ValueError(f"the index's columns have {sizes[0]} bytes of records and {sizes[1]} of lists")
+        if not rows:
             return self
-        told = np.frombuffer(b"".join(records), dtype=RECORD)
-        self._records = {name: np.ascontiguousarray(told[name]) for name in RECORD.names or ()}
-        self.size = len(told)
-        self._count = np.frombuffer(b"".join(counts), dtype=np.uint16).copy()
-        self._words = np.frombuffer(b"".join(words), dtype=np.uint32).copy()
+        # Filled block by block: half a million rows at once would leave their bytes' room behind in the process.
+        self._records = {name: np.zeros(rows, dtype=RECORD[name]) for name in RECORD.names or ()}
+        self._count = np.zeros(rows, dtype=np.uint16)
+        self._words = np.zeros((sizes[1] - 2 * rows) // 4, dtype=np.uint32)
+        offers = [np.zeros(0, dtype=OFFER)]
+        self.size = 0
+        for expected, (number, record, bag, offer) in enumerate(blocks):
+            told, first = np.frombuffer(record, dtype=RECORD), self.size
+            self.size = last = first + len(told)
+            if number != expected or first != number * BLOCK or last > rows or len(bag) < 2 * len(told):
+                raise ValueError(f"block {number} of the index's columns is damaged")
+            for name, column in self._records.items():
+                column[first:last] = told[name]
+            self._count[first:last] = np.frombuffer(bag, dtype=np.uint16, count=len(told))
+            words = np.frombuffer(bag, dtype=np.uint32, offset=2 * len(told))
+            begins, self._used = self._used, self._used + len(words)
+            if self._used > len(self._words):
+                raise ValueError(f"block {number} of the index's lists is damaged")
+            self._words[begins : self._used] = words
+            if offer:
+                offers.append(np.frombuffer(offer, dtype=OFFER))
         lengths = self._count.astype(np.int64)
-        self._used = self._live_words = int(lengths.sum())
-        if self._used != len(self._words):
-            raise ValueError(f"the index has {len(self._words)} words in its lists and counts {self._used}")
+        self._live_words = int(lengths.sum())
+        if self.size != rows or self._used != len(self._words) or self._used != self._live_words:
+            raise ValueError(f"the index has {self._used} words in its lists and counts {self._live_words}")
         self._start = np.cumsum(lengths) - lengths
-        self._owners = np.repeat(np.arange(self.size, dtype=np.uint32), lengths)
-        self.offers = np.frombuffer(b"".join(offers), dtype=OFFER).copy()
+        self._owners = np.repeat(np.arange(rows, dtype=np.uint32), lengths)
+        self.offers = np.concatenate(offers)
         return self
 
     def _grow(self, size: int) -> None:
@@ -203,8 +216,11 @@ class Columns:
         if size <= room:
             return
         more = max(size, room + room // 4)
-        self._records = {name: _longer(column, more) for name, column in self._records.items()}
-        self._start, self._count = _longer(self._start, more), _longer(self._count, more)
+        # One after the other: all of them twice at once would be a hundred megabytes.
+        for name, column in self._records.items():
+            self._records[name] = _longer(column, more)
+        self._start = _longer(self._start, more)
+        self._count = _longer(self._count, more)
 
     def _append(self, rows: Rows, bags: Sequence[tuple[int, ...]]) -> None:
         lengths = np.array([len(bag) for bag in bags], dtype=np.int64)
@@ -213,7 +229,8 @@ class Columns:
         need = self._used + total
         if need > len(self._words):
             more = max(need, len(self._words) + len(self._words) // 4)
-            self._words, self._owners = _longer(self._words, more), _longer(self._owners, more)
+            self._words = _longer(self._words, more)
+            self._owners = _longer(self._owners, more)
         self._words[self._used : need] = np.fromiter((word for bag in bags for word in bag), np.uint32, total)
         self._owners[self._used : need] = np.repeat(rows.astype(np.uint32), lengths)
         self._start[rows] = self._used + np.cumsum(lengths) - lengths
@@ -230,9 +247,6 @@ class Columns:
         self._owners = np.repeat(rows.astype(np.uint32), lengths)
         self._start[: self.size] = np.cumsum(lengths) - lengths
         self._used = self._live_words = len(self._words)
-
-
-FULL = BLOCK * RECORD.itemsize
 
 
 def _longer(column: NDArray[Any], length: int) -> NDArray[Any]:

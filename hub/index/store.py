@@ -50,7 +50,13 @@ _ENTRY = """
 INSERT INTO entry (row, digest, words, body) VALUES (?, ?, ?, ?)
 ON CONFLICT (row) DO UPDATE SET digest = excluded.digest, words = excluded.words, body = excluded.body
 """
+_SIZES = "SELECT coalesce(sum(length(record)), 0), coalesce(sum(length(bag)), 0) FROM block"
 Change = tuple[str, CatalogEntry | None]
+PREPARING: tuple[dict[str, Any], ...] = (
+    {}, {"text": "question answering in Italian under 1B with licence MIT", "served": True}, {"text": "zz"},
+    {"order": "likes", "tasks": ["summarization"], "max_parameters": 10**9},
+)  # fmt: skip
+"""What the page shows first, and searches that go each way that there is."""
 
 
 class Index:
@@ -88,7 +94,7 @@ class Index:
                 reader = file.connect(path, writes=False)
                 reader.execute("PRAGMA query_only = ON")
             connection.execute("BEGIN")
-            columns = Columns.read(connection.execute("SELECT * FROM block ORDER BY number"))
+            columns = _columns(connection)
             connection.execute("COMMIT")
             vectors = VectorFile(self.folder / file.VECTORS, columns.size, writes=self.writes)
         except BaseException:
@@ -194,6 +200,16 @@ class Index:
         with self._noticing():
             return search(self, criteria, known=known, now=now)
 
+    def prepare(self) -> None:
+        """Read the files beforehand and search for this and that: what only the first search of a process has to do is
+        done when this returns. Blocks for a second or two."""
+        from hub.discovery.known import Unknown
+        from schemas.discovery import Criteria
+
+        file.foretell(self.folder)
+        for asked in PREPARING:
+            self.search(Criteria.model_validate(asked), known=Unknown())
+
     def position(self) -> dict[int, int]:
         """The next offset to read of each partition; empty: from the beginning."""
         told_ = self.note("position")
@@ -282,7 +298,7 @@ class Index:
                 self._connection.executemany("INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?)", blocks)
         except BaseException:
             with self.lock:
-                self.columns = Columns.read(self._connection.execute("SELECT * FROM block ORDER BY number"))
+                self.columns = _columns(self._connection)
             raise
         return len(new) + len(gone)
 
@@ -320,6 +336,11 @@ class Index:
         first = FIELDS[field] << FIELD_BITS
         asked = "SELECT max(id) FROM word WHERE id BETWEEN ? AND ?"
         return int(self._connection.execute(asked, (first, first | (1 << FIELD_BITS) - 1)).fetchone()[0] or first)
+
+
+def _columns(connection: sqlite3.Connection) -> Columns:
+    sizes = connection.execute(_SIZES).fetchone()
+    return Columns.read(connection.execute("SELECT * FROM block ORDER BY number"), sizes)
 
 
 class _Plan:

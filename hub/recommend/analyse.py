@@ -10,6 +10,7 @@ import itertools
 import re
 from datetime import datetime
 
+from hub.discovery.gloss import glossed
 from hub.discovery.lexicon import FROM_TO, lexicon
 from hub.discovery.phrases import Finder, Match, Token, compiled, plain, tokens
 from hub.recommend import conditions, names
@@ -17,6 +18,7 @@ from hub.recommend.leftover import GENERIC, STOP, leftover
 from hub.recommend.nearest import nearness
 from hub.recommend.reading import LISTS, Reading
 from hub.recommend.refusing import others_than
+from hub.recommend.spelling import spelled
 from schemas.recommendation import Condition, Constraints, TaskAnalysis, TaskDescription
 from schemas.tasks import MODALITIES
 
@@ -38,7 +40,7 @@ PURPOSE = 0.7
 def analyse(description: TaskDescription, *, at: datetime) -> TaskAnalysis:
     """What `description` asks for; `at` is now, for "this year"."""
     sentence = description.sentence
-    flat, places = plain(sentence)
+    flat, places = spelled(*glossed(*plain(sentence)))
     flat = others_than(flat)
     reading = Reading(sentence, flat, places, bytearray(len(flat)), bytearray(len(flat)))
     conditions.read(reading, at)
@@ -100,7 +102,7 @@ _TONGUE_FOLLOWS = re.compile(
 )
 
 
-_CODES = re.compile(r"(?<![a-z0-9-])([a-z]{2}) ?(?:-|->|–|→|=>|>|<->|↔|/|2|to| ) ?([a-z]{2})(?![a-z0-9])")
+_CODES = re.compile(r"(?<![a-z0-9-])(?!mt )([a-z]{2}) ?(?:-|->|–|→|=>|>|<->|↔|/|2|to| ) ?([a-z]{2})(?![a-z0-9])")
 
 
 def _languages(reading: Reading, words: tuple[Token, ...]) -> None:
@@ -117,6 +119,7 @@ def _languages(reading: Reading, words: tuple[Token, ...]) -> None:
             reading.languages += [code for code in pair if code not in reading.languages]
             reading.understand("language", " ".join(pair), *found.span())
             reading.mark(*found.span(), blocked=False)
+    _bare_codes(reading, words)
     spans = []
     for one in _longest(_finder("language").find(_open(reading, words))):
         start, end = words[one.first].start, words[one.last].end
@@ -141,6 +144,46 @@ def _languages(reading: Reading, words: tuple[Token, ...]) -> None:
             reading.odd.append(f"{reading.words(start, end)} (the language is asked for as well)")
         else:
             reading.add("denied_languages", (code,), start, end)
+            if not re.search(r"\b(?:for|in|into|to|from|fur|auf|pour|en|para)\W+$", reading.flat[:start]):
+                reading.odd.append(
+                    f"{reading.words(start, end)} (read as a language; name the makers to rule them out)"
+                )
+
+
+_SHORT = 6
+"""Words at most of a query in keywords, where two letters at its edge are a language: "ner, spacy, nl"."""
+_ALSO_WORDS = frozenset({
+    "am", "as", "be", "el", "et", "ga", "he", "hi", "id", "is", "it", "la", "lo", "me", "ml", "mt", "my", "ne", "no",
+    "or", "si", "so", "tl", "to", "us", "vi",
+})  # fmt: skip
+"""Codes that are words, or slang of the trade: not read as languages when they stand alone."""
+
+
+def _bare_codes(reading: Reading, words: tuple[Token, ...]) -> None:
+    """Two letters that are a language's code, where hardly anything else stands: at an edge or between commas."""
+    if not 1 < len(words) <= _SHORT:
+        return
+    codes = lexicon().languages
+    for place, word in enumerate(words):
+        if word.word not in codes or word.word in _ALSO_WORDS or not reading.free(word.start, word.end):
+            continue
+        others = [one.word for one in words if one is not word]
+        led = place > 0 and words[place - 1].word in (
+            "in",
+            "for",
+            "from",
+            "to",
+            "into",
+            "auf",
+            "en",
+            "lang",
+            "language",
+        )
+        edge = place in (0, len(words) - 1) or "," in reading.flat[words[place - 1].end : word.start]
+        if led or (edge and word.word not in STOP) or (place == len(words) - 1 and not STOP & set(others)):
+            reading.languages.append(word.word)
+            reading.understand("language", word.word, word.start, word.end)
+            reading.mark(word.start, word.end, blocked=False)
 
 
 def _tasks(reading: Reading, words: tuple[Token, ...]) -> tuple[list[str], list[Token]]:
@@ -177,7 +220,9 @@ def _tasks(reading: Reading, words: tuple[Token, ...]) -> tuple[list[str], list[
         denied = unwanted[name]
         reading.add("denied_tasks", (name,), words[denied.first].start, words[denied.last].end)
     if not tasks:
-        return [], []
+        # Nothing but a chat model calls tools or keeps to a form.
+        speaks = reading.values.get("tools") or reading.values.get("structured_output")
+        return (["chat-completion"], []) if speaks else ([], [])
     match = evidence.get(tasks[0])
     if match is not None:
         reading.understand("task", tasks[0], words[match.first].start, words[match.last].end)

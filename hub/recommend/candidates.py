@@ -1,5 +1,6 @@
 """Which models are looked at: the searches that a task leads to, and what is known of each model that they find."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from hub.discovery.known import Known
 from hub.discovery.lexicon import RELATED
 from hub.index.offers import latency_of, offered
 from schemas.catalog import CatalogEntry
-from schemas.discovery import Criteria, Discovery, Interval, Order
+from schemas.discovery import MAX_QUERY_CHARS, Criteria, Discovery, Interval, Order
 from schemas.recommendation import Constraints, Searched, TaskAnalysis
 
 WIDE, NARROW, EACH = 40, 100, 25
@@ -50,7 +51,7 @@ class Candidate:
 def searches(analysis: TaskAnalysis, constraints: Constraints, tenant: str) -> list[Criteria]:
     """What is searched for: by task and words alone, so that who is left out by a condition can be told; then with the
     conditions that a search can hold, in several orders, so that the cheapest and the fastest are among them."""
-    text = " ".join(dict.fromkeys([*analysis.topic.split(), *analysis.domains]))
+    text = " ".join(dict.fromkeys([*analysis.topic.split(), *analysis.domains]))[:MAX_QUERY_CHARS]
     tasks: tuple[str, ...] = ()
     if analysis.task is not None:
         tasks = (analysis.task, *RELATED.get(analysis.task, ()))
@@ -150,3 +151,10 @@ def _of_a_job(nanousd_per_mtok: int | None, observed: Interval | None) -> float 
     if observed is not None and observed.source == "observed":
         return observed.value
     return None if nanousd_per_mtok is None else nanousd_per_mtok * A_JOB_TOKENS / 1e6
+
+
+def bears(repo: str, family: str) -> bool:
+    """Whether a repository's name has the word, with or without a number behind it: `Llama-3.1-8B` is a `llama`,
+    `roberta-base` no `bert`."""
+    name = re.sub(r"[^a-z0-9.]+", "-", repo.rpartition("/")[2].lower())
+    return re.search(rf"(?<![a-z0-9]){re.escape(family)}(?:-?v?\d[\d.]*)?(?![a-z0-9])", name) is not None

@@ -6,11 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from hub.recommend import names, refusing
-from hub.recommend.numbers import Limit
+from hub.recommend.numbers import LARGEST, Limit
 from hub.recommend.quantities import limits
 from hub.recommend.reading import Reading
 from hub.recommend.since import since
+from schemas.base import MAX_NANOUSD
 
+_PRICES = ("max_nanousd_per_request", "max_nanousd_per_mtok")
+MOST_DAYS = 36_500
+"""Of an age."""
 BLANK = re.escape(" ")
 
 
@@ -29,6 +33,11 @@ def _quantities(reading: Reading) -> None:
             reading.odd.append(f"{reading.words(one.start, one.end)} ({one.why})")
             reading.mark(one.start, one.end)
             continue
+        largest = min(MAX_NANOUSD if name in _PRICES else LARGEST for name, _ in one.values)
+        if any(value > largest for _, value in one.values):
+            reading.odd.append(f"{reading.words(one.start, one.end)} (larger than {largest:,})")
+            reading.mark(one.start, one.end)
+            continue
         for name, value in one.values:
             known = reading.values.get(name)
             stricter = max if name.startswith("min") else min
@@ -44,7 +53,7 @@ def _quantities(reading: Reading) -> None:
 
 def _dates(reading: Reading, at: datetime) -> None:
     for days, start, end in since(reading.flat, at):
-        if reading.free(start, end):
+        if reading.free(start, end) and 1 <= days <= MOST_DAYS:
             reading.values["recent_days"] = min(days, reading.values.get("recent_days", days))
             reading.understand("recent_days", days, start, end)
             reading.mark(start, end)
@@ -176,13 +185,19 @@ def _regions(reading: Reading) -> None:
         reading.mark(cue.start() if cue else start, end + (after.end() if after else 0))
 
 
+_MAKER = re.compile(
+    r"\b(?:from|by|made|models?)\W*$|non\W$|\b(?:modell\w*|modeles?|modelos?|modelli?)\W+(?:von|de|d|da|di|par|por)\W*$"
+)
+"""Before a name that is a provider's and a maker's: the maker is meant."""
+
+
 def _providers(reading: Reading) -> None:
     found = []
     for name, provider in names.PROVIDER_NAMES.items():
         for match in re.finditer(rf"(?<![a-z0-9]){re.escape(name).replace(BLANK, '[ -]')}(?![a-z0-9])", reading.flat):
             before = reading.flat[max(0, match.start() - 30) : match.start()]
             cue = names.PROVIDER_CUE.search(before)
-            maker = provider in ("openai", "cohere") and re.search(r"\b(?:from|by|made|models?)\W*$|non\W$", before)
+            maker = provider in ("openai", "cohere") and _MAKER.search(before)
             if not reading.free(match.start(), match.end()) or maker:
                 continue
             strong = cue is not None and re.match(
@@ -198,16 +213,21 @@ def _providers(reading: Reading) -> None:
 
 
 _AFTER_AN_AUTHOR = re.compile(rf"(?:{'|'.join(map(re.escape, names.AUTHORS))})\s*(?:,|/|&|or|and)\s*$")
+_BEFORE_AN_AUTHOR = re.compile(
+    rf"\s*(?:,\s*)?(?:/|&|or|and|oder|und|ou|et|o|y)\s*(?:{'|'.join(map(re.escape, names.AUTHORS))})(?![a-z0-9])"
+)
 
 
 def _authors(reading: Reading) -> None:
-    found = []
+    """Makers, and families of models that are ruled out by name; told together, for "not" reaches over both."""
+    found: list[tuple[int, int, tuple[str, ...] | str]] = []
     for name, ids in names.AUTHORS.items():
         for match in re.finditer(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])", reading.flat):
             before, after = reading.flat[max(0, match.start() - 40) : match.start()], reading.flat[match.end() :]
             cue = (
                 names.AUTHOR_BEFORE.search(before)
                 or _AFTER_AN_AUTHOR.search(before)
+                or _BEFORE_AN_AUTHOR.match(after)
                 or names.AUTHOR_AFTER.match(after)
                 or reading.refused(match.end())
             )
@@ -217,8 +237,16 @@ def _authors(reading: Reading) -> None:
                 and not re.match(r" (?:maps|drive|sheets|play|docs)", after)
             ):
                 found.append((match.start(), match.end(), ids))
-    for start, end, ids, wanted in polar(reading, found):
-        reading.add("authors" if wanted else "denied_authors", ids, start, end)
+    for match in names.FAMILIES.finditer(reading.flat):
+        if reading.free(*match.span()):
+            found.append((match.start(), match.end(), re.sub("[ -]", "-", match[1])))
+    for start, end, told, wanted in polar(reading, found):
+        if not isinstance(told, str):
+            reading.add("authors" if wanted else "denied_authors", told, start, end)
+        elif not wanted:
+            reading.add("denied_names", (told,), start, end)
+        else:
+            continue  # a family that is wanted is a word to search by
         reading.mark(start, end)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from hub.licenses import family_of
-from hub.recommend.candidates import Candidate, Offer
+from hub.recommend.candidates import Candidate, Offer, bears
 from hub.recommend.names import OPEN_SOURCE, QUANTIZED
 from schemas.catalog import CatalogEntry
 from schemas.recommendation import Condition, Constraints, TaskAnalysis
@@ -213,6 +213,10 @@ def _listed(entry: CatalogEntry, asked: Constraints) -> Iterator[Condition]:
         yield _why("authors", f"by {author}; {' or '.join(asked.authors)} asked")
     if author in {one.lower() for one in asked.denied_authors}:
         yield _why("denied_authors", f"by {author}")
+    for one in asked.denied_names:
+        bearer = next((name for name in (entry.id, *entry.base_models) if bears(name, one)), None)
+        if bearer is not None or one in entry.tags:
+            yield _why("denied_names", f"{'tagged' if bearer is None else 'named'} {one}")
     have = {tag.lower() for tag in entry.tags} | {(entry.library or "").lower()}
     if have & QUANTIZED:
         have.add("quantized")

@@ -45,6 +45,10 @@ _CLAUSE_END = re.compile(
     r"mais|et|pero|y|dass|the|if)(?![a-z])"
 )
 _NUMBER_ALONE = re.compile(r"\d")
+_VERSIONED = re.compile(r"[a-z]+\d{1,3}[a-z]?")
+"""A word of a model's name, as "r1" and "t5"; "44khz" and "512px" are quantities."""
+_NAME_AND_VERSION = re.compile(r"\s*(?!p \d)[a-z][\w-]*[ .-]\d{1,2}(?:\.\d+)?(?:[ -][a-z]+)?\s*")
+"""Nothing but a name with its version: "starcoder 2"."""
 
 
 def leftover(
@@ -60,11 +64,12 @@ def leftover(
         mine = [word for word in words if start <= word.start < end and not any(used[word.start : word.end])]
         content = [word for word in mine if word.word not in STOP and not word.word.isdigit() and len(word.word) > 1]
         cue = any(_CUE.fullmatch(text[word.start : word.end]) for word in mine) or any(
-            _NUMBER_ALONE.search(word.word) for word in mine
+            _NUMBER_ALONE.search(word.word) and not _VERSIONED.fullmatch(word.word) for word in mine
         )
         cue = cue or any(
             not any(used[found.start() : found.end()]) for found in _CUE.finditer(text, start, end) if " " in found[0]
         )
+        cue = cue and not (_NAME_AND_VERSION.fullmatch(text[start:end]) and not _CUE.match(text[start:end].strip()))
         numbers = [word for word in mine if _is_quantity(word.word)]
         if cue and (content or numbers):
             lost.append((min(word.start for word in mine), max(word.end for word in mine)))

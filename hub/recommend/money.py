@@ -118,7 +118,7 @@ def money(text: str) -> Iterator[Limit | Odd]:
             text[:start],
         ):
             yield limit("max_nanousd_per_month", round(value * NANO), start, end)
-        elif per and (per["unit"] or per["many"] or per["times"]) and (unit := _unit(per)) is not None:
+        elif per and (per["unit"] or per["many"] or per["times"]) and (unit := _unit(per)) is not None and unit[1]:
             kind, times = unit
             name = "max_nanousd_per_mtok" if kind == "tokens" else "max_nanousd_per_request"
             yield limit(

@@ -26,7 +26,9 @@ LICENSES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (r"cc[ -]?0|public domain", ("CC0", "public-domain")),
         (r"mpl(?:[ -]?2(?:\.0)?)?", ("MPL",)),
         (r"open ?rail\w*|rail licen[cs]\w*", ("responsible-use",)),
-        (r"(?:llama|gemma|vendor|custom|proprietary)(?: community)?(?:[ -]licen[cs]\w*| terms)", ("vendor",)),
+        ((
+            r"(?:llama|gemma|vendor|custom|proprietary)(?:[ -]community)?(?:[ -]licen[cs]\w*|[ -]lizenz\w*| terms)"
+        ), ("vendor",)),
         (r"copyleft|viral licen[cs]\w*", ("copyleft", "weak-copyleft")),
         ((
             r"open[ -]source licen[cs]\w*|osi(?:[ -]approved)?(?: licen[cs]\w*)?|open licen[cs]\w*|licen[cs]ia "
@@ -144,6 +146,16 @@ AUTHORS: Mapping[str, tuple[str, ...]] = {
     "cardiffnlp": ("cardiffnlp",),
     "anthropic": ("anthropic",),
 }
+FAMILIES = re.compile(
+    r"(?<![a-z0-9-])(llama|codellama|tinyllama|qwen|qwq|gemma|mistral|mixtral|phi|falcon|bloomz?|vicuna|alpaca|zephyr|"
+    r"deepseek|gpt[ -]?(?:2|j|neox?|oss)|olmo|granite|starcoder|chatglm|glm|kimi|minimax|grok|command[ -]r|"
+    r"(?:distil|ro|de|al|mo|xlm[ -]?ro)?berta?|electra|m?t5|flan[ -]t5|m?bart|pegasus|nllb|opus[ -]mt|m2m100|"
+    r"whisper|wav2vec2?|hubert|parakeet|kokoro|xtts|speecht5|musicgen|flux|sdxl|stable[ -]diffusion|"
+    r"sd15|kandinsky|pixart|siglip|blip2?|llava|pixtral|florence|layoutlm|donut|trocr|detr|yolos?|owlvit|"
+    r"dinov2|vit|resnet|swin|segformer|e5|bge|gte|minilm|mpnet|tapas)(?:[ -]?v?\d+(?:\.\d+)*)?"
+    r"(?![a-z0-9]|[ -](?:community[ -])?(?:licen[cs]|lizenz|terms))"
+)
+"""Families of models that people name to rule them out; the name without its number."""
 AUTHOR_BEFORE = re.compile(
     r"(?:(?:made|built|trained|published|released|written|provided|developed|created|anything|something|"
     r"models?|one|ones|stuff|weights)\W+(?:by|from|of|von|de)|"
@@ -170,7 +182,10 @@ FLAGS: tuple[Rule, ...] = (
             r"(?:can|may|will|that "
             r"we|we|i|to|and) (?:re)?sell(?: it)?|(?:in|for|into) (?:a |our |my )?(?:paid|commercial|proprietary) "
             r"(?:product|app|service|saas|software|tool|offering)|legally (?:sell|charge)|charge (?:customers|money|"
-            r"for it)|royalty[ -]free|business use)"
+            r"for it)|(?:no|without|zero|avoid\w*)(?: any)? (?:licen[cs]\w*|legal|copyright)[ -](?:trouble|issue|"
+            r"problem|hassle|"
+            r"headache|worr(?:y|ie)|risk|restriction|concern|fuss)s?|(?:ohne|keine) lizenz(?:probleme|arger|sorgen)|"
+            r"(?:sans|sin) problem\w* de licen[cs]\w*|royalty[ -]free|business use)"
         ),
         "commercial",
         True,

@@ -10,6 +10,8 @@ from hub.recommend.refusing import turned
 
 DAYS_A_MONTH = 30
 NANO = 10**9
+LARGEST = 10**18
+"""Of what a limit may be, in its own unit: what is larger is told as not understood."""
 
 DIGITS = r"(?:\d{1,3}(?:[,']\d{3})+(?![\d,.])|\d+(?:[.,]\d+)?|\.\d+)"
 _SMALL = {
@@ -70,7 +72,10 @@ _AT_MOST = re.compile(
     r"max(?:imum|imal|imo|i)?\.?(?: of| is|:)?|up to|"
     r"within|in|inside|<=?|≤|limit(?:ed)?(?: of| to| is|:)?|ceiling(?: of| is|:)?|cap(?:ped)?(?: of| at| is|"
     r":)?|budget(?: of| is|:)?|keep it to|unter|"
-    r"hochstens|maximal|weniger als|kleiner als|bis(?: zu)?|nicht (?:mehr|grosser|langer|uber)(?: als)?|"
+    r"hochstens|maximal|(?:weniger|kleiner|schneller|kurzer|niedriger|leichter|gunstiger|billiger) als|"
+    r"plus (?:rapide|petite?|legere?) que|moins chere? que|"
+    r"mas (?:rapid[oa]|pequen[oa]|barat[oa]|liger[oa]) que|menos que|bis(?: zu)?|"
+    r"nicht (?:mehr|grosser|langer|uber)(?: als)?|"
     r"innerhalb(?: von)?|binnen|"
     r"moins (?:de|d')|inferieure? a|au plus|jusqu'?a|pas plus de|maximum de|menos de|como maximo|hasta|"
     r"inferior(?:es)? a|no mas de|"
@@ -121,6 +126,11 @@ def limit(field: str, value: int, start: int, end: int) -> Limit:
 
 
 def number(told: str, scale: str | None = None) -> float:
+    """The value of a number as people write it (`_number`), at most one that is sure to be told as too large."""
+    return min(_number(told, scale), 10.0 * LARGEST)
+
+
+def _number(told: str, scale: str | None) -> float:
     """The value of a number as people write it: `1,500`, `0,5`, `half a`, `two million`. A comma before three digits
     parts thousands, any other is a decimal one."""
     times = TIMES.get(scale or "", 1.0)

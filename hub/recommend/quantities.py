@@ -157,7 +157,7 @@ _SLOW_CUE = re.compile(
 _THING_AFTER = re.compile(
     r"[ -]*(?:long |worth |of |lange[nr]? )*(?:clips?|videos?|audio|recordings?|songs?|calls?|podcasts?|"
     r"meetings?|chunks?|segments?|snippets?|samples?|loops?|tracks?|ads?\b|speech|talks?|interviews?|files?|"
-    r"episodes?|lectures?|aufnahmen?|jingles?|voice|films?|sound\w*|music|read\b)"
+    r"episodes?|lectures?|aufnahmen?|jingles?|voice|films?|sound\w*|music|read\b|windows?|frames?|hops?|strides?|steps?|pauses?|gaps?)"
 )
 _IN_ONLY = re.compile(r"(?:\bin|have|got|spend|hasta|bis(?: zu)?|up to)[\s:-]*" + APPROX + r"$")
 
@@ -171,7 +171,7 @@ def _latency(text: str) -> Iterator[Limit | Odd]:
         value = number(found["number"]) * _TIME_UNITS[key]
         sign, start, end = side(text, found.start(), found.end())
         cue = _SLOW_CUE.search(text, max(0, start - 40), min(len(text), end + 25))
-        if _THING_AFTER.match(text, found.end()) or sign == "min" or (not sign and not cue):
+        if _THING_AFTER.match(text, found.end()) or sign == "min" or not (sign or cue or key == "ms"):
             continue
         if unit[0] in "mh" and key != "ms" and not cue and _IN_ONLY.search(text[: found.start()]):
             continue  # "in two minutes" of what is heard, as like as not

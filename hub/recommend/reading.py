@@ -17,6 +17,7 @@ LISTS = (
     "denied_providers",
     "authors",
     "denied_authors",
+    "denied_names",
     "denied_languages",
     "denied_tasks",
     "libraries",
@@ -24,6 +25,10 @@ LISTS = (
     "tags",
     "denied_tags",
 )
+
+
+MOST_NAMED = 32
+"""Values of one list of `Constraints`."""
 
 
 @dataclass
@@ -63,7 +68,9 @@ class Reading:
         """Add to a list of `Constraints`."""
         kept = self.values.setdefault(name, [])
         for value in values:
-            if value not in kept:
+            if value not in kept and len(kept) >= MOST_NAMED:
+                self.odd.append(f"{self.words(start, end)} (more than {MOST_NAMED} of a kind)")
+            elif value not in kept:
                 kept.append(value)
                 self.understand(name, value, start, end)
 

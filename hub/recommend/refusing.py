@@ -7,7 +7,7 @@ import re
 
 NEGATED = re.compile(
     r"(?:\b(?:not|no|nothing|none|without|except(?:ing)?(?: for)?|exclud\w+|avoid\w*|never|other than|instead of|"
-    r"rather than|non|anything but|everything but|"
+    r"rather than|non|(?<!depth )(?<!segment )anything but|everything but|"
     r"neither|nor|ohne|kein\w*|nicht|nichts|sans|pas|rien|sin|nada|excepto|sauf|ausser|minus|cannot|forbid\w*|"
     r"ban(?:ned)?|hates?|dislikes?|"
     r"skip|refuse\w*|reject\w*|ni)\b|n't\b)"
@@ -42,7 +42,8 @@ NEEDLESS = re.compile(
 )
 """What stands behind something that is neither wanted nor unwanted."""
 _OTHERS_THAN = re.compile(
-    r"(?<![a-z])(?:any|all|every|any ?thing|any ?one|every ?thing|whatever) (?:\w+ ){0,2}?but(?= )"
+    r"(?<![a-z])(?<!depth )(?<!segment )(?:any|all|every|any ?thing|any ?one|every ?thing|"
+    r"whatever) (?:\w+ ){0,2}?but(?= )"
     r"(?! (?:not|it|i|we|the (?:data|price))\b)"
 )
 _ANY = r"(?: me)?(?: (?:anything|everything|something|any|all|the|those|whatever))?(?: ?(?:models?|ones?))?"

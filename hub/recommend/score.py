@@ -81,6 +81,8 @@ def total(addends: tuple[Part, ...]) -> float:
 
 
 Value = tuple[float | None, str]
+WHOLE_NAME = 6
+"""Letters from which on a word is looked for in a name without its signs: "bioclinicalbert" is Bio_ClinicalBERT."""
 
 
 def _domain(one: Candidate, analysis: TaskAnalysis) -> Value:
@@ -179,5 +181,6 @@ def _relevance(one: Candidate, analysis: TaskAnalysis) -> tuple[float, str]:
     said = tokens(" ".join((entry.id.replace("_", " "), *entry.tags, entry.description or "")))
     have = {token.word[:5] for token in said}
     asked = analysis.topic.split()
-    hit = [word for word in asked if word[:5] in have]
+    joined = "".join(token.word for token in tokens(entry.id.rpartition("/")[2].replace("_", " ")))
+    hit = [word for word in asked if word[:5] in have or (len(word) >= WHOLE_NAME and word in joined)]
     return len(hit) / len(asked), f"has {', '.join(hit)}" if hit else "has none of the words"

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from hub.catalog.fields import is_count
 from hub.catalog.merging import combined, same
 from hub.catalog.rows import Refused, read_row
 from hub.sync.marks import aged, is_news, marks_of
-from hub.sync.store import HUB, Known, Store
+from hub.sync.store import HUB, Claim, Known, Store
 from schemas import codec
 from schemas.catalog import CatalogEntry, Kind, Security
 
@@ -40,8 +41,8 @@ class Book:
         self.words = store.words()
         self.looks = store.looks()
 
-    def rows(self, kind: Kind, told: Sequence[Any], at: datetime) -> Taken:
-        """What a page of the Hub's list changes."""
+    def rows(self, kind: Kind, told: Sequence[Any], at: datetime, *, walk: int = 0) -> Taken:
+        """What a page of the Hub's list changes. `walk`: the number of the full reading that it is of."""
         taken = Taken(rows=len(told))
         entries: dict[str, CatalogEntry] = {}
         for row in told:
@@ -50,27 +51,29 @@ class Book:
                 taken.refused[entry.reason] += 1
             else:
                 entries[entry.key] = entry
-        self._entries(entries, taken)
+        self._entries(entries, taken, walk)
         return taken
 
     def entry(self, entry: CatalogEntry) -> Taken:
-        """What one repository's own answer changes."""
+        """What one repository's own answer changes. It takes no other's place: it says nothing of others."""
         taken = Taken(rows=1)
-        self._entries({entry.key: entry}, taken)
+        self._entries({entry.key: entry}, taken, None)
         return taken
 
-    def _entries(self, entries: dict[str, CatalogEntry], taken: Taken) -> None:
+    def _entries(self, entries: dict[str, CatalogEntry], taken: Taken, walk: int | None) -> None:
         known = self.store.known(list(entries))
-        strange = [one.hub_id for key, one in entries.items() if key not in known and one.hub_id is not None]
-        moved = self.store.keys_of(strange) if strange else {}
-        before = self.store.known(list(moved.values())) if moved else {}
+        page = Counter(entry.hub_id for entry in entries.values())
+        asked = [hub_id for key, entry in entries.items()
+                 if (hub_id := entry.hub_id) is not None and (key not in known or known[key].formerly)]  # fmt: skip
+        claims = self.store.claims(asked) if asked else {}
         for key, entry in entries.items():
             old = known.get(key)
-            former = moved.get(entry.hub_id or "") if old is None else None
-            known_as = _formerly(entry, old, former, before)
+            others = [one for one in claims.get(entry.hub_id or "", ()) if _beside(key, one.key)]
+            former = None if old is not None or page[entry.hub_id] > 1 else _renamed(others, walk)
+            known_as = _formerly(entry, old, former, others)
             looked = self._looked(key, entry).model_copy(update={"formerly": known_as})
-            if former is not None and former != key and former not in entries:
-                taken.news.append((former, self._rest(former)))
+            if former is not None and former.key not in entries:
+                taken.news.append((former.key, self._rest(former.key)))
             whole = self._whole(key, looked)
             marks = marks_of(whole)
             if is_news(None if old is None else old.marks, marks):
@@ -162,32 +165,57 @@ class Book:
         self.store.look(key, revision, at.timestamp(), told.decode())
 
 
-def _formerly(entry: CatalogEntry, old: Known | None, former: str | None, before: dict[str, Known]) -> tuple[str, ...]:
-    """Ids that a repository had before. One of the same id and another `_id` is another: no history of its own."""
+def _beside(key: str, other: str) -> bool:
+    """Another key of the same kind."""
+    return other != key and other.partition("/")[0] == key.partition("/")[0]
+
+
+def _renamed(others: Sequence[Claim], walk: int | None) -> Claim | None:
+    """Which of the entries of its `_id` a new one was before it was renamed.
+
+    An `_id` is one repository's. A Hub that tells it under two names in one full reading has two repositories: both
+    stand, and none has the other's history. So has one that already had two. None: it was not renamed, or nobody knows.
+    """
+    if walk is None or len(others) != 1:
+        return None
+    return None if walk and others[0].walk == walk else others[0]
+
+
+def _formerly(entry: CatalogEntry, old: Known | None, former: Claim | None, others: Sequence[Claim]) -> tuple[str, ...]:
+    """Ids that a repository had before, without those under which another stands beside it. One of the same id and
+    another `_id` is another: no history of its own."""
     if old is not None:
         is_other = old.hub_id is not None and entry.hub_id is not None and old.hub_id != entry.hub_id
-        return () if is_other else old.formerly
-    if former is None or former == entry.key:
+        beside = {_name(one.key) for one in others}
+        return () if is_other else tuple(one for one in old.formerly if one not in beside)
+    if former is None:
         return ()
-    earlier = before[former].formerly if former in before else ()
-    name = former.partition("/")[2]
-    return tuple(dict.fromkeys(one for one in (*earlier, name) if one != entry.id))[-16:]
+    told = dict.fromkeys((*former.formerly, _name(former.key)))
+    return tuple(one for one in told if one != entry.id)[-16:]
+
+
+def _name(key: str) -> str:
+    return key.partition("/")[2]
 
 
 def with_look(entry: CatalogEntry, told: str) -> CatalogEntry:
-    """An entry with what a closer look has found: the scanners' word, and the beginning of its card."""
+    """An entry with what a closer look has found: the scanners' word, the beginning of its card, and the size of its
+    weights where no header tells it."""
     look = codec.decode(told.encode())
     more: dict[str, Any] = {}
     if look.get("security"):
         more["security"] = Security.model_validate(look["security"])
     if look.get("description") and entry.description is None:
         more["description"] = str(look["description"])
+    if is_count(look.get("size_bytes")) and entry.size_bytes is None:
+        more["size_bytes"] = look["size_bytes"]
     if not more:
         return entry
+    of_hub = [name for name in ("security", "size_bytes") if name in more]
     said_of = []
     for said in entry.said:
-        adds = said.source == "hub" and "security" in more and "security" not in said.fields
-        said_of.append(said.model_copy(update={"fields": (*said.fields, "security")}) if adds else said)
+        adds = tuple(name for name in of_hub if name not in said.fields) if said.source == "hub" else ()
+        said_of.append(said.model_copy(update={"fields": (*said.fields, *adds)}) if adds else said)
     if "description" in more:
         card = next((said for said in said_of if said.source == "card"), None)
         if card is None:

@@ -2,10 +2,12 @@
 public."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from hub.sync.pages import Page, page_of
+from hub.sync.pages import Page, page_of, page_under
 from hub.sync.walk import pace_of
 from runtime.http import DEADLINE, MAX_BYTES, AsyncBaseTransport, HTTPError, InvalidURL, Request, ResponseTooLargeError
 from runtime.ports import Clock
@@ -17,6 +19,7 @@ MOST_BYTES = 67_108_864
 """Of one page. A thousand rows with their cards have some 2 MB."""
 TRIES = 4
 FIRST_WAIT_S = 0.5
+NO_HEADERS: Mapping[str, str] = {}
 LONGEST_WAIT_S = 330.0
 """A window of the Hub's is 300 s; whoever asks for a longer pause is believed to be away."""
 
@@ -24,9 +27,12 @@ LONGEST_WAIT_S = 330.0
 class SourceDown(Exception):
     """A source did not answer, or not in its form. The message says what was seen: status, size, kind of error."""
 
-    def __init__(self, reason: str, status: int | None = None) -> None:
+    def __init__(self, reason: str, status: int | None = None, headers: Mapping[str, str] = NO_HEADERS) -> None:
         super().__init__(reason)
         self.status = status
+        self.code = headers.get("x-error-code") or headers.get("x-error-message") or ""
+        """The Hub's own word for it, where it gives one."""
+        self.location = headers.get("location", "")
 
 
 class TooLarge(SourceDown):
@@ -60,13 +66,13 @@ class Asker:
         except codec.Undecodable as error:
             raise SourceDown(f"{len(body)} bytes that are no JSON: {error}") from None
 
-    async def page(self, url: str) -> tuple[Page, dict[str, str]]:
+    async def page(self, url: str, *, under: str | None = None) -> tuple[Page, dict[str, str]]:
         """The rows of a list, and the headers beside them. One that breaks off is asked for again before what there is
-        of it is taken. Raises `SourceDown`."""
+        of it is taken. `under`: the list is an object's, and has this name. Raises `SourceDown`."""
         attempt = 0
         while True:
             body, headers = await self.body(url)
-            page = await asyncio.to_thread(page_of, body)
+            page = await asyncio.to_thread(page_of if under is None else partial(page_under, under), body)
             if page is None:
                 raise SourceDown(f"{len(body)} bytes that are no JSON list")
             attempt += 1
@@ -89,7 +95,8 @@ class Asker:
                 continue
             pace = pace_of(headers, self._clock.now())
             if pace.left == 0 or status in (429, 503):
-                wait_s = FIRST_WAIT_S * 2**attempt if pace.wait_s is None else pace.wait_s
+                usual_s = FIRST_WAIT_S * 2**attempt if status != 200 else 0.0
+                wait_s = max(usual_s, pace.wait_s or 0.0)  # a pause of 0 s would spend all tries at once
                 if wait_s > LONGEST_WAIT_S and status != 200:
                     raise SourceDown(
                         f"status {status}, and it asks for {wait_s:.0f} s; {LONGEST_WAIT_S:.0f} are waited", status
@@ -97,7 +104,7 @@ class Asker:
                 self._not_before = self._clock.monotonic() + min(wait_s, LONGEST_WAIT_S)
             if status == 200:
                 return body, headers
-            last = SourceDown(f"status {status}", status)
+            last = SourceDown(f"status {status}", status, headers)
             if status not in (429, 500, 502, 503, 504):
                 raise last
             if status not in (429, 503):

@@ -40,7 +40,20 @@ def page_of(body: bytes) -> Page | None:
     return Page(value) if isinstance(value, list) else None
 
 
-def _row_by_row(text: str) -> Page | None:
+def page_under(name: str, body: bytes) -> Page | None:
+    """The rows of the list that a JSON object has under a name (`{"object": "list", "data": [...]}`); None: it has
+    none."""
+    try:
+        value = codec.decode(body)
+    except codec.Undecodable:
+        text = body.decode(errors="replace")
+        begins = re.search(rf'"{re.escape(name)}"\s*:\s*(?=\[)', text)
+        return None if begins is None else _row_by_row(text[begins.end() :], within=True)
+    rows = value.get(name) if isinstance(value, dict) else None
+    return Page(rows) if isinstance(rows, list) else None
+
+
+def _row_by_row(text: str, *, within: bool = False) -> Page | None:
     if not text.lstrip().startswith("["):
         return None
     page = Page([], whole=False)
@@ -64,7 +77,7 @@ def _row_by_row(text: str) -> Page | None:
                 _row(text[begins:ends], deepest - 1, page)
             elif depth == 0:
                 _between(text[ends : mark.start()], page)
-                page.whole = sign == "]" and not text[mark.end() :].strip()
+                page.whole = sign == "]" and (within or not text[mark.end() :].strip())
                 return page
     return page
 

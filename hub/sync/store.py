@@ -41,6 +41,15 @@ class Known(NamedTuple):
     formerly: tuple[str, ...]
 
 
+class Claim(NamedTuple):
+    """An entry that has an `_id` of the Hub's."""
+
+    key: str
+    walk: int
+    """The last full reading that has met it."""
+    formerly: tuple[str, ...]
+
+
 class Store:
     """`hub/sync.sqlite3` in the installation's home."""
 
@@ -103,21 +112,21 @@ class Store:
             rows = self._db.execute("SELECT key, formerly FROM entries WHERE formerly != ''").fetchall()
         return {key for key, names in rows if any(f"{key.partition('/')[0]}/{one}" in keys for one in names.split())}
 
-    def keys_of(self, hub_ids: Sequence[str]) -> dict[str, str]:
-        """Under which key a repository is known, by the Hub's `_id`."""
-        found: dict[str, str] = {}
+    def claims(self, hub_ids: Sequence[str]) -> dict[str, list[Claim]]:
+        """Under which keys repositories are known, by the Hub's `_id`; in the order of the keys."""
+        found: dict[str, list[Claim]] = {}
         for start in range(0, len(hub_ids), 500):
             some = hub_ids[start : start + 500]
             marks = ",".join("?" * len(some))
-            found.update(
-                self._db.execute(f"SELECT hub_id, key FROM entries WHERE hub_id IN ({marks})", some)  # noqa: S608
-            )
+            asked = f"SELECT hub_id, key, walk, formerly FROM entries WHERE hub_id IN ({marks}) ORDER BY key"  # noqa: S608
+            for hub_id, key, walk, formerly in self._db.execute(asked, some):
+                found.setdefault(hub_id, []).append(Claim(key, walk, tuple((formerly or "").split())))
         return found
 
     def seen(self, keys: Iterable[str], walk: int) -> None:
-        """The full reading of this number has met them."""
+        """The full reading of this number has met them; 0: another has, which proves nothing."""
         with self._transaction():
-            self._db.executemany("UPDATE entries SET walk = ? WHERE key = ?", ((walk, key) for key in keys))
+            self._db.executemany("UPDATE entries SET walk = max(walk, ?) WHERE key = ?", ((walk, key) for key in keys))
 
     def note(self, entries: Iterable[tuple[str, CatalogEntry | None]], walk: int = 0) -> None:
         """These were written. None: it is gone. `walk` 0: no full reading has met it."""
@@ -218,6 +227,8 @@ class Store:
 def look_of(entry: CatalogEntry) -> str:
     """What a closer look had found, as an entry has it."""
     told: dict[str, Any] = {"description": entry.description}
+    if not entry.dtypes:  # else the list tells it
+        told["size_bytes"] = entry.size_bytes
     if entry.security is not None:
         told["security"] = entry.security.model_dump(mode="json")
     return codec.encode({name: value for name, value in told.items() if value}).decode()

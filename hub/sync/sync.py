@@ -5,7 +5,7 @@ A record is written before it is noted: killed in between, it is written again, 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -16,14 +16,15 @@ from hub.sync import walk
 from hub.sync.book import Book, Taken, Written
 from hub.sync.client import Asker, SourceDown
 from hub.sync.lists import Read, read
-from hub.sync.looks import Looker, facts_of
+from hub.sync.looks import MOST_FAILED, Looker, facts_of
 from hub.sync.sides import endpoints_in, newest_catalogue, registry_in
 from hub.sync.store import Store
+from hub.sync.writing import Small, counted, outgoing
 from runtime.ending import end
 from runtime.ports import Clock, Outgoing
 from schemas.catalog import CatalogEntry, Kind, Source, SourceState
 from schemas.registry import RegistryRecord
-from schemas.topics import CATALOG, ENDPOINTS, OFFERS, REGISTRY, SOURCES
+from schemas.topics import ENDPOINTS, OFFERS, REGISTRY, SOURCES
 
 log = structlog.get_logger("novix.hub")
 
@@ -44,7 +45,7 @@ FORGOTTEN = (400, 404, 410, 416, 422)
 """Answers to a cursor that the Hub does not know any more."""
 MOST_PAGES = 100_000
 MOST_EMPTY = 10
-"""Pages without a row that name a next one, after each other."""
+"""Pages without a row that can be read that name a next one, after each other."""
 CUT = "page_cut"
 """Counted among what was refused: pages that broke off, whose other rows are not known."""
 
@@ -133,7 +134,7 @@ class Sync:
     # The Hub's lists
 
     async def _of_hub(self, kind: Kind, wish: Wish, report: Report) -> SourceState:
-        now, old = self._clock.now(), self.states.get(f"hub/{kind}")
+        now, old = self._clock.now(), self._known(kind)
         full = walk.is_full(old, now, self._full_every) if wish.full is None else wish.full
         resumed = (
             old is not None and bool(old.cursor) and old.full == full and old.state != "complete" and wish.limit is None
@@ -166,16 +167,25 @@ class Sync:
             await self._tell(state)
         return state
 
+    def _known(self, kind: Kind) -> SourceState | None:
+        """How a list was when it was last told; of another Hub's only that it was read."""
+        old = self.states.get(f"hub/{kind}")
+        if old is None or self.store.told(f"base/{kind}") in (None, self._hub):
+            return old
+        return old.model_copy(update={"cursor": None, "newest": None, "full_at": None})
+
     async def _read(
         self, kind: Kind, state: SourceState, resumed: SourceState | None, limit: int | None, report: Report
     ) -> SourceState:
         assert self._hub is not None  # noqa: S101 - the caller looked
         assert state.began_at is not None  # noqa: S101 - the caller told
-        number = self._walk_number(kind, state.full, is_new=resumed is None)
+        # A look at some rows is no full reading: with a new number, an unfinished one would have lost what it has met.
+        number = self._walk_number(kind, state.full and limit is None, is_new=resumed is None)
         size = walk.PAGE if limit is None else max(1, min(walk.PAGE, limit))
         url: str | None = walk.begin(self._hub, kind, resumed, full=state.full, page=size)
         told_at, rows, empty = time.monotonic(), 0, 0
         met: set[int] = set()
+        pages = 0
         asked: asyncio.Task[Read] | None = None
         try:
             while url is not None:
@@ -184,14 +194,20 @@ class Sync:
                 asked, after, strange = None, answer.after, answer.strange
                 page = answer.page.rows if limit is None else answer.page.rows[: limit - rows]
                 rows += len(page)
-                empty = 0 if page or answer.page.refused else empty + 1
-                if after is not None and (hash(after) in met or empty == MOST_EMPTY or len(met) == MOST_PAGES):
-                    after, strange = None, f"its list has no end: {len(met)} pages, then one that was read already"
+                pages += 1
+                ids = walk.ids_of(page)
+                empty = 0 if ids else empty + 1
+                again = bool(ids) and hash(ids) in met  # the same rows under an address that is new each time
+                if after is not None and (again or hash(after) in met or pages == MOST_PAGES):
+                    after, strange = None, f"its list has no end: {pages} pages, then one that was read already"
+                elif after is not None and empty == MOST_EMPTY:
+                    after, strange = None, f"its list has no end: {empty} pages after each other have no row to read"
+                met.add(hash(ids))
                 is_enough = rows == limit or (not state.full and walk.enough(page, state))
                 is_last = after is None or is_enough
                 # The next page comes while this one is worked on.
                 asked = None if is_last or after is None else asyncio.create_task(read(self._asker, kind, after))
-                taken = await asyncio.to_thread(self.book.rows, kind, page, self._clock.now())
+                taken = await asyncio.to_thread(self.book.rows, kind, page, self._clock.now(), walk=number)
                 taken.refused.update(answer.page.refused)
                 taken.rows += answer.page.refused.total()
                 taken.refused.update({CUT: 1} if not answer.page.whole else {})
@@ -201,11 +217,11 @@ class Sync:
                 if strange and not is_enough:
                     # Its rows are taken; where the list goes on is not known, so what is not read is not gone. The
                     # next round reads this page again, and counts it: the first page alone begins a count of its own.
-                    self._at[kind] = state if state.cursor else _counted(state, taken)
+                    self._at[kind] = state if state.cursor else counted(state, taken)
                     raise SourceDown(strange)
                 url = None if is_last else after
                 news = {"cursor": after, "reached": latest, "at": self._clock.now()}
-                state = self._at[kind] = _counted(state, taken).model_copy(update=news)
+                state = self._at[kind] = counted(state, taken).model_copy(update=news)
                 if limit is None and time.monotonic() - told_at >= TELL_EVERY_S:
                     await self._tell(state)
                     told_at = time.monotonic()
@@ -230,7 +246,11 @@ class Sync:
         if cut:
             error = f"pages broke off, and what stood on them is not known: {cut}; nothing is taken for gone"
         elif state.full:
-            gone, error = await self._gone(kind, number, report, met=state.rows)
+            refused = sum(state.refused.values())
+            if refused > max(FEW, SHARE * state.rows):
+                error = f"{refused} of {state.rows} rows could not be read; nothing is taken for gone"
+            else:
+                gone, error = await self._gone(kind, number, report, met=state.rows - refused)
         newest = max(filter(None, (state.reached, state.newest)), default=None)
         if cut and not state.full:
             newest = state.newest  # the next reading goes over the same once more
@@ -259,7 +279,7 @@ class Sync:
 
     # The small sources
 
-    async def _small(self, source: Source, ask: Callable[[], Awaitable["Small | None"]], report: Report) -> set[str]:
+    async def _small(self, source: Source, ask: Callable[[], Awaitable[Small | None]], report: Report) -> set[str]:
         self.reading = source
         now = self._clock.now()
         try:
@@ -283,22 +303,26 @@ class Sync:
         rows = sum(len(entries) for entries in told.entries.values())
         state = SourceState(
             source=source, state="complete", at=now, complete_at=now, rows=rows, changed=changed, dropped=told.dropped,
+            refused=told.refused,
         )  # fmt: skip
         report.states.append(state)
         await self._tell(state)
         return wanted
 
-    async def _of_router(self) -> "Small | None":
+    async def _of_router(self) -> Small | None:
         if self._router is None:
             return None
-        answer = await self._asker.json(f"{self._router}/v1/models")
+        page, _ = await self._asker.page(f"{self._router}/v1/models", under="data")
+        if not page.whole:
+            raise SourceDown(f"its list breaks off after {len(page.rows)} rows")
         told = Taken()
-        entries = router_entries(answer.value, self._clock.now(), told.dropped)
-        if entries is None:
-            raise SourceDown("no list of models")
-        return Small({"router": entries}, dict(told.dropped))
+        entries = router_entries({"data": page.rows}, self._clock.now(), told.dropped) or []
+        known = sum("router" in words for words in self.book.words.values())
+        if known and not entries:
+            raise SourceDown(f"its list of {len(page.rows)} rows names no model that can be read; {known} were known")
+        return Small({"router": entries}, dict(told.dropped), dict(page.refused))
 
-    async def _of_offers(self) -> "Small | None":
+    async def _of_offers(self) -> Small | None:
         parts = newest_catalogue(self.store.side(OFFERS.name))
         entries = offer_entries(parts)
         by_source: dict[str, list[CatalogEntry]] = {"novix": [], "local": []}
@@ -306,7 +330,7 @@ class Sync:
             by_source[entry.said[0].source].append(entry)
         return Small(by_source) if parts else None
 
-    async def _of_endpoints(self) -> "Small | None":
+    async def _of_endpoints(self) -> Small | None:
         return Small({"endpoints": endpoint_entries(endpoints_in(self.store.side(ENDPOINTS.name)))})
 
     # Closer looks
@@ -320,12 +344,17 @@ class Sync:
         named |= await asyncio.to_thread(self.store.heirs, {*wanted, *self.book.words, *named})
         due = self._looker.due({*wanted, *self.book.words, *named}, wanted, self.book, self._clock.now())
         self.reading = "closer looks"
+        failed = 0
         for key in due[:MOST_LOOKS]:
             try:
-                found = await self._looker.look(key, self._clock.now())
+                found = await self._looker.look(key, self._clock.now(), self.book.looks.get(key))
             except SourceDown as error:
                 log.warning("hub.not_looked", reason=str(error))
-                break
+                failed += 1
+                if failed == MOST_FAILED:
+                    break
+                continue
+            failed = 0
             wanted.discard(key)
             if found is None:
                 await self._write((await asyncio.to_thread(self.book.without_hub, key)).news, 0, report)
@@ -360,33 +389,5 @@ class Sync:
         key = f"{state.source}/{state.kind}"
         self.states[key] = state
         await self._publish([Outgoing(SOURCES.name, key.encode(), state.encode(), partition=0)])
-
-
-@dataclass(frozen=True)
-class Small:
-    """All that a small source says now, by the source that it is kept under."""
-
-    entries: dict[str, list[CatalogEntry]]
-    dropped: dict[str, int] = field(default_factory=dict)
-
-
-def outgoing(news: Iterable[Written]) -> list[Outgoing]:
-    """Entries as records. Fields that have their defaults are left out: they would be half of the bytes."""
-    return [Outgoing(CATALOG.name, key.encode(), None if entry is None else written(entry)) for key, entry in news]
-
-
-def written(entry: CatalogEntry) -> bytes:
-    """An entry as it travels."""
-    return entry.model_dump_json(exclude_defaults=True).encode()
-
-
-def _counted(state: SourceState, taken: Taken) -> SourceState:
-    def added(one: dict[str, int], more: dict[str, int]) -> dict[str, int]:
-        return {name: one.get(name, 0) + more.get(name, 0) for name in sorted({*one, *more})}
-
-    return state.model_copy(
-        update={
-            "rows": state.rows + taken.rows, "changed": state.changed + len(taken.news),
-            "refused": added(state.refused, taken.refused), "dropped": added(state.dropped, taken.dropped),
-        }
-    )  # fmt: skip
+        if state.source == "hub" and self._hub is not None:
+            self.store.tell(f"base/{state.kind}", self._hub)

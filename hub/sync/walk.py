@@ -12,7 +12,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
-from hub.catalog.fields import instant
+from hub.catalog.fields import OLDEST, instant
+from hub.catalog.rows import is_repository
 from schemas.catalog import Kind, SourceState
 from schemas.values import frozen
 
@@ -36,8 +37,10 @@ SPACE_FIELDS = (
 )  # fmt: skip
 _FIELDS: Mapping[Kind, tuple[str, ...]] = {"model": MODEL_FIELDS, "dataset": DATASET_FIELDS, "space": SPACE_FIELDS}
 MOST_ADDRESS_CHARS = 4_096
+MOST_LEFT = 10**10
+MOST_LINK_CHARS = 16_384
 _LINKS = re.compile(r"<([^<>]*)>([^<]*)")
-_NEXT = re.compile(r"""rel\s*=\s*["']?next\b""")
+_REL = re.compile(r"""\brel\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;,"']+))""", re.IGNORECASE)
 KINDS: tuple[Kind, ...] = ("model", "dataset", "space")
 
 
@@ -74,20 +77,25 @@ def smaller(asked: str) -> str | None:
 
 
 def is_full(state: SourceState | None, now: datetime, every: timedelta) -> bool:
-    """Whether the next reading is a full one: the first, one that was not finished, and one after so long."""
+    """Whether the next reading is a full one: the first, one that was not finished, and one after so long. Also where
+    what is known is of the future."""
     if state is None or state.newest is None or state.full_at is None:
         return True
     if state.cursor and state.full:
+        return True
+    if max(state.newest, state.full_at) > now:  # a clock was wrong: believed, it would hide all that comes until then
         return True
     return now - state.full_at >= every
 
 
 def enough(rows: Iterable[Any], state: SourceState | None) -> bool:
-    """Whether an incremental reading has come to what is known: the page's last change is old enough."""
+    """Whether an incremental reading has come to what is known: the last dated row of the page is old enough. One date
+    of 1601 amid the young ends nothing."""
     if state is None or state.newest is None:
         return False
     times = [found for row in rows if isinstance(row, dict) and (found := instant(row.get("lastModified")))]
-    return bool(times) and min(times) < state.newest - OVERLAP
+    plausible = [found for found in times if found >= OLDEST]
+    return bool(plausible) and plausible[-1] < state.newest - OVERLAP
 
 
 def youngest(rows: Iterable[Any], latest: datetime) -> datetime | None:
@@ -98,17 +106,38 @@ def youngest(rows: Iterable[Any], latest: datetime) -> datetime | None:
     return max(known, default=None)
 
 
+def _bucket(told: str) -> dict[str, int]:
+    found = {}
+    for part in told.split(";"):
+        name, _, number = part.strip().partition("=")
+        if name in ("r", "t") and number.isascii() and number.isdecimal() and len(number) < 10:
+            found[name] = int(number)
+    return found
+
+
 class Strange(ValueError):
     """A next page that is not followed: a reading that ended there would take what it has not read for gone."""
+
+
+def ids_of(rows: Iterable[Any]) -> tuple[str, ...]:
+    """The ids of those rows of a page that have one."""
+    told = (row.get("id") or row.get("modelId") for row in rows if isinstance(row, dict))
+    return tuple(str(one) for one in told if is_repository(one))
 
 
 def next_page(asked: str, link: str | None) -> str | None:
     """The address of the next page as the `Link` header of the answer to `asked` has it; None: this was the last one.
 
-    Raises `Strange` for one of another origin: it would lead our calls wherever somebody likes.
+    Raises `Strange` for one of another origin: it would lead our calls wherever somebody likes; and for a header that
+    names no link at all: taken for the end of the list, it would have what was not read taken for gone.
     """
-    for address, rest in _LINKS.findall((link or "")[:16_384]):
-        if _NEXT.search(rest):
+    told = link or ""
+    links = _LINKS.findall(told[:MOST_LINK_CHARS])
+    if told.strip() and (not links or len(told) > MOST_LINK_CHARS):
+        raise Strange(f"its Link header of {len(told)} characters names no link that can be read")
+    for address, rest in links:
+        rels = " ".join("".join(found) for found in _REL.findall(rest)).lower().split()
+        if "next" in rels:
             try:
                 found: str = urljoin(asked, str(address))
             except ValueError:
@@ -132,14 +161,17 @@ def same_origin(one: str, other: str) -> bool:
 
 
 def pace_of(headers: Mapping[str, str], now: datetime) -> Pace:
-    """`RateLimit: "api";r=999;t=295` and `Retry-After`, which is seconds or a date. Nonsense says nothing."""
-    found = {}
-    for part in headers.get("ratelimit", "").split(";"):
-        name, _, number = part.strip().partition("=")
-        if name in ("r", "t") and number.isdecimal() and len(number) < 10:
-            found[name] = int(number)
+    """`RateLimit: "api";r=999;t=295` and `Retry-After`, which is seconds or a date. Nonsense says nothing.
+
+    Of several buckets the one counts that has the least left, and of those the one that fills last. A pause of no time
+    beside a bucket that is empty is none.
+    """
+    buckets = [one for told in headers.get("ratelimit", "")[:4_096].split(",") if (one := _bucket(told))]
+    found = min(buckets, key=lambda one: (one.get("r", MOST_LEFT), -one.get("t", 0)), default={})
     wait = found.get("t")
     told = headers.get("retry-after", "").strip()
+    if found.get("r") == 0 and wait and not told.strip("0"):
+        told = ""
     if told.isdecimal() and len(told) < 10:
         return Pace(found.get("r"), float(told))
     if told:

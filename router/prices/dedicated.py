@@ -81,7 +81,16 @@ def offer_of(state: EndpointState, like: Iterable[Offer] = ()) -> Offer:
         licence=None if known is None else known.licence, price=price, rates=rates(price) if price else (),
         regions=frozenset({spec.security.region}), dedicated=True, local=False, live=state.status in OFFERED,
         first_token_ms=_start_ms(state.cold_start_s) if starts else None,
+        revision=revision_of(state), tenants=frozenset(spec.tenants),
     )  # fmt: skip
+
+
+def revision_of(state: EndpointState) -> str | None:
+    """The commit that it serves, as the management API shows it, else as it was asked for; None where that is the main
+    branch, which is what is taken for an offer that says nothing. Another name that is no commit stands as it is: it is
+    no admitted commit either."""
+    told = state.running_revision or state.spec.revision
+    return None if told in (None, "main") else told
 
 
 def with_endpoints(base: Catalogue, states: Iterable[EndpointState], why_not: WhyNot) -> Catalogue:
@@ -145,7 +154,7 @@ class Dedicated(AbstractAsyncContextManager["Dedicated"]):
         self._base = base
         self._take = take
         self._clock = clock
-        self._why_not = why_not or _egress(settings)
+        self._why_not = why_not or egress(settings)
         self._bus = Bus(settings)
         self._publish = publish or self._bus.publish
         self.states: dict[str, EndpointState] = {}
@@ -206,7 +215,8 @@ class Dedicated(AbstractAsyncContextManager["Dedicated"]):
                 await self._clock.sleep(AGAIN_S)
 
 
-def _egress(settings: Settings) -> WhyNot:
+def egress(settings: Settings) -> WhyNot:
+    """Why no call may go to an address, by these settings."""
     from router.catalogue import why_no_call
 
     return lambda url: why_no_call(url, settings)

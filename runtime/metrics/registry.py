@@ -27,6 +27,7 @@ from runtime.settings import Settings
 
 MOST_MODELS = 200
 MOST_PROVIDERS = 50
+MOST_ENDPOINTS = 200
 MOST_WORDS = 100
 """Of any other label whose values our own code chooses from a list that may grow."""
 NANO = 1_000_000_000
@@ -170,6 +171,7 @@ class Metrics:
         self.tenants = Bounded(0, tenants)
         self.tells_tenants = bool(tenants)
         self.words = Bounded(MOST_WORDS)
+        self.endpoints = Bounded(MOST_ENDPOINTS)
         self._events: dict[str, Events] = {}
         self._money: dict[str, Money] = {}
         self._asked: list[State] = []

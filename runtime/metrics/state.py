@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from operator import add
 from typing import Any
 
-from runtime.metrics.registry import Metrics
+from runtime.metrics.registry import NANO, Metrics
 
 Samples = dict[str, dict[tuple[str, ...], float]]
 Tell = Callable[..., None]
@@ -40,6 +40,19 @@ OF_AN_AUDIT = {
     "novix_audit_gaps": "gaps",
 }
 """By metric, the member of the description of who makes checkpoints."""
+OF_AN_ENDPOINT = {
+    "novix_endpoint_ready": ("ready", 1),
+    "novix_endpoint_ready_replicas": ("ready_replicas", 1),
+    "novix_endpoint_target_replicas": ("target_replicas", 1),
+    "novix_endpoint_cost_usd": ("cost_nanousd", NANO),
+    "novix_endpoint_hour_usd": ("hour_nanousd", NANO),
+    "novix_endpoint_waiting_jobs": ("waiting", 1),
+    "novix_endpoint_drifted": ("drifted", 1),
+    "novix_endpoint_log_errors": ("errors", 1),
+}
+"""By metric, the member of an endpoint's description, and what it is divided by; of several they add up."""
+SECONDS_OF_AN_ENDPOINT = {"novix_endpoint_waiting_seconds": "oldest_s", "novix_endpoint_start_seconds": "start_s"}
+"""Of several, the longest."""
 PRIORITIES = ("interactive", "normal", "batch")
 
 
@@ -62,6 +75,7 @@ def read(state: Mapping[str, Any], metrics: Metrics) -> Samples:
             _lanes(service, tell)
         _routing(service, tell)
         _beside(service, tell)
+        _endpoints(service, metrics, tell)
     for service in [one for one in services if "limits" in one][:1]:  # what a process's workers share, each tells
         _work(service, metrics, tell)
     loop = state.get("loop")
@@ -140,6 +154,21 @@ def _routing(service: Mapping[str, Any], tell: Tell) -> None:
             tell("novix_jobs_waiting", lane["waiting"][priority], partition, priority)
     if "dedup" in service:
         tell("novix_history_records_refused", len(service.get("refused", ())))
+
+
+def _endpoints(service: Mapping[str, Any], metrics: Metrics, tell: Tell) -> None:
+    """Of the process that owns the orders; another one has an empty fleet."""
+    if "fleet" not in service:
+        return
+    tell("novix_endpoint_faults", len(service["faults"]))
+    for key, view in service["fleet"].items():
+        endpoint = metrics.endpoints(key)
+        tell("novix_endpoint_status", 1, endpoint, view["status"], together=add)
+        for name, (member, unit) in OF_AN_ENDPOINT.items():
+            if view[member] is not None:
+                tell(name, view[member] / unit, endpoint, together=add)
+        for name, member in SECONDS_OF_AN_ENDPOINT.items():
+            tell(name, view[member], endpoint, together=max)
 
 
 def _beside(service: Mapping[str, Any], tell: Tell) -> None:

@@ -244,4 +244,23 @@ HUB = _of(
     gauge("novix_hub_source_rows", "Rows of its last reading.", "source"),
     counter("novix_hub_written_total", "Entries of the catalogue that were written."),
 )
-METRICS: tuple[Spec, ...] = (*PROCESS, *LANES, *WORK, *ROUTING, *ALERTING, *CONSOLE, *RELAY, *AUDITING, *HUB)
+ENDPOINTS = _of(
+    "endpoints",
+    gauge("novix_endpoint_status", "1 for the status that it has.", "endpoint", "status"),
+    gauge("novix_endpoint_ready", "1 while a call that comes is answered.", "endpoint"),
+    gauge("novix_endpoint_ready_replicas", "Replicas that answer.", "endpoint"),
+    gauge("novix_endpoint_target_replicas", "Replicas that there are to be.", "endpoint"),
+    gauge("novix_endpoint_cost_usd", "What it has cost so far; not told where a price was unknown.", "endpoint"),
+    gauge("novix_endpoint_hour_usd", "The price of an hour of one replica.", "endpoint"),
+    gauge("novix_endpoint_waiting_jobs", "Jobs that are assigned to it and have not ended.", "endpoint"),
+    gauge("novix_endpoint_waiting_seconds", "How long the first of them has been; 0: there is none.", "endpoint"),
+    gauge(
+        "novix_endpoint_start_seconds", "How long its last start took, from the wake to the first answer.", "endpoint"
+    ),
+    gauge("novix_endpoint_drifted", "1 while the Hub has another commit than it runs.", "endpoint"),
+    gauge("novix_endpoint_log_errors", "Errors in its logs since they are counted.", "endpoint"),
+    gauge("novix_endpoint_faults", "Endpoints, lists and prices that could not be read when they were last."),
+)
+METRICS: tuple[Spec, ...] = (
+    *PROCESS, *LANES, *WORK, *ROUTING, *ALERTING, *CONSOLE, *RELAY, *AUDITING, *HUB, *ENDPOINTS
+)  # fmt: skip

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from sandbox.hf import hub, hub_known, hub_sets, wire
 from sandbox.hf.catalogue import Catalogue
 from sandbox.hf.hub_files import listed_files, readme, scan
+from sandbox.hf.hub_pickles import files
 from sandbox.hf.hub_query import KINDS, Kind, check_expand, cursor, read_query, shown
 from sandbox.hf.hub_rows import FIRST_S, stamp
 from sandbox.hf.hub_shelf import Row, Shelf
@@ -157,7 +158,7 @@ class HubDoors:
         return "/".join(parts[:2]), parts[2:]
 
     def file_of(self, kind: Kind) -> Callable[[Request], Any]:
-        """`GET /{id}/raw/{revision}/README.md`, and the same with `resolve`."""
+        """`GET /{id}/raw/{revision}/README.md`, and the same with `resolve`; of two models a pickle as well."""
 
         async def answer(request: Request) -> Response:
             told = request.path_params
@@ -165,7 +166,11 @@ class HubDoors:
             name = self.redirects.get(name, name) if kind == "model" else name
             number = self.shelves[kind].find(name)
             row = None if number is None else self.shelves[kind].row(number)
-            if told["way"] not in ("raw", "resolve") or row is None or told.get("file", "README.md") != "README.md":
+            path = told.get("file", "README.md")
+            kept = files().get(str(row.get("id")), {}) if kind == "model" and row is not None else {}
+            if told["way"] in ("raw", "resolve") and path in kept:
+                return Response(kept[path], media_type="application/octet-stream", headers=self.quota.spend())
+            if told["way"] not in ("raw", "resolve") or row is None or path != "README.md":
                 raise wire.Refusal(404, "Entry not found", {"x-error-code": "EntryNotFound"})
             return Response(
                 readme(row, self.models), media_type="text/plain; charset=utf-8", headers=self.quota.spend()

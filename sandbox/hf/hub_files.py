@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 from sandbox.hf.catalogue import Catalogue
+from sandbox.hf.hub_pickles import files
 from sandbox.hf.hub_rows import card
 
 Row = dict[str, Any]
@@ -12,13 +13,16 @@ Row = dict[str, Any]
 def listed_files(row: Row) -> list[dict[str, Any]]:
     """`GET /api/models/{id}/tree/{revision}`: type, path, size and blob of each file."""
     names = [(".gitattributes", 1_519), ("README.md", 2_048), ("config.json", 684)]
+    kept = files().get(str(row.get("id")))
     tags, size = _tags(row), row.get("usedStorage")
     size = size if isinstance(size, int) else 0
     if "safetensors" in tags:
         names.append(("model.safetensors", size))
     if "gguf" in tags:
         names.append(("model.Q4_K_M.gguf", size))
-    if "pytorch" in tags:
+    if kept is not None:
+        names += [(path, len(data)) for path, data in kept.items()]
+    elif "pytorch" in tags:
         names.append(("pytorch_model.bin", size))
     if "custom_code" in tags:
         names.append(("modeling_custom.py", 9_100))

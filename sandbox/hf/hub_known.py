@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Any
 
 from sandbox.hf.catalogue import Catalogue, hub_id
+from sandbox.hf.hub_pickles import rows as pickled
 from sandbox.hf.hub_rows import FIRST_S, stamp
 from schemas import codec
 
@@ -133,7 +134,7 @@ def served(models: Catalogue) -> list[Row]:
 def known_models(models: Catalogue) -> list[Row]:
     """All of them; where an id is known twice, served before recorded before approximate."""
     found: dict[str, Row] = {}
-    for told in (*famous(), *recorded(), *served(models)):
+    for told in (*famous(), *recorded(), *pickled(), *served(models)):
         found[told["id"]] = {**found.get(told["id"], {}), **told}
         if told not in famous() and APPROXIMATE in found[told["id"]].get("tags", ()) and "tags" in told:
             found[told["id"]]["tags"] = told["tags"]

@@ -7,6 +7,7 @@ import pytest
 from console_world import MemoryLog
 from endpoints_world import play  # noqa: F401 - as below
 from hub_rounds import world  # noqa: F401 - as below
+from hub_wire import wire  # noqa: F401 - as below
 from known_records import explored  # noqa: F401
 from sandbox_models import page, sandbox, speech  # noqa: F401 - fixtures, made when a test asks for them
 from typer.testing import CliRunner

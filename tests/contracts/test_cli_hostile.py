@@ -96,7 +96,8 @@ ASKED = {
     "budget explain": (("hostile", TEXTS["csi"]),),
     **dict.fromkeys(("tenant show", "tier show", "org show", "policy show", "prices show"), ((TEXTS["csi"],),)),
     **dict.fromkeys(("hub search", "hub show", "hub recommend", "hub scan", "eval show"), ((TEXTS["csi"],),)),
-    **dict.fromkeys(("registry allowed", "registry show", "alias history", "endpoints show"), ((TEXTS["csi"],),)),
+    **dict.fromkeys(("registry allowed", "registry show", "alias history", "endpoints show",
+                     "endpoints costs"), ((TEXTS["csi"],),)),
     "compare": ((TEXTS["csi"], TEXTS["csi"][::-1]),),
     **dict.fromkeys(("ledger statement", "schema export", "blob get", "quote", "replay"), ((TEXTS["csi"],),)),
 }  # fmt: skip

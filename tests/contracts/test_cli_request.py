@@ -4,12 +4,16 @@ import base64
 import json
 import shlex
 import socket
+from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from conformance.oracle import BY_THEIR_OWN_NAME, input_of
 from conformance.records import DEFAULT, TASKS, recordings
 from conformance.standins import picture
 from oracle import DIALECTS
+
+from console import kafka
 
 CHAT = {"id": "a1", "task": "chat-completion", "input": {"messages": [{"role": "user", "content": "Hi"}]}}
 SECRET = "hf_canaryCANARYcanary"
@@ -17,11 +21,17 @@ SECRET = "hf_canaryCANARYcanary"
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch):
-    """Nothing is sent: not a single connection is made."""
+    """Nothing is sent: not a single connection is made. Kafka, which is read where no provider is named, is away."""
 
     def refuse(*_):
         raise AssertionError("a connection was made")
 
+    @asynccontextmanager
+    async def nowhere(_):
+        raise KafkaConnectionError("nobody there")
+        yield
+
+    monkeypatch.setattr(kafka, "_bus", nowhere)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 

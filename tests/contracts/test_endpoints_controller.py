@@ -286,3 +286,24 @@ def test_a_state_is_told_when_it_changes_and_sums_once_a_minute(play):
         assert 8 <= len(here.states) - before <= 11
 
     play(story)
+
+
+def test_its_logs_are_counted_where_that_is_asked_for_and_no_line_is_told(play):
+    async def story(here: World) -> None:
+        spec = spec_of(scaling={"sleep_after_s": None}, monitoring={"logs": True})
+        await here.carry_out(order("create", spec=spec))
+        await here.until("running")
+        await here.turn(120)
+        machine = here.fleet.of("acme", "small").machine
+        before = here.controller.states["acme/small"].logs
+        assert before is not None
+        assert before.lines == len(machine.lines)
+        machine.lines += [(here.clock.at, "ERROR: the prompt was 'my plan'"), (here.clock.at, "WARN slow")]
+        await here.turn(180)
+        after = here.states[-1].logs
+        assert after is not None
+        assert (after.lines - before.lines, after.errors, after.warnings) == (2, 1, 1)
+        assert not any("my plan" in state.model_dump_json() for state in here.states)
+        assert here.controller.describe()["fleet"]["acme/small"]["errors"] == 1
+
+    play(story)

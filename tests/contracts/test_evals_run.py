@@ -14,8 +14,7 @@ from measured_world import answering, jobs_on, runs_on
 
 from console.hub import measuring
 from console.hub.measuring import Order, measure
-from console.hub.sets import of_file
-from hub.evals.labelled import BadSet, Columns, labelled
+from hub.evals.labelled import Columns, labelled
 from hub.evals.made import NO_RESULT, NO_USE
 from runtime.settings import load
 from schemas.topics import EVALS, JOBS
@@ -229,40 +228,7 @@ def test_the_machine_is_named_with_its_cores():
     assert "Python 3" in measuring.machine()
 
 
-# Where sets lie
-
-
-def test_a_payload_is_a_file_beside_its_set_and_its_content_is_what_was_asked(tmp_path):
-    (tmp_path / "one").mkdir()
-    (tmp_path / "two").mkdir()
-    sets = []
-    for folder, content in (("one", b"sound"), ("two", b"sound"), ("one", b"other sound")):
-        (tmp_path / folder / "a.wav").write_bytes(content)
-        listed = tmp_path / folder / "set.jsonl"
-        listed.write_text('{"audio": "a.wav", "transcription": "hello"}')
-        sets.append(of_file(str(listed), "automatic-speech-recognition", Columns(), 9))
-
-    assert sets[0].examples[0].input == {"inputs": f"@{tmp_path / 'one' / 'a.wav'}"}
-    assert sets[0].digest == sets[1].digest != sets[2].digest
-
-
-def test_a_payload_that_is_not_there_is_told_by_its_name(tmp_path):
-    (tmp_path / "set.jsonl").write_text('{"audio": "missing.wav", "transcription": "hello"}')
-
-    with pytest.raises(BadSet, match=r"'missing\.wav' beside the set: No such file"):
-        of_file(str(tmp_path / "set.jsonl"), "automatic-speech-recognition", Columns(), 9)
-
-
-@pytest.mark.parametrize("name", ["../secret.txt", "{folder}/secret.txt", "link/secret.txt"])
-def test_a_set_of_a_stranger_sends_no_file_from_elsewhere(tmp_path, name):
-    (tmp_path / "secret.txt").write_text(CANARY)
-    (tmp_path / "set").mkdir()
-    (tmp_path / "set" / "link").symlink_to(tmp_path)
-    row = {"audio": name.format(folder=tmp_path), "transcription": "hello"}
-    (tmp_path / "set" / "set.jsonl").write_text(json.dumps(row))
-
-    with pytest.raises(BadSet, match="outside the folder of its set"):
-        of_file(str(tmp_path / "set" / "set.jsonl"), "automatic-speech-recognition", Columns(), 9)
+# Rows of the Hub's viewer
 
 
 @pytest.fixture
@@ -338,3 +304,76 @@ def test_a_viewer_that_is_not_there_is_told(novix, log, catalogue_file):
 
     assert done.exit_code == 2
     assert "the dataset viewer at 127.0.0.1 does not answer" in done.stderr
+
+
+# What models call labels
+
+
+def numbers(job):
+    """A model that is always right, and answers with numbers."""
+    label = "LABEL_1" if "good" in job["input"]["inputs"] else "LABEL_0"
+    return {"output": [{"label": label, "score": 0.9}], "cost_nanousd": 1_000}
+
+
+def test_a_models_numbers_are_read_from_its_configuration_on_the_hub(
+    novix, log, viewer, labelled_file, catalogue_file, monkeypatch
+):
+    answer, url = viewer
+    answer.said = 200, b'{"id2label": {"0": "bad", "1": "GOOD"}}'
+    answer.asked.clear()
+    monkeypatch.setenv("NOVIX_HF_HUB_URL", url)
+    log.on_publish = answering(numbers)
+
+    done = evaluate(novix, labelled_file, catalogue_file, models=(CLASSIFIER,))
+
+    [run] = runs_on(log)
+    assert done.exit_code == 0, done.output
+    assert answer.asked == [f"/{CLASSIFIER}/raw/main/config.json"]
+    assert run["scores"][0]["value"] == 1.0
+    assert run["notes"]["labels"]["mapped"] == {"LABEL_0": "bad", "LABEL_1": "good"}
+
+
+def test_labels_that_nobody_explains_have_no_score_and_the_way_out_is_told(
+    novix, log, viewer, labelled_file, catalogue_file, monkeypatch
+):
+    answer, url = viewer
+    answer.said = 404, b""
+    monkeypatch.setenv("NOVIX_HF_HUB_URL", url)
+    log.on_publish = answering(numbers)
+
+    words = ("eval", "run", CLASSIFIER, "--task", "text-classification", "--file", labelled_file)
+    done = novix(*words, NOVIX_CATALOGUE=catalogue_file)
+
+    assert done.exit_code == 1
+    assert "unmapped_label 10" in done.stdout
+    assert "labels that are none of the set's: LABEL_1 5, LABEL_0 5; say what they mean: --map" in done.stdout
+    assert "no score: no answer has a label of the set" in done.stdout
+    assert "config.json was not read" in done.stdout
+    [run] = runs_on(log)
+    assert run["scores"] == []
+
+
+def test_a_mapping_is_told_with_the_command_and_asks_the_hub_nothing(
+    novix, log, viewer, labelled_file, catalogue_file, monkeypatch
+):
+    answer, url = viewer
+    answer.asked.clear()
+    monkeypatch.setenv("NOVIX_HF_HUB_URL", url)
+    log.on_publish = answering(numbers)
+    told = ("--map", "LABEL_0=bad", "--map", "LABEL_1=good")
+
+    done = evaluate(novix, labelled_file, catalogue_file, *told, models=(CLASSIFIER,))
+
+    [run] = runs_on(log)
+    assert (done.exit_code, run["scores"][0]["value"], answer.asked) == (0, 1.0, [])
+    assert run["marks"] == [1.0] * 10
+
+
+def test_a_mapping_to_a_label_that_the_set_has_not_is_refused_before_anything_is_published(
+    novix, log, labelled_file, catalogue_file
+):
+    done = evaluate(novix, labelled_file, catalogue_file, "--map", "LABEL_0=angry")
+
+    assert done.exit_code == 2
+    assert "the set has no such label; it has 2: bad, good" in done.stderr
+    assert log.records == {}

@@ -66,7 +66,10 @@ def test_the_command_line_says_the_same():
         said=(Said(source="hub", fields=("likes",), since=NOON), Said(source="router", fields=("served",), since=NOON)),
     )  # fmt: skip
     states = {"hub/model": state(complete_at=NOON + 2 * HOUR, full_at=NOON + HOUR, state="failed", error="status 502")}
-    document = {"latency": None, "cost": None, "quality": None, "approved": None, "why_not": ""}
+    document = {
+        "latency": None, "cost": None, "quality": None, "approved": None, "why_not": "",
+        "analytics": {"popularity": None, "community_rating": None, "usage": None},
+    }  # fmt: skip
     lines = _told(entry, document, ages(entry, states))
 
     assert lines[-2] == (

@@ -96,17 +96,33 @@ async def test_a_source_that_fails_leaves_a_partial_answer_that_says_which(index
     assert found.models[0].entry.served
 
 
-async def test_it_takes_as_long_as_the_slowest_not_the_sum(index):
-    """Three sources of 0.3 s each, one of them asked only on a miss: 0.3 s, not 0.9 s."""
-    slow = [saying("router", after_s=0.3), saying("endpoints", after_s=0.3), saying("hub", after_s=0.3, on_miss=True)]
-    await answered(index, Criteria(text="bert"))  # what is loaded once is loaded
-    began = time.perf_counter()
+async def test_all_are_asked_at_the_same_time_the_hub_while_the_others_still_answer(index):
+    """B109: it takes as long as the slowest, not the sum. Nobody answers before all three have been asked."""
+    all_asked = asyncio.Barrier(3)
 
-    found = await answered(index, Criteria(text="bert"), *slow)
+    async def find(criteria: Criteria) -> Sequence[CatalogEntry]:
+        await all_asked.wait()
+        return ()
 
-    took = time.perf_counter() - began
-    assert 0.3 <= took < 0.6
-    assert len(found.sources) == 4
+    together = [Source("router", find), Source("endpoints", find), Source("hub", find, on_miss=True)]
+
+    found = await answered(index, Criteria(text="bert"), *together, within_s=60)
+
+    assert [(note.source, note.ok) for note in found.sources] == [
+        ("index", True), ("router", True), ("endpoints", True), ("hub", True)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("criterion", ["trending", "popular"])
+async def test_what_is_not_in_the_catalogue_is_not_called_trending_or_popular(tmp_path, criterion):
+    """They are the upper twentieth of the catalogue; another source's models have no place in it."""
+    told = [entry(f"a/m{number}", downloads=number, likes=1, trending_score=float(number)) for number in range(1, 21)]
+    index = filled(tmp_path, told)
+
+    found = await answered(index, Criteria.model_validate({criterion: True}), saying("router", by_router("c/unheard")))
+
+    assert names(found) == ["a/m20"]
+    assert [note.source for note in found.sources] == ["index", "router"]
 
 
 async def test_a_source_that_does_not_answer_in_time_is_left_out(index):

@@ -227,3 +227,25 @@ async def test_one_process_fills_an_index_and_others_read_it(tmp_path):
     assert (folder_of(settings) / NAME).exists()
     async with opened(settings, MemoryReader(log)) as index:
         assert index.every_key() == ["model/a/one", "model/a/two"]
+
+
+async def test_damage_that_only_the_preparation_meets_does_not_keep_the_index_from_being_made_anew(tmp_path):
+    """The file opens, its entries cannot be read: the intake begins again with an empty one, under the same lock."""
+    log, first = MemoryLog(partitions=1), Index(tmp_path / "index")
+    put(log, *generated(30))
+    await caught_up(first, log)
+    before = first.state_hash()
+    first._connection.execute("UPDATE entry SET body = zeroblob(9)")
+    first.close()
+    reader = CatalogReader(Settings(home=tmp_path), tmp_path / "index")
+
+    index = reader._opened()
+
+    assert index.damaged
+    with pytest.raises(Damaged):
+        await caught_up(index, log)
+    reader._index = index
+    await reader._damaged(Damaged())
+    await caught_up(index, log)
+    assert index.state_hash() == before
+    await reader.__aexit__(None, None, None)

@@ -267,6 +267,23 @@ def test_files_are_read_beforehand_unless_they_are_large(tmp_path, monkeypatch):
     assert not file.foretell(tmp_path / "index")
 
 
+def test_preparing_an_index_changes_nothing_and_damage_is_noticed_by_it(tmp_path):
+    """An empty one too. What is found damaged there is known before anybody searches."""
+    empty = Index(tmp_path / "empty")
+    empty.prepare()
+    assert empty.counts()["model"] == 0
+    index = filled(tmp_path / "index", generated(60))
+    before, hits = index.state_hash(), found(index, "bert")
+    index.prepare()
+    assert (index.state_hash(), found(index, "bert")) == (before, hits)
+
+    index._connection.execute("UPDATE entry SET body = zeroblob(9)")
+    with pytest.raises(Damaged):
+        index.prepare()
+
+    assert index.damaged
+
+
 def test_an_index_made_anew_forgets_where_measured_models_stood(tmp_path):
     """Rows are numbered anew, and the count of changes begins anew with them."""
     index = filled(tmp_path / "index", [entry("a/one"), entry("a/two")])

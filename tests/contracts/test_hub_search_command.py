@@ -4,10 +4,15 @@ import json
 
 import pytest
 from hub_entries import entry, offer
+from hub_world import endpoint
+from known_records import fill, result
 
+from console.index.store import Store
+from console.serve import store_path
 from runtime.ports import Outgoing
+from runtime.settings import Settings
 from schemas.discovery import Discovery
-from schemas.topics import CATALOG
+from schemas.topics import CATALOG, ENDPOINTS
 
 NOT_MET, USAGE = 3, 2
 GERMAN = entry(
@@ -117,6 +122,47 @@ def test_show_tells_all_of_a_model_with_what_is_not_known_called_so(novix, fille
     assert document["entry"]["id"] == "meta/llama"
     assert document["quality"] is None
     assert document["latency"]["source"] == "predicted"
+
+
+def test_show_tells_what_the_counts_amount_to_and_how_much_a_model_was_used_here(novix, log, tmp_path):
+    """B31, B33: popularity and rating from the Hub's counts; use from our own jobs; what is not known is not 0."""
+    loved = entry("meta/llama", downloads=10_000, likes=500)
+    publish(log, loved, entry("meta/bare"))
+    without = json.loads(novix("hub", "show", loved.id, "--json").stdout)["analytics"]
+    bare = novix("hub", "show", "meta/bare").stdout
+
+    path = store_path(Settings(home=tmp_path / "home"))
+    path.parent.mkdir(parents=True)
+    store = Store(path)
+    fill(store, result(1, model=loved.id, cost=1_000), result(2, model=loved.id, cost=2_000))
+    store.close()
+    used, told = (
+        json.loads(novix("hub", "show", loved.id, "--json").stdout)["analytics"],
+        novix("hub", "show", loved.id),
+    )
+
+    assert without["usage"] is None
+    assert without["community_rating"] > 0.9
+    assert 0 < without["popularity"] < 1
+    for line in ("popularity: unknown", "community rating: unknown", "used through Novix: unknown"):
+        assert line in bare, line
+    assert (used["usage"]["jobs"], used["usage"]["exact"], used["usage"]["cost_nanousd"]) == (2, True, 3_000)
+    assert "used through Novix: 2 jobs, $0.000003, the last 2026-11-22T12:00" in told.stdout
+    assert "the Hub has no stars" in told.stdout
+    assert "used through Novix: no job yet" in novix("hub", "show", "meta/bare").stdout
+
+
+def test_own_endpoints_are_asked_beside_the_index(novix, filled):
+    """A model that the catalogue does not have yet, though it runs on an endpoint of ours."""
+    state = endpoint("new-eu", "acme/brand-new")
+    filled.append(Outgoing(ENDPOINTS.name, state.spec.key.encode(), state.encode(), (), 0, 1))
+
+    here = novix("hub", "search", "brand new", "--offline", "--json")
+    told = found(novix("hub", "search", "brand new", "--json", NOVIX_HUB_SYNC="off"))
+
+    assert here.exit_code == NOT_MET
+    assert [one.entry.id for one in told.models] == ["acme/brand-new"]
+    assert {note.source: note.ok for note in told.sources} == {"index": True, "endpoints": True}
 
 
 def test_a_model_that_is_not_there_is_exit_3(novix, filled):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import metrics_worlds as worlds
+import metrics_worlds_endpoints
 import pytest
 from metrics_worlds import Moved, total
 from metrics_worlds_work import told_by
@@ -124,6 +125,18 @@ ROWS: tuple[Row, ...] = (
     ("novix_hub_source_up", "catalogued", {"source": "router/model"}, None, 1),
     ("novix_hub_source_rows", "catalogued", {"source": "router/model"}, None, 2),
     ("novix_hub_written_total", "catalogued", ALWAYS, None, 5),
+    ("novix_endpoint_status", "woken", {"endpoint": "acme/small", "status": "running"}, None, 1),
+    ("novix_endpoint_ready", "woken", {"endpoint": "acme/small"}, 0, 1),
+    ("novix_endpoint_ready_replicas", "woken", ALWAYS, 0, 2),
+    ("novix_endpoint_target_replicas", "woken", ALWAYS, 0, 3),
+    ("novix_endpoint_cost_usd", "woken", ALWAYS, None, 1.5),
+    ("novix_endpoint_hour_usd", "woken", ALWAYS, None, 0.8),
+    ("novix_endpoint_waiting_jobs", "woken", ALWAYS, 0, 1),
+    ("novix_endpoint_waiting_seconds", "woken", ALWAYS, 0, 60),
+    ("novix_endpoint_start_seconds", "woken", ALWAYS, 240, 180),
+    ("novix_endpoint_drifted", "woken", ALWAYS, 0, 1),
+    ("novix_endpoint_log_errors", "woken", ALWAYS, None, 3),
+    ("novix_endpoint_faults", "woken", ALWAYS, 0, 1),
     ("novix_console_records_total", "indexed", ALWAYS, 0, 7),
     ("novix_console_last_record_timestamp_seconds", "indexed", ALWAYS, 0, 1_795_000_000.5),
     ("novix_console_fault", "indexed", ALWAYS, 0, 1),
@@ -146,7 +159,7 @@ STAND: dict[str, Mapping[str, str]] = {
 @functools.cache
 def moved(world: str) -> Moved:
     """What happened, once for all rows that look at it."""
-    told: Any = told_by(world)()
+    told: Any = (metrics_worlds_endpoints.woken if world == "woken" else told_by(world))()
     assert isinstance(told, Moved)
     return told
 

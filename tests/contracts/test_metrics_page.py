@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 import console.alerting.service
 import console.audit.service
 import hub.app
+import hub.endpoints.app
 import router.app
 import workers.app
 from console.index.reading import Index
@@ -113,10 +114,11 @@ def services(home: Path) -> Mapping[str, Service]:
         "alerts": console.alerting.service.build(settings),
         "audit": console.audit.service.build(settings),
         "hub-sync": hub.app.build(settings),
+        "endpoints": hub.endpoints.app.build(settings),
     }
 
 
-@pytest.mark.parametrize("name", ["router", "workers", "worker-text", "alerts", "audit", "hub-sync"])
+@pytest.mark.parametrize("name", ["router", "workers", "worker-text", "alerts", "audit", "hub-sync", "endpoints"])
 async def test_each_kind_of_process_says_why_it_is_not_ready_yet_and_can_be_scraped(name: str, tmp_path: Path) -> None:
     service = services(tmp_path)[name]
     metrics = service.metrics or Metrics()

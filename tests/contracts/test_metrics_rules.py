@@ -115,6 +115,25 @@ CASES: dict[str, tuple[Series, Series]] = {
             'novix_jobs_ended_total{task="chat-completion",status="succeeded",kind=""}': "0+9x200",
         },
     ),
+    "NovixEndpointFailed": (
+        {'novix_endpoint_status{endpoint="acme/a",status="failed"}': "1x200"},
+        {'novix_endpoint_status{endpoint="acme/a",status="running"}': "1x200"},
+    ),
+    "NovixEndpointJobsWait": (
+        {
+            'novix_endpoint_waiting_seconds{endpoint="acme/a"}': "0+60x200",
+            'novix_endpoint_ready{endpoint="acme/a"}': "0x200",
+        },
+        {
+            'novix_endpoint_waiting_seconds{endpoint="acme/a"}': "0+60x200",
+            'novix_endpoint_ready{endpoint="acme/a"}': "1x200",
+        },
+    ),
+    "NovixEndpointDrifted": (
+        {'novix_endpoint_drifted{endpoint="acme/a"}': "1x200"},
+        {'novix_endpoint_drifted{endpoint="acme/a"}': "1x100 0x99"},
+    ),
+    "NovixEndpointsUnread": ({"novix_endpoint_faults": "1x200"}, {"novix_endpoint_faults": "0x200"}),
     "NovixAmbiguousPayments": (
         {
             f"novix_money_ambiguous_usd_total{{{WHO}}}": "0+0.05x200",

@@ -24,6 +24,7 @@ from console.pages import guard, jobview
 from console.pages.render import job_url
 from console.pages.sheets import cell
 from runtime.ports import Outgoing
+from runtime.settings import Settings
 from schemas.base import MAX_ID_CHARS
 from schemas.topics import ALERTS, DECISIONS, DLQ, JOBS, RESULTS, SPANS
 
@@ -40,8 +41,11 @@ QUESTIONS = (
 LARGE_JOB = Story(job_id="large", tenant="hostile", offset=1_000)
 HUB_MODEL = quote(hostile()[0].id)
 WHERE = {"tenant": "hostile", "job_id": "large", "trace_id": LARGE_JOB.trace.trace_id, "topic": JOBS.name,
-         "part": "topics", "partition": "0", "offset": "0", "model": HUB_MODEL, "token": "none"}  # fmt: skip
+         "part": "topics", "partition": "0", "offset": "0", "model": HUB_MODEL, "token": "none",
+         "number": "0"}  # fmt: skip
 """What stands for the parts of a route's address."""
+HUB_PAGES = {f"{Settings().hf_hub_url}/{quote(one.id)}" for one in hostile()}
+"""What leads off this machine: a model's page on the Hub, its id escaped, and nothing else."""
 TOKEN = "a-token-of-twenty-four-c"
 
 
@@ -69,6 +73,7 @@ def hub_paths(hub):
         yield from (f"/fragments/hub/{name}?{urlencode({'model': model})}" for name in ("panels", "card", "rivals"))
     for text in (text for text in TEXTS.values() if text):
         yield f"/hub?{urlencode(dict.fromkeys(('q', 'task', 'tag', 'max_size', 'tenant', 'order', 'm'), text[:2000]))}"
+        yield f"/fragments/hub/advice?{urlencode({'q': text[:900], 'license': text[:100]})}"
         yield f"/hub/recommend?{urlencode({'q': text[:3_000]})}"
         yield f"/hub/compare?{urlencode({'m': text[:200], 'tenant': text[:100], 'speed': text[:20]})}"
 
@@ -137,7 +142,8 @@ def test_every_address_answers_and_none_with_a_fault_or_without_end(shown):
     missing = {path for path in missing - asked if not path.startswith("/hub/model/")}
     assert missing <= {"/nothing", "/live/topics/inference.jobs.v1", "/fragments/live/topic/inference.jobs.v1", "/job",
                        "/fragments/job", "/api/job",
-                       "/hub/tried/none", "/fragments/hub/tried/none", "/fragments/hub/panels", "/fragments/hub/card",
+                       "/hub/tried/none", "/hub/tried/none/0", "/fragments/hub/tried/none",
+                       "/fragments/hub/panels", "/fragments/hub/card",
                        "/fragments/hub/performance"}  # fmt: skip
 
 
@@ -152,9 +158,8 @@ def test_on_no_page_is_it_markup_or_an_address_or_obeyed(shown):
         assert seen.is_clean, path
         assert TAG not in {*seen.tags, *seen.attributes}, path
         assert obeyed(html) == set(), path
-        assert [link for link in seen.links if not link.startswith(("/", "#", "?")) or link.startswith("//")] == [], (
-            path
-        )
+        outside = {link for link in seen.links if not link.startswith(("/", "#", "?")) or link.startswith("//")}
+        assert outside - HUB_PAGES == set(), path
         assert str(7 * 7 * 1783) not in html, path
         told += seen.text
     for text in ("markup", "script address", "template", "formula", "sql"):

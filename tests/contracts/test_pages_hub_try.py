@@ -10,10 +10,13 @@ import pytest
 from hub_browser import answering
 from hub_world import BERT, MemoryHub
 from live_world import OURS, pages
+from sample_payloads import png
 from starlette.testclient import TestClient
 
 from console.hub.tasks import BadForm
 from console.hub.trying import MOST_WAITING, Busy, Tries, order_of
+from console.hub.uploads import MOST_FILE_BYTES
+from console.pages.guard import MOST_FORM_BYTES
 from runtime.ports import Outgoing
 from schemas.job import ReadableJob, read_job
 from schemas.topics import JOBS, RESULTS
@@ -127,6 +130,44 @@ def test_without_a_way_to_kafka_the_form_says_so(tmp_path):
 
     assert answer.status_code == 502
     assert "without a way to Kafka" in answer.text
+
+
+# with a file
+
+
+def form_token(world) -> str:
+    """Of the session, from a page."""
+    return world.client.get("/hub/model/google/vit-base").text.split('name="form_token" value="')[1].split('"')[0]
+
+
+def test_a_form_with_a_file_wants_the_same_token_and_the_same_site(tmp_path):
+    with pages(tmp_path, hub=MemoryHub()) as world:
+        token, fields = form_token(opened(world)), {"task": "image-classification", "model": "google/vit-base"}
+        files = {"chosen": ("a.png", png(), "image/png")}
+        for headers, given in ((OURS, ""), (OURS, "wrong"), ({"sec-fetch-site": "cross-site"}, token), ({}, token)):
+            sent = {**fields, "form_token": given}
+            assert world.client.post("/hub/try", data=sent, files=files, headers=headers).status_code == 403
+        assert jobs(world.log) == []
+
+        answer = world.client.post("/hub/try", data={**fields, "form_token": token}, files=files, headers=OURS)
+        assert answer.status_code == 303
+        assert jobs(world.log)[0]["input"]["inputs"].startswith("data:image/png;base64,")
+
+
+def test_a_file_beyond_its_bound_is_refused_and_no_other_form_may_have_one(tmp_path):
+    with pages(tmp_path, hub=MemoryHub()) as world:
+        fields = {"task": "image-classification", "model": "google/vit-base", "form_token": form_token(opened(world))}
+        sizes = {"/hub/try": MOST_FILE_BYTES + MOST_FORM_BYTES, "/logout": MOST_FORM_BYTES}
+        for path, most in sizes.items():
+            files = {"chosen": ("a.png", b"\0" * most, "image/png")}
+            answer = world.client.post(path, data=fields, files=files, headers=OURS)
+            assert answer.status_code == 413
+            assert f"{most:,} bytes" in answer.text
+        files = {"chosen": ("a.png", b"&" * 5_000, "image/png")}
+        answer = world.client.post("/hub/try", data=fields, files=files, headers=OURS)
+        assert answer.status_code == 400
+        assert "the file" in answer.text
+        assert jobs(world.log) == []
 
 
 # for scripts

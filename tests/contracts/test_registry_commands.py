@@ -173,3 +173,17 @@ def test_a_name_that_the_catalogue_does_not_have_is_told_with_those_near_it_and_
     done = novix("registry", "withdraw", MODEL.upper())
     assert "the catalogue has no model" not in done.output
     assert novix("registry", "allowed", MODEL).exit_code == NOT_MET
+
+
+def test_a_blank_name_is_no_model(novix, log):
+    for name in ("", "  ", "\t"):
+        done = novix("registry", "withdraw", name)
+        assert done.exit_code == USAGE, done.output
+    assert events(log) == []
+
+
+def test_capitals_do_not_hide_the_licence_that_the_catalogue_names(novix, log):
+    novix("registry", "rules", "--deny", "llama3.1")
+    for name in (MODEL, MODEL.upper()):
+        assert novix("registry", "allowed", name).exit_code == NOT_MET
+        assert novix("registry", "admit", name).exit_code == NOT_MET

@@ -24,7 +24,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
     index.close()
 
 
-@pytest.mark.parametrize("part", ["held out", "development"])
+@pytest.mark.parametrize("part", ["held out", "development", "second test", "second development"])
 def test_search_and_recommendation_are_at_least_as_good_as_plain_bm25_and_the_hubs_order(
     found: Found, part: str
 ) -> None:
@@ -39,12 +39,13 @@ def test_the_held_out_figures_are_no_worse_than_the_documentation_says(found: Fo
     assert found[OURS, "held out"][1] >= 50
 
 
-def test_there_are_120_queries_half_of_them_held_out_and_none_twice() -> None:
+def test_there_are_150_queries_half_of_each_set_held_out_and_none_twice() -> None:
     told = rules.judged()
 
-    assert len(told) == 120
+    assert len(told) == 150
+    assert sum(one.part == "second test" for one in told) == 15
     assert sum(one.part == "held out" for one in told) == 60
-    assert len({one.query for one in told}) == 120
+    assert len({one.query for one in told}) == 150
 
 
 @pytest.mark.parametrize(

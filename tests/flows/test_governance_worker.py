@@ -1,11 +1,13 @@
 """A model that is withdrawn while its job waits is called no more: not by the next attempt, not as a fallback."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 from worker_world import START, answer, assigned, candidate, failing, result_of, world
 
-from runtime.ports import Record
+from runtime.outcome import RetryAt
+from runtime.ports import Delivery, Record
 from runtime.registry import Registry
 from schemas.failure import FailureKind
 from schemas.registry import REGISTRY_EVENTS, RegistryRecord
@@ -112,3 +114,32 @@ async def test_capitals_and_names_of_the_catalogues_own_are_no_way_round_a_withd
         assert it.script.requests == []
         assert result.error is not None
         assert result.error.kind == FailureKind.NOT_APPROVED
+
+
+async def test_nothing_is_called_before_the_registry_that_it_was_assigned_from_has_been_read() -> None:
+    """A follower that is behind, or a process that started on a registry that was emptied."""
+    registry = Registry()
+    it = world(answer(), shared={"registry": registry})
+    for _ in range(2):
+        assert isinstance(await it.lane.handle(Delivery(assigned(registry=2), it.clock.now())), RetryAt)
+        assert it.script.requests == []
+        say(registry, "withdrawn", OTHER)
+    assert result_of(await it.run(assigned(registry=2))).status == "succeeded"
+
+
+async def test_nothing_is_called_by_a_registry_that_became_another_one() -> None:
+    registry = Registry()
+    say(registry, "admitted")
+    registry.fold(Record(REGISTRY.name, 0, 0, None, b"another", (), 0))
+    it = world(answer(), shared={"registry": registry})
+    assert isinstance(await it.lane.handle(Delivery(assigned(registry=1), it.clock.now())), RetryAt)
+    assert it.script.requests == []
+
+
+async def test_a_job_whose_registry_never_comes_ends_at_its_deadline_and_says_why() -> None:
+    it = world(answer())
+    ended = result_of(await it.run(assigned(registry=7, deadline=START + timedelta(milliseconds=900))))
+    assert ended.error is not None
+    assert ended.error.kind == FailureKind.DEADLINE_PASSED
+    assert "version 7 was decided from, and 0 is known here" in ended.error.message
+    assert it.script.requests == []

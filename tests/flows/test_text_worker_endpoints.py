@@ -4,13 +4,16 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from endpoints_world import spec_of
 from endpoints_world import state_of as state_at_begin
 from worker_world import START, World, answer, assigned, candidate, failing, result_of, world
 
+from hub.endpoints.waiting import Waiting
 from runtime.outcome import RetryAt
 from runtime.ports import Delivery, Record
+from runtime.telemetry import PROVIDER
 from schemas import headers
 from schemas.assignment import Candidate
 from schemas.endpoints import EndpointState
@@ -142,3 +145,32 @@ async def test_a_job_that_keeps_its_order_waits_where_it_is() -> None:
     result = result_of(await it.travel(record))
     assert result.status == "succeeded"
     assert it.left == []
+
+
+def taking(here: list[World], reply: httpx.Response) -> Any:
+    """A call that takes two seconds."""
+
+    def step(_: httpx.Request) -> httpx.Response:
+        here[0].clock.turn_to(here[0].clock.now() + timedelta(seconds=2))
+        return reply
+
+    return step
+
+
+async def test_what_is_told_of_its_calls_is_what_their_spans_tell() -> None:
+    """Latency, availability and the number of calls: by results, as the controller folds them, and by spans."""
+    folded, spans = Waiting(), list[Any]()
+    for number, replies in enumerate(([answer()], [failing(503), answer()], [failing(400)])):
+        here: list[World] = []
+        here.append(worker(Told(state_of("running", ready=True)), *(taking(here, reply) for reply in replies)))
+        done = await here[0].travel(assigned(endpoint(), job={"id": f"j{number}"}))
+        folded.ended(Record("results", 0, number, b"", result_of(done).encode(), (), 0))
+        spans += [one for one in done.spans if one.name == "POST"]  # type: ignore[union-attr]
+
+    measured = folded.measured("small")
+    good = [one for one in spans if one.error is None]
+    assert (measured.attempts, measured.succeeded) == (len(spans), len(good)) == (4, 2)
+    assert {one.attributes[PROVIDER] for one in spans} == {"endpoint.small"}
+    took = sum((one.end - one.start for one in good), timedelta())
+    assert timedelta(milliseconds=measured.call_ms) == took == timedelta(seconds=4)
+    assert measured.latency_ms == 2_000

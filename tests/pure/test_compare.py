@@ -1,58 +1,23 @@
 """Models beside each other: who is best, who is beaten, what is told of what nobody knows."""
 
 import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
+from compare_world import NOON, cell, compared, run, subject
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.compare import choose
-from hub.compare.compare import UnknownModel, compare, near
+from hub.compare.compare import UnknownModel, near
 from hub.compare.front import dominates, front
-from hub.compare.matrix import memory_bytes, size
+from hub.compare.matrix import size
 from hub.compare.mix import CannotPrice, Mix, Used, cost, priced, usual
-from hub.compare.subject import Subject
 from schemas.assignment import Price
-from schemas.catalog import CatalogEntry, Security
-from schemas.comparison import DIMENSIONS, UNKNOWN, ComparisonCriteria, Costs, Performance
-from schemas.discovery import Interval
-from schemas.evals import EvalRun, Score
+from schemas.catalog import Security
+from schemas.comparison import DIMENSIONS, UNKNOWN
 
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PRICE = {"source": "test", "as_of": "2026-11-22"}
-
-
-def run(model, value, *, low=None, high=None, metric="accuracy", dataset="reviews", digest="d", ended=NOON, **more):
-    low, high = (value - 0.02 if low is None else low), (value + 0.02 if high is None else high)
-    score = Score(metric=metric, value=value, low=low, high=high, method="wilson", n=100)
-    told = {"run_id": f"r-{model}-{ended.timestamp():.0f}", "task": "text-classification", "tenant": "t", "asked": 100}
-    return EvalRun.model_validate({
-        **told, "model": model, "dataset": dataset, "dataset_digest": digest, "answered": 100, "scores": (score,),
-        "started_at": ended, "ended_at": ended, **more,
-    })  # fmt: skip
-
-
-def subject(model, *, p95=None, nanousd=None, quality=None, n=100, allowed=None, runs=None, **entry):
-    speed = Performance(model=model)
-    if p95 is not None:
-        speed = Performance(model=model, p50_ms=p95 / 2, p95_ms=p95, n=n, window_s=3600)
-    costs = Costs(model=model, why_not="no price of it is known")
-    if nanousd is not None:
-        told = Interval(value=nanousd, low=nanousd, high=nanousd, unit="nanousd", source="predicted", n=5)
-        costs = Costs(model=model, provider="groq", nanousd=told)
-    evals = runs if runs is not None else ([] if quality is None else [run(model, quality)])
-    return Subject(CatalogEntry(id=model, **entry), speed, costs, evals, allowed, "")
-
-
-def compared(*subjects, **criteria):
-    asked = ComparisonCriteria(models=tuple(one.id for one in subjects), **criteria)
-    return compare(asked, subjects, mix={}, now=NOON)
-
-
-def cell(found, row, model):
-    table = found.comparison
-    return next(one for one in table.rows if one.name == row).cells[table.models.index(model)]
 
 
 # What a job costs
@@ -303,17 +268,23 @@ def test_facts_of_a_card_stand_in_the_table_as_they_are_and_the_others_as_unknow
     )
 
     assert cell(found, "parameters", "a").text == "7,000,000,000"
-    assert (cell(found, "memory", "a").text, cell(found, "memory", "a").value) == ("14.0 GB", 14_000_000_000)
+    assert (cell(found, "memory", "a").text, cell(found, "memory", "a").value) == ("16.8 GB", 16_800_000_000)
     assert (cell(found, "license", "a").text, cell(found, "license", "b").text) == ("MIT", UNKNOWN)
     assert cell(found, "license", "b").note == "its card says bigscience-openrail"
     assert (cell(found, "security", "b").text, cell(found, "security", "b").note) == ("unsafe", "scans are not done")
     assert cell(found, "security", "a").text == UNKNOWN
 
 
-def test_memory_is_parameters_times_the_bytes_of_their_types_else_the_files_else_unknown():
-    assert memory_bytes(CatalogEntry(id="a", dtypes={"F32": 10, "I8": 8})) == 48
-    assert memory_bytes(CatalogEntry(id="a", dtypes={"F32": 10, "MYSTERY": 8}, size_bytes=99)) == 99
-    assert memory_bytes(CatalogEntry(id="a")) is None
+def test_memory_is_what_the_models_page_and_the_search_tell_with_its_formula():
+    """10 numbers of 4 bytes and 8 of one are 48, and a fifth; where the type is not told it says what was assumed."""
+    found = compared(subject("a", dtypes={"F32": 10, "I8": 8}), subject("b", parameters=100), subject("c"))
+
+    assert [cell(found, "memory", model).value for model in "abc"] == [58, 240, None]
+    assert "10 F32 x 4 B + 8 I8 x 1 B) x 1.2" in cell(found, "memory", "a").note
+    assert "16 bits assumed" in cell(found, "memory", "b").note
+
+
+def test_a_size_is_told_in_decimal_units():
     assert [size(number) for number in (7, 1_500, 2_000_000)] == ["7 B", "1.5 kB", "2.0 MB"]
 
 

@@ -11,15 +11,18 @@ from rulings import NOW, catalogue_of, job, offer, ruled, view
 
 from router.catalogue import Catalogue
 from router.feedback import Lessons, Observed
+from router.governance import Governance, governance_of
 from router.prices.dedicated import Dedicated, with_endpoints
 from router.ruling import Ruling
 from router.state import State
 from router.terms import Terms
 from runtime.clock import SystemClock
 from runtime.ports import Outgoing, Record
+from runtime.registry import Registry
 from runtime.settings import Settings
 from schemas.endpoints import CostMetrics, EndpointState, Measured
 from schemas.failure import FailureKind as K
+from schemas.registry import Admission, Facts, RegistryRecord, Rules
 from schemas.topics import OFFERS
 
 URL = "https://abc.us-east-1.aws.endpoints.huggingface.cloud"
@@ -187,3 +190,68 @@ def test_a_state_decides_from_what_it_was_given_and_names_it():
     state.offer(made)
     assert state.view("acme", NOW).versions["catalogue"] == made.version
     assert ENDPOINT in state.view("acme", NOW).catalogue.providers
+
+
+def test_one_that_is_bound_takes_its_tenants_jobs_alone_and_the_decision_says_so_without_their_names():
+    """Beside one that is everybody's, each tenant is decided from its own table and from no other's."""
+    bound = told(a_call=1, spec=spec_of(tenants=["beta", "gamma"]))
+    chosen = catalogue(bound, told(a_call=2, spec=spec_of("free"), url=URL.replace("abc", "xyz")))
+    for tenant, first in (
+        ("acme", "endpoint.free"),
+        ("beta", ENDPOINT),
+        ("other", "endpoint.free"),
+        ("gamma", ENDPOINT),
+    ):
+        ruling = ruled(
+            job(model=MODEL, timeout_s=600, tenant=tenant),
+            replace(view(chosen, policy="cheapest/1"), terms=Terms(tenant=tenant)),
+        )
+        assert order(ruling)[0] == first, tenant
+        left_out = [(one.provider, one.reason, one.detail) for one in ruling.exclusions]
+        said = (ENDPOINT, K.NOT_APPROVED, "a dedicated endpoint that is bound to other tenants")
+        assert left_out == ([] if first == ENDPOINT else [said]), tenant
+    alone = asked(chosen, provider=ENDPOINT)
+    assert (alone.verdict, alone.kind) == ("rejected", K.NOT_APPROVED)
+
+
+def test_tenants_that_nothing_is_bound_to_share_one_table():
+    """Thousands of them would each have one of their own, made again and again."""
+    chosen = catalogue(told(a_call=1, spec=spec_of(tenants=["beta"])))
+    for tenant in ("one", "two", "three", "beta"):
+        here = replace(view(chosen, policy="cheapest/1"), terms=Terms(tenant=tenant))
+        ruled(job(model=MODEL, timeout_s=600, tenant=tenant), here)
+    assert len(chosen.tables) == 2
+    assert chosen.bound == {"beta"}
+
+
+def registry(commit: str, newest: str) -> Governance:
+    """The model was admitted at a commit, another one than that is refused, and its main branch is at `newest`."""
+    said = (
+        Admission(model=MODEL, tenant="*", state="admitted", revision=commit, by="a", at=NOW),
+        Rules(tenant="*", moved="refuse", by="a", at=NOW),
+        Facts(model=MODEL, revision=newest, at=NOW),
+    )
+    records = [Record("r", 0, at, b"", RegistryRecord(event=one).encode(), (), 0) for at, one in enumerate(said)]
+    return governance_of(Registry.of(records).now(), "acme")
+
+
+@pytest.mark.parametrize(
+    ("runs", "asked_for", "newest", "allowed"),
+    [
+        ("a" * 40, None, "b" * 40, {ENDPOINT}),  # pinned where it was admitted, while the main branch moved
+        ("b" * 40, None, "a" * 40, {"acme"}),  # the other way round: serverless has the main branch
+        (None, "a" * 40, "b" * 40, {ENDPOINT}),  # not shown yet: as it was asked for
+        (None, None, "b" * 40, set()),  # the main branch, both
+        ("main", "main", "a" * 40, {ENDPOINT, "acme"}),
+        ("v2", None, "a" * 40, {"acme"}),  # a name that is no commit is no admitted one
+    ],
+)
+def test_a_commit_that_moved_is_judged_by_what_an_endpoint_serves(runs, asked_for, newest: str, allowed: set[str]):
+    state = told(a_call=1, running_revision=runs, spec=spec_of(revision=asked_for))
+    here = replace(
+        view(catalogue(state), policy="cheapest/1"), terms=Terms(tenant="acme"), governance=registry("a" * 40, newest)
+    )
+    ruling = ruled(job(model=MODEL, timeout_s=600), here)
+    assert set(order(ruling)) == allowed
+    refused = {one.provider for one in ruling.exclusions if "admitted at commit" in one.detail}
+    assert refused == {ENDPOINT, "acme"} - allowed

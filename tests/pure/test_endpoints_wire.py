@@ -29,6 +29,30 @@ def test_a_secret_has_no_place_in_a_body_and_flags_of_the_container_have():
     assert differs(seen_of({**body, "type": "public", "status": {"state": "running"}}), spec)
 
 
+def test_what_somebody_wants_stands_in_the_body_in_the_management_apis_own_words():
+    image = {"custom": {"url": "ghcr.io/acme/reader:2", "port": 8080, "healthRoute": "/ready", "command": ["serve"]}}
+    spec = spec_of(
+        instance_type="nvidia-a10g", instance_size="x4", revision="a" * 40, tenants=["beta"],
+        scaling={"min_replicas": 1, "max_replicas": 3, "scale_to_zero_minutes": None, "pending_requests": 2.5},
+        custom={"image": image, "env": {"A": "b"}, "framework": "custom", "tags": ["reader"]},
+        security={"access": "private", "vendor": "azure", "region": "eastus"},
+    )  # fmt: skip
+    assert body_of(spec) == {
+        "name": "small", "type": "private", "provider": {"vendor": "azure", "region": "eastus"},
+        "compute": {
+            "accelerator": "gpu", "instanceType": "nvidia-a10g", "instanceSize": "x4",
+            "scaling": {
+                "minReplica": 1, "maxReplica": 3, "scaleToZeroTimeout": None, "measure": {"pendingRequests": 2.5}
+            },
+        },
+        "model": {
+            "repository": spec.model, "revision": "a" * 40, "task": "text-generation", "framework": "custom",
+            "image": image, "env": {"A": "b"},
+        },
+        "tags": ["reader"],
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "document",
     [

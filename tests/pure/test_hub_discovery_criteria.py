@@ -123,3 +123,23 @@ def test_what_the_hub_cannot_be_asked_is_left_to_the_sifting():
     assert asked["inference_provider"] == "all"
     dataset = dict(hub_params(checked({"kind": "dataset", "tasks": ("a",), "served": True, "gated": True})))
     assert set(dataset) == {"limit", "expand[]"}
+
+
+@pytest.mark.parametrize(
+    ("task", "language", "hub", "endpoints"),
+    [
+        ("ner", "German", {"pipeline_tag": "token-classification", "filter": "de"}, "token-classification"),
+        ("Text Classification", "pt-BR", {"pipeline_tag": "text-classification", "filter": "pt-br"},
+         "text-classification"),
+        ("NLP", "unknown", {}, None),
+        ("fill-mask", "Français", {"pipeline_tag": "fill-mask", "filter": "fr"}, "fill-mask"),
+    ],
+)  # fmt: skip
+def test_other_sources_are_asked_by_the_names_that_a_task_and_a_language_have_there(task, language, hub, endpoints):
+    """The index knows what people call them; the Hub has nothing under `ner`."""
+    asked = checked({"tasks": (task,), "languages": (language,), "licenses": ("unknown",), "libraries": ("unknown",)})
+
+    told = dict(hub_params(asked))
+
+    assert {name: value for name, value in told.items() if name in ("pipeline_tag", "filter")} == hub
+    assert dict(endpoint_params(asked)).get("task") == endpoints

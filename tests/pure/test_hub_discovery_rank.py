@@ -128,8 +128,11 @@ def test_embeddings_put_near_what_means_the_same():
     assert np.abs(bytes_ / SCALE - vectors).max() < 1 / SCALE
 
 
-def test_the_nearest_by_signs_are_the_nearest(tmp_path):
-    """Against every vector one by one: at least nine of the ten nearest of 3,000 are found, in their order."""
+@pytest.mark.parametrize("at_once", [1, 64, 3_001, 8_192])
+def test_the_nearest_by_signs_are_the_nearest(tmp_path, monkeypatch, at_once):
+    """Against every vector one by one: at least nine of the ten nearest of 3,000 are found, in their order; the same
+    ones however many are counted at once."""
+    monkeypatch.setattr("hub.index.embed.COUNTED_ROWS", at_once)
     dice = np.random.default_rng(3)
     centres = dice.normal(size=(40, 256))
     vectors = centres[dice.integers(0, 40, 3_000)] + 0.7 * dice.normal(size=(3_000, 256))
@@ -160,7 +163,10 @@ def test_columns_come_back_from_their_blocks_as_they_were():
     columns.put(rows, [_cells(dice) for _ in rows])
     columns.put(rows[5:60], [_cells(dice) for _ in rows[5:60]])
 
-    again = Columns.read((n, *columns.block(n)) for n in range(3))
+    blocks = [(n, *columns.block(n)) for n in range(3)]
+    sizes = sum(len(one[1]) for one in blocks), sum(len(one[2]) for one in blocks)
+
+    again = Columns.read(blocks, sizes)
 
     assert again.size == columns.size
     for name in RECORD.names:
@@ -173,7 +179,12 @@ def test_columns_come_back_from_their_blocks_as_they_were():
         ]  # fmt: skip
     assert sorted(again.offers.tolist(), key=str) == sorted(columns.offers.tolist(), key=str)
     with pytest.raises(ValueError, match="block 2"):
-        Columns.read((n, *columns.block(n)) for n in (0, 2))
+        Columns.read([blocks[0], blocks[2]], sizes)
+    for wrong in ((sizes[0] + 1, sizes[1]), (sizes[0], sizes[1] + 4), (sizes[0], sizes[1] - 4), (0, sizes[1])):
+        with pytest.raises(ValueError, match="index"):
+            Columns.read(blocks, wrong)
+    with pytest.raises(ValueError, match="index"):
+        Columns.read(blocks[:2], sizes)
 
 
 def _cells(dice):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hub.catalog.merging import merge, parts, same, without
 from hub.catalog.offers import offer_entries, router_entries
 from hub.catalog.rows import read_row
-from hub.catalog.scores import community_rating, is_trending, popularity
+from hub.catalog.scores import community_rating, popularity
 from hub.sync.marks import aged, is_news, marks_of, packed, unpacked
 from sandbox.hf.hub_rows import row
 from schemas.catalog import CatalogEntry, Said, Serving
@@ -212,7 +212,6 @@ def test_popularity_grows_with_each_count_and_is_none_without_any():
     assert popularity(only, NOW) == 1.0
     assert popularity(many, NOW) > (popularity(many, NOW + timedelta(days=900)) or 1)
     assert community_rating(nothing) is None
-    assert is_trending(nothing) is None
 
 
 def test_a_few_counts_move_a_rating_little():

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from hub.sync.sides import newest_catalogue, registry_in
-from hub.sync.walk import OVERLAP, Pace, Strange, begin, enough, is_full, next_page, pace_of, youngest
+from hub.sync.walk import OVERLAP, Pace, Strange, begin, enough, ids_of, is_full, next_page, pace_of, youngest
 from schemas.catalog import Security, SourceState
 from schemas.registry import Admission, Alias, Facts, RegistryRecord
 from schemas.snapshot import CatalogueSnapshot
@@ -76,9 +76,14 @@ def test_a_date_from_the_future_hides_nothing_that_comes_before_it():
             '</api/models?cursor=x>; rel="prev", </api/models?cursor=y>; rel="next"',
             "https://hub.test/api/models?cursor=y",
         ),
-        ("nonsense", None),
+        ("</api/models?cursor=y>; REL = NEXT", "https://hub.test/api/models?cursor=y"),
+        ('</api/models?cursor=y>; title="a"; rel="last next"', "https://hub.test/api/models?cursor=y"),
+        ("</api/models?cursor=y>;rel=next", "https://hub.test/api/models?cursor=y"),
+        ('</api/models?cursor=x>; rel="prev"', None),
+        ('</api/models?cursor=x>; rel="next-archive"', None),
+        ('</api/models?cursor=x>; nextrel="next"', None),
         (None, None),
-        ("<" * 20_000, None),
+        (" ", None),
     ],
 )
 def test_a_next_page_is_followed_as_it_is_told(link: str | None, found: str | None):
@@ -95,9 +100,43 @@ def test_a_next_page_of_another_origin_is_no_end_of_the_list(address: str):
         next_page(HUB, f'<{address}>; rel="next"')
 
 
+@pytest.mark.parametrize("link", ["nonsense", "<" * 20_000, "x" * 20_000 + "</y>; rel=next", "/api/models?cursor=y"])
+def test_a_header_that_names_no_link_is_no_end_of_the_list(link: str):
+    with pytest.raises(Strange, match=f"{len(link)} characters"):
+        next_page(HUB, link)
+
+
+def test_ids_are_those_that_a_repository_may_have():
+    assert ids_of([{"id": "a/b"}, {"id": None, "modelId": "a/c"}, {"id": 7}, {"id": "../x"}, None, 5, {}]) == (
+        "a/b", "a/c",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ["newest", "full_at"])
+def test_what_is_known_of_the_future_is_not_believed(field: str):
+    """A clock was wrong for an hour: nothing would be read in full until then."""
+    known = state(**{"newest": NOW, "full_at": NOW, field: NOW + 365 * DAY})
+
+    assert is_full(known, NOW, DAY)
+
+
+@pytest.mark.parametrize("odd", ["0001-01-01T00:00:00Z", "1601-01-01T00:00:00.000Z"])
+def test_a_date_of_old_amid_the_young_ends_no_reading(odd: str):
+    known = state(newest=NOW - timedelta(hours=2))
+
+    assert not enough([at(0), {"lastModified": odd}, at(1)], known)
+    assert not enough([at(0), at(1), {"lastModified": odd}], known)
+    assert enough([at(0), at(3), {"lastModified": odd}], known)
+
+
 @pytest.mark.parametrize(
     ("headers", "pace"),
     [
+        ({"ratelimit": '"api";r=3;t=9, "resolvers";r=2999;t=300'}, Pace(3, 9.0)),
+        ({"ratelimit": '"pages";r=90;t=300, "api";r=0;t=12'}, Pace(0, 12.0)),
+        ({"ratelimit": '"api";r=0;t=12', "retry-after": "0"}, Pace(0, 12.0)),
+        ({"ratelimit": '"api";r=5;t=12', "retry-after": "0"}, Pace(5, 0.0)),
+        ({"ratelimit": '"api";r=٣;t=12'}, Pace(None, 12.0)),
         ({}, Pace()),
         ({"ratelimit": '"api";r=999;t=295'}, Pace(999, 295.0)),
         ({"ratelimit": '"api";r=0;t=12', "retry-after": "7"}, Pace(0, 7.0)),

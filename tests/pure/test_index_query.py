@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from console.index.query import INT64, STATUSES, Query, QueryError, parse
@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_told_with_its_word_and_limit(line, told):
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 plain = st.builds(lambda parts: " ".join(" ".join(parts).split()), st.lists(words, max_size=4))
-numbers = st.none() | st.integers(0, 10**14)
+none_to_int64 = st.none() | st.integers(0, INT64)
 queries = st.builds(
     Query,
     text=plain,
@@ -99,14 +99,23 @@ queries = st.builds(
     tenant=st.just("") | words,
     model=st.just("") | words,
     status=st.sampled_from(["", *STATUSES]),
-    min_ms=numbers,
-    max_nanousd=numbers,
+    min_ms=none_to_int64,
+    max_nanousd=none_to_int64,
     since_ms=st.none() | st.integers(0, 4 * 10**12),
     attributes=st.lists(st.tuples(words.map(lambda one: f"x.{one}"), words), max_size=3).map(tuple),
 )
 
 
+@pytest.mark.parametrize("line", ["min=999999999999d", "duration>999999999999.9d", "cost>$9999999999", "cost<=$1"])
+def test_a_limit_beyond_all_measure_is_cut_to_one_that_can_be_read_back(line):
+    query = parse(line, NOW_MS)
+
+    assert parse(query.line(), NOW_MS) == query
+    assert max(query.min_ms or 0, query.min_nanousd or 0, query.max_nanousd or 0) in (INT64, 10**9)
+
+
 @given(queries)
+@example(Query(min_ms=10**12, max_nanousd=10**18))
 def test_a_query_is_read_back_from_its_line(query):
     assert parse(query.line()) == query
 

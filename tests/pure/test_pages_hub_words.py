@@ -14,6 +14,7 @@ from console.hub.trying import job_in, nanousd, order_of
 from console.hub.ways import ways
 from console.index.answers import CostRow
 from console.pages import hub_tell, hub_words
+from hub.compare.memory import memory
 from runtime.settings import Settings
 from schemas.catalog import Serving
 from schemas.discovery import Interval
@@ -70,14 +71,14 @@ def test_a_condition_is_told_with_its_unit(name: str, value: str, told: str):
     ],
 )
 def test_memory_is_weights_and_a_fifth(known: dict, weights: int):
-    found = measure.memory(entry(BERT, **known))
+    found = memory(entry(BERT, **known))
     assert found is not None
     assert (found.weights, found.bytes) == (weights, round(weights * 1.2))
     assert "1.2" in found.says
 
 
 def test_memory_of_a_model_of_which_nothing_is_known_is_unknown():
-    assert measure.memory(entry(BERT, dtypes={}, parameters=None, size_bytes=None)) is None
+    assert memory(entry(BERT, dtypes={}, parameters=None, size_bytes=None)) is None
 
 
 def test_what_was_paid_is_the_ledgers_sum_over_its_jobs_and_quotes_are_held_against_it():
@@ -96,7 +97,8 @@ def test_what_was_paid_is_the_ledgers_sum_over_its_jobs_and_quotes_are_held_agai
 
 @pytest.mark.parametrize("task", sorted(FORMS))
 def test_the_example_of_each_form_makes_an_input_that_its_task_takes(task: str):
-    made = input_of(task, {field.name: field.example for field in FORMS[task].fields})
+    address = "https://example.org/film.mp4"
+    made = input_of(task, {field.name: field.example or address for field in FORMS[task].fields})
     assert input_fault(task, made) is None
 
 
@@ -121,9 +123,12 @@ def test_a_template_is_a_whole_job(template):
         ({"task": "text-classification", "text": "x", "ceiling": "lots"}, "ceiling"),
         ({"task": "text-classification", "text": "x", "ceiling": "-1"}, "ceiling"),
         ({"task": "text-classification", "text": "x", "model": "m" * 257}, "257 characters; it may have 256"),
-        ({"task": "image-classification", "json": "no"}, "no JSON"),
-        ({"task": "image-classification", "json": "[1]"}, "must be a JSON object"),
-        ({"task": "image-classification", "json": "{}"}, "input."),
+        ({"task": "table-question-answering", "json": "no"}, "no JSON"),
+        ({"task": "image-classification", "file": "no"}, "Picture: 2 characters that are no https address"),
+        ({"task": "image-classification", "file": "http://example.org/a.png"}, "24 characters that are no https"),
+        ({"task": "video-classification", "file": ""}, "Video: choose a file"),
+        ({"task": "table-question-answering", "json": "[1]"}, "must be a JSON object"),
+        ({"task": "table-question-answering", "json": "{}"}, "input."),
     ],
 )
 def test_a_form_that_makes_no_job_is_refused_with_the_reason(fields: dict[str, str], told: str):

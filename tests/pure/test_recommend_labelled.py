@@ -38,6 +38,11 @@ def test_held_out_requests_are_read_as_well_as_the_documentation_says() -> None:
     assert found.right["untold"] == found.untold > 0
 
 
+def test_the_second_set_has_two_halves_of_sixty() -> None:
+    assert sum(one.part == "second test" for one in requests()) == 60
+    assert sum(one.part == "second development" for one in requests()) == 60
+
+
 def test_development_requests_are_nearly_all_read() -> None:
     found = measured("development")
 

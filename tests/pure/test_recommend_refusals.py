@@ -117,7 +117,6 @@ def test_what_does_not_matter_ends_at_the_comma() -> None:
 @pytest.mark.parametrize(
     ("sentence", "part"),
     [
-        ("any model but Llama, chat", "Llama"),
         ("nothing from China, chat", "China"),
         ("an open source chat model", "open source"),
         ("no fine-tunes or merges, text generation", "fine-tunes"),

@@ -264,10 +264,10 @@ def test_a_standing_that_somebody_holds_is_not_changed_by_what_is_told_later(tol
     assert before.version == "1"
 
 
-@pytest.mark.parametrize("name", ["GPL-3.0", "gpl-3.0-only", "LicenseRef-GPL-3.0"])
+@pytest.mark.parametrize("name", ["GPL-3.0", "gpl-3.0-only", "LicenseRef-GPL-3.0", " GPL_3.0 License "])
 def test_older_ids_of_the_gnu_licences_are_the_newer_ones(name: str) -> None:
     assert license_key(name) == "gpl-3.0-only"
-    assert license_key("GPL-3.0-or-later") != "gpl-3.0-only"
+    assert license_key("GPL-3.0-or-later") == license_key("gpl-3.0+") != "gpl-3.0-only"
 
 
 @pytest.mark.parametrize(
@@ -286,3 +286,13 @@ def test_older_ids_of_the_gnu_licences_are_the_newer_ones(name: str) -> None:
 def test_names_that_are_hostile_or_too_long_are_no_event(event: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         REGISTRY_EVENTS.validate_python({"at": MARCH, **event})
+
+
+def test_whoever_has_read_less_than_was_decided_from_or_another_topic_is_behind() -> None:
+    registry = Registry()
+    assert registry.behind(0) == ""
+    assert registry.behind(1) == "version 1 was decided from, and 0 is known here"
+    registry.fold(Record(REGISTRY.name, 0, 0, None, b"{", (), 0))
+    assert registry.behind(1) == ""
+    registry.fold(Record(REGISTRY.name, 0, 0, None, b"another", (), 0))
+    assert "another record" in registry.behind(0)

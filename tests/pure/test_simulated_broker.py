@@ -237,3 +237,16 @@ def test_a_broker_that_dies_before_the_markers_writes_them_when_it_is_back() -> 
     broker.start()
     wait(broker, 1)
     assert texts(broker.raw(OUT)) == ["a"]
+
+
+def test_a_stamped_topic_has_the_brokers_time_whatever_its_writer_says() -> None:
+    broker = a_broker()
+    broker.create_topic("history", 1, stamped=True)
+    for topic in ("history", "out"):
+        broker.produce((topic, 0), [message("dated back", timestamp=1)])
+    times = [
+        broker.logs[topic, 0].read(0, committed=False, max_bytes=1_000).records[0].timestamp
+        for topic in ("history", "out")
+    ]
+    assert times[0] > 1_000_000_000_000
+    assert times[1] == 1

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -187,8 +187,9 @@ def _catalogue() -> catalogue.Catalogue:
 
 @contextmanager
 def built_as_simulated(provider: SimProvider) -> Iterator[None]:
-    """While it lasts, workers that are built call this provider, and no process reads the catalogue's file again."""
-    loaded = _catalogue()
+    """While it lasts, workers that are built call this provider, and no process reads the catalogue's file again. What
+    a router works out from it by the versions of its topics is of this schedule alone."""
+    loaded = replace(_catalogue())
     with (
         patch.object(workers.app, "transport", provider.transport),
         patch.object(router.app, "load_catalogue", lambda settings: loaded),
@@ -215,7 +216,7 @@ class Installation:
         for topic in TOPICS:
             count = self.size.partitions if topic in AT_HOME or topic in PARTED else 1
             if topic in AT_HOME or topic in PARTED or topic in SINGLE:
-                self.broker.create_topic(topic.name, count, topic.limit_bytes)
+                self.broker.create_topic(topic.name, count, topic.limit_bytes, stamped=topic.stamped)
 
     @property
     def names(self) -> list[str]:

@@ -12,6 +12,7 @@ from unittest.mock import patch
 from aiokafka import AIOKafkaConsumer
 
 import router.lane
+import router.state
 import runtime.commit
 import runtime.group
 import runtime.progress
@@ -19,6 +20,7 @@ import runtime.runner
 import runtime.transaction
 import workers.attempt
 import workers.worker
+from router.governance import UNGOVERNED
 from router.lane import RouterLane
 from router.money.books import Books
 from router.seen import Seen
@@ -31,6 +33,7 @@ from runtime.standing import standing
 from runtime.tracker import Tracker
 from runtime.transaction import LaneTransaction
 from simulation.kernel import current
+from workers.steps import Steps
 from workers.worker import WorkerApplication, WorkerLane
 
 Patch = tuple[Any, str, Any]
@@ -272,6 +275,14 @@ def _any_position() -> list[Patch]:
     return [(runtime.runner, "held_against", lambda known, metadata, end: known)]
 
 
+def _never_withdrawn() -> list[Patch]:
+    return [(Steps, "_withdrawn", lambda self, turn: None)]
+
+
+def _first_registry() -> list[Patch]:
+    return [(router.state, "governance_of", lambda standing, tenant: UNGOVERNED)]
+
+
 PLANTS: dict[str, Plant] = {
     "commit-the-highest": Plant("the committed offset is the highest that was read", _highest, 60),
     "forget-the-bitmap": Plant("finished offsets above the committed one need not be told", _no_bitmap, 60),
@@ -298,6 +309,8 @@ PLANTS: dict[str, Plant] = {
     "forget-who-waits-behind": Plant("who waits has its turn by class and queue alone", _forgotten_key, 400),
     "believe-any-position": Plant("what the coordinator answers is what was committed", _any_position, 200),
     "offset-apart": Plant("first the records, then, in another transaction, the offset", _offset_apart, 60),
+    "judge-once": Plant("who was given a model may have it, whatever is said since", _never_withdrawn, 60),
+    "ask-no-registry": Plant("which models may be used is settled when a process starts", _first_registry, 60),
     "begin-the-chain-anew": Plant("a lane's audit chain begins with its owner", _chain_anew, 60),
 }
 

@@ -13,6 +13,7 @@ from typing import Any
 from simulation.installation import Size
 from simulation.network import NetworkFaults
 from simulation.provider import LARGE, SMALL, Mood
+from simulation.words import Word, words_of
 
 TENANTS = ("ants", "bees", "crows")
 PRIORITIES = ("batch", "normal", "normal", "interactive")
@@ -108,6 +109,8 @@ class Plan:
     faults: Sequence[Fault]
     mood: Mood = field(default_factory=Mood)
     """The provider's, all the time."""
+    words: Sequence[Word] = ()
+    """What is said on the registry."""
 
     @property
     def heals_at_s(self) -> float:
@@ -116,7 +119,7 @@ class Plan:
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed}: {self.size}", f"{len(self.jobs)} records, limits {[*self.limits]}"]
-        return "\n  ".join([*lines, *map(str, self.faults)])
+        return "\n  ".join([*lines, *map(str, self.words), *map(str, self.faults)])
 
 
 def plan(seed: int) -> Plan:
@@ -138,7 +141,8 @@ def plan(seed: int) -> Plan:
     later = random.Random(seed * 2)
     limits = _more_limits(later, limits)
     faults = sorted([*faults, *_more_faults(later, busy_s)], key=lambda one: one.at_s)
-    return Plan(seed, size, jobs, limits, cancels, faults, mood)
+    jobs, words = words_of(seed, jobs, TENANTS)
+    return Plan(seed, size, jobs, limits, cancels, faults, mood, words)
 
 
 def _jobs(dice: random.Random, length_s: float, count: int) -> list[Publication]:

@@ -17,7 +17,7 @@ from runtime.membership import InstanceTaken
 from runtime.partitions import home_partition
 from schemas import headers
 from schemas.headers import Headers
-from schemas.topics import BUDGETS, CONTROL, DLQ, JOBS
+from schemas.topics import BUDGETS, CONTROL, DLQ, JOBS, REGISTRY
 from simulation.faults import Faults
 from simulation.installation import BROKER, ENDED_S, TOKEN, Installation, built_as_simulated, new_folder
 from simulation.kafka import SimBroker, SimRecord
@@ -27,7 +27,9 @@ from simulation.schedule import HARMLESS, Fault, Limit, Plan, Publication, plan
 from simulation.substitutes import substituted
 from simulation.verdict import Testimony, judged
 from simulation.verdict_left import journals_of
+from simulation.verdict_registry import Readings, watched
 from simulation.verdict_rest import held, notes_left
+from simulation.words import Word
 
 QUIET_WITHIN_S = 240.0
 """After the last fault has healed and the last job was published: every job has ended, every lane has committed to the
@@ -94,9 +96,13 @@ class Story:
         self.installation = Installation(self.kernel, self.broker, self.plan.size, new_folder())
         self.faults = Faults(self.plan, self.installation, self.provider, self._publish_again, self._redrive)
         try:
-            with substituted(self.kernel, logs=self.logs), built_as_simulated(self.provider):
+            with (
+                substituted(self.kernel, logs=self.logs),
+                built_as_simulated(self.provider),
+                watched(self.kernel) as readings,
+            ):
                 self._live()
-                return self._outcome()
+                return self._outcome(readings)
         finally:
             self.installation.close()
             _KEPT.append(self)
@@ -147,9 +153,18 @@ class Story:
         for at_s, tenant, id in plan.cancels:
             wish = {"action": "cancel", "tenant": tenant, "job_id": id, "submission": 1, "by": "ops"}
             kernel.call_later(1.0 + at_s, lambda wish=wish: self._wish(wish))  # type: ignore[misc]
+        for word in plan.words:
+            kernel.call_later(1.0 + word.at_s, lambda word=word: self._register(word))  # type: ignore[misc]
         for fault in plan.faults:
             kernel.call_later(1.0 + fault.at_s, lambda fault=fault: self._do(fault))  # type: ignore[misc]
-        last = max([plan.heals_at_s, *(job.at_s for job in plan.jobs), *(at_s for at_s, _, _ in plan.cancels)])
+        last = max(
+            [
+                plan.heals_at_s,
+                *(job.at_s for job in plan.jobs),
+                *(at_s for at_s, _, _ in plan.cancels),
+                *(one.at_s for one in plan.words),
+            ]
+        )
         self._over_at = kernel.monotonic + 1.0 + last + 0.5
         self.provider.mood = plan.mood
         kernel.call_later(LOOK_EVERY_S, self._supervise)
@@ -191,6 +206,12 @@ class Story:
 
     def _wish(self, wish: dict[str, Any]) -> None:
         self._say(CONTROL.name, f"{wish['tenant']}/{wish['job_id']}", {**wish, "at": self._now_text()})
+
+    def _register(self, word: Word) -> None:
+        self.counts["words of the registry"] += 1
+        at = NOON + timedelta(seconds=self.kernel.monotonic - START_S - word.back_s)
+        self.tell(str(word))
+        self._say(REGISTRY.name, word.key, {"event": {**word.event, "at": at.isoformat()}})
 
     def _publish(self, job: Publication) -> None:
         partitions = self.plan.size.partitions
@@ -264,12 +285,12 @@ class Story:
         told = {name: held(service.describe()) for name, service in services if service is not None}
         return {name: holds for name, holds in told.items() if holds}
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self, readings: Readings) -> Outcome:
         testimony = Testimony(
             plan=self.plan, published=self.published, broker=self.broker, provider=self.provider,
             excuses=self.faults.excused,
             harmless=HARMLESS.issuperset(fault.kind for fault in self.plan.faults), secrets=[TOKEN.encode()],
-            booked=self._booked, journals=journals_of(self.installation.folder),
+            booked=self._booked, journals=journals_of(self.installation.folder), readings=readings,
         )  # fmt: skip
         complaints = [*self.kernel.complaints, *judged(testimony)]
         if testimony.harmless and self.plan.size.machines == 1:

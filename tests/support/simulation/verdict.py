@@ -19,6 +19,7 @@ from simulation.provider import Call, SimProvider
 from simulation.schedule import Plan, Publication
 from simulation.verdict_left import left_behind
 from simulation.verdict_money import as_booked, money_kept
+from simulation.verdict_registry import as_registered
 
 CALM_FAULTS = ("storm", "publish_again", "refused", "redrive")
 """In which no router and no broker is disturbed."""
@@ -46,6 +47,8 @@ class Testimony:
     """What each router lane counted as spent, by tenant."""
     journals: Mapping[str, str] = field(default_factory=dict)
     """The machine of each journal of calls, by the journal's id."""
+    readings: Mapping[int, Sequence[tuple[float, int]]] = field(default_factory=dict)
+    """By pid: when a worker had read which version of the registry."""
 
 
 def judged(told: Testimony) -> list[str]:
@@ -91,6 +94,7 @@ def judged(told: Testimony) -> list[str]:
     complaints += in_order(told.published, records)
     complaints += set_aside(told.published, records)
     calm = all(one.kind in CALM_FAULTS or one.victim.startswith("worker") for one in told.plan.faults)
+    complaints += as_registered(records, told.provider.calls, told.readings)
     complaints += as_booked(told.booked, results)
     complaints += money_kept(written, results, told.provider.calls, told.plan.limits, undisturbed=calm)
     return complaints

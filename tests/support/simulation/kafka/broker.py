@@ -1,6 +1,7 @@
 """The simulated broker: topics, produce and fetch, and what a schedule does to it."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Literal
 
 from aiokafka.errors import (
@@ -18,7 +19,7 @@ from simulation.kafka.log import Fetched, Message, Part, PartitionLog, Producer,
 from simulation.kafka.machine import BrokerFaults, Machine
 from simulation.kafka.offsets import Commit, Offset
 from simulation.kafka.transactions import Transactions
-from simulation.kernel import Kernel, Timer
+from simulation.kernel import NOON, START_S, Kernel, Timer
 from simulation.network import Answer, NetworkFaults
 
 __all__ = ["BrokerFaults", "SimBroker"]
@@ -49,6 +50,8 @@ class SimBroker:
         self.logs: dict[Part, PartitionLog] = {}
         self._topics: dict[str, tuple[int, int]] = {}
         """Partitions and the limit of a batch in bytes."""
+        self._stamped: set[str] = set()
+        """Topics whose records have the broker's time (LogAppendTime)."""
         self._waiting: dict[Part, dict[_Waiting, None]] = {}
         self.transactions = Transactions(self)
         self.groups = Groups(self)
@@ -77,10 +80,15 @@ class SimBroker:
 
     # topics
 
-    def create_topic(self, name: str, partitions: int, limit_bytes: int = LIMIT_BYTES) -> None:
-        """Known everywhere at once. Raises `TopicAlreadyExistsError`."""
+    def create_topic(
+        self, name: str, partitions: int, limit_bytes: int = LIMIT_BYTES, *, stamped: bool = False
+    ) -> None:  # fmt: skip
+        """Known everywhere at once. `stamped`: its records have the broker's time, whatever their writers say. Raises
+        `TopicAlreadyExistsError`."""
         if name in self._topics:
             raise TopicAlreadyExistsError
+        if stamped:
+            self._stamped.add(name)
         self._topics[name] = 0, limit_bytes
         self.grow(name, partitions)
 
@@ -126,6 +134,8 @@ class SimBroker:
         if transactional_id is not None and producer is not None:
             self._verify(log, producer, transactional_id)
         self.machine.did(log.undo(producer[0] if producer is not None else None))
+        if part[0] in self._stamped:
+            messages = [(key, value, headers, self._now_ms()) for key, value, headers, _ in messages]
         base = log.append(messages, producer, transactional=transactional_id is not None)
         self._tell(log)
         self.machine.unconfirmed()
@@ -234,6 +244,10 @@ class SimBroker:
         self._tell(log)
 
     # inside
+
+    def _now_ms(self) -> int:
+        """By the broker's own clock, which is never wrong here."""
+        return int((NOON + timedelta(seconds=self.machine.kernel.monotonic - START_S)).timestamp() * 1_000)
 
     def _verify(self, log: PartitionLog, producer: Producer, transactional_id: str) -> None:
         pid, epoch, _ = producer
