@@ -126,11 +126,9 @@ def _server() -> Document:
 
 
 def _channel(topic: Topic) -> Document:
-    days = topic.retention_ms // 86_400_000
-    kept = "Kept as the newest of each key" if topic.compacted else f"Kept for {days} day{'s' if days > 1 else ''}"
     return {
         "address": topic.name,
-        "description": f"{topic.carries[0].upper()}{topic.carries[1:]}. Key: {topic.key}. {kept}.",
+        "description": f"{topic.carries[0].upper()}{topic.carries[1:]}. Key: {topic.key}. Kept: {topic.lasts}.",
         "servers": [_ref("servers", "kafka")],
         "messages": {"message": _ref("components", "messages", topic.name)},
         "bindings": {
@@ -138,7 +136,7 @@ def _channel(topic: Topic) -> Document:
                 "topic": topic.name,
                 "topicConfiguration": {
                     "cleanup.policy": ["compact" if topic.compacted else "delete"],
-                    "retention.ms": topic.retention_ms,
+                    "retention.ms": int(topic.config["retention.ms"]),
                     "max.message.bytes": int(topic.config["max.message.bytes"]),
                 },
                 "bindingVersion": _KAFKA,

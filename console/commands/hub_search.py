@@ -134,49 +134,17 @@ def show(
 
 
 async def _show(loaded: "Loaded", screen: Screen, key: str, tenant: str | None) -> Exit:
+    from console.hub.whole import document
     from hub.catalog.ages import ages
-    from hub.discovery.found import cost, latency
-    from schemas import codec
 
     async with _opened(loaded, screen) as (index, world):
-        known, states = world.of(tenant), world.sources
         entry = await asyncio.to_thread(index.get, key)
         if entry is None:
             raise CommandError(f"the catalogue has no {key[:120]}; look for it with: novix hub search", Exit.NOT_MET)
-        allowed, why = known.allowed(entry.id, tenant)
-        took, costs = latency(entry, known), cost(entry, known)
-        document = {
-            "entry": entry.model_dump(mode="json"),
-            "latency": None if took is None else took.model_dump(mode="json"),
-            "cost": None if costs is None else costs.model_dump(mode="json"),
-            "quality": known.quality(entry.id, None), "approved": allowed, "why_not": why,
-            "analytics": await asyncio.to_thread(_analytics, entry, world),
-            "sources": [
-                {
-                    "source": one.said.source, "since": one.said.since, "as_of": one.as_of, "counted": one.counted,
-                    "fault": one.fault, "fields": one.said.fields,
-                }
-                for one in ages(entry, states)
-            ],
-        }  # fmt: skip
-        document["sources"] = codec.decode(codec.encode(document["sources"]))
-    screen.answer(document, list(_told(entry, document, ages(entry, states))))
+        told = await asyncio.to_thread(document, entry, world, tenant, datetime.now(UTC))
+        aged = ages(entry, world.sources)
+    screen.answer(told, list(_told(entry, told, aged)))
     return Exit.OK
-
-
-def _analytics(entry: "CatalogEntry", world: "World") -> dict[str, Any]:
-    """What the Hub's counts amount to, and how much it has been used through Novix. None: not known."""
-    from hub.catalog.scores import community_rating, popularity
-
-    used = None if world.observed is None or entry.kind != "model" else world.observed.use(entry.id)
-    return {
-        "popularity": popularity(entry, datetime.now(UTC)),
-        "community_rating": community_rating(entry),
-        "usage": None if used is None else {
-            "jobs": used.jobs, "exact": used.exact, "cost_nanousd": used.cost_nanousd,
-            "last": None if used.last_ms is None else datetime.fromtimestamp(used.last_ms / 1_000, UTC).isoformat(),
-        },
-    }  # fmt: skip
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from console.hub.cards import Cards
 from console.hub.compared import compared
@@ -126,6 +126,12 @@ class Desk:
         if entry is None:
             return known.latency(model), known.cost(model)
         return found.latency(entry, known), found.cost(entry, known)
+
+    def whole(self, entry: CatalogEntry, tenant: str) -> dict[str, Any]:
+        """All that is known of it, for a tenant."""
+        from console.hub.whole import document
+
+        return document(entry, self._world(), tenant, self._now())
 
     @_whole()
     def compare(self, criteria: ComparisonCriteria) -> ModelComparison:

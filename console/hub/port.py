@@ -5,7 +5,7 @@ Methods that are not `async` block, and are called in threads. What is not there
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from hub.catalog.ages import Age
 from runtime.registry import Named
@@ -77,6 +77,10 @@ class Hub(Protocol):
     def expected(self, model: str, tenant: str) -> tuple[Interval | None, Interval | None]:
         """How long a job of the tenant's own mix takes, and what it costs: observed, else predicted. Raises
         `NotThere`."""
+        ...
+
+    def whole(self, entry: CatalogEntry, tenant: str) -> dict[str, Any]:
+        """All that is known of a model, as `console.hub.whole` has it. Raises `NotThere`."""
         ...
 
     def compare(self, criteria: ComparisonCriteria) -> ModelComparison:

@@ -69,17 +69,7 @@ class _Api:
         entry = await asyncio.to_thread(hub.model, name)
         if entry is None:
             return _fault(404, "not_found", f"the catalogue has no model of this id ({len(name)} characters)")
-        latency, cost = await asyncio.to_thread(hub.expected, name, tenant)
-        verdict = await asyncio.to_thread(hub.verdict, name, tenant)
-        return json_answer(
-            {
-                "entry": entry.model_dump(mode="json"),
-                "latency": None if latency is None else latency.model_dump(mode="json"),
-                "cost": None if cost is None else cost.model_dump(mode="json"),
-                "approved": verdict.ok,
-                "says": verdict.says,
-            }
-        )
+        return json_answer(await asyncio.to_thread(hub.whole, entry, tenant))
 
     async def _found(self, hub: Hub, criteria: Criteria, *, offline: bool) -> Discovery:
         return await (asyncio.to_thread(hub.search, criteria) if offline else hub.discover(criteria))

@@ -82,6 +82,8 @@ def searches(analysis: TaskAnalysis, constraints: Constraints, tenant: str) -> l
     if "recent" in analysis.preferences:
         orders += ("recent",)
     asked = [wide, narrow, *(plain.model_copy(update={"order": order}) for order in orders)]
+    if text:  # its words may fit nobody, and the conditions leave everybody out: that is to be told, of somebody
+        asked.append(wide.model_copy(update={"text": "", "limit": EACH, "order": "downloads"}))
     if not languages:
         return asked
     return [*asked, plain.model_copy(update={"languages": (), "order": "downloads"})]

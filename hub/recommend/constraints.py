@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
+from hub.compare.memory import memory
 from hub.licenses import family_of
 from hub.recommend.candidates import Candidate, Offer, bears
 from hub.recommend.names import OPEN_SOURCE, QUANTIZED
 from schemas.catalog import CatalogEntry
 from schemas.recommendation import Condition, Constraints, TaskAnalysis
 
-MEMORY_FACTOR = 1.2
-"""What a model needs beside its weights, as a share of them: activations and the framework."""
 BYTES_A_PARAMETER = 2
 """Of weights whose size nobody has told: most are published in 16 bits."""
 _UNKNOWN = "nobody has said"
@@ -191,7 +190,8 @@ def _sized(entry: CatalogEntry, asked: Constraints) -> Iterator[Condition]:
         )
         yield _why("max_bytes", says)
     if asked.max_memory_bytes is not None:
-        need = None if size is None else round(size * MEMORY_FACTOR)
+        takes = memory(entry)
+        need = None if takes is None else takes.bytes
         if need is None:
             yield _why("max_memory_bytes", f"the memory that it needs is not known: its size {_UNKNOWN}")
         elif need > asked.max_memory_bytes:

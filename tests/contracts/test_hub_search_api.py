@@ -1,6 +1,7 @@
 """`/api/hub/...`: the same criteria and the same answer as the command line's, with typed refusals."""
 
 import sqlite3
+import threading
 
 import pytest
 from hub_entries import NOW, Told, entry, filled, offer
@@ -16,11 +17,13 @@ from schemas.discovery import Criteria, Discovery
 class _World:
     """`console.hub.known.World` as the desk asks it."""
 
-    def of(self, tenant):
-        return Told(latencies={"a/bert": 45.0})
+    observed = None
 
-    def allowed(self, model, tenant):
-        return (False, "licence unknown") if model == "b/roberta" else (None, "")
+    def __init__(self):
+        self.lock, self.sources = threading.RLock(), {}
+
+    def of(self, tenant):
+        return Told(latencies={"a/bert": 45.0}, allowed={"b/roberta": (False, "licence unknown")})
 
 
 @pytest.fixture
@@ -75,8 +78,9 @@ def test_criteria_that_cannot_be_are_refused_with_400_and_what_is_allowed(client
 
 
 def test_a_model_is_told_whole_and_an_unknown_one_is_404(client):
-    """With what is expected of it and whether it may be used."""
+    """With what is expected of it and whether it may be used, as `novix hub show --json` has it."""
     told = client.get("/api/hub/models/a/bert").json()
+    assert {"entry", "latency", "cost", "quality", "approved", "why_not", "analytics", "sources"} == set(told)
     assert (told["entry"]["license"], told["latency"]["source"], told["approved"]) == ("MIT", "observed", None)
     assert client.get("/api/hub/models/b/roberta").json()["approved"] is False
 

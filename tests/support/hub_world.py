@@ -232,6 +232,11 @@ class MemoryHub:
         """As the test told."""
         return self.expectations.get(model, (None, None))
 
+    def whole(self, entry: CatalogEntry, tenant: str) -> dict[str, Any]:
+        """The entry alone."""
+        self._up()
+        return {"entry": entry.model_dump(mode="json"), "tenant": tenant}
+
     def compare(self, criteria: ComparisonCriteria) -> ModelComparison:
         """With the real comparison."""
         subjects = []
