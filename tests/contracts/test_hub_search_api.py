@@ -54,7 +54,7 @@ def test_without_other_sources_the_index_answers_alone(client):
     found = client.get("/api/hub/search", params={"q": "roberta", "offline": "true"}).json()
 
     assert [note["source"] for note in found["sources"]] == ["index"]
-    assert found["models"][0]["why_not"] == ""
+    assert found["models"][0]["why_not"] == "licence unknown"
 
 
 @pytest.mark.parametrize(
