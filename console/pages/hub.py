@@ -107,17 +107,19 @@ def _status(told: dict[str, Any]) -> int:
 
 def _search(hub: Hub, criteria: Criteria) -> tuple[Discovery, list[tuple[str, str, int | None, bool]]]:
     """The hits, and how many there are of each category whichever of them is chosen: modality, name, count, whether the
-    count is estimated."""
+    count is estimated. Last, without a modality, those that stand in none of them, where there are any."""
     found = hub.search(criteria)
     whole = found
     if criteria.modalities:
         whole = hub.search(criteria.model_copy(update={"modalities": (), "limit": 1, "offset": 0}))
     facet = next((one for one in whole.facets if one.name in ("modality", "modalities")), None)
     counts = {one.value: one.count for one in facet.values} if facet is not None else None
-    return found, [
-        (value, name, None if counts is None else counts.get(value, 0), facet is not None and facet.estimated)
-        for value, name in CATEGORIES.items()
+    estimated = facet is not None and facet.estimated
+    told = [
+        (value, name, None if counts is None else counts.get(value, 0), estimated) for value, name in CATEGORIES.items()
     ]
+    rest = 0 if counts is None else whole.filtered - sum(counts.get(value, 0) for value in CATEGORIES)
+    return found, [*told, *([("", "other or unknown", rest, estimated)] if rest > 0 else [])]
 
 
 def _static(context: Context) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Numbers of the Model Hub's pages in words. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from console import words
+from hub.catalog.ages import Age
 from schemas.catalog import CatalogEntry, Said
 from schemas.discovery import Interval
 
@@ -150,6 +151,16 @@ def said_by(entry: CatalogEntry) -> dict[str, Said]:
         for name in said.fields:
             found.setdefault(name, said)
     return found
+
+
+def as_of(entry: CatalogEntry, ages: Sequence[Age], *names: str) -> str:
+    """`2026-11-23 14:02 UTC, by hub`: when who says the first of these fields was last counted, or read; empty: nobody
+    says it, or nobody has told when."""
+    found = said_by(entry)
+    told = next((found[name] for name in names if name in found), None)
+    age = next((one for one in ages if told is not None and one.said.source == told.source), None)
+    moment = None if age is None else age.counted or age.as_of
+    return f"{instant(moment)}, by {age.said.source}" if age is not None and moment is not None else ""
 
 
 def source_of(entry: CatalogEntry, *names: str) -> str:

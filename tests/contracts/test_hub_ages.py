@@ -57,6 +57,8 @@ def test_a_models_page_says_as_of_when_each_source_speaks(tmp_path):
     assert "2026-11-23 18:00 UTC" not in before
     assert "2026-11-23 18:00 UTC" in after
     assert "downloads, likes, trend: 2026-11-22 15:00 UTC" in after
+    assert "As of unknown" in before, "no source has told when it was read"
+    assert "As of 2026-11-22 15:00 UTC, by hub" in after
     assert "its last reading failed: status 502 <b>" in failed
 
 

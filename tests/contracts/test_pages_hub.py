@@ -40,7 +40,8 @@ def test_the_four_panels_are_there_with_the_first_hit_in_them(tmp_path):
     assert "Apache-2.0" in seen
     assert "2.1M" in seen
     assert "847" in seen
-    assert "says hub, since 2026-11-22 12:00 UTC" in seen
+    assert "As of unknown" in seen, "no source has told when it was read"
+    assert "says hub, since 2026-11-22 12:00 UTC" in page.html
 
 
 def test_the_conditions_of_the_form_reach_the_search_and_the_form_shows_them(tmp_path):
@@ -77,6 +78,14 @@ def test_categories_have_counts_that_do_not_change_with_the_one_that_is_chosen(t
         told = words(page)
         assert "NLP 6 Vision 1 Audio 1 Multimodal 1" in told
     assert "1 of 9 models" in words(chosen)
+
+
+def test_hits_of_no_category_are_counted_beside_them(tmp_path):
+    strange = [entry("acme/robot", task=None, modality=None), entry("acme/table", task=None, modality=None)]
+    with pages(tmp_path, hub=MemoryHub(entries=[*famous(), *strange])) as world:
+        told = words(world.get("/fragments/hub/results"))
+
+    assert "NLP 6 Vision 1 Audio 1 Multimodal 1 other or unknown 2" in told
 
 
 def test_estimated_counts_removed_models_and_a_partial_answer_are_said(tmp_path):
