@@ -183,6 +183,7 @@ def _asked_directly(pages: Console, patterns: list[str]) -> dict[str, Answer]:
     parts = {
         "tenant": TENANT, "job_id:path": "answered", "trace_id": job["trace_id"], "topic": JOBS.name,
         "partition:int": str(job["partition"]), "offset:int": str(job["offset"]), "submission:int": "1",
+        "token": "none", "number:int": "0",
     }  # fmt: skip
     asked = {}
     for pattern in patterns:
