@@ -226,8 +226,6 @@ async def _discard(producer: AIOKafkaProducer) -> None:
         await asyncio.wait_for(producer.client.close(), 1.0)
     sender = producer._sender.sender_task if producer._sender is not None else None
     await _let_go_of_tasks(producer, sender)
-    with contextlib.suppress(Exception):  # what asked once more meanwhile has connected once more
-        await asyncio.wait_for(producer.client.close(), 1.0)
     ending = getattr(producer._txn_manager, "_transaction_waiter", None)
     for future in (sender, ending):
         if future is not None and future.done():
