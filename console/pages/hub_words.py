@@ -153,11 +153,15 @@ def said_by(entry: CatalogEntry) -> dict[str, Said]:
     return found
 
 
+def _first_said(entry: CatalogEntry, names: Sequence[str]) -> Said | None:
+    found = said_by(entry)
+    return next((found[name] for name in names if name in found), None)
+
+
 def as_of(entry: CatalogEntry, ages: Sequence[Age], *names: str) -> str:
     """`2026-11-23 14:02 UTC, by hub`: when who says the first of these fields was last counted, or read; empty: nobody
     says it, or nobody has told when."""
-    found = said_by(entry)
-    told = next((found[name] for name in names if name in found), None)
+    told = _first_said(entry, names)
     age = next((one for one in ages if told is not None and one.said.source == told.source), None)
     moment = None if age is None else age.counted or age.as_of
     return f"{instant(moment)}, by {age.said.source}" if age is not None and moment is not None else ""
@@ -165,6 +169,5 @@ def as_of(entry: CatalogEntry, ages: Sequence[Age], *names: str) -> str:
 
 def source_of(entry: CatalogEntry, *names: str) -> str:
     """`hub, since 2026-11-20 14:02 UTC`, of the first of these fields that somebody said; empty: nobody has."""
-    found = said_by(entry)
-    told = next((found[name] for name in names if name in found), None)
+    told = _first_said(entry, names)
     return f"says {told.source}, since {instant(told.since)}" if told is not None else ""

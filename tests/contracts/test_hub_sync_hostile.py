@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from hub_wire import FULL, SOME, Clock
 
 from hub.sync import sync as syncing
 from hub.sync.client import Asker
@@ -19,25 +20,7 @@ from schemas.catalog import CatalogEntry, SourceState
 from schemas.topics import CATALOG
 
 HUB = "https://hub.test"
-FULL = Wish(kinds=("model",), full=True)
-SOME = Wish(kinds=("model",), full=False)
 Answers = Callable[[httpx.Request], httpx.Response]
-
-
-class Clock:
-    """Nothing is waited; what would have been is counted."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at.timestamp()
-
-    async def sleep(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
 
 
 class World:
