@@ -1,5 +1,6 @@
 """The router as an application of the lane engine: it opens a handler for each partition of the jobs topic."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -56,7 +57,7 @@ class RouterApplication:
         self._meter = meter or RoutingMeter()
         self._tail = Tail()
         self._new_ahead = ahead
-        self._all_asked = False
+        self._all_asked, self._opening = False, asyncio.Lock()
 
     @property
     def group(self) -> str:
@@ -105,9 +106,12 @@ class RouterApplication:
                     + ("" if count else " (novix topics create makes it)")
                 )
         settings, state, clock = self._settings, self.state, self._clock
-        # A partition that has decided nothing yet knows of no registry: once, those of all partitions are asked.
-        await catch_up(state.registry, (lane.partition,) if self._all_asked else range(jobs), log)
-        self._all_asked = True
+        # A partition that has decided nothing yet knows of no registry: the first to open asks those of all partitions.
+        async with self._opening:
+            if not self._all_asked:
+                await catch_up(state.registry, range(jobs), log)
+                self._all_asked = True
+        await catch_up(state.registry, (lane.partition,), log)
         name = settings.named(DECISIONS.name)
         seen = await Seen.open(settings.home / "seen", name, lane.partition, log, self._memory, clock.now())
         try:

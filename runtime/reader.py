@@ -196,6 +196,10 @@ async def _stop(consumer: AIOKafkaConsumer) -> None:
         fetching = getattr(fetcher, "_fetch_task", None)
         if fetching is not None:
             fetching.cancel()
+    # The connections are what aiokafka closes last: a stop that failed before, or was cancelled with the fetch that it
+    # waits for (`Fetcher.close`), leaves them open, and with them the task that keeps the client up to date.
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(consumer._client.close(), STOP_AGAIN_S)
     getattr(fetcher, "_records", {}).clear()  # who is stopped is a cycle: with it a megabyte would be left for a while
     discarded.client()
     if not stopping.done():

@@ -26,6 +26,7 @@ from workers.errors import ProviderError
 from workers.leave import Leave
 from workers.ready import Ready
 from workers.recall import CallEnd
+from workers.retry import Refused
 from workers.room import Share
 from workers.sending import Bounds
 from workers.turn import Turn
@@ -40,6 +41,13 @@ LOOK_AGAIN_S = 0.1
 
 class NoTimeLeft(Exception):
     """The deadline passed before the call could begin."""
+
+
+@dataclass(slots=True, eq=False)
+class NoLongerAllowed(Exception):
+    """Its candidate was taken away before the call could begin."""
+
+    refused: Refused
 
 
 @dataclass(slots=True, eq=False)
@@ -67,12 +75,16 @@ class Calls:
         self._cancels = cancels
         self._clock = clock
 
-    async def one(self, turn: Turn, ready: Ready, leave: Leave, lane: str, share: Share, *, alone: bool) -> Called:
+    async def one(
+        self, turn: Turn, ready: Ready, leave: Leave, lane: str, share: Share, forbids: Callable[[Turn], Refused | None],
+        *, alone: bool,
+    ) -> Called:  # fmt: skip
         """Make the call that `leave` was given for; the turn's progress has it afterwards, however it ended.
 
-        `share` holds the memory of its answer. Raises `CallFailed`; and before anything was sent `NoTimeLeft`,
-        `IntentsUnavailable`, or `Abandoned` where the partition is no longer held. If it is cancelled because the job
-        was, the attempt counts; if for another reason its note says that it was cut, for whoever takes the record up.
+        `share` holds the memory of its answer. `forbids` is asked last, when the note is written. Raises `CallFailed`;
+        and before anything was sent `NoTimeLeft`, `NoLongerAllowed`, `IntentsUnavailable`, or `Abandoned` where the
+        partition is no longer held. If it is cancelled because the job was, the attempt counts; if for another reason
+        its note says that it was cut, for whoever takes the record up.
         """
         place = (lane, turn.job.record.offset, len(turn.progress.attempts) + 1)
         if not turn.delivery.lease.held:
@@ -86,6 +98,9 @@ class Calls:
         if not turn.delivery.lease.held or started_at >= turn.deadline:
             self._intents.withdraw(*place)
             raise NoTimeLeft if turn.delivery.lease.held else Abandoned
+        if (gone := forbids(turn)) is not None:
+            self._intents.withdraw(*place)
+            raise NoLongerAllowed(gone)
         try:
             called = await self._made(turn, ready, leave, share, started_at)
         except CallFailed as failed:

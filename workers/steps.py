@@ -19,7 +19,7 @@ from schemas.assignment import Candidate
 from schemas.failure import FAILURES, FailureKind
 from schemas.result import Who
 from workers.call import Called
-from workers.calling import CallFailed, Calls, NoTimeLeft
+from workers.calling import CallFailed, Calls, NoLongerAllowed, NoTimeLeft
 from workers.ending import Ending
 from workers.errors import ProviderError
 from workers.leave import Crowded, Gate, Leave
@@ -177,8 +177,8 @@ class Steps:
             refused[step.candidate] = outcome
 
     def _withdrawn(self, turn: Turn) -> Refused | None:
-        """Why the turn's candidate may not be called any more; None: it may. Looked at before a slot is waited for, and
-        again behind it: the wait may be long."""
+        """Why the turn's candidate may not be called any more; None: it may. Looked at before a slot is waited for,
+        again behind it, and once more when the call is noted: each wait may be long."""
         candidate, tenant = turn.candidate, turn.job.identity[0]
         for name in (candidate.model, on_the_wire(candidate.model, candidate.provider_model)):
             if name and (gone := self._registry.withdrawn(name, tenant)):
@@ -195,11 +195,13 @@ class Steps:
                     if turn.progress.unready:
                         turn.progress = replace(turn.progress, unready=0)
                     with self.credits.shown(asked.provider, ready.access.authorization):
-                        called = await self._calls.one(turn, ready, leave, lane, share, alone=alone)
+                        called = await self._calls.one(turn, ready, leave, lane, share, self._withdrawn, alone=alone)
                 self._thrift.succeeded(turn.key)
                 return await self._answered(turn, called)
         except NotReady as missing:
             return self._not_ready(turn, missing)
+        except NoLongerAllowed as gone:
+            return gone.refused
         except NoTimeLeft:
             return turn.stopped(Stop(K.DEADLINE_PASSED, "no time was left to call"), self._clock.now())
         except CredentialError as error:

@@ -17,10 +17,10 @@ from runtime.ports import Record
 from runtime.registry import Registry, Standing
 from schemas.topics import REGISTRY
 from simulation.kernel import Kernel, current
-from simulation.provider import Call
+from simulation.provider import WAY_S, Call
 
-ON_ITS_WAY_S = 0.1
-"""Between a worker's last look and the call's arrival: its note is written by a thread, and the way takes its time."""
+ON_ITS_WAY_S = WAY_S[1]
+"""At most, between a worker's last look, behind which nothing is waited for, and the call's arrival."""
 
 Readings = dict[int, list[tuple[float, int]]]
 """By pid: (when, version) of the registry as that process has read it."""
@@ -52,8 +52,9 @@ def as_registered(records: Sequence[Found], calls: Sequence[Call], readings: Map
                 yield from _followed(one, standing)
     for call in calls:
         tenant = call.trace.partition("/")[0]
-        seen = _version_at(readings.get(call.pid, ()), call.at - ON_ITS_WAY_S)
-        if gone := standing[seen].withdrawn(call.model, tenant):
+        known = readings.get(call.pid, ())
+        seen = range(_version_at(known, call.at - ON_ITS_WAY_S), _version_at(known, call.at) + 1)
+        if all(gone := standing[one].withdrawn(call.model, tenant) for one in seen):
             yield f"I6: #{call.pid} called {call.model} for {call.trace} at {call.at:.3f}, and knew that it was {gone}"
 
 
