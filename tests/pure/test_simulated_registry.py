@@ -69,6 +69,13 @@ def test_a_call_is_judged_by_what_its_process_had_read() -> None:
     assert said(calls=(Call(0, 21.0, "ants/a", 2, "worker-1", SMALL),), readings=readings) == []
 
 
+def test_who_had_just_read_that_it_is_admitted_again_may_call() -> None:
+    again = word(2, kind="admission", model=SMALL, tenant="ants", state="admitted")
+    readings = {1: [(10.0, 2), (20.0, 3)]}
+    for at, count in ((19.9, 1), (20.01, 0), (21.0, 0)):
+        assert len(said(again, calls=(Call(0, at, "ants/a", 1, "worker-0", SMALL),), readings=readings)) == count
+
+
 def test_a_share_of_all_schedules_says_words_and_some_of_their_jobs_name_the_alias() -> None:
     plans = [one for one in map(plan, range(400)) if one.words]
     assert 0.5 * SHARE < len(plans) / 400 < 2 * SHARE

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from stranger import Found
-from verdict import Billed, Evidence, Sight, judge
+from verdict import Billed, Evidence, Sight, called_as, judge
 
 LANE = "novix-worker-text.inference.text.v1.0"
 WANTED = [("acme", f"job-{number}", 1) for number in range(6)]
@@ -140,6 +140,21 @@ def test_a_call_that_a_crash_repeated_is_no_lie_when_the_result_lists_it_and_the
 
     assert verdict.complaints == []
     assert verdict.repeated == verdict.ambiguous == {"acme/job-1": 1}
+
+
+@pytest.mark.parametrize("job_id", ["x" * 250, "<b>two words</b>", "\u00fcber"])
+def test_a_call_is_told_by_what_a_header_can_say_of_its_job(job_id):
+    who, known = ("acme", job_id, 1), result(0)["attempts"]
+    interrupted = {"attempt": 1, "model": "m", "kind": "interrupted", "ambiguous": True}
+    told = found("inference.results.v1", 9, {**result(0), "job_id": job_id, "attempts": [interrupted, *known]})
+    name = called_as(*who[:2])
+    assert name.isascii()
+    assert " " not in name
+    assert len(name) <= 256
+
+    verdict = judge(also(replace(honest(), calls=[*honest().calls, name, name], may_repeat=1), told))
+
+    assert (verdict.repeated, verdict.ambiguous) == ({name: 1}, {name: 1})
 
 
 def test_lost_and_doubled_are_counted_for_the_proof():

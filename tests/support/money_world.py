@@ -13,6 +13,7 @@ from typing import Any
 
 from stranger import Found, Stranger
 from system import MODEL
+from verdict import called_as
 
 DECISIONS, LEDGER, RESULTS, BUDGETS, POLICIES = (
     "inference.decisions.v1", "inference.ledger.v1", "inference.results.v1", "novix.budgets.v1", "novix.policies.v1",
@@ -161,4 +162,4 @@ def _as_billed(results: Sequence[dict[str, Any]], due: Counter[str]) -> Iterator
 
 
 def _trace(row: dict[str, Any]) -> str:
-    return f"{row['tenant']}/{row['job_id']}"
+    return called_as(row["tenant"], row["job_id"])

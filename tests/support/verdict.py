@@ -24,7 +24,7 @@ from watched import (
     within_bounds,
 )
 
-__all__ = ["Billed", "Evidence", "Identity", "Place", "Sight", "Verdict", "judge"]
+__all__ = ["Billed", "Evidence", "Identity", "Place", "Sight", "Verdict", "called_as", "judge"]
 
 JOBS, TEXT, RESULTS = "inference.jobs.v1", "inference.text.v1", "inference.results.v1"
 LETTERS, DECISIONS, AUDIT = "inference.dlq.v1", "inference.decisions.v1", "inference.audit.v1"
@@ -34,12 +34,17 @@ GENESIS = "0" * 64
 TERMINAL = {"succeeded", "failed", "rejected", "expired", "cancelled"}
 
 
+def called_as(tenant: str, job_id: str) -> str:
+    """What a provider is told in `x-amzn-trace-id`: `tenant/id` in visible ASCII, 256 characters of it at most."""
+    return "".join(char if "!" <= char <= "~" else "_" for char in f"{tenant}/{job_id}"[:256])
+
+
 @dataclass(frozen=True, slots=True)
 class Billed:
     """One answer that the provider charges for."""
 
     trace: str
-    """`tenant/id`."""
+    """As `called_as` has it."""
     model: str
     input_tokens: int
     output_tokens: int
@@ -54,7 +59,7 @@ class Evidence:
     records: Sequence[Found]
     """Everything on our topics that a read_committed consumer sees."""
     calls: Sequence[str] = ()
-    """`tenant/id` of each call that reached the provider."""
+    """`called_as` of each call that reached the provider."""
     bill: Sequence[Billed] = ()
     samples: Sequence[Mapping[Place, int]] = ()
     """Committed offsets, looked at again and again while it ran, oldest first."""
@@ -248,7 +253,7 @@ def spent(
     known: Counter[str] = Counter()
     ambiguous: Counter[str] = Counter()
     for result in results:
-        trace = f"{result['tenant']}/{result['job_id']}"
+        trace = called_as(result["tenant"], result["job_id"])
         for attempt in result["attempts"]:
             (ambiguous if attempt.get("kind") == "interrupted" else known)[trace] += 1
     made = Counter(calls)
@@ -275,7 +280,7 @@ def well_billed(
         rows[row.trace].append(row)
     for result in results:
         identity, served = (result["tenant"], result["job_id"], result["submission"]), result.get("served")
-        trace = f"{result['tenant']}/{result['job_id']}"
+        trace = called_as(result["tenant"], result["job_id"])
         mine = rows[trace]
         price = prices.get((identity, served["model"])) if served else None
         if price is None or not mine or result["submission"] != 1:

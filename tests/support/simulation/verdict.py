@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stranger import Found
-from verdict import AUDIT, DECISIONS, JOBS, LETTERS, RESULTS, TEXT, Billed, Evidence, Identity, judge
+from verdict import AUDIT, DECISIONS, JOBS, LETTERS, RESULTS, TEXT, Billed, Evidence, Identity, called_as, judge
 
 from simulation.installation import LANES
 from simulation.kafka import SimBroker, SimRecord
@@ -58,7 +58,7 @@ def judged(told: Testimony) -> list[str]:
     results = [one.json for one in records if one.topic == RESULTS]
     wanted, complaints = wanted_of(told.published, results)
     complaints += driven_once(told.published, records)
-    driven = {f"{one.tenant}/{one.id}" for one in told.published if one.letter}
+    driven = {called_as(one.tenant, one.id) for one in told.published if one.letter}
     commits = [commit for commit in told.broker.commits if (commit.group, commit.part[0]) in LANES]
     left = left_behind(told.plan, written, commits, told.provider.calls, told.journals)
     lenient = None if not told.harmless else len(left.calls)
@@ -207,7 +207,7 @@ def answered_for(results: Sequence[dict[str, Any]], told: Testimony, left: Colle
             if attempt["request_id"]:
                 named.add(attempt["request_id"])
             else:
-                nameless[f"{result['tenant']}/{result['job_id']}"] += 1
+                nameless[called_as(result["tenant"], result["job_id"])] += 1
     unnamed: dict[str, list[Call]] = defaultdict(list)
     for call in calls:
         if f"call-{call.number}" not in named:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stranger import Found
-from verdict import RESULTS, TEXT
+from verdict import RESULTS, TEXT, called_as
 
 from simulation.installation import machine_of, window_of_workers
 from simulation.kafka import Commit
@@ -110,4 +110,4 @@ def _identity(assigned: Found) -> tuple[str, str, int]:
 
 def _trace(assigned: Found) -> str:
     job = assigned.json["job"]
-    return f"{job['tenant']}/{job['id']}"
+    return called_as(job["tenant"], job["id"])

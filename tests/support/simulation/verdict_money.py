@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from stranger import Found
-from verdict import DECISIONS
+from verdict import DECISIONS, called_as
 
 from simulation.kernel import NOON, START_S
 from simulation.provider import Call
@@ -230,4 +230,4 @@ def _is_at(limit: Limit, place: Entry) -> bool:
 
 
 def _trace(row: Entry) -> str:
-    return f"{row['tenant']}/{row['job_id']}"
+    return called_as(row["tenant"], row["job_id"])
