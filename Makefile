@@ -49,7 +49,7 @@ check: install ## before every commit: format, lint, types, imports, sizes, gene
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python .ci/tree.py
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/pytest $(FAST) -q
+	$(BIN)/pytest $(FAST) -q -n auto --maxprocesses 4 --dist loadfile
 
 conformance: install ## replays what real servers said (DATA=folder: other recordings) and prints what differs, with reasons
 	@PYTHONPATH=tests/support:. $(BIN)/python -m conformance $(DATA)

@@ -1,8 +1,9 @@
 """Runs all tests, rung by rung from the cheapest, and says what each cost and what could not run. Run: `make test`.
 
 Arguments go to pytest: `.venv/bin/python .ci/rungs.py tests/pure -x`. Tests that are marked `long` are left out unless
-`-m` names them, and it is said how many. Rungs that `CI_RAN` names have just passed in
-`make check` of the same run: they are not run again, and it is said.
+`-m` names them, and it is said. Rungs that `CI_RAN` names have just passed in `make check` of the same run: they are
+not run again, and it is said. Two files run beside each other (`-n 0`: one after the other): a test of real processes
+mostly waits. The seconds of a rung are those of its tests, so that together they are more than the run took.
 
 On real processes a busy machine can spoil a test's set-up. So at most two tests of the browser, broker and faults rungs
 that failed are run twice more, alone: only if both of them pass both times does the run pass, and it names them as
@@ -33,6 +34,10 @@ REAL = frozenset({"browser", "broker", "faults"})
 """Rungs of real processes, whose timing is the machine's."""
 MOST_UNSTEADY, TRIES = 2, 2
 
+SHORT = "not long"
+BESIDE = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""No more than two: each of them may have a broker, a browser or a cluster of its own."""
+
 RAN = frozenset(os.environ.get("CI_RAN", "").split())
 
 
@@ -43,16 +48,7 @@ class Rungs:
         self.seconds: dict[str, float] = defaultdict(float)
         self.outcomes: dict[str, Counter[str]] = defaultdict(Counter)
         self.skipped: dict[tuple[str, str], int] = Counter()
-        self.left_out = 0
         self.failed: set[str] = set()
-
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        if "long" in config.option.markexpr:
-            return
-        long = [item for item in items if item.get_closest_marker("long")]
-        items[:] = [item for item in items if not item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=long)
-        self.left_out = len(long)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         rung = report.nodeid.split("/")[1]
@@ -76,8 +72,8 @@ class Rungs:
             terminalreporter.write_line(
                 f"{rung:10} {spent:7.1f} s {spent / whole:5.0%}  {told or 'none ran'} ({needs})"
             )
-        if self.left_out:
-            terminalreporter.write_line(f"left out here: {self.left_out} long ones; make faults runs them")
+        if terminalreporter.config.option.markexpr == SHORT:
+            terminalreporter.write_line("left out here: those that are marked long; make faults runs them")
         if self.skipped:
             terminalreporter.section("could not run here")
             for (rung, why), count in sorted(self.skipped.items()):
@@ -106,6 +102,10 @@ def main() -> int:
     options = ["--rootdir", str(ROOT), "-o", "faulthandler_timeout=300", "--durations=20"]
     given = sys.argv[1:]
     named = any(argument.startswith("tests") for argument in given)
+    if "-m" not in given:
+        options += ["-m", SHORT]
+    if "-n" not in given:
+        options += BESIDE
     rungs = Rungs()
     code = int(pytest.main([*options, *given, *([] if named else folders)], plugins=[rungs]))
     if code == pytest.ExitCode.TESTS_FAILED and may_be_repeated(rungs.failed) and repeated(rungs.failed):

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
@@ -139,6 +140,9 @@ def teller(config: pytest.Config) -> Callable[[str], None]:
     capture = config.pluginmanager.getplugin("capturemanager")
 
     def say(line: str) -> None:
+        if reporter is None:  # one of several processes of pytest
+            print(line, file=sys.__stderr__, flush=True)
+            return
         with capture.global_and_fixture_disabled() if capture else nullcontext():
             reporter.write_line(line)
 
