@@ -132,10 +132,15 @@ class Story:
         for process in self.installation.running.values():
             process.stop()
         try:
-            kernel.run(lambda: not any(one.alive for one in self.installation.running.values()), END_WITHIN_S)
+            kernel.run(self._is_over, END_WITHIN_S)
         except Stuck as stuck:
             left = [str(one) for one in self.installation.running.values() if one.alive]
             kernel.complain(f"I8: {left} did not end: {stuck}")
+
+    def _is_over(self) -> bool:
+        """All processes have ended, and what they decided last can be read as a whole."""
+        alive = any(one.alive for one in self.installation.running.values())
+        return not alive and not self.broker.transactions.ending
 
     def _begin(self) -> None:
         kernel, plan = self.kernel, self.plan

@@ -62,6 +62,11 @@ class Transactions:
 
     # requests
 
+    @property
+    def ending(self) -> bool:
+        """Whether a transaction has been decided of which not all markers are written: readers see a part of it."""
+        return any(one.state == ENDING for one in self.by_id.values())
+
     def init_producer_id(self, transactional_id: str | None, timeout_s: float) -> tuple[int, int]:
         """InitProducerId: a new epoch. What was open is aborted: `ConcurrentTransactions` until that is done.
 
