@@ -130,11 +130,10 @@ def judged(told: Aftermath, proof: Proof, *, jobs: int, note: str = "") -> None:
     decided = {_named(one) for found in records if found.topic == DECISIONS.name for one in found.json["decisions"]}
     good_ones = {one for one in ended if one[1] in told.good}
     missing = {("nobody", one, 1) for one in told.good - {job_id for _, job_id, _ in ended}}
-    traced = {f"{tenant}/{job_id}".replace(" ", "_"): f"{tenant}/{job_id}" for tenant, job_id, _ in ended}
     evidence = Evidence(
         wanted=missing | ended,
         records=records,
-        calls=[traced.get(trace, trace) for trace, _ in novix.system.stub("/admin/calls")],
+        calls=[trace for trace, _ in novix.system.stub("/admin/calls")],
         bill=[Billed(*row) for row in novix.system.stub("/admin/bill")],
         may_repeat=0,
         secrets=[TOKEN.encode()],
