@@ -21,7 +21,8 @@ PARKED_LOOK_S = 0.1
 async def until_done(handler: LaneHandler, work: Work, clock: Clock, longest_rest: timedelta) -> Done | Hold:
     """Hand the work to its handler until it has an outcome, or is held for one (inline alone).
 
-    A wait up to `longest_rest` passes here; a longer one, and any in a drain, where the handler's `postpone` puts it.
+    A wait up to `longest_rest` passes here; a longer one, and any in a drain or as the partition is taken away, where
+    the handler's `postpone` puts it.
     Raises `Abandoned` for a record that its next owner shall do, and CancelledError if the work is cancelled.
     """
     work.lease.poke = work.nudge
@@ -46,21 +47,36 @@ async def until_done(handler: LaneHandler, work: Work, clock: Clock, longest_res
 async def _wait(
     handler: LaneHandler, work: Work, retry: RetryAt, clock: Clock, longest_rest: timedelta
 ) -> Done | None:  # fmt: skip
-    """Until the next attempt: None. Or the outcome of a record that waits elsewhere. Raises `Abandoned`."""
+    """Until the next attempt: None. Or the outcome of a record that waits elsewhere, for the length of its wait or
+    because its partition goes. Raises `Abandoned`."""
     now = clock.now()
     asked = not rests(retry, now, longest=longest_rest, draining=work.lease.draining)
     if asked and (done := elsewhere(handler, work.delivery, retry)):
         return done
-    if not work.lease.draining:
-        await _rest(work, clock, wait_before(retry, now).total_seconds())
-        while work.task is not None and (work.lease.leaving or not work.lease.held) and not work.lease.draining:
-            await _rest(work, clock, PARKED_LOOK_S)  # its partition may come back; called now it could only give up
-    if not work.lease.draining:
-        return None
+    due = clock.monotonic() + wait_before(retry, now).total_seconds()  # whatever the wall clock does meanwhile
+    while not work.lease.draining:
+        await _rest(work, clock, max(0.0, due - clock.monotonic()))
+        if _is_away(work):
+            if work.lease.held and not asked:
+                asked = True
+                if done := elsewhere(handler, work.delivery, retry):
+                    return done  # what it has been through goes with it: the next owner may not find our notes
+            while _is_away(work):
+                await _rest(work, clock, PARKED_LOOK_S)  # its partition may come back; called now it could only give up
+            over = work.lease.interrupted or clock.monotonic() >= due
+        else:
+            over = True  # its time has come, or it was interrupted
+        if over and not work.lease.draining:
+            return None
     if not asked and (done := elsewhere(handler, work.delivery, retry)):
         return done
     work.delivery = replace(work.delivery, attempt=work.delivery.attempt + 1)  # it was attempted: `LaneRunner.forget`
     raise Abandoned
+
+
+def _is_away(work: Work) -> bool:
+    """Its partition is being taken away, or is. What an inline application holds goes with its lane."""
+    return work.task is not None and (work.lease.leaving or not work.lease.held) and not work.lease.draining
 
 
 async def _rest(work: Work, clock: Clock, seconds: float) -> None:

@@ -297,6 +297,10 @@ class Engine:
         runners = [self.runners[partition] for partition in held]
         for runner in runners:
             runner.leave()
+            for work in runner.works.values():
+                if work.resting:
+                    work.nudge()  # what was tried goes to wait elsewhere, if it can
+        await asyncio.sleep(0)
         until = self._clock.monotonic() + REVOKE_WAIT_S
         while self._clock.monotonic() < until:
             # Who is at work may come to wait; who waits begins nothing any more.

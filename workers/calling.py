@@ -42,6 +42,9 @@ LOOK_AGAIN_S = 0.1
 class NoTimeLeft(Exception):
     """The deadline passed before the call could begin."""
 
+    def __str__(self) -> str:
+        return "no time was left to call"
+
 
 @dataclass(slots=True, eq=False)
 class NoLongerAllowed(Exception):
@@ -76,8 +79,8 @@ class Calls:
         self._clock = clock
 
     async def one(
-        self, turn: Turn, ready: Ready, leave: Leave, lane: str, share: Share, forbids: Callable[[Turn], Refused | None],
-        *, alone: bool,
+        self, turn: Turn, ready: Ready, leave: Leave, lane: str, share: Share,
+        forbids: Callable[[Turn], Refused | None], *, alone: bool,
     ) -> Called:  # fmt: skip
         """Make the call that `leave` was given for; the turn's progress has it afterwards, however it ended.
 

@@ -202,10 +202,9 @@ class Steps:
             return self._not_ready(turn, missing)
         except NoLongerAllowed as gone:
             return gone.refused
-        except NoTimeLeft:
-            return turn.stopped(Stop(K.DEADLINE_PASSED, "no time was left to call"), self._clock.now())
-        except CredentialError as error:
-            return turn.stopped(Stop(K.UNAUTHORIZED, str(error)), self._clock.now())
+        except (NoTimeLeft, CredentialError) as error:
+            kind = K.UNAUTHORIZED if isinstance(error, CredentialError) else K.DEADLINE_PASSED
+            return turn.stopped(Stop(kind, str(error)), self._clock.now())
         except IntentsUnavailable as error:
             return self._unnoted(turn, error)
         except CallFailed as failed:
@@ -352,7 +351,7 @@ class Steps:
         now, lease = self._clock.now(), turn.delivery.lease
         if lease.interrupted and (wish := self._cancels.of(turn.job.identity, turn.job.published)):
             return turn.cancelled(wish.by, now)
-        if lease.draining and turn.cut_waiting and turn.progress.attempts:
+        if (lease.draining or lease.leaving) and turn.cut_waiting and turn.progress.attempts:
             kind = turn.progress.attempts[-1].kind or K.INTERRUPTED
             return RetryAt(now, kind, turn.rest("slot", now), in_memory=False)
         return None

@@ -222,15 +222,17 @@ class WorkerLane:
     def postpone(self, delivery: Delivery, retry: RetryAt) -> Publish | None:
         """The job with what it has been through, for a retry topic.
 
-        None for one that must keep its place or may not leave yet, and in a drain for one that nothing has happened to.
+        None for one that must keep its place or may not leave yet; in a drain, and while its partition is taken away,
+        for one that nothing has happened to.
         """
         job, progress = read_assigned(delivery.record), retry.memo
         if isinstance(job, str) or not isinstance(progress, Progress) or is_ordered(delivery.record):
             return None
         now = self._app.clock.now()
-        if delivery.lease.draining and retry.in_memory and not progress.attempts:
+        going = delivery.lease.draining or delivery.lease.leaving
+        if going and retry.in_memory and not progress.attempts:
             return None
-        if not delivery.lease.draining and stays(progress, retry, now):
+        if not going and stays(progress, retry, now):
             return None
         self._app.cancels.release(delivery.lease)
         return postponed(job, progress, retry, now)

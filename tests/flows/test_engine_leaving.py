@@ -129,6 +129,61 @@ async def test_a_record_that_is_due_while_its_partition_is_away_keeps_what_it_ha
 
 
 @told
+async def test_what_rests_goes_to_wait_elsewhere_when_its_partition_is_taken_away():
+    """Whoever has the partition next may not find the notes of its calls: it takes along what it has been through."""
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        if delivery.record.offset == 0:
+            return RetryAt(LoopClock().now() + timedelta(seconds=4), FailureKind.TIMEOUT, memo="rested")
+        delivery.lease.waiting = True
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            assert (delivery.lease.leaving, delivery.lease.held) == (True, True)
+            return RetryAt(LoopClock().now(), FailureKind.TIMEOUT, memo="waited for a slot", in_memory=False)
+        finally:
+            delivery.lease.waiting = False
+        return publish(delivery.record)
+
+    log = log_of(2)
+    world = World(log, SimApp(do, postpones=True, custody="a" * 12))
+    await world.join()
+    await world.until(lambda: world.app.calls.total() == 2)
+
+    before = LoopClock().monotonic()
+    await world.group.rebalance({})
+
+    assert LoopClock().monotonic() - before < 2
+    assert sorted(memo for _, _, memo in world.app.postponed) == ["rested", "waited for a slot"]
+    assert log.positions[0].offset == 2
+    assert world.app.calls.total() == 2
+    await world.process.stop()
+
+
+@told
+async def test_what_cannot_wait_elsewhere_rests_on_when_its_partition_is_back_until_its_time_has_come():
+    asked: list[float] = []
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        asked.append(LoopClock().monotonic())
+        if delivery.attempt == 1:
+            return RetryAt(LoopClock().now() + timedelta(seconds=10), FailureKind.TIMEOUT, memo="one call")
+        return publish(delivery.record)
+
+    log = log_of(1)
+    world = World(log, SimApp(do, order=lambda record: "one", postpones=True))
+    await world.join()
+    await world.until(lambda: len(asked) == 1)
+
+    await world.group.rebalance({})
+    await world.join()
+    await world.all_committed()
+    assert world.app.postponed == []
+    assert 10 <= asked[1] - asked[0] < 11
+    await world.process.stop()
+
+
+@told
 async def test_a_rest_that_ends_while_its_partition_is_taken_away_leads_to_no_call():
     """Another's call is waited for meanwhile: one begun now might not end in time, and would be made twice."""
     memos: list[tuple[int, object]] = []
@@ -201,6 +256,49 @@ async def test_a_partition_is_not_kept_for_a_record_that_comes_to_rest():
 
 
 @told
+async def test_a_call_is_waited_for_as_any_other_although_its_record_has_rested_before():
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        if delivery.attempt == 1:
+            return RetryAt(LoopClock().now() + timedelta(seconds=1), FailureKind.TIMEOUT)
+        await asyncio.sleep(3)
+        return publish(delivery.record)
+
+    log = log_of(1)
+    world = World(log, SimApp(do))
+    await world.join()
+    await world.until(lambda: world.app.calls.total() == 2)
+
+    await world.group.rebalance({})
+    assert log.results.total() == 1
+    await world.process.stop()
+
+
+@told
+async def test_a_drain_in_the_middle_of_a_rebalance_is_told_to_who_rests_without_a_partition():
+    """It has been tried: once its partition is back it goes to wait elsewhere, and is not called once more."""
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        await asyncio.sleep(7)  # longer than a partition is kept for it
+        return RetryAt(LoopClock().now() + timedelta(seconds=4), FailureKind.TIMEOUT, memo="one call")
+
+    log = log_of(1)
+    world = World(log, SimApp(do, postpones=True))
+    await world.join()
+    await world.until(lambda: world.app.calls.total() == 1)
+    await world.process.member._revoked([0])
+    await asyncio.sleep(3)
+    assert world.app.postponed == []
+
+    stopping = asyncio.create_task(world.process.stop())
+    await asyncio.sleep(0.5)
+    await world.join()
+    await asyncio.wait_for(stopping, 3)
+
+    assert (world.app.calls.total(), world.app.postponed) == (1, [(b"0-0", 1, "one call")])
+    assert log.positions[0].offset == 1
+
+
+@told
 async def test_a_record_that_is_due_while_its_partition_is_away_for_good_is_given_up():
     async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
         return RetryAt(LoopClock().now() + timedelta(seconds=3), FailureKind.TIMEOUT)
@@ -215,6 +313,21 @@ async def test_a_record_that_is_due_while_its_partition_is_away_for_good_is_give
 
     assert (world.app.calls.total(), world.engine.window.used) == (1, 0)
     await asyncio.wait_for(world.process.stop(), 5)
+
+
+@told
+async def test_a_lane_that_has_lost_its_place_reads_no_further_when_it_has_room_again():
+    """What it had read by then is committed."""
+    log = log_of(44)
+    world = World(log, SimApp(after(0.001)), cadence=Cadence(timedelta(0), timedelta(0), many=1))
+    await world.join()
+    await world.until(lambda: bool(world.engine.runners[0].lane and world.engine.runners[0].lane.paused))
+
+    world.engine.runners[0].lose(PositionLost(0, 40))
+    await asyncio.sleep(10)
+
+    assert 0 < log.results.total() == world.app.calls.total() < 44
+    await world.process.stop()
 
 
 @told

@@ -6,6 +6,7 @@ from typing import Any
 
 from worker_world import START, answer, assigned, candidate, failing, result_of, world
 
+from runtime.intents import NoIntents
 from runtime.outcome import RetryAt
 from runtime.ports import Delivery, Record
 from runtime.registry import Registry
@@ -62,6 +63,16 @@ async def test_a_withdrawal_between_two_attempts_stops_the_second() -> None:
     assert len(result.attempts) == 1, "the call that was made stays told"
 
 
+async def test_a_withdrawal_for_the_jobs_own_tenant_alone_stops_its_call() -> None:
+    registry = Registry()
+    say(registry, "withdrawn", tenant="acme")
+    it = world(answer(), shared={"registry": registry})
+    result = result_of(await it.run(assigned()))
+    assert it.script.requests == []
+    assert result.error is not None
+    assert result.error.kind == FailureKind.NOT_APPROVED
+
+
 async def test_another_tenants_withdrawal_and_rules_of_routing_stop_no_attempt() -> None:
     """What else the registry says is judged when a job is routed, and not again."""
     registry = Registry()
@@ -103,6 +114,26 @@ async def test_a_model_that_is_withdrawn_while_its_job_waits_for_a_slot_is_not_c
     assert ends[1].error is not None
     assert ends[1].error.kind == FailureKind.NOT_APPROVED
     assert len(it.script.requests) == 1
+
+
+async def test_a_model_that_is_withdrawn_while_its_call_is_noted_is_not_called_and_the_note_is_taken_back() -> None:
+    registry, withdrawn = Registry(), []
+
+    class SlowDisk(NoIntents):
+        async def begin(self, lane: str, offset: int, attempt: int, note: str) -> None:
+            say(registry, "withdrawn")
+
+        def withdraw(self, lane: str, offset: int, attempt: int) -> None:
+            withdrawn.append((offset, attempt))
+
+    it = world(answer(), intents=SlowDisk(), shared={"registry": registry})
+    record = assigned()
+    result = result_of(await it.run(record))
+    assert it.script.requests == []
+    assert result.error is not None
+    assert (result.error.kind, result.attempts, result.cost_nanousd) == (FailureKind.NOT_APPROVED, [], 0)
+    assert withdrawn == [(record.offset, 1)]
+    assert it.limits.total_in_flight == 0
 
 
 async def test_capitals_and_names_of_the_catalogues_own_are_no_way_round_a_withdrawal() -> None:

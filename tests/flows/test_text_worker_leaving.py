@@ -1,0 +1,85 @@
+"""The text worker while its partition is taken away: what was tried goes along, what was not stays where it is."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from worker_world import World, assigned, candidate, failing, world
+
+from runtime.breaker import BreakerKey
+from runtime.outcome import Publish, RetryAt
+from runtime.ports import Delivery
+from schemas.assignment import AssignedJob
+from schemas.failure import FailureKind
+
+KEY = BreakerKey("auto", "acme/chat")
+
+
+async def tried(it: World) -> tuple[Delivery, RetryAt]:
+    """A job after its first call, at rest."""
+    delivery = Delivery(assigned(candidate(max_in_flight=1)), it.clock.now())
+    failed = await it.lane.handle(delivery)
+    assert isinstance(failed, RetryAt)
+    return delivery, failed
+
+
+async def test_a_job_that_rests_after_a_call_leaves_with_it() -> None:
+    it = world(failing(503))
+    delivery, failed = await tried(it)
+    delivery.lease.leaving = True
+    left = it.lane.postpone(delivery, failed)
+
+    assert isinstance(left, Publish)
+    envelope = AssignedJob.model_validate_json(left.records[0].value or b"")
+    assert envelope.carried is not None
+    assert [attempt.kind for attempt in envelope.carried.attempts] == [FailureKind.OVERLOADED]
+
+
+async def test_a_job_that_nothing_has_happened_to_stays_where_it_is() -> None:
+    it = world(failing(500), failing(500), failing(500), breaker=True)
+    for offset in (1, 2, 3):
+        await it.lane.handle(Delivery(assigned(offset=offset), it.clock.now()))
+    delivery = Delivery(assigned(offset=4), it.clock.now())
+    behind = await it.lane.handle(delivery)
+    assert isinstance(behind, RetryAt)
+    assert behind.kind == FailureKind.BREAKER_OPEN
+    delivery.lease.leaving = True
+
+    assert it.lane.postpone(delivery, replace(behind, in_memory=True)) is None
+
+
+async def test_a_job_that_was_called_and_waits_for_a_slot_is_told_and_leaves() -> None:
+    it = world(failing(503))
+    delivery, failed = await tried(it)
+    it.clock.turn_to(failed.when)
+    busy = it.limits.slot(KEY, 1)
+    await busy.acquire()
+    waiting = asyncio.create_task(it.lane.handle(replace(delivery, attempt=2, memo=failed.memo)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert delivery.lease.waiting
+    delivery.lease.leaving = True
+    waiting.cancel()
+    rests = await waiting
+
+    assert isinstance(rests, RetryAt)
+    assert not rests.in_memory
+    assert isinstance(it.lane.postpone(delivery, rests), Publish)
+    busy.release()
+    assert (len(it.script.requests), it.limits.total_in_flight) == (1, 0)
+
+
+async def test_a_job_that_was_not_called_and_waits_for_a_slot_has_nothing_to_take_along() -> None:
+    it = world()
+    delivery = Delivery(assigned(candidate(max_in_flight=1)), it.clock.now())
+    busy = it.limits.slot(KEY, 1)
+    await busy.acquire()
+    waiting = asyncio.create_task(it.lane.handle(delivery))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    delivery.lease.leaving = True
+    waiting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    busy.release()
