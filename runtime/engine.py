@@ -12,7 +12,7 @@ from runtime.admit import Window, next_reading
 from runtime.attempts import is_cancelled, until_done
 from runtime.cadence import Cadence
 from runtime.ending import end
-from runtime.membership import InstanceTaken, Membership, PositionLost
+from runtime.membership import InstanceTaken, LeftBehind, Membership, PositionLost
 from runtime.metrics.lanes import LaneMeter
 from runtime.ordering import Backlog
 from runtime.outcome import Abandoned, Application, Done, Hold, LaneHandler
@@ -106,8 +106,8 @@ class Engine:
                 try:
                     await asyncio.wait({stopping, polling, watching, present}, return_when=asyncio.FIRST_COMPLETED)
                     watching.cancel()
-                    put_out = polling.done() and isinstance(polling.exception(), InstanceTaken)
-                    # While the other one is there every lane is lost as soon as it opens: little can be committed.
+                    put_out = polling.done() and isinstance(polling.exception(), InstanceTaken | LeftBehind)
+                    # While another has the partitions every lane is lost as soon as it opens: little can be committed.
                     await self._drain_all(min(self._drain.total_seconds(), REVOKE_WAIT_S if put_out else math.inf))
                 finally:
                     self._over = True

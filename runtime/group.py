@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
+from runtime.belonging import Belonging
 from runtime.connection import client_options
 from runtime.evictions import EVICTIONS, Evictions
 from runtime.growth import METADATA_AGE_MS, Growth
@@ -61,6 +62,9 @@ class GroupMember:
         )
         self._admin = AIOKafkaAdminClient(**client_options(settings))
         self.growth = Growth(self._consumer, self._admin, self._group, self._name)
+        self.belonging = Belonging(
+            self._consumer, self._admin, self._group, instance, settings.session_timeout_ms / 1_000
+        )
 
     async def start(self, assigned: OnChange, revoked: OnChange) -> None:
         """Join. `assigned` is called with partitions that are paused already: records arrive before it returns."""
@@ -103,11 +107,12 @@ class GroupMember:
     async def poll(self, wait_ms: int, most: int, only: Collection[int] | None = None) -> list[Record]:
         """At most `most` records of partitions that are not paused, and of `only` if given; empty after `wait_ms`.
 
-        Raises `PositionLost` for one partition, `InstanceTaken`, or an aiokafka error: after such an error records may
-        be missing that were counted as handed out, so this object must not be used any more.
+        Raises `PositionLost` for one partition, `InstanceTaken`, `LeftBehind`, or an aiokafka error: after one of these
+        records may be missing that were counted as handed out, so this object must not be used any more.
         """
         self._refuse_a_twin()
         await self.growth.look()
+        await self.belonging.look()
         sources = [TopicPartition(self._name, partition) for partition in only or ()]
         try:
             found = await self._consumer.getmany(*sources, timeout_ms=wait_ms, max_records=most)
@@ -139,10 +144,15 @@ class GroupMember:
                 log.warning("group.heartbeat_refused", group=self._group, error=str(error)[:200])
                 return False
             if answered:
-                self.evictions.heard(asyncio.get_running_loop().time())
+                self._heard()
             return answered
 
         return asked
+
+    def _heard(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self.evictions.heard(now)
+        self.belonging.heard(now)
 
     def _refuse_a_twin(self) -> None:
         within_s = self.evictions.twin_within_s
@@ -207,7 +217,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         for source in assigned:
             self._member.hold_back(source.partition)
         self._joined = True
-        self._member.evictions.heard(asyncio.get_running_loop().time())
+        self._member._heard()
         self._member.growth.assigned()
         await self._assigned(sorted(source.partition for source in assigned))
 

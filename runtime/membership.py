@@ -21,6 +21,10 @@ class InstanceTaken(Exception):
     """Another process is in the group under this process's static member id."""
 
 
+class LeftBehind(Exception):
+    """The group has divided its work without this process, which was not told and does not come back by itself."""
+
+
 class Member(Protocol):
     """What a lane needs of its group membership."""
 

@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from log_suite.ground import (
     IN,
@@ -21,7 +22,7 @@ from log_suite.ground import (
     texts,
 )
 from runtime.bus import Bus
-from runtime.membership import InstanceTaken, PositionLost
+from runtime.membership import InstanceTaken, LeftBehind, PositionLost
 from runtime.ports import Position, Record
 
 SHORT_MS = 2_000
@@ -179,6 +180,48 @@ async def a_twin_puts_the_first_out_and_in_the_end_both_are_told(world: World, b
                 await _first_end(live(one), live(two))
             told = [seat.member.evictions.twin_within_s for seat in (one, two)]
             assert any(within_s is not None for within_s in told)
+
+
+@claim
+async def a_member_whose_group_goes_on_without_it_is_told(world: World, bus: Bus) -> None:
+    """As if aiokafka's coordination waited for something that never comes: nothing beats and nothing joins again."""
+    short = world.with_session(SHORT_MS)
+
+    async def live(one: Seat) -> None:
+        while True:
+            await one.member.poll(100, 1)
+
+    async with seat(short, "left") as left:
+        await left.holds(*ALL)
+        left.member.belonging.left_after_s = 6.0
+        coordinator = left.member._consumer._coordinator
+        for task in (coordinator._coordination_task, coordinator._heartbeat_task):
+            task.cancel()
+        over = asyncio.Event()
+        coordinator._coordination_task, coordinator._heartbeat_task = asyncio.create_task(over.wait()), None
+        async with seat(short, "goes-on") as other:
+            going_on = asyncio.create_task(live(other))
+            with pytest.raises(LeftBehind, match="without this process"):
+                await asyncio.wait_for(live(left), 60)
+            going_on.cancel()
+            assert other.member.held() == set(ALL)
+        over.set()
+
+
+@claim
+async def nobody_is_left_behind_by_a_coordinator_that_does_not_answer(world: World, bus: Bus) -> None:
+    short = world.with_session(SHORT_MS)
+    async with seat(short, "one") as one:
+        await one.holds(*ALL)
+        belonging = one.member.belonging
+        belonging.left_after_s = 0.0
+
+        async def silent(groups: list[str]) -> list[Any]:
+            raise KafkaError("no coordinator")
+
+        belonging._admin.describe_consumer_groups = silent
+        belonging.heard(asyncio.get_running_loop().time() - 3_600)
+        await belonging.look()
 
 
 async def _first_end(*lives: Coroutine[Any, Any, None]) -> None:
