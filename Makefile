@@ -14,6 +14,7 @@ MINUTES ?= 60
 SEEDS ?= 1000
 FIRST ?= 0
 PLANT ?=
+HARSH ?=
 REPORT ?=
 TRACE ?=
 FAST := tests/pure tests/contracts
@@ -39,8 +40,8 @@ test: install ## proves everything that can be proved here, on a real Apache Kaf
 faults: install ## the fault matrix on real processes: N=3 runs of each row with N seeds, ROWS=1,2,16 some of them; writes docs/proof/faults.md
 	@PYTHONPATH=tests/support:. $(BIN)/python -m matrix --times $(N) $(if $(ROWS),--rows $(ROWS))
 
-simulate: install ## SEEDS=1000 schedules of faults from FIRST=0 on in virtual time: whole processes on a simulated Kafka; PLANT=name: with a planted bug; REPORT=file; TRACE=1
-	@PYTHONPATH=tests/support:. $(BIN)/python -m simulation --seeds $(SEEDS) --first $(FIRST) $(if $(PLANT),--plant $(PLANT)) $(if $(REPORT),--report $(REPORT)) $(if $(TRACE),--trace)
+simulate: install ## SEEDS=1000 schedules of faults from FIRST=0 on in virtual time: whole processes on a simulated Kafka; PLANT=name: with a planted bug; HARSH=1: another generator's; REPORT=file; TRACE=1
+	@PYTHONPATH=tests/support:. $(BIN)/python -m simulation --seeds $(SEEDS) --first $(FIRST) $(if $(PLANT),--plant $(PLANT)) $(if $(HARSH),--harsh) $(if $(REPORT),--report $(REPORT)) $(if $(TRACE),--trace)
 
 check: install ## before every commit: format, lint, types, imports, sizes, generated files, tests/pure and tests/contracts
 	$(BIN)/ruff format --check .

@@ -3,14 +3,16 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from breaker_world import KEY, fail, is_open
 
 from runtime.board import Board
 from runtime.breaker import Breakers
+from runtime.ending import end
 from runtime.limits import Limits
-from runtime.ports import Record
+from runtime.ports import Outgoing, Record
 from runtime.settings import resolve
 from schemas.breakers import BreakerState
 from schemas.topics import BREAKERS
@@ -115,3 +117,49 @@ async def test_what_waits_to_be_told_is_bounded_and_the_oldest_goes(world: World
         world.board._tell(KEY._replace(model=name))
 
     assert [key.model for key in world.board._pending] == ["a", "c"]
+
+
+class Bus:
+    """A broker that is away for the first record."""
+
+    def __init__(self, partitions: int = 1) -> None:
+        self.told: list[Outgoing] = []
+        self.tries = 0
+        self.count = partitions
+
+    def reader(self) -> "Bus":
+        return self
+
+    async def partitions(self, _: str) -> int:
+        return self.count
+
+    async def publish(self, records: list[Outgoing]) -> None:
+        self.tries += 1
+        if self.tries == 1:
+            raise ConnectionError
+        self.told += records
+
+
+async def test_what_the_broker_did_not_take_is_told_again_as_it_stands_then(world: World):
+    bus: Any = Bus()
+    world.board._tell(KEY)
+    with pytest.raises(ConnectionError):
+        await world.board._publish_on(bus)
+    assert list(world.board._pending) == [KEY]
+
+    fail(world.breakers)
+    telling = asyncio.create_task(world.board._publish_on(bus))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await end(telling)
+    (record,) = bus.told
+    assert BreakerState.model_validate_json(record.value or b"").state == "open"
+
+
+async def test_while_there_is_no_topic_what_is_to_be_told_waits(world: World):
+    bus: Any = Bus(partitions=0)
+    world.board._tell(KEY)
+    with pytest.raises(LookupError):
+        await world.board._publish_on(bus)
+    assert (list(world.board._pending), bus.tries) == ([KEY], 0)
+    assert world.board._to_tell.is_set()

@@ -126,6 +126,23 @@ async def test_a_cancelled_trial_counts_as_nothing_and_leaves_it_to_the_next(bre
     assert not is_open(breakers)
 
 
+async def test_who_waits_for_a_trial_that_counts_as_nothing_makes_the_next_one_at_once(
+    breakers: Breakers, clock: Clock
+):
+    fail(breakers)
+    clock.now += 300
+    trial = permit(breakers)
+    waiting = asyncio.create_task(breakers.wait(KEY, deadline=float("inf")))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    trial.neither()
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+    assert waiting.done(), "else it would wait until its deadline, and with it whoever comes later"
+    assert isinstance(waiting.result(), Permit)
+
+
 def test_a_throttled_trial_leaves_it_half_open_for_the_next(breakers: Breakers, clock: Clock):
     fail(breakers)
     clock.now += 300
@@ -262,14 +279,16 @@ def test_slow_calls_open_it_though_they_succeed(clock: Clock):
     assert breakers.views()[KEY].because == "20 of the last 20 calls took over 5 s"
 
 
-def test_after_a_good_trial_the_window_begins_anew(clock: Clock):
-    breakers = Breakers(window=20, clock=clock)
+@pytest.mark.parametrize("reset_s", [300, 10])
+def test_after_a_good_trial_the_window_begins_anew(clock: Clock, reset_s: int):
+    """However short the reset timeout is: what the calls before it came to is within the window's minute still."""
+    breakers = Breakers(window=20, clock=clock, reset_timeout=timedelta(seconds=reset_s))
     for failed in [True, False] * 10:
         one = permit(breakers)
         one.failed("timeout") if failed else one.succeeded()
     permit(breakers).failed("timeout")
     assert is_open(breakers)
-    clock.now += 300
+    clock.now += reset_s
     permit(breakers).succeeded()
     permit(breakers).failed("timeout")
 

@@ -65,6 +65,26 @@ def test_a_trial_that_is_never_told_about_leaves_it_to_the_next(breakers: Breake
     assert not is_open(breakers)
 
 
+def test_a_trial_that_others_news_overtook_keeps_nobody_from_the_next_one(
+    breakers: Breakers, elsewhere: Breakers, clock: Clock
+):
+    """Ours is out when somebody else's success closes the breaker: what it comes to says nothing any more."""
+    fail(elsewhere)
+    breakers.adopt(elsewhere.news(KEY, "other"))
+    clock.now = 1_310.0
+    ours = permit(breakers)
+    clock.now = 1_311.0
+    permit(elsewhere).succeeded()
+    assert breakers.adopt(elsewhere.news(KEY, "other"))
+    ours.failed("server_error")
+    assert not is_open(breakers)
+
+    fail(breakers)
+    clock.now += 300
+    permit(breakers).succeeded()
+    assert not is_open(breakers)
+
+
 def test_older_news_than_our_own_change_are_passed_over(breakers: Breakers, elsewhere: Breakers, clock: Clock):
     fail(elsewhere)
     old = elsewhere.news(KEY, "other")
@@ -147,6 +167,24 @@ def test_who_was_doubted_is_followed_again_once_it_told_of_a_close(
     breakers.adopt(elsewhere.news(KEY, "other"))
     clock.now += 1
     fail(elsewhere)
+
+    assert breakers.adopt(elsewhere.news(KEY, "other"))
+    assert is_open(breakers)
+
+
+def test_who_was_doubted_is_followed_again_once_the_provider_failed_here_too(
+    breakers: Breakers, elsewhere: Breakers, clock: Clock
+):
+    fail(elsewhere)
+    breakers.adopt(elsewhere.news(KEY, "other"))
+    clock.now += 300 + LATER_S
+    permit(breakers).succeeded()
+    clock.now += 1
+    fail(breakers)
+    clock.now += 300
+    permit(breakers).succeeded()
+    clock.now += 1
+    permit(elsewhere).failed("server_error")
 
     assert breakers.adopt(elsewhere.news(KEY, "other"))
     assert is_open(breakers)

@@ -9,7 +9,7 @@ from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, NoOffsetF
 from aiokafka.structs import OffsetAndMetadata
 
 from runtime.evictions import EVICTIONS
-from runtime.group import GroupMember, OffsetUnknown
+from runtime.group import GroupMember, OffsetUnknown, _Listener
 from runtime.membership import InstanceTaken, PositionLost
 from runtime.ports import Position
 from runtime.settings import Settings
@@ -44,6 +44,7 @@ async def member() -> GroupMember:
     [
         ({SOURCE: OffsetAndMetadata(7, "n1")}, Position(7, "n1")),
         ({SOURCE: OffsetAndMetadata(7, None)}, Position(7, "")),
+        ({SOURCE: OffsetAndMetadata(0, "n1")}, Position(0, "n1")),
         ({SOURCE: OffsetAndMetadata(-1, "")}, None),
     ],
 )
@@ -93,6 +94,24 @@ async def test_a_member_that_is_put_out_again_and_again_has_a_twin(member: Group
     member.evictions.put_out(EVICTIONS)
     with pytest.raises(InstanceTaken, match=r"host-0.*NOVIX_INSTANCE_ID"):
         await member.poll(0, 1)
+
+
+async def test_a_rebalance_puts_nobody_out_and_the_loss_of_the_generation_does(member: GroupMember):
+    coordinator = SimpleNamespace(generation=4)
+    member._consumer = SimpleNamespace(_coordinator=coordinator)
+    told: list[list[int]] = []
+
+    async def changed(partitions: list[int]) -> None:
+        told.append(partitions)
+
+    listener = _Listener(member, changed, changed)
+    await listener.on_partitions_assigned([])
+    for generation, twin in ((4, False), (-1, True)):
+        coordinator.generation = generation
+        for _ in range(EVICTIONS):
+            await listener.on_partitions_revoked([SOURCE])
+        assert (member.evictions.twin_within_s is not None) is twin
+    assert told == [[], *[[3]] * (2 * EVICTIONS)]
 
 
 async def test_a_coordinator_that_is_loading_does_not_end_the_heartbeats_and_a_refusal_does(member: GroupMember):

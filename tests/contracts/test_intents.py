@@ -211,6 +211,16 @@ async def test_a_call_that_is_made_after_it_was_not_made_keeps_its_note(
         assert note.begun == "made"
 
 
+async def test_a_call_that_is_made_once_more_is_out_once_more(intents: IntentFile, path: Path) -> None:
+    await intents.begin(LANE, 7, 1, "first")
+    intents.end(LANE, 7, 1, "over")
+    await intents.flush()
+    await intents.begin(LANE, 7, 1, "second")
+    async with IntentFile(path) as other:
+        ((note,),) = (await other.left(LANE, 0, (), other.custody)).values()
+    assert (note.begun, note.ended) == ("second", None)
+
+
 async def test_whatever_keeps_a_note_from_being_written_is_told(intents: IntentFile, path: Path) -> None:
     """Not SQLite's errors alone: the file is damaged, and its folder is gone, so no other can take its place."""
     with sqlite3.connect(path) as vandal:

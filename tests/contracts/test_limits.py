@@ -205,6 +205,15 @@ async def test_thousands_of_cancelled_callers_lose_no_slot():
     assert limits._lanes == {}, "keys that nobody uses take no memory"
 
 
+async def test_a_slot_is_given_back_once_however_often_it_is_released():
+    limits: Limits[str] = Limits(2)
+    async with limits.slot("a", 2), limits.slot("a", 2) as slot:
+        slot.release()
+        slot.release()
+        assert limits.in_flight == {"a": 1}
+    assert (limits.total_in_flight, limits.in_flight) == (0, {})
+
+
 async def refusal(limits: Limits[str], key: str, limit: int = 1, **how: Any) -> NoSlotError:
     with pytest.raises(NoSlotError) as refused:
         async with limits.slot(key, limit, **how):

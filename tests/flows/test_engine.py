@@ -348,6 +348,7 @@ async def test_another_record_at_an_offset_that_is_in_flight_is_not_answered_wit
     await world.all_committed()
 
     assert log.results == Counter([b"other", b"another"])
+    assert world.engine.runners[0].unadopted == set(), "whoever is waited for is read for, however full the window is"
     await world.process.stop()
 
 

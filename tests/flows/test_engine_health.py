@@ -194,3 +194,23 @@ async def test_a_process_whose_polling_waits_for_a_handler_that_hangs_ends_as_we
     world = World(log_of(3), SimApp(hang, inline=True))
     await world.join()
     await ends_for_stalled_polls(world)
+
+
+@told
+async def test_a_lane_that_has_committed_since_it_failed_is_back_as_soon_as_after_its_first_failure():
+    """Its pauses grow while nothing comes of it, and not over its life."""
+    log = log_of(1)
+    world = World(log, SimApp())
+    await world.join()
+    await world.all_committed()
+    for number in range(1, 9):
+        lane = world.engine.runners[0].lane
+        assert lane is not None
+        lane.fail(RuntimeError("broke"))
+        began = LoopClock().monotonic()
+        log.append(0, b"0-%d" % number)
+        await world.all_committed()
+        assert LoopClock().monotonic() - began < 1
+
+    assert world.engine.runners[0].rebuilds == 8
+    await world.process.stop()

@@ -187,3 +187,26 @@ async def test_a_record_whose_order_cannot_be_told_is_handled_without_one():
 
     assert sum(log.results.values()) == 6
     await world.process.stop()
+
+
+@told
+async def test_who_came_behind_a_record_that_is_handled_anew_is_handled_anew_behind_it():
+    """Its outcome was known and not committed; meanwhile somebody else may have called for the one before it."""
+    log = log_of(2)
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        first = handler.app.calls[delivery.record.value] == 1
+        await asyncio.sleep(0.5 if first else 3)
+        return publish(delivery.record)
+
+    world = World(log, SimApp(do, order=lambda record: "one"))
+    await world.join()
+    await world.until(lambda: world.app.running == 1)
+    world.app.overtaken = lambda offset: offset == 0
+    log.epochs["sim.inference.jobs.v1.0"] += 1  # fenced: its next commit fails
+    await world.until(lambda: world.engine.runners[0].rebuilds == 1)
+    await world.all_committed()
+
+    assert dict(world.app.calls) == {b"0-0": 2, b"0-1": 2}
+    assert [record.value for record in log.written["out"]] == [b"0-0", b"0-1"]
+    await world.process.stop()

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from engine_story import log_of
+from sim_world import SimApp, SimHandler, World, publish
 from virtual_time import LoopClock, VirtualLoop, run
 from worker_world import assigned, world
 
-from runtime.outcome import Abandoned
+from runtime.outcome import Abandoned, Outcome
 from runtime.ports import Delivery, Lease
 from runtime.presence import Presence
 
@@ -24,8 +26,9 @@ class Group:
 
     async def heartbeat(self) -> bool:
         self.asked += 1
+        answer = self.knows_us  # it may lie there for long before it is read
         await asyncio.sleep(0.01)
-        return self.knows_us
+        return answer
 
 
 async def freeze(seconds: float) -> None:
@@ -102,6 +105,25 @@ def test_an_answer_that_was_asked_for_before_another_pause_confirms_nothing() ->
         looking.cancel()
 
     run(story())
+
+
+def test_the_lease_of_a_record_is_in_doubt_from_the_moment_at_which_its_process_thaws() -> None:
+    sure: list[bool] = []
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        sure.append(delivery.lease.sure())
+        await freeze(60)
+        sure.append(delivery.lease.sure())
+        return publish(delivery.record)
+
+    async def story() -> None:
+        it = World(log_of(1), SimApp(do))
+        await it.join()
+        await it.until(lambda: len(sure) == 2)
+        await it.process.stop()
+
+    run(story())
+    assert sure == [True, False]
 
 
 async def test_a_worker_that_is_not_sure_waits_and_then_calls() -> None:

@@ -183,6 +183,21 @@ def test_a_wish_that_is_older_than_the_window_is_none_for_a_job_that_waits_now()
     run(story())
 
 
+def test_a_wish_that_counted_when_the_record_was_written_still_does_when_it_is_read():
+    """The window is that of the job's publication: it does not move on while the job waits."""
+
+    async def story() -> None:
+        clock, cancels = LoopClock(), Cancels(timedelta(hours=1))
+        cancels.fold(wish(at=START - timedelta(minutes=59)))
+        await clock.sleep(120)
+        began = clock.monotonic()
+        await settled(await lane_of(SIX_HUNDRED, clock, cancels), waiting(timedelta(seconds=500), SIX_HUNDRED), clock)
+
+        assert clock.monotonic() - began < 0.1
+
+    run(story())
+
+
 def test_a_job_that_is_cancelled_while_it_waits_goes_back_at_once_and_no_other_does():
     async def story() -> None:
         clock, cancels = LoopClock(), Cancels()

@@ -10,7 +10,8 @@ from router_world import World, chat
 from runtime.ports import Outgoing, Record
 from schemas.accounts import Budget
 from schemas.ledger import CallMade, LedgerBatch
-from schemas.topics import BUDGETS, DECISIONS, LEDGER, SNAPSHOTS, TEXT
+from schemas.registry import REGISTRY_EVENTS, RegistryRecord
+from schemas.topics import BUDGETS, DECISIONS, LEDGER, PRICES, REGISTRY, SNAPSHOTS, TEXT
 
 EVERY = 100
 """Decisions between two snapshots: the least that the settings allow."""
@@ -130,3 +131,36 @@ def test_what_is_learnt_of_a_call_is_what_that_call_cost_and_no_other_one_at_the
     state.learn(entry("a1", *paid).model_copy(update={"calls": calls, "task": "chat-completion"}), {})
 
     assert noted.paid == [0, 900, 30]
+
+
+async def test_an_assigned_job_that_no_topic_takes_gives_back_its_place_ahead_and_its_money(world: World):
+    record = world.job(chat("a1"))
+    done = await world.handle(record)
+    lane = await world.lane()
+    [before] = lane._admission.describe()["ahead"].values()
+    assert (before["under_way"], lane.money()["open"]) == (1, 1)
+    assert done.shrunk is not None
+
+    done.shrunk(2_000_000)
+
+    [after] = lane._admission.describe()["ahead"].values()
+    assert (after["under_way"], lane.money()["open"], lane.money()["reserved_nanousd"]) == (0, 0, 0)
+
+
+async def test_an_assignment_names_the_prices_and_the_registry_that_its_decision_was_made_from(world: World):
+    """Its result says what it was priced by, and its worker waits until it has read as much of the registry."""
+    await world.lane()
+    state = world.app.state
+    gone = {"kind": "admission", "at": NOON, "model": "nobodys/model", "state": "withdrawn"}
+    value = RegistryRecord(event=REGISTRY_EVENTS.validate_python(gone)).encode()
+    state.registry.fold(Record(REGISTRY.name, 0, 0, None, value, (), 0))
+    for offset in range(3):
+        state.prices.fold(Record(PRICES.name, 0, offset, None, None, (), 0))
+
+    await world.run(world.job(chat("a1")))
+
+    told = world.on(TEXT.name)[-1]["assignment"]
+    versions = world.on(DECISIONS.name)[-1]["decisions"][-1]["versions"]
+    assert (versions["registry"], versions["prices"]) == ("1", "3")
+    assert (told["registry"], told["reserved"]["price_version"]) == (1, "3")
+    assert told["reserved"]["policy"] == versions["policy"]

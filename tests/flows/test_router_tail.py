@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
 
+from router_world import World
 from virtual_time import run
 
 from router.tail import Tail
@@ -138,3 +140,17 @@ def test_nobody_reads_for_lanes_that_are_gone_and_whoever_raises_is_given_the_ne
         assert heard == [0, 1, 2, 3]
 
     run(story())
+
+
+async def test_a_lane_that_closes_late_leaves_the_one_that_was_opened_in_its_place(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    late = await world.lane()
+    world._lane = None
+    lane = await world.lane()
+
+    await late.close()
+
+    assert world.app.pumps[world.partition]._lane is lane
+    assert len(world.app.describe()["money"]) == 1
+    await lane.close()
+    assert world.app.pumps == {}

@@ -10,11 +10,13 @@ from router_world import START, chat
 from rulings import LARGE, SMALL
 from turns import Lane, budget, reserved_by_one
 
+from router.ahead import LEAST
 from router.pump import AT_ONCE
 from runtime.ports import Record
 from schemas.accounts import Tenant
 from schemas.policies import PolicyRecord, Tier
-from schemas.topics import DECISIONS, DLQ, POLICIES
+from schemas.registry import REGISTRY_EVENTS, RegistryRecord
+from schemas.topics import DECISIONS, DLQ, POLICIES, REGISTRY
 
 
 @pytest.fixture
@@ -213,3 +215,46 @@ async def test_submissions_of_one_id_that_are_under_way_at_once_have_a_place_eac
     assert under_way() == [0, 1]
     lane.end(second, cost=1_000)
     assert under_way() == [0, 0]
+
+
+async def test_a_later_submission_that_waits_is_cancelled_by_its_own_number(lane: Lane, tmp_path: Path) -> None:
+    """The first one was refused, and the id sent again."""
+    each = await reserved_by_one(tmp_path)
+    lane.tell(budget(each))
+    first = await lane.give(chat("a"))
+    refused = await lane.give({**chat("b"), "task": "no-such-task"})
+    again = await lane.give(chat("b"))
+    assert refused in lane.ended
+    lane.look()
+    assert again not in lane.ended
+
+    lane.world.cancel("b", submission=1)
+    assert not lane.leases[again].interrupted
+    lane.world.cancel("b", submission=2)
+
+    assert lane.leases[again].interrupted
+    lane.look()
+    assert lane.refusal(again) == "cancelled"
+    assert lane.sent(first)
+
+
+async def test_a_job_that_is_given_to_other_workers_when_its_turn_comes_waits_for_room_in_their_queue(
+    tmp_path: Path,
+) -> None:
+    """The model that it waited for is withdrawn, and the queue of the next one is full as well."""
+    lane = Lane(tmp_path, ahead=LEAST)
+    first = [await lane.give(chat(f"a{n}")) for n in range(LEAST)]
+    taken = lane.sent(first[0])["assignment"]["candidates"][0]["model"]
+    other = LARGE if taken == SMALL else SMALL
+    full = [await lane.give(chat(f"b{n}", model=other)) for n in range(LEAST)]
+    waits = await lane.give(chat("c"))
+    assert waits not in lane.ended
+    gone = {"kind": "admission", "at": START, "model": taken, "state": "withdrawn"}
+    value = RegistryRecord(event=REGISTRY_EVENTS.validate_python(gone)).encode()
+    lane.world.app.state.registry.fold(Record(REGISTRY.name, 0, 0, None, value, (), 0))
+
+    lane.end(first[0], cost=0)
+
+    assert waits not in lane.ended
+    lane.end(full[0], cost=0)
+    assert lane.sent(waits)["assignment"]["candidates"][0]["model"] == other

@@ -16,6 +16,7 @@ from simulation.schedule import HARMLESS, LATER_FAULTS, OTHER_FAULTS, PROCESS_FA
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = 1_000
+HARSH = 24
 QUICK_PLANTS = ("commit-the-highest", "forget-the-held", "forget-the-order")
 """Found within the first few schedules; the others are looked for in `make faults`."""
 
@@ -33,6 +34,18 @@ def test_a_thousand_schedules_hold() -> None:
     told = simulation("--seeds", str(SCHEDULES))
     assert told.returncode == 0, told.stdout[-4_000:] + told.stderr[-2_000:]
     assert f"{SCHEDULES} schedules" in told.stdout
+
+
+def test_harsh_schedules_hold() -> None:
+    """Another generator's: scenes of faults, odd sizes and settings; a failure's line names it."""
+    told = simulation("--harsh", "--seeds", str(HARSH))
+    assert told.returncode == 0, told.stdout[-4_000:] + told.stderr[-2_000:]
+    assert f"{HARSH} schedules" in told.stdout
+
+
+def test_a_failure_of_a_harsh_schedule_says_how_to_see_it_again() -> None:
+    told = simulation("--harsh", "--plant", "commit-the-highest", "--stop", "1", "--seeds", "40")
+    assert re.search(r"again: make simulate SEEDS=1 FIRST=\d+ PLANT=commit-the-highest HARSH=1", told.stdout)
 
 
 def test_a_seed_is_a_schedule_to_the_byte(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from worker_world import (
     assigned,
     candidate,
     chat_input,
+    completion,
     delta,
     events,
     everything_in,
@@ -256,3 +257,46 @@ async def test_the_same_job_handled_again_gives_the_same_spans_and_key() -> None
     first, second = await world().run(assigned()), await world().run(assigned())
     assert [span.span_id for span in first.spans] == [span.span_id for span in second.spans]
     assert first.records == second.records
+
+
+async def test_what_a_job_did_not_cost_of_its_reservation_is_told_as_given_back() -> None:
+    it = world()
+    done = await it.run(assigned(reserved=Reserved(home=1, nanousd=5_000)))
+
+    assert [fact.settled.released_nanousd for fact in done.facts] == [4_970]
+
+
+async def test_of_several_calls_the_usage_is_the_answers_and_what_may_have_been_paid_is_told_by_itself() -> None:
+    it = world(httpx.ReadTimeout("silence"), answer())
+    done = await it.run(assigned(reserved=Reserved(home=1, nanousd=5_000)))
+    money = result_of(done).money
+    (sealed,) = it.lane.seal(list(done.facts), 10_000)
+    (entry,) = LedgerBatch.model_validate_json(sealed.value or b"").entries
+
+    assert money is not None
+    assert (money.paid_nanousd, money.ambiguous_nanousd) == (1_030, 1_000)
+    assert [(one.ambiguous, one.nanousd, bool(one.usage)) for one in entry.charges] == [
+        (True, 1_000, False), (False, 30, True)
+    ]  # fmt: skip
+
+
+async def test_a_job_that_failed_settles_what_it_may_have_cost_each_call_in_the_tier_of_who_was_called() -> None:
+    both = [
+        candidate(provider=name, price=candidate().price.model_copy(update={"service_tier": tier}))
+        for name, tier in (("groq", "priority"), ("nebius", "flex"))
+    ]
+    it = world(httpx.ReadTimeout("silence"), max_retries=1)
+    done = await it.run(assigned(*both, reserved=Reserved(home=1, nanousd=5_000)))
+    (sealed,) = it.lane.seal(list(done.facts), 10_000)
+    (entry,) = LedgerBatch.model_validate_json(sealed.value or b"").entries
+
+    assert (entry.kind, entry.status, entry.cost_nanousd) == ("settle", "failed", 2_000)
+    assert [(one.provider, one.service_tier) for one in entry.charges] == [("groq", "priority"), ("nebius", "flex")]
+
+
+async def test_where_nobody_counts_and_nothing_is_charged_the_usage_is_our_own_guess() -> None:
+    free = Price(source="test", as_of="2026-11-22", is_free=True)
+    silent = {**completion("four words of text"), "usage": None}
+    result = result_of(await world(answer(silent)).run(assigned(candidate(price=free))))
+
+    assert (result.cost_nanousd, result.usage["output_tokens"]) == (0, 5)

@@ -284,3 +284,28 @@ async def test_nobody_waits_for_pieces_that_cannot_be_published() -> None:
     async with Deltas(away) as deltas:
         deltas.of(a_job(), candidate(), 1)("Hel")
         await asyncio.wait_for(deltas.settled(), 0.9)
+
+
+async def test_a_result_is_not_told_before_the_pieces_of_its_answer_are_published() -> None:
+    class Slow(Topic):
+        def __init__(self) -> None:
+            super().__init__()
+            self.goes_on = asyncio.Event()
+
+        async def __call__(self, records: list[Outgoing]) -> None:
+            if records:
+                await self.goes_on.wait()
+            await super().__call__(records)
+
+    topic = Slow()
+    async with Deltas(topic) as deltas:
+        it = world(events(*words("gull")), shared={"deltas": deltas})
+        job = asyncio.create_task(it.run(assigned(job=ASKED)))
+        while not deltas.describe()["pending_chars"] and not job.done():
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not job.done()
+        topic.goes_on.set()
+        await job
+        assert topic.text(1) == "gull"

@@ -4,12 +4,16 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from worker_world import START, World, answer, assigned, candidate, failing, result_of, returned, world
+from worker_machine import machine, never, opened
+from worker_world import LANE, START, World, answer, assigned, candidate, failing, result_of, returned, world
 
 from runtime.breaker import BreakerKey
+from runtime.intents import IntentsUnavailable, NoIntents
 from runtime.limits import Limits
 from runtime.outcome import GiveUp, Publish, RetryAt
 from runtime.ports import Delivery, Record
@@ -58,6 +62,7 @@ async def test_a_long_wait_leaves_with_the_job_and_what_it_has_been_through() ->
     assert entry.detail["cause"] == K.RATE_LIMITED
     assert (entry.detail["calls"], entry.detail["tier"]) == (2, gone.topic)
     assert entry.detail["not_before"] == second.when.isoformat()
+    assert [fact.attempts_failed for fact in left.facts] == [(K.OVERLOADED, K.RATE_LIMITED)]
 
 
 async def test_a_job_goes_on_exactly_where_it_was_before_the_retry_topic() -> None:
@@ -196,6 +201,45 @@ async def test_in_a_drain_a_job_that_nothing_has_happened_to_is_left_where_it_is
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_in_a_drain_a_job_that_rests_and_was_not_called_yet_is_left_where_it_is() -> None:
+    """It rests because its call could not be noted; its next owner knows as much."""
+
+    class Full(NoIntents):
+        async def begin(self, *_: Any) -> None:
+            raise IntentsUnavailable("the file of intents cannot be written: SQLITE_FULL")
+
+    it = world(intents=Full())
+    delivery = Delivery(assigned(), it.clock.now())
+    rest = await it.lane.handle(delivery)
+    assert isinstance(rest, RetryAt)
+    delivery.lease.draining = True
+
+    assert it.lane.postpone(delivery, rest) is None
+
+
+async def test_a_second_call_that_is_cut_in_a_drain_is_not_taken_along_as_if_it_had_not_been_made(
+    tmp_path: Path,
+) -> None:
+    """It may be charged: its note says that it was cut, for whoever has the record next."""
+    it = world(failing(503), never)
+    async with machine(tmp_path) as start:
+        lane = await opened(it, intents := await start())
+        first = await lane.handle(Delivery(assigned(), it.clock.now()))
+        it.clock.turn_to(first.when)
+        delivery = Delivery(assigned(), it.clock.now(), 2, first.memo)
+        task = asyncio.create_task(lane.handle(delivery))
+        while len(it.script.requests) < 2:
+            await asyncio.sleep(0.001)
+        delivery.lease.draining = True
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await intents.flush()
+        left = await (await start()).left(LANE, 0, (), intents.custody)
+
+    assert [json.loads(note.ended)["attempt"]["kind"] for note in left[7]] == [K.OVERLOADED, K.INTERRUPTED]
 
 
 # No slot

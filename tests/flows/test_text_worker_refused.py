@@ -6,7 +6,7 @@ import httpx
 import pytest
 import structlog
 from structlog.testing import LogCapture
-from worker_world import TOKEN, HandClock, World, answer, assigned, candidate, failing, result_of, world
+from worker_world import START, TOKEN, HandClock, World, answer, assigned, candidate, failing, result_of, world
 
 from runtime.outcome import RetryAt
 from runtime.ports import Delivery
@@ -185,3 +185,14 @@ def test_credentials_without_end_take_no_memory_without_end() -> None:
 
     assert len(standing._names) <= MOST
     assert len(standing._standing.views()) <= MOST
+
+
+async def test_a_job_that_waits_for_another_credential_has_no_more_calls_than_any_other() -> None:
+    it = world(failing(401), max_retries=1)
+    for offset in range(2):
+        assert len(result_of(await it.run(assigned(offset=offset))).attempts) == 1
+
+    result = result_of(await it.run(assigned(offset=2, deadline=START + timedelta(hours=1))))
+
+    assert [one.kind for one in result.attempts] == [K.UNAUTHORIZED] * 2
+    assert (result.status, result.error and result.error.kind) == ("failed", K.UNAUTHORIZED)

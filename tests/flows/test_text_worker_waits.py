@@ -96,7 +96,7 @@ async def test_a_breaker_that_stays_open_until_the_deadline_ends_the_job() -> No
     done = await it.run(assigned(deadline=START + timedelta(seconds=60)))
     result = result_of(done)
 
-    assert (result.status, result.error.kind) == ("failed", K.BREAKER_OPEN)
+    assert (result.status, result.error.kind, result.error.retryable) == ("failed", K.BREAKER_OPEN, True)
     assert len(result.attempts) == 3
     assert isinstance(done, GiveUp)
 

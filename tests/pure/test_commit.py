@@ -129,6 +129,15 @@ def test_a_dead_letter_says_whether_somebody_was_told():
     assert [dict(letter.headers).get("novix.has_result") for letter in letters] == [b"true", None]
 
 
+def test_a_dead_letter_that_somebody_speaks_of_is_told_once():
+    at = lane()
+    told = GiveUp(FailureKind.TIMEOUT, "x", audit=(entry("job.failed"),))
+
+    (written,) = chain(assemble(at, [work(at, 5, told), work(at, 6, GiveUp(FailureKind.TIMEOUT, "x"))], NOON))
+
+    assert [one.action for one in written.entries] == ["job.failed", "record.dead_lettered"]
+
+
 def test_facts_are_sealed_together_in_order_and_with_the_limit():
     at = lane()
     works = [work(at, offset, publish(offset, facts=(offset, "x"))) for offset in (5, 6)]

@@ -62,6 +62,19 @@ def test_a_withdrawn_model_is_no_candidate_and_no_fallback_from_then_on(world: P
     assert told_again(world) == (3, 3)
 
 
+def test_a_model_that_is_withdrawn_by_its_providers_name_is_no_candidate_under_a_name_of_ones_own() -> None:
+    world = PastWorld(
+        catalogue_of(offer("mine/own", provider_model="org/gone"), offer(C)), hf_router_url="http://127.0.0.1:1",
+        sandbox_url="",
+    )  # fmt: skip
+    world.registry(kind="admission", model="org/gone", state="withdrawn")
+
+    _, ruling, _ = world.decide(asked("1"))
+
+    assert models(ruling) == [C]
+    assert [one.reason for one in ruling.exclusions if one.model == "mine/own"] == [FailureKind.NOT_APPROVED]
+
+
 def test_a_licence_policy_binds_its_tenant_alone(world: PastWorld) -> None:
     """B205."""
     world.registry(kind="rules", tenant="strict", licenses=["MIT"])

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runtime.later import EPOCH, LATEST, OURS, instant_of, milliseconds, postponed, returned, tier_for
@@ -72,6 +72,8 @@ def test_headers_of_ours_are_replaced_and_never_doubled_whatever_the_record_brou
         assert [value for key, value in told.headers if key == name] == firsts
 
 
+@example((("a", b"short"),) * 70)
+@example((("b", bytes(2_000)),) * 12)
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), st.binary(max_size=2_000)), max_size=120).map(tuple))
 def test_a_producers_headers_stay_in_their_order_as_far_as_the_limits_allow(original: Headers):
     told = put_off(record(((headers.IDENTITY, b"acme/a1/1"), *original)))

@@ -11,7 +11,7 @@ from router.money import ended, tenant
 from router.money.reports import MOST_LISTED
 from router.money.watchdog import why_open
 from router.purse import NO_PURSE
-from schemas.accounts import Tenant
+from schemas.accounts import Tenant, Transfer
 from schemas.decision import Reserve
 
 
@@ -117,6 +117,18 @@ def test_a_budget_that_is_changed_while_jobs_are_open_counts_as_if_it_had_always
     assert world.held() == (100, 0)
 
 
+def test_a_budget_that_lives_of_transfers_is_overdrawn_beyond_what_was_handed_over():
+    world = World(budget("grant", 0, funded=True))
+    handed = {"at": NOON, "organisation": "org", "tenant": TENANT, "budget": "grant"}
+    said(world.accounts, Transfer(id="t1", nanousd=300, **handed))
+    world.decide("a1", 300)
+    assert world.books.overdrawn(NOON) == []
+
+    said(world.accounts, Transfer(id="t2", nanousd=-100, **handed))
+
+    assert [(one.budget, one.limit_nanousd) for one in world.books.overdrawn(NOON)] == [("grant", 200)]
+
+
 def test_a_budget_that_is_soft_is_shown_and_binds_nothing():
     world = World(budget("soft", 10, hard=False))
     world.decide("a1", 100)
@@ -166,6 +178,17 @@ def test_what_may_have_been_paid_counts_as_its_tenant_says_and_is_listed(how: st
     [told] = world.books.reports.ambiguous_charges
     assert (told["decision_id"], told["nanousd"], told["provider"]) == ("d-a1", 90, "groq")
     assert world.books.describe()["ambiguous_nanousd"] == 90
+
+
+def test_what_may_have_been_paid_counts_as_its_tenant_said_when_the_job_was_decided():
+    world = World(Tenant(at=NOON, tenant=TENANT, ambiguous="nothing"), budget("all"))
+    world.decide("a1")
+    said(world.accounts, Tenant(at=NOON, tenant=TENANT, ambiguous="ceiling"))
+    world.decide("a2")
+
+    world.end(entry("a1", charge(60, ambiguous=True)), entry("a2", charge(90, ambiguous=True)))
+
+    assert world.held() == (90, 0)
 
 
 def test_an_estimate_is_never_more_than_the_charge_and_is_of_the_place_that_was_called():
@@ -266,6 +289,19 @@ def test_old_windows_are_dropped_by_their_order_of_coming_and_not_by_the_clock()
     assert (world.held("hour"), world.held("day")) == ((0, 0), (5, 1_100))
 
 
+def test_a_cost_in_a_window_that_is_not_kept_any_more_takes_no_other_windows_place():
+    world = World(budget("hour", window="hour"))
+    for hour in range(tenant.KEPT["hour"] + 1):
+        world.decide(f"a{hour}", decided_at=NOON + timedelta(hours=hour))
+        if hour:
+            world.end(entry(f"a{hour}", charge(10)))
+
+    world.end(entry("a0", charge(90)))
+
+    assert world.held("hour") == (0, 0)
+    assert world.held("hour", at=NOON + timedelta(hours=1)) == (10, 0)
+
+
 def test_teams_beyond_the_bound_count_for_their_tenant_and_where_a_budget_names_them(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tenant, "MOST_PAYERS", 3)
     world = World(budget("all"), budget("named", team="t9"))
@@ -277,6 +313,8 @@ def test_teams_beyond_the_bound_count_for_their_tenant_and_where_a_budget_names_
     assert world.held("named", team="t9") == (3, 0)
     said(world.accounts, budget("early", team="t0"), budget("late", team="t7"))
     assert (world.held("early", team="t0"), world.held("late", team="t7")) == ((3, 0), (0, 0))
+    world.books = world.reopened()
+    assert (world.held("early", team="t0"), world.held("late", team="t7")) == ((3, 0), (0, 0)), "the same, folded again"
 
 
 # who watches

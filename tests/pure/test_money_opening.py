@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from books_world import LANE, NOON, TENANT, World, batch, budget, charge, decision, entry, job, ledger_record
+from books_world import LANE, NOON, TENANT, World, batch, budget, charge, decision, entry, job, ledger_record, said
 
 from router.accounts import Accounts
 from router.fold import UnreadableDecisions
@@ -129,6 +129,31 @@ def test_a_lane_that_moves_to_a_process_which_is_behind_counts_as_its_last_owner
     assert [one.window for one in world.books.purse(job(metadata={"a": "b"}), NOON).lines] == ["2026-11-22T21"]
 
 
+def test_a_lane_that_opens_after_its_tenant_has_moved_counts_in_the_windows_of_each_decisions_own_zone():
+    tokyo, utc = (Tenant(at=NOON, tenant=TENANT, time_zone=zone) for zone in ("Asia/Tokyo", "UTC"))
+    world = World(tokyo, budget("all", window="hour"))
+    world.decide("a1")
+    said(world.accounts, utc)
+
+    world.books = world.reopened()
+    world.end(entry("a1", charge(30)))
+
+    assert world.held() == (0, 0)
+    said(world.accounts, tokyo)
+    assert (world.line().window, world.held()) == ("2026-11-22T21", (30, 0))
+
+
+def test_a_label_that_a_budget_names_once_more_is_known_since_it_was_named_first():
+    """A budget of it was raised after the job was decided: what that reserved is still its own."""
+    world = World(budget("prod", 100, tag=("env", "prod")), budget("red", 100, team="red"))
+    world.decide("a1", metadata={"env": "prod"}, team="red")
+    said(world.accounts, budget("prod", 300, tag=("env", "prod")), budget("red", 300, team="red"))
+
+    world.books = world.reopened()
+
+    assert (world.held("prod", metadata={"env": "prod"}), world.held("red", team="red")) == ((0, 100), (0, 100))
+
+
 # snapshots
 
 
@@ -183,6 +208,29 @@ def test_a_lane_that_opens_from_a_snapshot_reads_no_decision_before_it():
     same(opened, world.books)
 
 
+def test_a_lane_that_writes_no_decision_of_its_own_reads_as_little_of_them_at_its_next_opening():
+    world = filled()
+    world.books = world.reopened()
+    world.snapshot()
+    world.log.reads = 0
+
+    opened = world.reopened()
+
+    assert world.log.reads == 1, "the snapshot"
+    same(opened, world.books)
+
+
+def test_since_when_ends_are_known_is_told_of_in_a_snapshot_too():
+    world = World(budget("all"))
+    world.log.append(batch(1, [decision(world.accounts, "a1")]))
+    world.log.append(batch(2, [decision(world.accounts, "a2")]), timestamp_ms=1_000)
+    del world.log.records[DECISIONS.name, 0][0]
+    world.books = world.reopened()
+    world.snapshot()
+
+    assert world.reopened().describe()["since"] == "1970-01-01T00:00:01+00:00"
+
+
 def test_what_is_noted_and_in_no_transaction_is_in_no_snapshot():
     world = World(budget("all"))
     world.decide("a1", 10)
@@ -191,6 +239,17 @@ def test_what_is_noted_and_in_no_transaction_is_in_no_snapshot():
 
     assert [one.identity for one in world.reopened().open_jobs(NOON)] == ["acme/a1"]
     assert world.held() == (0, 30)
+
+
+def test_the_last_batch_that_a_snapshot_holds_is_not_folded_again_behind_it():
+    world = World(budget("all"))
+    world.decide("a1")
+    world.end(entry("a1", charge(40)))
+    world.snapshot()
+
+    world.books = world.reopened()
+
+    assert (world.held(), world.books.describe()["open"]) == ((40, 0), 0)
 
 
 def test_a_snapshot_is_found_however_many_records_lie_behind_it():

@@ -109,3 +109,11 @@ def test_an_instant_at_the_end_of_all_calendars_has_windows_as_well(instant: dat
 def test_an_unknown_zone_is_refused_by_its_size(name: str):
     with pytest.raises(UnknownZone, match=f"^a time zone of {len(name)} characters"):
         calendar(name)
+
+
+def test_a_calendar_that_is_asked_for_years_remembers_few_windows():
+    here = calendar("Asia/Tokyo")
+    for hour in range(100):
+        here.ends("hour", utc("2026-11-22T12:00") + timedelta(hours=hour))
+
+    assert len(here._ends) <= 8

@@ -1,5 +1,6 @@
 """What a record of a retry topic does next: rest, go back, wait on. The clock may lie."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from hypothesis import given
@@ -57,6 +58,14 @@ def test_a_wait_longer_than_the_tier_goes_on_until_the_same_instant(
     assert still_to_wait(waiting(due), written, length, written + rest) == due
 
 
+@given(LENGTHS, st.timedeltas(timedelta(milliseconds=2), timedelta(days=30)))
+def test_a_record_that_is_read_late_waits_on_until_the_same_instant(length: timedelta, more: timedelta):
+    """Its process was away for half of what is still to wait."""
+    due = NOW + length + more
+
+    assert still_to_wait(waiting(due), NOW, length, due - more / 2) == due
+
+
 @given(
     LENGTHS, st.timedeltas(timedelta(seconds=-5), timedelta(days=8)), st.timedeltas(timedelta(0), timedelta(days=365))
 )
@@ -68,6 +77,16 @@ def test_a_clock_that_is_set_back_adds_nothing_to_what_is_still_to_wait(
     on = still_to_wait(waiting(NOW + wait), NOW, length, now)
 
     assert on is None or on - now <= max(timedelta(0), wait - length)
+
+
+def test_a_rest_in_a_tier_begins_when_it_was_decided_and_not_when_its_transaction_was_written():
+    """Else a wait of several tiers would be late by the transactions between them."""
+    length, due = timedelta(seconds=5), NOW + timedelta(minutes=1)
+    decided = replace(waiting(due), since=NOW)
+    written = NOW + timedelta(seconds=3)
+
+    assert rest_of(decided, written, length, written) == timedelta(seconds=2)
+    assert still_to_wait(decided, written, length, NOW + length) == due
 
 
 def test_a_clock_that_is_set_back_between_a_decision_and_its_transaction_makes_no_wait_longer():

@@ -104,6 +104,8 @@ def test_terms_are_the_tenants_own_then_its_tiers_then_the_installations() -> No
     own = accounts(tier="enterprise", residency="global", licences=["mit"], unknown_price_cap_nanousd=5)
     told = terms_of("acme", own, rules(), Limits(unknown_price_cap_nanousd=9))
     assert (told.residency, told.licences, told.unknown_price_cap_nanousd) == ("global", frozenset({"mit"}), 5)
+    never = terms_of("acme", accounts(unknown_price_cap_nanousd=0), rules(), Limits(unknown_price_cap_nanousd=9))
+    assert never.unknown_price_cap_nanousd == 0, "the tenant's own word: an unknown price is never taken"
 
 
 def test_a_tenant_without_a_record_is_unknown_where_the_installation_is_closed() -> None:

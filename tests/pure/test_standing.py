@@ -1,4 +1,4 @@
-"""Where a lane without a committed offset looks for a trace of itself."""
+"""Where a lane without a committed offset looks for a trace of itself, and which log it commits to."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ import pytest
 from runtime.clock import SystemClock
 from runtime.partitions import partition_of
 from runtime.ports import LaneId, Position, Record
-from runtime.standing import LaneStopped, standing
+from runtime.standing import LaneStopped, refuse_a_cut_log, standing
 from schemas.topics import AUDIT
 
 LANE = LaneId("novix-retry", "inference.retry.60s.v1", 1)
@@ -71,3 +71,11 @@ def test_without_a_trace_in_any_partition_the_lane_begins_at_the_logs_first_offs
 
     assert stands(audit) == Position(7, "")
     assert sorted(audit.looked_at) == list(range(PARTITIONS))
+
+
+def test_what_was_read_is_committed_to_a_log_that_reaches_as_far_and_to_none_that_ends_one_before():
+    """The log of the lane's topic ends at 9."""
+    asyncio.run(refuse_a_cut_log(LANE, 9, Audit(None), "PositionLost"))
+
+    with pytest.raises(LaneStopped, match="PositionLost; the log ends at 9, and 10 were read"):
+        asyncio.run(refuse_a_cut_log(LANE, 10, Audit(None), "PositionLost"))

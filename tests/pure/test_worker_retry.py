@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from worker_world import candidate
 
 from schemas.failure import FAILURES, FailureKind
+from workers.attempt import is_ambiguous
 from workers.errors import ProviderError
 from workers.retry import (
     UNFIT,
@@ -185,3 +186,29 @@ def test_a_trial_elsewhere_and_an_open_breaker_are_waited_for_in_order() -> None
     stop = before_call(Tried(), to, late, now=NOW)
     assert isinstance(stop, Stop)
     assert stop.kind == K.BREAKER_OPEN
+
+
+@pytest.mark.parametrize("kind", list(K))
+def test_a_call_that_failed_is_one_call_whatever_it_failed_with_and_its_cost_is_spent(kind: FailureKind) -> None:
+    before = Tried(calls=1, candidate=1, unfit=frozenset({0}), pinned=True, spent_nanousd=7)
+
+    after_it = counted(before, ProviderError(kind, "no"), 5)
+
+    unfit = {0, 1} if kind in UNFIT else {0}
+    assert after_it == Tried(calls=2, candidate=1, unfit=frozenset(unfit), pinned=True, spent_nanousd=12)
+
+
+def test_a_provider_that_asks_for_no_wait_is_asked_again_at_once() -> None:
+    at_once = ProviderError(K.RATE_LIMITED, "no", retry_after=timedelta())
+
+    assert wait_after(at_once, 3, 0.9, POLICY) == timedelta()
+
+
+@pytest.mark.parametrize("kind", list(K))
+def test_a_call_may_be_charged_whatever_it_failed_with_once_it_was_taken_up_or_answered_in_part(
+    kind: FailureKind,
+) -> None:
+    assert is_ambiguous(ProviderError(kind, "no")) is FAILURES[kind].maybe_charged
+    assert is_ambiguous(ProviderError(kind, "no", emitted=True))
+    assert is_ambiguous(ProviderError(kind, "no", accepted=True))
+    assert not is_ambiguous(ProviderError(kind, "no", nothing_sent=True))

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from simulation.harsh import plan as harsher
 from simulation.installation import catalogue_file
 from simulation.plants import planted
 from simulation.schedule import plan
@@ -71,10 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warm()
     told_at = began
     jobs = 1 if wanted.trace else wanted.jobs
-    for told in each(seeds, jobs, wanted.plant, trace=wanted.trace):
+    for told in each(seeds, jobs, wanted.plant, trace=wanted.trace, harsh=wanted.harsh):
         tally.take(told)
         if told["complaints"]:
-            _tell_failure(told["seed"], told["complaints"], wanted.plant)
+            _tell_failure(told["seed"], told["complaints"], wanted.plant, harsh=wanted.harsh)
             if wanted.stop and len(tally.failed) >= wanted.stop:
                 break
         if time.monotonic() - told_at >= 10:
@@ -98,7 +99,9 @@ def warm() -> None:
     gc.freeze()
 
 
-def each(seeds: Iterable[int], jobs: int, plant: str = "", *, trace: bool = False) -> Iterator[dict[str, Any]]:
+def each(
+    seeds: Iterable[int], jobs: int, plant: str = "", *, trace: bool = False, harsh: bool = False
+) -> Iterator[dict[str, Any]]:
     """The outcome of each schedule, `jobs` of them at a time, each in a fork of this process."""
     context = get_context("fork")
     left, running = iter(seeds), dict[Connection, tuple[Any, int]]()
@@ -106,7 +109,7 @@ def each(seeds: Iterable[int], jobs: int, plant: str = "", *, trace: bool = Fals
         while True:
             while len(running) < jobs and (seed := next(left, None)) is not None:
                 ours, theirs = context.Pipe(duplex=False)
-                child = context.Process(target=_child, args=(seed, plant, trace, theirs))
+                child = context.Process(target=_child, args=(seed, plant, trace, harsh, theirs))
                 child.start()
                 theirs.close()
                 running[ours] = child, seed
@@ -127,14 +130,15 @@ def each(seeds: Iterable[int], jobs: int, plant: str = "", *, trace: bool = Fals
             child.terminate()
 
 
-def _child(seed: int, plant: str, trace: bool, sink: Connection) -> None:
+def _child(seed: int, plant: str, trace: bool, harsh: bool, sink: Connection) -> None:
     faulthandler.dump_traceback_later(HUNG_S, exit=True)
     faulthandler.register(signal.SIGPROF, chain=True)
     signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
+    of = harsher if harsh else plan
     if trace:
-        _say(str(plan(seed)))
+        _say(str(of(seed)))
     with planted(plant):
-        outcome = run(seed, trace=_say if trace else None, logs=trace)
+        outcome = run(seed, trace=_say if trace else None, logs=trace, of=of)
         sink.send({**vars(outcome), "counts": dict(outcome.counts)})
     sink.close()
     os._exit(0)  # see `WARM`
@@ -175,11 +179,12 @@ def report(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _tell_failure(seed: int, complaints: Sequence[str], plant: str) -> None:
+def _tell_failure(seed: int, complaints: Sequence[str], plant: str, *, harsh: bool) -> None:
     _say(f"seed {seed} fails:")
     for complaint in complaints[:SHOWN]:
         _say(f"  {complaint[:400]}")
-    _say(f"  again: make simulate SEEDS=1 FIRST={seed}{f' PLANT={plant}' if plant else ''}")
+    more = f"{f' PLANT={plant}' if plant else ''}{' HARSH=1' if harsh else ''}"
+    _say(f"  again: make simulate SEEDS=1 FIRST={seed}{more}")
 
 
 def _summed(tally: Tally, took_s: float) -> str:
@@ -206,6 +211,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--plant", default="", metavar="NAME", help="plant a bug: see simulation/plants.py")
     parser.add_argument("--stop", type=int, default=0, metavar="N", help="stop after so many failed schedules")
     parser.add_argument("--trace", action="store_true", help="tell everything that happens, and what processes log")
+    parser.add_argument(
+        "--harsh", action="store_true", help="schedules of the other generator: see simulation/harsh.py"
+    )
     parser.add_argument(
         "--report", default="", metavar="FILE", help="add counts, time, machine and digest to this JSON"
     )

@@ -12,7 +12,7 @@ from simulation.kafka import BrokerFaults, SimBroker
 from simulation.kernel import Kernel, SimProcess
 from simulation.network import NetworkFaults
 from simulation.provider import Mood, SimProvider
-from simulation.schedule import Fault, Plan
+from simulation.schedule import CALL, Fault, Plan
 
 LEARNT_S = 20.0
 """After a trouble is over: until when who was in it may not know yet that its partitions are somebody else's. The
@@ -40,6 +40,12 @@ class Faults:
     """Processes that were killed, or hurried: their successors know of their calls, on the same machine."""
     wanted_down: dict[int, float] = field(default_factory=dict)
     """Processes, by pid, that were told to end or killed, and when they come back, counted from their end."""
+    guests: set[str] = field(default_factory=set)
+    """Processes that are there for a while."""
+    burnt: set[int] = field(default_factory=set)
+    """Processes whose machine's disk is gone."""
+    traps: list[tuple[Fault, int]] = field(default_factory=list)
+    """Those that are set, and how often they may still snap."""
     _troubled_until: float = 0.0
     """When the last of the troubles up to now is over."""
 
@@ -57,8 +63,8 @@ class Faults:
         or cut off on another machine is guessed at, a call for each record; on the same one every call that was made
         before the trouble is known."""
         if self.plan.size.machines == 1:
-            return dict(self.zombies)
-        return {pid: [ALWAYS] for pid in self.zombies.keys() | self.dead}
+            return dict(self.zombies) | {pid: [ALWAYS] for pid in self.burnt}
+        return {pid: [ALWAYS] for pid in self.zombies.keys() | self.dead | self.burnt}
 
     def _trouble(self, pids: Iterable[int], for_s: float) -> None:
         """These are in trouble from now on, for so long."""
@@ -75,7 +81,7 @@ class Faults:
         """A process was started: into the trouble that there is."""
         network = self.broker.network
         troubled = network.down or network.faults != NetworkFaults() or self.broker.faults != BrokerFaults()
-        if troubled or process.name in network.cut or self.kernel.monotonic < network.frozen_until:
+        if troubled or process.name in network.cut | network.deaf or self.kernel.monotonic < network.frozen_until:
             self._trouble([process.pid], self._troubled_until - self.kernel.monotonic)
 
     def heal(self) -> None:
@@ -86,15 +92,19 @@ class Faults:
         self.broker.groups.offsets.answer_right()
         self._calm()
         self.kernel.full_disks.clear()
+        self.kernel.locked_disks.clear()
+        self.kernel.slow_disks.clear()
         self.broker.network.cut.clear()
+        self.broker.network.deaf.clear()
+        self.traps.clear()
         for number in range(self.plan.size.machines):
             self.installation.step_clock(f"machine-{number}", 0.0)
 
     def _victim(self, fault: Fault) -> SimProcess | None:
         process = self.installation.running.get(fault.victim)
-        if process is None or not process.alive or process.pid in self.wanted_down:
+        if process is None or not process.alive:
             return None
-        return process
+        return process if process.pid not in self.wanted_down or fault.victim in self.guests else None
 
     # of one process
 
@@ -146,6 +156,58 @@ class Faults:
         cut.add(fault.victim)
         self.kernel.call_later(fault.for_s, lambda: cut.discard(fault.victim))
 
+    def _deaf(self, fault: Fault) -> None:
+        """What it sends arrives, and nothing comes back."""
+        deaf, process = self.broker.network.deaf, self.installation.running.get(fault.victim)
+        if fault.victim not in deaf:
+            self._trouble([process.pid] if process is not None else [], fault.for_s)
+            deaf.add(fault.victim)
+            self.kernel.call_later(fault.for_s, lambda: deaf.discard(fault.victim))
+
+    def _trap(self, fault: Fault) -> None:
+        """Something else befalls it, for as long as the trap says, whenever it has sent a certain request."""
+        if fault.trap is not None:
+            self.broker.network.at_request = self._at_request
+            self.provider.at_call = partial(self._at_request, CALL)
+            self.traps.append((fault, fault.trap.times))
+            self.kernel.call_later(fault.for_s, lambda: self._disarm(fault))
+
+    def _disarm(self, fault: Fault) -> None:
+        self.traps = [one for one in self.traps if one[0] is not fault]
+
+    def _at_request(self, name: str, process: SimProcess, after: bool) -> None:
+        for place, (fault, times) in enumerate(self.traps):
+            trap = fault.trap
+            if trap is None or not process.alive or process.name != fault.victim:
+                continue
+            if trap.request in name and trap.after == after:
+                self.traps[place : place + 1] = [(fault, times - 1)] if times > 1 else []
+                self.do(replace(fault, kind=trap.does, for_s=trap.for_s, trap=None))
+                return
+
+    def _guest(self, fault: Fault) -> None:
+        """One process more, for a while."""
+        if fault.victim in self.installation.running:
+            return
+        process = self.installation.start(fault.victim)
+        self.guests.add(fault.victim)
+        self.born(process)
+        self.wanted_down[process.pid] = 0.0
+        self.kernel.call_later(fault.for_s, process.stop)
+
+    def _disk_lost(self, fault: Fault) -> None:
+        """A machine dies, and comes again with an empty disk."""
+        for name in list(self.installation.running):
+            process = self.installation.running[name]
+            if process.machine == fault.victim and process.alive:
+                self.dead.add(process.pid)
+                self.wanted_down[process.pid] = fault.for_s
+                process.kill()
+        self.burnt.update(one.pid for one in self.kernel.processes if one.machine == fault.victim)
+        home = self.installation.folder / fault.victim
+        if home.exists():
+            home.rename(home.with_name(f"burnt-{self.kernel.next_number()}"))
+
     # of the broker, and of the way to it
 
     def _everybody_troubled(self, fault: Fault) -> None:
@@ -193,6 +255,13 @@ class Faults:
         self.broker.faults = BrokerFaults(coordinator_loading=share, not_leader=share)
         self.kernel.call_later(fault.for_s, self._broker_right)
 
+    def _habits(self, fault: Fault) -> None:
+        """As `broker_errors`, and the errors are the fault's own."""
+        if fault.broker is not None:
+            self._everybody_troubled(fault)
+            self.broker.faults = fault.broker
+            self.kernel.call_later(fault.for_s, self._broker_right)
+
     def _broker_right(self) -> None:
         self.broker.faults = BrokerFaults()
 
@@ -213,6 +282,17 @@ class Faults:
     def _disk_full(self, fault: Fault) -> None:
         self.kernel.full_disks.add(fault.victim)
         self.kernel.call_later(fault.for_s, lambda: self.kernel.full_disks.discard(fault.victim))
+
+    def _disk_locked(self, fault: Fault) -> None:
+        self.kernel.locked_disks.add(fault.victim)
+        self.kernel.call_later(fault.for_s, lambda: self.kernel.locked_disks.discard(fault.victim))
+
+    def _disk_slow(self, fault: Fault) -> None:
+        self.kernel.slow_disks[fault.victim] = fault.by_s
+        self.kernel.call_later(fault.for_s, lambda: self._disk_quick(fault.victim))
+
+    def _disk_quick(self, machine: str) -> None:
+        self.kernel.slow_disks.pop(machine, None)
 
     def _publish_again(self, _: Fault) -> None:
         self.publish_again()

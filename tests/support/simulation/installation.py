@@ -102,6 +102,8 @@ class Size:
     """Over which its processes are spread: each has its own host name and home."""
     max_in_flight: int = 4
     session_s: float = 6.0
+    more: tuple[tuple[str, Any], ...] = ()
+    """Settings that are other than usual, by name."""
 
 
 def new_folder() -> Path:
@@ -177,7 +179,7 @@ def _settings(size: Size) -> Settings:
         partitions=size.partitions,
         fair_wait_s=1.0,
     )
-    return settings.model_copy(update={"snapshot_every": 6})
+    return settings.model_copy(update={"snapshot_every": 6, **dict(size.more)})
 
 
 @functools.cache

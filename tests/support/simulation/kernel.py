@@ -172,7 +172,7 @@ class SimLoop(asyncio.BaseEventLoop):
             else:
                 future.set_result(answer)
 
-        self.call_later(self.kernel.dice.uniform(0, THREAD_S), work)
+        self.call_later(self.kernel.dice.uniform(0, self.kernel.slow_disks.get(self.process.machine, THREAD_S)), work)
         return future
 
     def clear(self) -> None:
@@ -282,6 +282,10 @@ class Kernel:
         """The simulated brokers by their address (`host:port`), as `bootstrap_servers` names them."""
         self.full_disks: set[str] = set()
         """Machines on whose disks nothing can be written now."""
+        self.locked_disks: set[str] = set()
+        """Machines whose files of notes somebody else has locked."""
+        self.slow_disks: dict[str, float] = {}
+        """Machines on which a thread's work takes up to so many seconds."""
         self.steps = 0
         self._entered: SimLoop | None = None
         """The loop that asyncio takes for the running one: changed only when another process has its turn."""

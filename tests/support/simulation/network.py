@@ -34,6 +34,17 @@ class NetworkFaults:
     """It arrives, and no answer comes; the connection stays."""
     orphaned: float = 0.0
     """The connection breaks while it is on its way, and it arrives all the same, up to `slow_s` later."""
+    only: str = ""
+    """The requests to which it happens, by a part of their names; empty: to all."""
+    who: str = ""
+    """The processes to which it happens, likewise."""
+
+    def concerns(self, request: str, process: str) -> bool:
+        """Whether such a request may meet with them."""
+        return self.only in request and self.who in process
+
+
+WELL = NetworkFaults()
 
 
 class _TooLate(RequestTimedOutError):  # type: ignore[misc]  # aiokafka has no types
@@ -85,6 +96,10 @@ class Network:
         """Until then the server handles nothing: requests wait at its door, connections stay."""
         self.cut: set[str] = set()
         """Names of processes that cannot reach the server, nor it them: what they send vanishes."""
+        self.deaf: set[str] = set()
+        """Names of processes that the server cannot reach: what they send arrives."""
+        self.at_request: Callable[[str, SimProcess, bool], None] | None = None
+        """Is told of each request that arrives: its name, who asks, and whether it has been handled already."""
         self._connections: dict[Connection, None] = {}  # in the order of their making, which a set has not
 
     @property
@@ -133,7 +148,10 @@ class Connection:
         if self.broken:
             raise KafkaConnectionError("the connection is broken")
         network, kernel = self._network, self._network.kernel
+        name = type(args[1]).__name__ if len(args) > 1 else ""
         dice, faults = kernel.dice, network.faults
+        if not faults.concerns(name, self.process.name):
+            faults = WELL
         loop = self.process.loop
         future = loop.create_future()
         self._waiting[future] = None
@@ -175,25 +193,34 @@ class Connection:
 
     def _arrive(self, handle: Callable[..., Any], args: tuple[Any, ...], future: "asyncio.Future[Any]") -> None:
         network, kernel = self._network, self._network.kernel
+        name = type(args[1]).__name__ if len(args) > 1 else ""
         if network.down or network.lives != self._life:
             return  # the server died before it read it
         if kernel.monotonic < network.frozen_until:
             kernel.call_later(network.frozen_until - kernel.monotonic, lambda: self._arrive(handle, args, future))
             return
         try:
+            if network.at_request is not None:
+                network.at_request(name, self.process, False)
+                if network.down or network.lives != self._life:
+                    return
             answer = handle(*args)
+            if network.at_request is not None:
+                network.at_request(name, self.process, True)
         except Exception as error:
-            self._answer(future, None, error)
+            self._answer(name, future, None, error)
             return
         if isinstance(answer, Answer):
-            answer.then(lambda value, error: self._answer(future, value, error))
+            answer.then(lambda value, error: self._answer(name, future, value, error))
         else:
-            self._answer(future, answer, None)
+            self._answer(name, future, answer, None)
 
-    def _answer(self, future: "asyncio.Future[Any]", value: Any, error: BaseException | None) -> None:
+    def _answer(self, name: str, future: "asyncio.Future[Any]", value: Any, error: BaseException | None) -> None:
         network, kernel = self._network, self._network.kernel
         dice, faults = kernel.dice, network.faults
-        if self.broken or self.process.name in network.cut:
+        if not faults.concerns(name, self.process.name):
+            faults = WELL
+        if self.broken or self.process.name in network.cut or self.process.name in network.deaf:
             return
         if faults.unanswered and dice.random() < faults.unanswered:
             self.break_off()

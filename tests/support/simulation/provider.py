@@ -8,7 +8,7 @@ import asyncio
 import json
 import math
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +99,8 @@ class SimProvider:
         self.kernel = kernel
         self.mood = CALM
         self.calls: list[Call] = []
+        self.at_call: Callable[[SimProcess, bool], None] | None = None
+        """Is told of each call that arrives, and of each answer that leaves: of whose process, and which of the two."""
         self._most = most_in_flight
         self._in_flight: Counter[int] = Counter()
         """By pid: calls of which the process still waits."""
@@ -125,6 +127,8 @@ class SimProvider:
         trace = request.headers.get("x-amzn-trace-id", "")
         call = Call(len(self.calls), kernel.monotonic, trace, process.pid, process.name, model, provider)
         self.calls.append(call)
+        if self.at_call is not None:
+            self.at_call(process, False)
         mood = self.mood
         kind = self._kind(dice.random(), mood)
         headers = {"content-type": "application/json", "x-request-id": f"call-{call.number}"}
@@ -149,7 +153,14 @@ class SimProvider:
         if reply is not None:
             takes += dice.uniform(*WAY_S)
             call.answered_at = call.at + takes
-            kernel.call_later(takes, lambda: process.deliver(_give, answer, reply))
+            kernel.call_later(takes, lambda: self._deliver(process, answer, reply))
+
+    def _deliver(
+        self, process: SimProcess, answer: "asyncio.Future[httpx.Response]", reply: httpx.Response | Exception
+    ) -> None:
+        process.deliver(_give, answer, reply)
+        if self.at_call is not None:
+            self.at_call(process, True)
 
     @staticmethod
     def _kind(at: float, mood: Mood) -> str:

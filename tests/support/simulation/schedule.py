@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simulation.installation import Size
+from simulation.kafka import BrokerFaults
 from simulation.network import NetworkFaults
 from simulation.provider import LARGE, SMALL, Mood
 from simulation.words import Word, words_of
@@ -19,6 +20,8 @@ TENANTS = ("ants", "bees", "crows")
 PRIORITIES = ("batch", "normal", "normal", "interactive")
 DOLLAR = 1_000_000_000
 
+CALL = "call"
+"""The name of a request to the provider."""
 PROCESS_FAULTS = ("kill", "terminate", "hurry", "freeze", "leave", "cut")
 OTHER_FAULTS = (
     "kill_all", "rolling", "broker_stop", "broker_crash", "broker_freeze", "network", "broker_errors", "storm",
@@ -58,6 +61,20 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
+class Trap:
+    """The fault `does` happens to the victim, and to its successors, whenever it has sent such a request."""
+
+    request: str
+    """A part of its name, or `CALL`."""
+    after: bool
+    """When it has been handled, or as it arrives."""
+    does: str
+    """A kind of fault."""
+    for_s: float
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """Something goes wrong. Whoever it happens to is well again, or back, `for_s` later."""
 
@@ -70,10 +87,13 @@ class Fault:
     """Of a clock that is set."""
     mood: Mood | None = None
     network: NetworkFaults | None = None
+    broker: BrokerFaults | None = None
+    """Its errors and habits meanwhile."""
+    trap: Trap | None = None
 
     def __str__(self) -> str:
         parts = [f"{self.at_s:.2f} s {self.kind}", self.victim, f"for {self.for_s:.2f} s" if self.for_s else ""]
-        how = self.mood or self.network
+        how = self.mood or self.network or self.broker or self.trap
         parts.append(f"({_told(how)})" if how is not None else "")
         parts.append(f"by {self.by_s:g} s" if self.by_s else "")
         return " ".join(part for part in parts if part)
@@ -167,12 +187,12 @@ def _jobs(dice: random.Random, length_s: float, count: int) -> list[Publication]
         }  # fmt: skip
         if dice.random() < ordered:
             job["ordering_key"] = dice.choice("kl")
-        kind = dice.choice(_ODD) if dice.random() < odd else ""
-        told += _published(dice, kind, at_s, job, away=dice.random() < 0.05 and "ordering_key" not in job)
+        kind = dice.choice(ODD) if dice.random() < odd else ""
+        told += as_published(dice, kind, at_s, job, away=dice.random() < 0.05 and "ordering_key" not in job)
     return sorted(told, key=lambda one: one.at_s)
 
 
-def _published(
+def as_published(
     dice: random.Random, kind: str, at_s: float, job: dict[str, Any], *, away: bool
 ) -> list[Publication]:  # fmt: skip
     """A job as it comes to the jobs topic: once, or more often, or as something that is none."""
@@ -198,7 +218,7 @@ def _published(
     return told
 
 
-_ODD = ("hurried", "pinned", "cheap", "streamed", "refused", "unreadable", "twice", "twice", "at_once", "conflict")
+ODD = ("hurried", "pinned", "cheap", "streamed", "refused", "unreadable", "twice", "twice", "at_once", "conflict")
 
 
 def _limits(dice: random.Random) -> list[Limit]:
@@ -277,4 +297,4 @@ def _fault(dice: random.Random, kind: str, at_s: float, size: Size, names: Seque
 
 def _told(how: Any) -> str:
     named = {name: getattr(how, name) for name in how.__dataclass_fields__}
-    return ", ".join(f"{name} {value:g}" for name, value in named.items() if value)
+    return ", ".join(f"{name} {value}" for name, value in named.items() if value)

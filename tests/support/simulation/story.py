@@ -26,6 +26,7 @@ from simulation.provider import SimProvider
 from simulation.schedule import HARMLESS, Fault, Limit, Plan, Publication, plan
 from simulation.substitutes import substituted
 from simulation.verdict import Testimony, judged
+from simulation.verdict_cancels import Heard, heard
 from simulation.verdict_left import journals_of
 from simulation.verdict_registry import Readings, watched
 from simulation.verdict_rest import held, notes_left
@@ -59,9 +60,11 @@ class Outcome:
     """Jobs, calls, faults by kind, processes that ended by themselves, ..."""
 
 
-def run(seed: int, *, trace: Callable[[str], None] | None = None, logs: bool = False) -> Outcome:
+def run(
+    seed: int, *, trace: Callable[[str], None] | None = None, logs: bool = False, of: Callable[[int], Plan] = plan
+) -> Outcome:
     """The whole schedule of a seed. `trace` is told what happens, line by line; `logs`: processes log as they do."""
-    return Story(plan(seed), trace, logs).run()
+    return Story(of(seed), trace, logs).run()
 
 
 @dataclass
@@ -100,9 +103,10 @@ class Story:
                 substituted(self.kernel, logs=self.logs),
                 built_as_simulated(self.provider),
                 watched(self.kernel) as readings,
+                heard(self.kernel) as wishes,
             ):
                 self._live()
-                return self._outcome(readings)
+                return self._outcome(readings, wishes)
         finally:
             self.installation.close()
             _KEPT.append(self)
@@ -243,6 +247,10 @@ class Story:
         for name, process in list(self.installation.running.items()):
             if process.alive or name in self._away:
                 continue
+            if name in self.faults.guests:
+                del self.installation.running[name]
+                self.faults.guests.discard(name)
+                continue
             for_s = self.faults.wanted_down.get(process.pid)
             if not self._ending and for_s is None:
                 self._strayed(process)
@@ -290,12 +298,13 @@ class Story:
         told = {name: held(service.describe()) for name, service in services if service is not None}
         return {name: holds for name, holds in told.items() if holds}
 
-    def _outcome(self, readings: Readings) -> Outcome:
+    def _outcome(self, readings: Readings, wishes: Heard) -> Outcome:
         testimony = Testimony(
             plan=self.plan, published=self.published, broker=self.broker, provider=self.provider,
             excuses=self.faults.excused,
             harmless=HARMLESS.issuperset(fault.kind for fault in self.plan.faults), secrets=[TOKEN.encode()],
             booked=self._booked, journals=journals_of(self.installation.folder), readings=readings,
+            heard=wishes,
         )  # fmt: skip
         complaints = [*self.kernel.complaints, *judged(testimony)]
         if testimony.harmless and self.plan.size.machines == 1:
@@ -376,6 +385,6 @@ def _is_excused(error: BaseException) -> bool:
     where nothing can be written."""
     if isinstance(error, BaseExceptionGroup):
         return all(map(_is_excused, error.exceptions))
-    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+    if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
         return True
     return isinstance(error, KafkaError | InstanceTaken | NotCaughtUp | TimeoutError | asyncio.CancelledError)

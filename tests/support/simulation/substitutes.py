@@ -109,6 +109,10 @@ class SimDatabase(sqlite3.Connection):
         return super().executescript(script)
 
     def _need_room(self, statement: str) -> None:
+        if self.machine and self.machine in self.kernel.locked_disks:
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_BUSY, "SQLITE_BUSY"
+            raise error
         if self.machine and self.machine in self.kernel.full_disks and statement.lstrip()[:6].upper() in _WRITES:
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_FULL, "SQLITE_FULL"

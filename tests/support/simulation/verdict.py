@@ -8,15 +8,18 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from stranger import Found
 from verdict import AUDIT, DECISIONS, JOBS, LETTERS, RESULTS, TEXT, Billed, Evidence, Identity, called_as, judge
 
-from simulation.installation import LANES
+from simulation.installation import LANES, settings_for
 from simulation.kafka import SimBroker, SimRecord
 from simulation.provider import Call, SimProvider
 from simulation.schedule import Plan, Publication
+from simulation.verdict_cancels import as_wished, wishes
+from simulation.verdict_jobs import as_promised
 from simulation.verdict_left import left_behind
 from simulation.verdict_money import as_booked, money_kept
 from simulation.verdict_registry import as_registered
@@ -49,6 +52,8 @@ class Testimony:
     """The machine of each journal of calls, by the journal's id."""
     readings: Mapping[int, Sequence[tuple[float, int]]] = field(default_factory=dict)
     """By pid: when a worker had read which version of the registry."""
+    heard: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    """By pid and job: when a worker had read that it is cancelled."""
 
 
 def judged(told: Testimony) -> list[str]:
@@ -95,6 +100,10 @@ def judged(told: Testimony) -> list[str]:
     complaints += set_aside(told.published, records)
     calm = all(one.kind in CALM_FAULTS or one.victim.startswith("worker") for one in told.plan.faults)
     complaints += as_registered(records, told.provider.calls, told.readings)
+    quiet = all(one.kind in CALM_FAULTS for one in told.plan.faults)
+    complaints += as_wished(results, told.provider.calls, told.heard, wishes(told.broker), undisturbed=quiet)
+    retries = settings_for(told.plan.size, Path()).max_retries
+    complaints += as_promised(records, told.provider.calls, told.plan, told.excuses, retries)
     complaints += as_booked(told.booked, results)
     complaints += money_kept(written, results, told.provider.calls, told.plan.limits, undisturbed=calm)
     return complaints
