@@ -88,6 +88,15 @@ def test_while_reservations_are_open_a_job_waits_for_their_money_or_is_refused_a
     assert f"{FULL} are needed" in (ruling.message or "")
 
 
+def test_a_job_waits_for_any_of_its_budgets_whose_reservations_are_open_not_for_the_scarcest_alone() -> None:
+    """What the scarcest has left would buy an answer; the other one's money may come back all the same."""
+    scarce, reserved = line(10**9, 10**9 - 20_000), line(10**9, 10**9 - 50_000, 20_000)
+    ruling = decided(scarce, replace(reserved, id="month", resets_at=TOMORROW + timedelta(days=8)))
+    assert (ruling.verdict, ruling.kind) == ("waiting", K.OVER_BUDGET)
+    assert ruling.until == TOMORROW + timedelta(days=8)
+    assert "budget day" in (ruling.message or "")
+
+
 def test_when_no_reservation_is_open_the_rest_buys_fewer_tokens_and_says_so() -> None:
     """A58."""
     ruling = decided(line(10 * FULL, 10 * FULL - 20_000))
@@ -120,6 +129,20 @@ def test_a_models_own_budget_excludes_that_model_and_no_other() -> None:
     assert [one.reason for one in ruling.exclusions if one.model == "a/a"] == [K.OVER_BUDGET]
     assert decided(line(10, model="a/a"), model="a/a").kind == K.OVER_BUDGET
     assert decided(line(10 * FULL, 0, 10 * FULL, provider="acme")).verdict == "waiting"
+
+
+def test_a_models_own_budget_that_is_soft_turns_nobody_away_and_is_told_of() -> None:
+    ruling = decided(line(10, model="a/a", hard=False))
+    assert [one.model for one in ruling.candidates] == ["a/a", "b/b", "c/c"]
+    assert ruling.reserve is not None
+    assert [(one.id, one.hard) for one in ruling.reserve.budgets] == [("day", False)]
+
+
+def test_nobody_waits_for_the_money_of_one_model_where_others_have_theirs() -> None:
+    """The cheapest model's own budget is reserved by others: the next one does it at once."""
+    ruling = decided(line(10 * FULL, 0, 10 * FULL, model="a/a"))
+    assert ruling.verdict == "assigned"
+    assert [one.model for one in ruling.candidates] == ["b/b", "c/c"]
 
 
 def test_the_reserve_fits_the_own_budgets_of_every_candidate() -> None:
@@ -170,6 +193,29 @@ def test_the_rest_of_a_budget_pays_for_all_of_a_call_that_cannot_be_cut_or_for_n
     refused = ruled(asked, replace(VIEWS["sandbox"], purse=less))
     assert refused.kind == K.OVER_BUDGET
     assert f"{longest} are needed" in (refused.message or "")
+
+
+def test_a_fallback_is_reserved_for_the_tokens_that_it_is_sent_and_for_no_more() -> None:
+    """The first choice's context cuts the answer, and all candidates are sent the same parameters."""
+    small = offer("a/a", price=10**8, context_tokens=400)
+    asked = job(task_input=chat(text="x" * 60, max_tokens=1000))
+    ruling = ruled(asked, replace(view(catalogue_of(small, offer("b/b", price=2 * 10**8))), purse=Purse((line(10**9),))))
+    tokens = ruling.parameters["max_tokens"]
+    assert [one.model for one in ruling.candidates] == ["a/a", "b/b"]
+    assert 0 < tokens < 400
+    assert [one.ceiling_nanousd for one in ruling.candidates] == [tokens * 100, tokens * 200]
+    assert ruling.max_cost_nanousd == 2 * tokens * 200
+
+
+def test_a_call_is_never_expected_to_cost_more_than_it_may() -> None:
+    """A text of 50,000 tokens takes 50 s of compute to read, and only the longest silence, 30 s, can be charged."""
+    told = {"nanousd_per_compute_ms": 100, "source": "t", "as_of": "t"}
+    rows = catalogue_of(offer("e/e", "hf-inference", told, dialect="hf-inference", tasks=["feature-extraction"]))
+    ruling = ruled(job("feature-extraction", {"inputs": "word " * 40_000}), view(rows))
+    assert [(one.estimate_nanousd, one.ceiling_nanousd) for one in ruling.candidates] == [(30_000 * 100, 30_000 * 100)]
+    assert ruling.reserve is not None
+    assert ruling.reserve.expected_nanousd == 30_000 * 100
+
 
 
 LINES = st.lists(
