@@ -10,8 +10,9 @@ from sim_world import SimApp, SimHandler, World, publish
 from virtual_time import LoopClock
 
 from runtime.cadence import Cadence
+from runtime.membership import InstanceTaken, LeftBehind
 from runtime.outcome import Outcome, RetryAt
-from runtime.ports import Delivery
+from runtime.ports import Delivery, Record
 from runtime.watch import PollStalled
 from schemas.failure import FailureKind
 
@@ -186,6 +187,24 @@ async def test_a_process_whose_poll_does_not_return_ends_so_that_it_is_started_a
     await world.all_committed()
     world.process.member.poll = hang  # type: ignore[assignment,method-assign]
     await ends_for_stalled_polls(world)
+
+
+@told
+async def test_a_process_that_its_group_does_not_know_any_more_ends_soon_whatever_it_is_at():
+    """Its partitions are somebody else's: what it still calls for can hardly be committed."""
+    for kind in (LeftBehind, InstanceTaken):
+
+        async def left(*_: object, kind: type[Exception] = kind) -> list[Record]:
+            raise kind("for a minute")
+
+        world = World(log_of(3), SimApp(hang), drain_s=600)
+        await world.join()
+        await world.until(lambda world=world: world.app.running == 3)  # type: ignore[misc]
+        world.process.member.poll = left  # type: ignore[assignment,method-assign]
+        done, _ = await asyncio.wait([world.process.task], timeout=20)
+        assert done
+        with pytest.raises(kind, match="for a minute"):
+            world.process.task.result()
 
 
 @told
