@@ -96,18 +96,23 @@ def repeated(failed: set[str]) -> bool:
     return True
 
 
-def main() -> int:
-    folders = [f"tests/{rung}" for rung in RUNGS if rung not in RAN and any((ROOT / "tests" / rung).glob("test_*.py"))]
+def options_for(given: list[str]) -> list[str]:
+    """What pytest is told beside what it was `given`."""
     # A test that hangs shows where; the run itself is bounded by whoever started it.
     options = ["--rootdir", str(ROOT), "-o", "faulthandler_timeout=300", "--durations=20"]
-    given = sys.argv[1:]
-    named = any(argument.startswith("tests") for argument in given)
     if "-m" not in given:
         options += ["-m", SHORT]
     if "-n" not in given:
         options += BESIDE
+    return options
+
+
+def main() -> int:
+    folders = [f"tests/{rung}" for rung in RUNGS if rung not in RAN and any((ROOT / "tests" / rung).glob("test_*.py"))]
+    given = sys.argv[1:]
+    named = any(argument.startswith("tests") for argument in given)
     rungs = Rungs()
-    code = int(pytest.main([*options, *given, *([] if named else folders)], plugins=[rungs]))
+    code = int(pytest.main([*options_for(given), *given, *([] if named else folders)], plugins=[rungs]))
     if code == pytest.ExitCode.TESTS_FAILED and may_be_repeated(rungs.failed) and repeated(rungs.failed):
         return 0
     return code

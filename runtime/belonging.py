@@ -83,11 +83,13 @@ class Belonging:
 
 
 def waits_in(task: "asyncio.Task[Any] | None") -> str:
-    """The functions that a task is in, outermost first, each with its line; `ended`, or `none` for no task."""
+    """The functions that a task is in, outermost first, each with its line. `ended`, with the class of its error;
+    `none` for no task."""
     if task is None:
         return "none"
     if task.done():
-        return "ended"
+        error = None if task.cancelled() else task.exception()
+        return "ended" if error is None else f"ended: {type(error).__name__}"
     told: list[str] = []
     inner: Any = task.get_coro()
     while (frame := getattr(inner, "cr_frame", None)) is not None:

@@ -7,6 +7,7 @@ from typing import Any
 from aiokafka.consumer import fetcher
 from aiokafka.helpers import create_ssl_context
 
+from runtime.metadata import keep_up_to_date
 from runtime.settings import Settings
 from schemas.topics import TOPICS
 
@@ -29,6 +30,7 @@ class Fetched(fetcher.PartitionRecords):  # type: ignore[misc]
 
 
 fetcher.PartitionRecords = Fetched
+keep_up_to_date()
 
 
 def client_options(settings: Settings) -> dict[str, Any]:

@@ -46,22 +46,23 @@ def test_every_number_on_the_page_is_of_a_test_that_is_still_there(tests: list[L
         assert gone == []
 
 
-@pytest.mark.parametrize(("asked", "left"), [("", ["quick"]), ("long", ["long", "quick"]), ("not broker", ["quick"])])
-def test_long_tests_are_left_out_of_every_days_run_unless_they_are_named_and_that_is_counted(
-    asked: str, left: list[str]
-):
-    rungs = runpy.run_path(str(ROOT / ".ci" / "rungs.py"))["Rungs"]()
-    items = [
-        SimpleNamespace(name=name, get_closest_marker=lambda mark, name=name: mark if mark == name else None)
-        for name in ("long", "quick")
-    ]
-    told: list[SimpleNamespace] = []
+def test_long_tests_are_left_out_of_every_days_run_unless_they_are_named_and_that_is_said():
+    rungs = runpy.run_path(str(ROOT / ".ci" / "rungs.py"))
+    said: list[str] = []
+    for given, left_out in (([], True), (["tests/pure", "-x"], True), (["-m", "long"], False), (["-m", ""], False)):
+        options = rungs["options_for"](given)
+        asked = (options + given)[(options + given).index("-m") + 1]
+        assert (asked == "not long") is left_out
+        reporter = SimpleNamespace(
+            section=said.append, write_line=said.append,
+            config=SimpleNamespace(option=SimpleNamespace(markexpr=asked)),
+        )  # fmt: skip
+        said.clear()
+        rungs["Rungs"]().pytest_terminal_summary(reporter)
+        assert any("marked long" in line for line in said) is left_out
 
-    def deselected(items: list[SimpleNamespace]) -> None:
-        told.extend(items)
 
-    hook = SimpleNamespace(pytest_deselected=deselected)
-    rungs.pytest_collection_modifyitems(SimpleNamespace(option=SimpleNamespace(markexpr=asked), hook=hook), items)
-
-    assert [item.name for item in items] == left
-    assert rungs.left_out == len(told) == 2 - len(left)
+def test_two_files_run_beside_each_other_unless_somebody_says_how_many():
+    options_for = runpy.run_path(str(ROOT / ".ci" / "rungs.py"))["options_for"]
+    assert options_for([])[-5:] == ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+    assert "--dist" not in options_for(["-n", "0"])

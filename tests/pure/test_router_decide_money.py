@@ -199,7 +199,9 @@ def test_a_fallback_is_reserved_for_the_tokens_that_it_is_sent_and_for_no_more()
     """The first choice's context cuts the answer, and all candidates are sent the same parameters."""
     small = offer("a/a", price=10**8, context_tokens=400)
     asked = job(task_input=chat(text="x" * 60, max_tokens=1000))
-    ruling = ruled(asked, replace(view(catalogue_of(small, offer("b/b", price=2 * 10**8))), purse=Purse((line(10**9),))))
+    ruling = ruled(
+        asked, replace(view(catalogue_of(small, offer("b/b", price=2 * 10**8))), purse=Purse((line(10**9),)))
+    )
     tokens = ruling.parameters["max_tokens"]
     assert [one.model for one in ruling.candidates] == ["a/a", "b/b"]
     assert 0 < tokens < 400
@@ -215,7 +217,6 @@ def test_a_call_is_never_expected_to_cost_more_than_it_may() -> None:
     assert [(one.estimate_nanousd, one.ceiling_nanousd) for one in ruling.candidates] == [(30_000 * 100, 30_000 * 100)]
     assert ruling.reserve is not None
     assert ruling.reserve.expected_nanousd == 30_000 * 100
-
 
 
 LINES = st.lists(

@@ -67,7 +67,15 @@ def never_past(
                     if one.offset < sight.ends.get((one.topic, one.partition), math.inf)
                 ]
                 if len(seen) < nth:
-                    yield f"{identity} at {partition}/{offset} was passed at {committed}, before its outcome was there"
+                    places = [(one.topic, one.partition, one.offset) for one in outcomes.get(identity, ())]
+                    told = [
+                        f"{topic}/{number}/{at} behind {sight.ends.get((topic, number))}"
+                        for topic, number, at in places
+                    ]
+                    yield (
+                        f"{identity} at {partition}/{offset} was passed at {committed}, before its outcome was there: "
+                        f"assignment {nth}, outcomes {told}"
+                    )
 
 
 def within_bounds(peaks: Mapping[str, tuple[float, float]]) -> Iterator[str]:
