@@ -108,10 +108,11 @@ class RouterApplication:
         settings, state, clock = self._settings, self.state, self._clock
         # A partition that has decided nothing yet knows of no registry: the first to open asks those of all partitions.
         async with self._opening:
-            if not self._all_asked:
+            if first := not self._all_asked:
                 await catch_up(state.registry, range(jobs), log)
                 self._all_asked = True
-        await catch_up(state.registry, (lane.partition,), log)
+        if not first:
+            await catch_up(state.registry, (lane.partition,), log)
         name = settings.named(DECISIONS.name)
         seen = await Seen.open(settings.home / "seen", name, lane.partition, log, self._memory, clock.now())
         try:

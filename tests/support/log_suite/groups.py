@@ -168,16 +168,11 @@ async def who_has_gone_without_a_word_is_out_after_its_session(world: World, bus
 @claim
 async def a_twin_puts_the_first_out_and_in_the_end_both_are_told(world: World, bus: Bus) -> None:
     short = world.with_session(SHORT_MS)
-
-    async def live(one: Seat) -> None:
-        while True:
-            await one.member.poll(100, 1)
-
     async with seat(short, "twin") as one:
         await one.holds(*ALL)
         async with seat(short, "twin") as two:
             with pytest.raises(InstanceTaken):
-                await _first_end(live(one), live(two))
+                await _first_end(_live(one), _live(two))
             told = [seat.member.evictions.twin_within_s for seat in (one, two)]
             assert any(within_s is not None for within_s in told)
 
@@ -186,11 +181,6 @@ async def a_twin_puts_the_first_out_and_in_the_end_both_are_told(world: World, b
 async def a_member_whose_group_goes_on_without_it_is_told(world: World, bus: Bus) -> None:
     """As if aiokafka's coordination waited for something that never comes: nothing beats and nothing joins again."""
     short = world.with_session(SHORT_MS)
-
-    async def live(one: Seat) -> None:
-        while True:
-            await one.member.poll(100, 1)
-
     async with seat(short, "left") as left:
         await left.holds(*ALL)
         left.member.belonging.left_after_s = 6.0
@@ -200,9 +190,9 @@ async def a_member_whose_group_goes_on_without_it_is_told(world: World, bus: Bus
         over = asyncio.Event()
         coordinator._coordination_task, coordinator._heartbeat_task = asyncio.create_task(over.wait()), None
         async with seat(short, "goes-on") as other:
-            going_on = asyncio.create_task(live(other))
+            going_on = asyncio.create_task(_live(other))
             with pytest.raises(LeftBehind, match="without this process"):
-                await asyncio.wait_for(live(left), 60)
+                await asyncio.wait_for(_live(left), 60)
             going_on.cancel()
             assert other.member.held() == set(ALL)
         over.set()
@@ -222,6 +212,11 @@ async def nobody_is_left_behind_by_a_coordinator_that_does_not_answer(world: Wor
         belonging._admin.describe_consumer_groups = silent
         belonging.heard(asyncio.get_running_loop().time() - 3_600)
         await belonging.look()
+
+
+async def _live(one: Seat) -> None:
+    while True:
+        await one.member.poll(100, 1)
 
 
 async def _first_end(*lives: Coroutine[Any, Any, None]) -> None:
