@@ -13,7 +13,7 @@ from typing import Any
 
 from stranger import Found, Stranger
 from system import MODEL
-from verdict import called_as
+from verdict import called_for
 
 DECISIONS, LEDGER, RESULTS, BUDGETS, POLICIES = (
     "inference.decisions.v1", "inference.ledger.v1", "inference.results.v1", "novix.budgets.v1", "novix.policies.v1",
@@ -102,7 +102,7 @@ def audited(records: Sequence[Found], bill: Sequence[Sequence[Any]], *, limit: i
     due: Counter[str] = Counter()
     for trace, _, used_in, used_out in bill:
         due[trace] += used_in * INPUT_NANOUSD + used_out * OUTPUT_NANOUSD
-    doubtful = [(_trace(entry), charge) for entry in entries for charge in entry["charges"] if charge["ambiguous"]]
+    doubtful = [(called_for(entry), charge) for entry in entries for charge in entry["charges"] if charge["ambiguous"]]
     return Audit(
         limit=limit,
         ledger=sum(entry["cost_nanousd"] for entry in entries),
@@ -131,7 +131,7 @@ def _each_ends(reserved: dict[str, int], entries: Sequence[dict[str, Any]]) -> I
 
 def _adds_up(entries: Sequence[dict[str, Any]], reserved: dict[str, int]) -> Iterator[str]:
     for entry in entries:
-        name, charges = _trace(entry), sum(charge["nanousd"] for charge in entry["charges"])
+        name, charges = called_for(entry), sum(charge["nanousd"] for charge in entry["charges"])
         if charges != entry["cost_nanousd"]:
             yield f"{name} cost {entry['cost_nanousd']} and its charges are {charges}"
         if entry["reserved_nanousd"] != reserved.get(entry["decision_id"], entry["reserved_nanousd"]):
@@ -143,23 +143,19 @@ def _adds_up(entries: Sequence[dict[str, Any]], reserved: dict[str, int]) -> Ite
 
 
 def _same(entries: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> Iterator[str]:
-    told = {(_trace(entry), entry["submission"]): entry["cost_nanousd"] for entry in entries}
+    told = {(called_for(entry), entry["submission"]): entry["cost_nanousd"] for entry in entries}
     for result in results:
-        name = _trace(result), result["submission"]
+        name = called_for(result), result["submission"]
         if result["cost_nanousd"] != told.get(name, 0):
             yield f"{name}: its result says {result['cost_nanousd']}, the ledger {told.get(name, 0)}"
 
 
 def _as_billed(results: Sequence[dict[str, Any]], due: Counter[str]) -> Iterator[str]:
     for result in results:
-        name, cost = _trace(result), result["cost_nanousd"]
+        name, cost = called_for(result), result["cost_nanousd"]
         doubtful = any(attempt["ambiguous"] for attempt in result["attempts"])
         if cost < due[name] or (cost != due[name] and not doubtful):
             yield f"{name} says {cost}, the provider charges {due[name]}"
-    strangers = set(due) - {_trace(result) for result in results}
+    strangers = set(due) - {called_for(result) for result in results}
     if strangers:
         yield f"{len(strangers)} jobs without a result were charged for: {sorted(strangers)[:3]}"
-
-
-def _trace(row: dict[str, Any]) -> str:
-    return called_as(row["tenant"], row["job_id"])

@@ -24,7 +24,7 @@ from watched import (
     within_bounds,
 )
 
-__all__ = ["Billed", "Evidence", "Identity", "Place", "Sight", "Verdict", "called_as", "judge"]
+__all__ = ["Billed", "Evidence", "Identity", "Place", "Sight", "Verdict", "called_as", "called_for", "judge"]
 
 JOBS, TEXT, RESULTS = "inference.jobs.v1", "inference.text.v1", "inference.results.v1"
 LETTERS, DECISIONS, AUDIT = "inference.dlq.v1", "inference.decisions.v1", "inference.audit.v1"
@@ -37,6 +37,11 @@ TERMINAL = {"succeeded", "failed", "rejected", "expired", "cancelled"}
 def called_as(tenant: str, job_id: str) -> str:
     """What a provider is told in `x-amzn-trace-id`: `tenant/id` in visible ASCII, 256 characters of it at most."""
     return "".join(char if "!" <= char <= "~" else "_" for char in f"{tenant}/{job_id}"[:256])
+
+
+def called_for(row: Mapping[str, Any]) -> str:
+    """The same for the job of a result, or of another document of ours."""
+    return called_as(row["tenant"], row["job_id"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +258,7 @@ def spent(
     known: Counter[str] = Counter()
     ambiguous: Counter[str] = Counter()
     for result in results:
-        trace = called_as(result["tenant"], result["job_id"])
+        trace = called_for(result)
         for attempt in result["attempts"]:
             (ambiguous if attempt.get("kind") == "interrupted" else known)[trace] += 1
     made = Counter(calls)
@@ -280,7 +285,7 @@ def well_billed(
         rows[row.trace].append(row)
     for result in results:
         identity, served = (result["tenant"], result["job_id"], result["submission"]), result.get("served")
-        trace = called_as(result["tenant"], result["job_id"])
+        trace = called_for(result)
         mine = rows[trace]
         price = prices.get((identity, served["model"])) if served else None
         if price is None or not mine or result["submission"] != 1:

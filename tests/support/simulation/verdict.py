@@ -12,7 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from stranger import Found
-from verdict import AUDIT, DECISIONS, JOBS, LETTERS, RESULTS, TEXT, Billed, Evidence, Identity, called_as, judge
+from verdict import (
+    AUDIT,
+    DECISIONS,
+    JOBS,
+    LETTERS,
+    RESULTS,
+    TEXT,
+    Billed,
+    Evidence,
+    Identity,
+    called_as,
+    called_for,
+    judge,
+)
 
 from simulation.installation import LANES, settings_for
 from simulation.kafka import SimBroker, SimRecord
@@ -216,7 +229,7 @@ def answered_for(results: Sequence[dict[str, Any]], told: Testimony, left: Colle
             if attempt["request_id"]:
                 named.add(attempt["request_id"])
             else:
-                nameless[called_as(result["tenant"], result["job_id"])] += 1
+                nameless[called_for(result)] += 1
     unnamed: dict[str, list[Call]] = defaultdict(list)
     for call in calls:
         if f"call-{call.number}" not in named:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from verdict import called_as
+from verdict import called_as, called_for
 
 import workers.app
 from runtime.cancels import Cancels
@@ -61,7 +61,7 @@ def as_wished(
     """Every call for a job that its caller knew to be cancelled. `wished`: when the first wish about a job could be
     read, by the name of its calls: who is `undisturbed` has read it soon. Of an id with later submissions no call says
     whose it is."""
-    again = {called_as(one["tenant"], one["job_id"]) for one in results if one["submission"] > FIRST}
+    again = {called_for(one) for one in results if one["submission"] > FIRST}
     for call in calls:
         if call.trace in again:
             continue

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from stranger import Found
-from verdict import RESULTS, TEXT, Identity, called_as
+from verdict import RESULTS, TEXT, Identity, called_as, called_for
 
 from simulation.kernel import NOON, START_S
 from simulation.provider import Call
@@ -41,7 +41,7 @@ def as_promised(
         timely = "clock_step" not in kinds and call.pid not in excuses
         yield from of_call(call, assigned[call.trace], timely=timely)
     for result in results:
-        mine = [one for one in assigned[_trace(result)] if one["submission"] == result["submission"]]
+        mine = [one for one in assigned[called_for(result)] if one["submission"] == result["submission"]]
         yield from of_result(result, mine, retries, timely=kinds <= QUIET)
     if kinds <= STEADY:
         yield from one_at_a_time(records, calls, excuses)
@@ -62,7 +62,7 @@ def of_call(call: Call, assigned: Sequence[Row], *, timely: bool = True) -> Iter
 def of_result(result: Row, assigned: Sequence[Row], retries: int, *, timely: bool = True) -> Iterator[str]:
     """A result has no more attempts than may be, counted from 1, costs no more than the job's ceiling, and comes soon
     after the deadline: but for jobs of a key, which end behind those that came before them."""
-    trace = _trace(result)
+    trace = called_for(result)
     numbers = [one["attempt"] for one in result["attempts"]]
     if numbers != list(range(1, len(numbers) + 1)):
         yield f"jobs: {trace} has the attempts {numbers}"
@@ -111,19 +111,15 @@ def streamed(records: Sequence[Found], results: Sequence[Row]) -> Iterator[str]:
     for one in records:
         if one.topic == DELTAS:
             piece = one.json
-            pieces[_trace(piece), piece["submission"], piece["attempt"]][piece["number"]] = piece["text"]
+            pieces[called_for(piece), piece["submission"], piece["attempt"]][piece["number"]] = piece["text"]
     for result in results:
         if result["status"] != "succeeded":
             continue
-        told = pieces[_trace(result), result["submission"], result["attempts"][-1]["attempt"]]
+        told = pieces[called_for(result), result["submission"], result["attempts"][-1]["attempt"]]
         text = "".join(told[number] for number in sorted(told))
         whole = result["output"]["choices"][0]["message"]["content"]
         if sorted(told) == list(range(len(told))) and not whole.startswith(text):
-            yield f"jobs: the pieces of {_trace(result)} are {text!r}, its answer is {whole!r}"
-
-
-def _trace(row: Row) -> str:
-    return called_as(row["tenant"], row["job_id"])
+            yield f"jobs: the pieces of {called_for(result)} are {text!r}, its answer is {whole!r}"
 
 
 def _seconds(text: str) -> float:

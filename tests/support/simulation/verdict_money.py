@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from stranger import Found
-from verdict import DECISIONS, called_as
+from verdict import DECISIONS, called_for
 
 from simulation.kernel import NOON, START_S
 from simulation.provider import Call
@@ -57,9 +57,9 @@ def money_kept(
 def each_ends_once(reserves: dict[str, Entry], entries: Sequence[Entry]) -> Iterator[str]:
     """Every reservation ends in one settle or one release, and nothing else ends."""
     ended = Counter(entry["decision_id"] for entry in entries)
-    if leaked := [_trace(one) for name, one in reserves.items() if name not in ended]:
+    if leaked := [called_for(one) for name, one in reserves.items() if name not in ended]:
         yield f"money: {len(leaked)} reservations never ended: {leaked[:3]}"
-    if strange := [_trace(entry) for entry in entries if entry["decision_id"] not in reserves]:
+    if strange := [called_for(entry) for entry in entries if entry["decision_id"] not in reserves]:
         yield f"money: {len(strange)} ends of what was never reserved: {strange[:3]}"
     if doubled := {name: count for name, count in ended.items() if count > 1}:
         yield f"money: {len(doubled)} reservations ended more than once: {list(doubled)[:3]}"
@@ -68,7 +68,7 @@ def each_ends_once(reserves: dict[str, Entry], entries: Sequence[Entry]) -> Iter
 def adds_up(reserves: dict[str, Entry], entries: Sequence[Entry]) -> Iterator[str]:
     """An entry's charges are its cost, and that is no more than was reserved."""
     for entry in entries:
-        name, charges = _trace(entry), sum(charge["nanousd"] for charge in entry["charges"])
+        name, charges = called_for(entry), sum(charge["nanousd"] for charge in entry["charges"])
         reserve = reserves.get(entry["decision_id"])
         if charges != entry["cost_nanousd"]:
             yield f"money: {name} cost {entry['cost_nanousd']} and its charges are {charges}"
@@ -82,9 +82,9 @@ def adds_up(reserves: dict[str, Entry], entries: Sequence[Entry]) -> Iterator[st
 
 def as_told(entries: Sequence[Entry], results: Sequence[Entry]) -> Iterator[str]:
     """A result and its entry say the same cost."""
-    told = {(_trace(entry), entry["submission"]): entry["cost_nanousd"] for entry in entries}
+    told = {(called_for(entry), entry["submission"]): entry["cost_nanousd"] for entry in entries}
     for result in results:
-        name = _trace(result), result["submission"]
+        name = called_for(result), result["submission"]
         if result["cost_nanousd"] != told.pop(name, 0):
             yield f"money: {name[0]}: its result says {result['cost_nanousd']}, the ledger another sum"
     if told:
@@ -112,12 +112,13 @@ def as_billed(entries: Sequence[Entry], calls: Sequence[Call]) -> Iterator[str]:
             call = bill.pop(charge["request_id"] or "", None)
             if charge["ambiguous"]:
                 if call is None:
-                    doubtful[_trace(entry)].append(charge["nanousd"])
+                    doubtful[called_for(entry)].append(charge["nanousd"])
                 elif call.charged > charge["nanousd"]:
-                    yield f"money: {_trace(entry)}: the provider charges {call.charged}, and {charge['nanousd']} counts"
+                    counts = charge["nanousd"]
+                    yield f"money: {called_for(entry)}: the provider charges {call.charged}, and {counts} counts"
             elif call is None or call.charged != charge["nanousd"]:
                 charged = call.charged if call is not None else 0
-                yield f"money: {_trace(entry)} says {charge['nanousd']} for a call, the provider charges {charged}"
+                yield f"money: {called_for(entry)} says {charge['nanousd']} for a call, the provider charges {charged}"
     for trace, ceilings in doubtful.items():
         mine = sorted((call.charged for call in bill.values() if call.trace == trace), reverse=True)
         for charged, ceiling in zip(mine, sorted(ceilings, reverse=True), strict=False):
@@ -168,7 +169,7 @@ def in_time(events: Sequence[tuple[float, Found]], results: Sequence[Entry], lim
         for at, room in [*left[result["tenant"]], (until, 0)]:
             if since is not None and min(at, until) - max(since, begin) > ASKED_WITHIN_S:
                 lay_s = min(at, until) - since
-                yield f"money: {_trace(result)} waited for money while {ENOUGH} lay there for {lay_s:.1f} s"
+                yield f"money: {called_for(result)} waited for money while {ENOUGH} lay there for {lay_s:.1f} s"
                 break
             since = (at if since is None else since) if room >= ENOUGH else None
 
@@ -227,7 +228,3 @@ def _window(limit: Limit, decision: Entry) -> str:
 
 def _is_at(limit: Limit, place: Entry) -> bool:
     return limit.model in (None, place["model"]) and limit.provider in (None, place["provider"])
-
-
-def _trace(row: Entry) -> str:
-    return called_as(row["tenant"], row["job_id"])
