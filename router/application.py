@@ -114,7 +114,7 @@ class RouterApplication:
         if not first:
             await catch_up(state.registry, (lane.partition,), log)
         name = settings.named(DECISIONS.name)
-        seen = await Seen.open(settings.home / "seen", name, lane.partition, log, self._memory, clock.now())
+        seen = await Seen.open(settings.home / "seen", name, lane.partition, log, self._memory)
         try:
             books = await Books.open(lane, log, state.accounts, clock.now())
         except BaseException:

@@ -283,7 +283,7 @@ class RouterLane(CallsNobody):
         log.warning("seen.rebuilt", lane=str(self._lane), error=type(damage).__name__)
         wait = MEND_AGAIN if attempt > 1 else timedelta(0)
         try:
-            await self._seen.rebuild(self._lane.partition, self._log, self._clock.now())
+            await self._seen.rebuild(self._lane.partition, self._log)
             self.blocked = None
         except Exception as error:
             self.blocked = f"the cache of seen identities: {type(error).__name__}: {str(error)[:200]}"

@@ -3,8 +3,9 @@
 The log is the truth. The file only saves reading it again: it holds a fold of committed decisions up to a cursor, rows
 and cursor written together. It is thrown away and folded anew from the beginning when it is damaged, of another form,
 or when the last record that it folded is not in the log any more (another cluster, a topic made again). How many
-identities are remembered, and for how long, is `Memory`'s to say. That a dead letter was driven again is remembered as
-long as dead letters are kept, or, in a file made anew, as long as decisions are.
+identities are remembered, and for how long, is `Memory`'s to say. They are deleted by the time of what was decided
+last, not by this machine's clock: a router that starts with a wrong clock forgets nobody for good. That a dead letter
+was driven again is remembered as long as dead letters are kept, or, in a file made anew, as long as decisions are.
 """
 
 import asyncio
@@ -81,19 +82,17 @@ class Seen:
         self._rebuilding = asyncio.Lock()
 
     @classmethod
-    async def open(
-        cls, folder: Path, name: str, partition: int, log: LogReader, memory: Memory, now: datetime
-    ) -> "Seen":
+    async def open(cls, folder: Path, name: str, partition: int, log: LogReader, memory: Memory) -> "Seen":
         """Bring the cache in `folder` up to the end of decisions[partition]; make it anew where it cannot be trusted.
 
         Raises `fold.UnreadableDecisions` when the log itself holds something that no router wrote.
         """
         seen = cls(folder / f"{name}.{partition}.sqlite", memory)
         try:
-            await seen._catch_up(partition, log, milliseconds(now))
+            await seen._catch_up(partition, log)
         except sqlite3.DatabaseError:
             seen.discard()
-            await seen._catch_up(partition, log, milliseconds(now))
+            await seen._catch_up(partition, log)
         return seen
 
     def lookup(
@@ -123,7 +122,7 @@ class Seen:
     def committed(self, entries: list[Entry]) -> None:
         """The transaction with these entries is committed: they move into the file."""
         with self._connection() as db:
-            self._insert(db, entries, max((entry.decided_ms for entry in entries), default=0))
+            self._insert(db, entries)
             if self._pending is not None:
                 self._move_cursor(db, self._pending)
                 self._pending = None
@@ -177,15 +176,15 @@ class Seen:
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
-    async def rebuild(self, partition: int, log: LogReader, now: datetime) -> None:
+    async def rebuild(self, partition: int, log: LogReader) -> None:
         """After damage: delete the file and fold the log again. Notes of the open transaction stay."""
         self._whole = False
         async with self._rebuilding:
             if not self._whole:
                 self.discard()
-                await self._catch_up(partition, log, milliseconds(now))
+                await self._catch_up(partition, log)
 
-    async def _catch_up(self, partition: int, log: LogReader, now_ms: int) -> None:
+    async def _catch_up(self, partition: int, log: LogReader) -> None:
         first, end = await log.bounds(DECISIONS.name, partition)
         cursor = self._cursor()
         if cursor is None or not await fold.still_there(log, partition, cursor, first, end):
@@ -194,7 +193,7 @@ class Seen:
         start = first if cursor is None else cursor.next
         async for entries, reached in fold.read(log, partition, start, end):
             with self._connection() as db:
-                self._insert(db, entries, now_ms)
+                self._insert(db, entries)
                 self._move_cursor(db, reached)
         self._whole = True
 
@@ -221,8 +220,9 @@ class Seen:
             raise sqlite3.DatabaseError("the cache of seen identities is damaged")
         return fold.Cursor(row[0], row[1], row[2])
 
-    def _insert(self, db: sqlite3.Connection, entries: list[Entry], now_ms: int) -> None:
-        """Take in what is to be remembered at `now_ms`, and delete the oldest of what is not any more."""
+    def _insert(self, db: sqlite3.Connection, entries: list[Entry]) -> None:
+        """Take in what is to be remembered when the last of them is decided, and delete the oldest of what is not."""
+        now_ms = max((entry.decided_ms for entry in entries), default=0)
         held, forgotten_ms = self._tally(db)
         since_ms = self._memory.since_ms(now_ms)
         rows = [entry.row() for entry in entries if entry.decided_ms >= since_ms]

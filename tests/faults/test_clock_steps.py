@@ -63,3 +63,25 @@ def test_a_clock_so_far_ahead_that_the_broker_refuses_its_records_holds_the_lane
         run.healed()
         run.recover(**patient())
         run.verdict()
+
+
+@pytest.mark.long
+@pytest.mark.row(46)
+def test_a_router_that_begins_with_a_clock_days_ahead_knows_who_was_decided_once_it_is_right(broker, tmp_path, proof):
+    """Its lanes open with a time at which it would remember nobody; what it would decide then the broker refuses."""
+    clock = WallClock(tmp_path)
+    with ordeal(broker.bootstrap, tmp_path, proof=proof, **clock.environment) as run:
+        first = run.publish(80, **patient())
+        run.until(80)
+        router = run.system.router
+        clock.set_ahead(30 * HOUR_S)
+        router.kill()
+        router.start()
+        run.publish(40, **patient())
+        run.stranger.publish(*first[:20])
+        run.wait(lambda: "InvalidTimestampError" in router.log.read_text(), "record that is refused")
+        clock.set_ahead(0)
+        run.healed()
+        run.stranger.publish(*first)
+        run.recover(**patient())
+        run.verdict()

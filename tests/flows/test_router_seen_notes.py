@@ -33,7 +33,7 @@ def written(log: MemoryLog, one: Entry) -> None:
 
 
 async def opened(folder: Path, log: MemoryLog) -> Seen:
-    return await Seen.open(folder, "decisions", 0, log, MEMORY, START)
+    return await Seen.open(folder, "decisions", 0, log, MEMORY)
 
 
 async def test_a_commit_forgets_no_note_of_another_identity_nor_of_a_later_submission(tmp_path: Path) -> None:
