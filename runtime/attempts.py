@@ -70,7 +70,6 @@ async def _wait(
             return None
     if not asked and (done := elsewhere(handler, work.delivery, retry)):
         return done
-    work.delivery = replace(work.delivery, attempt=work.delivery.attempt + 1)  # it was attempted: `LaneRunner.forget`
     raise Abandoned
 
 
@@ -115,7 +114,7 @@ async def _ask(handler: LaneHandler, work: Work) -> Outcome | Exception | None:
             raise
         if not work.nudged:
             return RuntimeError("the handler was cancelled from inside")
-        if work.lease.draining:
+        if work.lease.draining or work.lease.leaving:
             raise Abandoned from None
         return None
     except Exception as error:

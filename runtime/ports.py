@@ -139,6 +139,9 @@ class Lease:
     waiting: bool = False
     """The handler's: it waits for a slot, a breaker or its next attempt, and nothing is lost if it is cancelled. A
     process that drains cancels who waits and lets the others end."""
+    uncalled: bool = False
+    """The handler's: under this lease it has noted no call in its journal, so whoever has the record next need not
+    look there. It says so before it makes any, and takes it back before it notes one."""
     draining: bool = False
     """The engine's, before it cancels who waits: a handler with something to remember catches the cancellation and
     answers `RetryAt`, which `postpone` then writes down."""

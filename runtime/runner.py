@@ -88,7 +88,7 @@ class LaneRunner:
         """Since the last commit."""
         self._blame = Blame(cadence.many)
         self._forgotten: set[int] = set()
-        """Records left undone that had been attempted: what their calls came to stands in the journal alone."""
+        """Records left undone that may have been called: what their calls came to stands in the journal alone."""
 
     async def run(self) -> None:
         """Until `close`. Returns once what was settled is committed and the producer is closed."""
@@ -285,9 +285,10 @@ class LaneRunner:
             self._member.resume(lane.id.partition)
 
     def _custody_after(self, lane: Lane, works: list[Work]) -> str:
-        """The journals to name in the commit of `works`: ours, unless the lane closes with nothing under way, and those
+        """The journals to name in the commit of `works`: ours, unless the lane closes with no call under way, and those
         of calls which nobody has accounted for."""
-        begun = len(self.works) > len(works) or bool(self._forgotten - {work.offset for work in works})
+        called = {work.offset for work in self.works.values() if not work.lease.uncalled} | self._forgotten
+        begun = bool(called - {work.offset for work in works})
         ours = self._app.custody if begun or not self._closing.is_set() else ""
         return progress.journals(ours, lane.handler.owed(lane.base))
 
@@ -322,7 +323,7 @@ class LaneRunner:
             return
         del self.works[work.offset]
         self.unadopted.discard(work.offset)
-        if work.delivery.attempt > 1:
+        if not work.lease.uncalled:
             self._forgotten.add(work.offset)
         if again and self.lane is not None and work.adopted and not self.leaving:
             self.lane.fail(WorkLost())

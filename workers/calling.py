@@ -89,18 +89,19 @@ class Calls:
         partition is no longer held. If it is cancelled because the job was, the attempt counts; if for another reason
         its note says that it was cut, for whoever takes the record up.
         """
-        place = (lane, turn.job.record.offset, len(turn.progress.attempts) + 1)
-        if not turn.delivery.lease.held:
+        place, lease = (lane, turn.job.record.offset, len(turn.progress.attempts) + 1), turn.delivery.lease
+        if not lease.held or (lease.leaving and lease.uncalled):
             raise Abandoned
         if self._clock.now() >= turn.deadline:
             raise NoTimeLeft
+        lease.uncalled = False
         await self._intents.begin(*place, _intent(turn, self._clock.now(), alone))
-        while turn.delivery.lease.held and not turn.delivery.lease.sure() and self._clock.now() < turn.deadline:
+        while lease.held and not lease.sure() and self._clock.now() < turn.deadline:
             await self._clock.sleep(LOOK_AGAIN_S)
         started_at = self._clock.now()
-        if not turn.delivery.lease.held or started_at >= turn.deadline:
+        if not lease.held or started_at >= turn.deadline:
             self._intents.withdraw(*place)
-            raise NoTimeLeft if turn.delivery.lease.held else Abandoned
+            raise NoTimeLeft if lease.held else Abandoned
         if (gone := forbids(turn)) is not None:
             self._intents.withdraw(*place)
             raise NoLongerAllowed(gone)

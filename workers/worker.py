@@ -194,6 +194,7 @@ class WorkerLane:
             called = self._app.inherited.may_have_called(self._lane, delivery.record.offset)
             return undecodable(delivery.record, job, self._app.clock.now(), uncalled=not called)
         app, outcome = self._app, None
+        delivery.lease.uncalled = delivery.lease.uncalled or delivery.attempt == 1
         turn = Turn(delivery, job, self._progress(delivery, job))
         known = len(turn.progress.attempts)
         died_alone = app.inherited.take(self._lane, turn)

@@ -42,7 +42,8 @@ CALM_FAULTS = ("storm", "publish_again", "refused", "redrive")
 REFUSED_IN_A_ROW, KNOWN_S, TRIAL_EVERY_S = 3, 4.0, 29.0
 """So often, until those that were out meanwhile have been answered, and no trial call before so long."""
 PER_PROCESS = 4
-"""Times its limit of calls: so many may a process make for nothing that was killed, frozen or cut off."""
+"""Times its limit of calls: so many may a process make for nothing for each time that it was killed, frozen or cut off:
+what came of them waits for a transaction, in which it is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +249,8 @@ def answered_for(results: Sequence[dict[str, Any]], told: Testimony, left: Colle
         if len(excused) < beyond:
             who = [f"{call.process}#{call.pid}" for call in made]
             yield f"I5: {trace}: {beyond} calls that no attempt tells of, of {who}"
-    most = PER_PROCESS * told.plan.size.max_in_flight
     for pid, count in by_process.items():
+        most = PER_PROCESS * told.plan.size.max_in_flight * max(1, len(told.excuses.get(pid, ())))
         if count > most:
             yield f"I5: #{pid} made {count} calls that no attempt tells of; {most} may be"
 
