@@ -73,7 +73,9 @@ class Rungs:
                 f"{rung:10} {spent:7.1f} s {spent / whole:5.0%}  {told or 'none ran'} ({needs})"
             )
         if terminalreporter.config.option.markexpr == SHORT:
-            terminalreporter.write_line("left out here: those that are marked long; make faults runs them")
+            terminalreporter.write_line(
+                "left out here: those that are marked long; make faults runs those of its rows, -m long all"
+            )
         if self.skipped:
             terminalreporter.section("could not run here")
             for (rung, why), count in sorted(self.skipped.items()):

@@ -95,13 +95,14 @@ def _parallel(java: Sequence[str], mode: str) -> Callable[[Task], list[Command]]
 PYTHON = [
     Competitor(
         NOVIX, "exactly once: one result, one settled reservation; traced, audited, never over a limit",
-        "router and text worker, a process each; no setting but the window", _console("router", "worker text"),
+        "router and text worker, a process each; no setting but the window, and that one model may have all of it "
+        "(`NOVIX_BULKHEAD_SHARE=1`)", _console("router", "worker text"),
         ROUTER_GROUP,
     ),
     Competitor(
         WORKER_ALONE, "exactly once from the assigned job on; traced and audited",
-        "text worker; the jobs carry a router's assignment already. A router runs beside it, not measured: it moves "
-        "back what waited in a retry topic", _console("worker text", "router"), worker_group("text"),
+        "text worker, set as above; the jobs carry a router's assignment already. A router runs beside it, not "
+        "measured: it moves back what waited in a retry topic", _console("worker text", "router"), worker_group("text"),
         reads=TEXT.name, counted=1,
     ),
     Competitor(

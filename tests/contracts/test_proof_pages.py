@@ -53,7 +53,7 @@ def test_ratios_are_of_the_same_round_so_that_a_busy_machine_weighs_on_both():
 def test_a_figure_that_is_not_reached_is_called_missed():
     page = peers.page(measured(rounds(**{WORKER_ALONE: [[500], [700], [600]], LOOP: [[200], [200], [200]]})))
 
-    assert row_of(page, "worker alone against the loop")[2:] == ["3.00 (2.50 to 3.50)", "**missed**"]
+    assert row_of(page, "worker alone against the loop")[2:] == ["3.00 (2.50 to 3.50)", "**missed** by 67%"]
 
 
 def test_what_failed_or_was_not_here_is_told_and_counts_nowhere():

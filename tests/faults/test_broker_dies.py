@@ -28,6 +28,8 @@ def test_a_broker_that_is_stopped_killed_and_frozen_under_load_costs_no_job_and_
         run.publish(100)
 
         run.verdict(note=f"SIGTERM, kill -9, and {FROZEN_S} s of SIGSTOP")
+        logs = [process.log.read_text() for process in run.system.processes]
+        assert any("lane.rebuilt" in log for log in logs), "no producer was rebuilt: the test shows nothing"
 
 
 @pytest.mark.long
@@ -43,6 +45,7 @@ def test_a_broker_that_is_frozen_for_half_a_minute_costs_no_job_and_no_call(mort
         made = sum(run.system.calls().values()) - called
         windows = [lane["works"] for lane in run.system.worker.lanes()]
         assert all(process.running for process in run.system.processes)
+        assert sum(windows) > 0, "nothing was under way: the test shows nothing"
         mortal.thaw()
         run.healed()
         run.recover()

@@ -1,10 +1,19 @@
 """A commit that arrives late, answers that are lost, and connections that break, between the lanes and the broker."""
 
+import time
+
 import pytest
+from ordeal import Ordeal
 from proxy import ADD_OFFSETS, END_TXN, PRODUCE, Fault
 
 LATE_S = 6.0
 """Beyond the lanes' deadline for a commit (4 s)."""
+RESETS = 30
+
+
+def rebuilt(run: Ordeal) -> bool:
+    """Whether a lane has told that its producer was replaced."""
+    return any("lane.rebuilt" in process.log.read_text() for process in run.system.processes)
 
 
 @pytest.mark.row(18)
@@ -19,6 +28,7 @@ def test_a_commit_that_arrives_late_tears_no_later_transaction_and_doubles_no_re
         run.healed()  # none more comes late: those that do are on their way
         run.recover()
         run.verdict(note="four EndTxn held back for 6 s")
+        assert rebuilt(run), "no producer was thrown away: the test shows nothing"
 
 
 @pytest.mark.row(17, 18)
@@ -47,3 +57,20 @@ def test_connections_that_break_again_and_again_lose_and_double_nothing(network,
         run.healed()
         run.recover()
         run.verdict(note="all connections reset, five times")
+
+
+@pytest.mark.long
+@pytest.mark.row(22)
+def test_connections_that_break_every_second_whatever_comes_of_it_lose_and_double_nothing(network, tmp_path, proof):
+    """As a firewall does that has had enough: it does not wait until something has been got done."""
+    with network.ordeal(tmp_path, proof) as run:
+        run.publish(500)
+        run.more(40)
+        for _ in range(RESETS):
+            network.proxy.reset()
+            time.sleep(1)  # the fault itself
+        assert all(process.running for process in run.system.processes), "a crash loop instead of a wait"
+        run.healed()
+        run.recover()
+        run.publish(60)
+        run.verdict(note=f"all connections reset every second, {RESETS} times")

@@ -172,6 +172,8 @@ def bad_records() -> Iterator[tuple[str, Written, set[str]]]:
     yield "nothing at all", (None, None, []), dead
     yield "empty key and value", (b"", b"", []), dead
     yield "UTF-16", (b"k", job.decode().encode("utf-16"), []), dead
+    twice = b'{"id": "told-first", ' + encoded({**good(2), "id": "told-last"})[1:]
+    yield "an id that is told twice", (b"house-2", twice, []), {"None"}
     yield "an integer of 100,000 digits", (b"k", job[:-1] + b', "x": ' + b"9" * 100_000 + b"}", []), {"None", *dead}
     sized = json.dumps({"id": "sized", "tenant": "house-1", "x": ""}).encode()
     yield "the largest record", (b"k", sized.replace(b'"x": ""', b'"x": "' + b"y" * 1_048_000 + b'"'), []), refused
@@ -287,7 +289,8 @@ def test_every_record_of_the_flood_is_one_dead_letter(aftermath: Aftermath, proo
     judged(aftermath, proof, jobs=FLOOD + len(aftermath.good))
 
 
-def test_each_bad_record_ends_once_and_as_its_fault_demands(aftermath: Aftermath):
+@pytest.mark.row(35, 37)
+def test_each_bad_record_ends_once_and_as_its_fault_demands(aftermath: Aftermath, proof: Proof):
     wrong = {
         name: told
         for place, (name, ends) in aftermath.bad.items()
@@ -295,6 +298,9 @@ def test_each_bad_record_ends_once_and_as_its_fault_demands(aftermath: Aftermath
     }
 
     assert wrong == {}
+    assert [one["status"] for one in aftermath.results["told-last"]] == ["succeeded"], "the last word counts"
+    assert "told-first" not in aftermath.results
+    judged(aftermath, proof, jobs=len(aftermath.bad), note="nesting, null, headers, baggage, and the like")
 
 
 @pytest.mark.row(39)
@@ -330,12 +336,18 @@ def test_batches_that_inflate_beyond_the_limit_end_as_too_large(aftermath: After
 @pytest.mark.row(37)
 def test_headers_of_ours_on_a_job_change_nothing_and_are_not_copied(aftermath: Aftermath, proof: Proof):
     ours = {name for headers in FORGED_HEADERS.values() for name, _ in headers} - {"traceparent", "tracestate"}
+    forged = {
+        (topic, b"good-%d" % (100_000 + at)) for topic in (RESULTS.name, TEXT.name) for at in range(len(FORGED_HEADERS))
+    }
+    looked_at = set()
     for found in aftermath.novix.read(RESULTS.name, TEXT.name):
-        if (found.key or b"").partition(b"/")[2].startswith(b"good-1000"):
+        if (which := (found.topic, (found.key or b"").partition(b"/")[2])) in forged:
+            looked_at.add(which)
             named = [name for name, _ in found.headers]
             assert set(named) & ours <= {"novix-identity"}
             assert named.count("novix-identity") == 1
             assert (found.header("novix-identity") or "").startswith("house-")
+    assert looked_at == forged
     judged(aftermath, proof, jobs=len(FORGED_HEADERS))
 
 

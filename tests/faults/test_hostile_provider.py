@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hostile import RETRY_AFTERS, VALID_BYTES, hostile
+from hostile import PREFIX, RETRY_AFTERS, VALID_BYTES, hostile
 from hostile_run import (
     ANSWERS_MB,
     DEADLINE_S,
@@ -312,6 +312,9 @@ def test_a_storm_of_refusals_opens_no_breaker(running: Aftermath, proof: Proof):
     assert {result["status"] for result in results.values()} == {"succeeded"}
     kinds = {attempt["kind"] for result in results.values() for attempt in result["attempts"]}
     assert kinds == {None, K.RATE_LIMITED}
+    breakers = [found.json for found in running.novix.read("novix.breakers.v1") if found.value]
+    stormed = [one for one in breakers if one["model"] == f"{PREFIX}retryafter.storm"]
+    assert [one for one in stormed if one["state"] == "open"] == []
     judged(running, proof, jobs=len(results))
 
 

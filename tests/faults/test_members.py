@@ -9,19 +9,21 @@ from contextlib import contextmanager
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from ordeal import IN_FLIGHT, PER_FREEZE, SESSION, Ordeal, ordeal
+from ordeal import CALL_MS, IN_FLIGHT, PER_FREEZE, SESSION, Ordeal, ordeal
 from system import PARTITIONS, WORKER
 
 GROUP, TOPIC = "novix-worker-text", "inference.text.v1"
+MINUTE_S = 60
+"""Of a call: far more than who loses a partition waits for its calls."""
 
 
 @contextmanager
-def guests(run: Ordeal) -> Iterator[list[int]]:
+def guests(run: Ordeal) -> Iterator[list[tuple[int, int]]]:
     """Somebody joins the workers' group, does nothing for two seconds, and leaves; again and again.
 
-    Yields the number of partitions that each visit took away.
+    Yields for each visit how many partitions it took away, and how many calls were out when it had them.
     """
-    over, taken = threading.Event(), []
+    over, visits = threading.Event(), []
 
     async def visit() -> None:
         guest = AIOKafkaConsumer(
@@ -30,18 +32,18 @@ def guests(run: Ordeal) -> Iterator[list[int]]:
         )  # fmt: skip
         await guest.start()
         await asyncio.sleep(2)
-        taken.append(len(guest.assignment()))
+        visits.append((len(guest.assignment()), run.system.stub("/admin/state")["in_flight"]))
         await guest.stop()
 
-    def visits() -> None:
+    def come_and_go() -> None:
         while not over.is_set():
             asyncio.run(visit())
             over.wait(2)
 
-    coming = threading.Thread(target=visits)
+    coming = threading.Thread(target=come_and_go)
     coming.start()
     try:
-        yield taken
+        yield visits
     finally:
         over.set()
         coming.join()
@@ -50,18 +52,39 @@ def guests(run: Ordeal) -> Iterator[list[int]]:
 @pytest.mark.long
 @pytest.mark.row(7, 8)
 def test_a_member_that_comes_and_goes_every_two_seconds_repeats_no_call_of_four(broker, tmp_path, proof):
-    """Partitions are revoked and given back to the same worker with calls in flight, which are parked and adopted."""
+    """Partitions are revoked and given back to the same worker; letting go of them waits for its calls in flight."""
     with ordeal(broker.bootstrap, tmp_path, proof=proof) as run:
         run.system.stub("/admin/behave", {"delay_ms": 4_000})
         run.publish(IN_FLIGHT * 2)
         run.calls_out(IN_FLIGHT // 2)
-        with guests(run) as taken:
+        with guests(run) as visits:
             run.until()
         run.healed()
         run.recover()
         verdict = run.verdict()
 
-    assert sum(taken) > 0, "no guest took a partition: the test shows nothing"
+    assert any(taken for taken, _ in visits), "no guest took a partition: the test shows nothing"
+    assert not verdict.repeated
+
+
+@pytest.mark.long
+@pytest.mark.row(7, 8)
+def test_calls_of_a_minute_outlast_a_member_that_comes_and_goes_and_none_is_made_again(broker, tmp_path, proof):
+    """Nobody waits so long for a call: it is parked when its partition goes, and adopted when that is back."""
+    patient = {"NOVIX_READ_TIMEOUT_S": "120", "NOVIX_BREAKER": "false"}
+    with ordeal(broker.bootstrap, tmp_path, proof=proof, **patient) as run:
+        run.system.stub("/admin/behave", {"delay_ms": MINUTE_S * 1_000})
+        run.publish(IN_FLIGHT)
+        run.calls_out(IN_FLIGHT // 2)
+        with guests(run) as visits:
+            run.until(within_s=6 * MINUTE_S)
+        run.system.stub("/admin/behave", {"delay_ms": CALL_MS})
+        run.healed()
+        run.recover()
+        met = sum(taken > 0 and out > 0 for taken, out in visits)
+        verdict = run.verdict(note=f"{len(visits)} visits, of which {met} took partitions with calls out")
+
+    assert met >= 2, "nothing was parked: the test shows nothing"
     assert not verdict.repeated
 
 
@@ -81,7 +104,9 @@ def test_a_worker_that_is_frozen_beyond_its_session_and_thaws_after_its_successo
         run.healed()
         run.recover()
 
-        run.verdict(excused=True, zombies=PER_FREEZE)
+        verdict = run.verdict(excused=True, zombies=PER_FREEZE)
+
+    assert verdict.repeated, "the freeze met no call: the test shows nothing"
 
 
 @pytest.mark.long

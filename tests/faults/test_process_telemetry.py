@@ -9,11 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from ordeal import ordeal
+from otlp_receiver import receiving
 
 from console.index.spans import decode_spans
 from sandbox.kafka.process import free_port
 from schemas.topics import SPANS
 
+RELAY = ("-m", "console", "relay")
 JOBS = 60
 SLOW_S = 5.0
 
@@ -47,7 +49,8 @@ def endpoint(kind: str) -> Iterator[str]:
 @pytest.mark.row(47)
 @pytest.mark.parametrize("kind", ["broken", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("down", "slow"))])
 def test_no_job_waits_for_an_endpoint_of_spans_and_each_has_its_own_on_the_topic(broker, tmp_path, proof, kind):
-    """The variables are those of any OpenTelemetry program; our spans leave in the lanes' transactions."""
+    """The variables are those of any OpenTelemetry program; our spans leave in the lanes' transactions, and neither
+    router nor worker ever asks the endpoint. Who does is the relay: see below."""
     with endpoint(kind) as address:
         told = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
@@ -59,3 +62,26 @@ def test_no_job_waits_for_an_endpoint_of_spans_and_each_has_its_own_on_the_topic
             spans = [span for found in run.stranger.read(SPANS.name) for span in decode_spans(found.value or b"")]
 
     assert sum(span.name.startswith("process ") for span in spans) >= 2 * JOBS, "spans of some hop are lost"
+
+
+@pytest.mark.row(47)
+def test_a_relay_whose_endpoint_is_broken_holds_no_job_up_and_hands_over_every_span_when_it_is_well(
+    broker, tmp_path, proof
+):
+    """`novix relay` asks again for as long as it takes; nothing is dropped, for the topic has it all."""
+    with receiving() as receiver, ordeal(broker.bootstrap, tmp_path, proof=proof) as run:
+        receiver.status = 500
+        relay = run.system.process(RELAY, "relay").start(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+        try:
+            run.publish(JOBS)
+            run.until()
+            receiver.wait(lambda: receiver.refusals >= 2)
+            assert receiver.requests == []
+            receiver.status = 200
+            run.healed()
+            run.recover()
+            receiver.wait(lambda: sum(span.name.startswith("process ") for span in receiver.spans()) >= 2 * JOBS)
+            assert relay.terminate() == 0
+        finally:
+            relay.stop()
+        run.verdict(note=f"the relay was refused {receiver.refusals} times")

@@ -22,12 +22,17 @@ def test_a_process_that_is_told_to_stop_ends_well_whenever_that_is_and_repeats_n
             run.more(40)
             assert process.terminate() == 0
             process.start()
-        for process in (worker, router):
-            process.terminate()
-            process.start()
-            process.send(signal.SIGTERM)  # while Python itself is starting: there is nobody yet who could drain
-            process.wait()
-            process.start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            for process in (worker, router):
+                process.terminate()
+                process.start()
+                process.send(number)  # while Python itself is starting: there is nobody yet who could drain
+                process.wait()
+                process.start()
+                run.wait(lambda process=process: process.health()[0] != 0, "process that answers")
+                process.send(number)  # while it joins its group and its lanes open
+                assert process.wait() == 0
+                process.start()
         run.healed()
         run.recover()
 

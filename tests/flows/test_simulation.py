@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SCHEDULES = 1_000
 HARSH = 24
 QUICK_PLANTS = ("commit-the-highest", "forget-the-held", "forget-the-order")
-"""Found within the first few schedules; the others are looked for in `make faults`."""
+"""Found within the first few schedules; the others are looked for with `-m long` alone."""
 
 
 def simulation(*arguments: str) -> "subprocess.CompletedProcess[str]":

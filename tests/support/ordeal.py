@@ -249,6 +249,10 @@ class Ordeal:
         if not stuck:
             asyncio.run(self._noted())  # who ends last may have taken lanes of who ended before, and said so
         may_repeat = None if excused else may_repeat
+        alone = len(self.system.workers) == 1 and may_repeat == zombies == 0
+        if alone and not self.system.worker.breaks:  # a call of who was killed is at the provider a while longer
+            most = self.system.stub("/admin/state")["most_in_flight"]
+            self.peaks["calls at once"] = most, self.system.settings.max_in_flight
         verdict = judge(
             Evidence(
                 wanted=[*self.wanted, *self.forged],
@@ -259,7 +263,7 @@ class Ordeal:
                 samples=self.samples if samples else (),
                 sights=self.sights if samples else (),
                 peaks=self.peaks,
-                alone=len(self.system.workers) == 1 and may_repeat == zombies == 0,
+                alone=alone,
                 stepped=stepped,
                 forged=self.forged or None,
                 heads=self.heads,

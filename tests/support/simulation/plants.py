@@ -20,14 +20,16 @@ import runtime.runner
 import runtime.transaction
 import workers.attempt
 import workers.worker
+from router.facts import fact_of
 from router.governance import UNGOVERNED
 from router.lane import RouterLane
 from router.money.books import Books
 from router.seen import Seen
 from router.waiter import Waiter
+from runtime.breaker import BreakerKey, Breakers, Permit
 from runtime.intents import IntentFile, NoIntents
 from runtime.outcome import Publish
-from runtime.ports import LaneId
+from runtime.ports import LaneId, Position
 from runtime.runner import LaneRunner
 from runtime.standing import standing
 from runtime.tracker import Tracker
@@ -125,6 +127,23 @@ def _before_acknowledged() -> list[Patch]:
     return [(LaneRunner, "_commit", commit_)]
 
 
+def _advanced_first() -> list[Patch]:
+    sent: dict[tuple[Any, str], Position] = {}
+    commit = LaneTransaction.commit
+
+    async def commit_(self: LaneTransaction, records: Any, lane: LaneId, position: Any) -> None:
+        if position is not None:
+            sent[current(), str(lane)] = position
+        await commit(self, records, lane, position)
+
+    async def standing_(lane: LaneId, *known: Any) -> Any:
+        position = await standing(lane, *known)
+        mine = sent.get((current(), str(lane)), position)
+        return mine if mine.offset > position.offset else position
+
+    return [(LaneTransaction, "commit", commit_), (runtime.runner, "standing", standing_)]
+
+
 def _kept_overlay() -> list[Patch]:
     kept: dict[tuple[Any, Any], Any] = {}
     close, first = Seen.close, Seen.open.__func__  # type: ignore[attr-defined]
@@ -156,6 +175,13 @@ def _kept_books() -> list[Patch]:
 
 def _no_reserve() -> list[Patch]:
     return [(Books, "reserve", lambda self, decision: None)]
+
+
+def _settled_unreserved() -> list[Patch]:
+    def fact(case: Any, ruling: Any, versions: Any) -> Any:
+        return fact_of(case, replace(ruling, reserve=None), versions)
+
+    return [(router.lane, "fact_of", fact)]
 
 
 def _forgotten_ledger() -> list[Patch]:
@@ -227,6 +253,16 @@ def _doubt_is_free() -> list[Patch]:
     return [(workers.attempt, "is_ambiguous", lambda error: False)]
 
 
+def _open_to_all() -> list[Patch]:
+    admit = Breakers.admit
+
+    def admit_(self: Breakers, key: BreakerKey) -> Any:
+        answer = admit(self, key)
+        return answer if isinstance(answer, Permit) else Permit(self, key, self._serial)
+
+    return [(Breakers, "admit", admit_)]
+
+
 def _no_notes() -> list[Patch]:
     nothing = NoIntents()
     methods = ("begin", "end", "withdraw", "forget", "left")
@@ -292,6 +328,10 @@ PLANTS: dict[str, Plant] = {
     ),
     "skip-fencing": Plant("a transactional id for each process", _no_fence, 60),
     "count-before-acknowledged": Plant("what is sent is committed", _before_acknowledged, 200),
+    "advance-before-acknowledged": Plant(
+        "a lane stands where its last transaction was to leave it", _advanced_first, 60
+    ),
+    "settle-unreserved": Plant("a reserve need not be told", _settled_unreserved, 60),
     "keep-the-overlay": Plant(
         "what was decided is remembered, whatever becomes of its transaction", _kept_overlay, 200
     ),
@@ -305,6 +345,7 @@ PLANTS: dict[str, Plant] = {
     "doubt-costs-nothing": Plant("a call without an answer is not charged", _doubt_is_free, 60),
     "note-no-calls": Plant("calls need no note before them", _no_notes, 60),
     "read-uncommitted": Plant("a worker reads whatever is in its topic", _uncommitted_read, 500),
+    "ask-no-breaker": Plant("what a breaker refuses may be tried all the same", _open_to_all, 200),
     "forget-the-order": Plant("records of a key may be worked on at once", _no_order, 60),
     "forget-who-waits-behind": Plant("who waits has its turn by class and queue alone", _forgotten_key, 400),
     "believe-any-position": Plant("what the coordinator answers is what was committed", _any_position, 200),

@@ -26,6 +26,7 @@ from simulation.provider import SimProvider
 from simulation.schedule import HARMLESS, Fault, Limit, Plan, Publication, plan
 from simulation.substitutes import substituted
 from simulation.verdict import Testimony, judged
+from simulation.verdict_breakers import Turns, observed
 from simulation.verdict_cancels import Heard, heard
 from simulation.verdict_left import journals_of
 from simulation.verdict_registry import Readings, watched
@@ -104,9 +105,10 @@ class Story:
                 built_as_simulated(self.provider),
                 watched(self.kernel) as readings,
                 heard(self.kernel) as wishes,
+                observed(self.kernel) as turns,
             ):
                 self._live()
-                return self._outcome(readings, wishes)
+                return self._outcome(readings, wishes, turns)
         finally:
             self.installation.close()
             _KEPT.append(self)
@@ -298,13 +300,13 @@ class Story:
         told = {name: held(service.describe()) for name, service in services if service is not None}
         return {name: holds for name, holds in told.items() if holds}
 
-    def _outcome(self, readings: Readings, wishes: Heard) -> Outcome:
+    def _outcome(self, readings: Readings, wishes: Heard, turns: Turns) -> Outcome:
         testimony = Testimony(
             plan=self.plan, published=self.published, broker=self.broker, provider=self.provider,
             excuses=self.faults.excused,
             harmless=HARMLESS.issuperset(fault.kind for fault in self.plan.faults), secrets=[TOKEN.encode()],
             booked=self._booked, journals=journals_of(self.installation.folder), readings=readings,
-            heard=wishes,
+            heard=wishes, turns=turns,
         )  # fmt: skip
         complaints = [*self.kernel.complaints, *judged(testimony)]
         if testimony.harmless and self.plan.size.machines == 1:

@@ -1,7 +1,8 @@
 """The verdict on one schedule: what the logs hold, what the groups committed, what the provider saw.
 
-I1 to I9 of the fault matrix, by the offline checker of the other fault tests (`tests/support/verdict.py`) and what only
-a simulation can know besides: every commit in its order, every call with the process that made it. Pure.
+I1 to I10 of the fault matrix, but for the memory of I4, by the offline checker of the other fault tests
+(`tests/support/verdict.py`) and what only a simulation can know besides: every commit in its order, every call with the
+process that made it. Pure.
 """
 
 import json
@@ -31,6 +32,7 @@ from simulation.installation import LANES, settings_for
 from simulation.kafka import SimBroker, SimRecord
 from simulation.provider import Call, SimProvider
 from simulation.schedule import Plan, Publication
+from simulation.verdict_breakers import Turns, as_let_through
 from simulation.verdict_cancels import as_wished, wishes
 from simulation.verdict_jobs import as_promised
 from simulation.verdict_left import left_behind
@@ -68,6 +70,8 @@ class Testimony:
     """By pid: when a worker had read which version of the registry."""
     heard: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     """By pid and job: when a worker had read that it is cancelled."""
+    turns: Turns = field(default_factory=dict)
+    """When a worker's breaker came into which state."""
 
 
 def judged(told: Testimony) -> list[str]:
@@ -118,6 +122,8 @@ def judged(told: Testimony) -> list[str]:
     complaints += as_wished(results, told.provider.calls, told.heard, wishes(told.broker), undisturbed=quiet)
     retries = settings_for(told.plan.size, Path()).max_retries
     complaints += as_promised(records, told.provider.calls, told.plan, told.excuses, retries)
+    kinds = frozenset(fault.kind for fault in told.plan.faults)
+    complaints += as_let_through(told.turns, told.provider.calls, kinds)
     complaints += as_booked(told.booked, results)
     complaints += money_kept(written, results, told.provider.calls, told.plan.limits, undisturbed=calm)
     return complaints
