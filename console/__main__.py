@@ -1,6 +1,6 @@
 """`python -m console` is `novix`."""
 
-from console.cli import main
+from console.start import main
 
 if __name__ == "__main__":
     main()

@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Annotated, ParamSpec
@@ -20,6 +21,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 def command(work: Callable[P, Exit]) -> Callable[P, None]:
     """Make `work` a command: what it returns or raises decides how the process ends (see `console.exits`)."""
+
+    @functools.wraps(work)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see `console.start`
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise typer.Exit(_code(lambda: work(*args, **kwargs)))
+
+    return run
+
+
+def service(work: Callable[P, Exit]) -> Callable[P, None]:
+    """Make `work` a command that serves until it is told to stop, and sets handlers of its own for that: until it has,
+    an interrupt ends the process."""
 
     @functools.wraps(work)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from console.exits import Exit
-from console.shell import command, settings
+from console.shell import service, settings
 
 
 class Modality(StrEnum):
@@ -18,7 +18,7 @@ class Modality(StrEnum):
     MULTIMODAL = "multimodal"
 
 
-@command
+@service
 def router() -> Exit:
     """Run the router: it reads jobs and gives each a model, a provider and a price ceiling."""
     from router.app import run
@@ -26,7 +26,7 @@ def router() -> Exit:
     return Exit(run(settings().settings))
 
 
-@command
+@service
 def worker(
     modalities: Annotated[
         list[Modality] | None, typer.Argument(help="Which jobs it does, in one process; none named: all.")
@@ -38,7 +38,7 @@ def worker(
     return Exit(run(settings().settings, [one.value for one in modalities or ()]))
 
 
-@command
+@service
 def console(
     host: Annotated[
         str, typer.Option(help="Address to listen on. Beyond this machine the pages want a token: NOVIX_CONSOLE_TOKEN.")
@@ -50,7 +50,7 @@ def console(
     return serve(settings(), host)
 
 
-@command
+@service
 def relay() -> Exit:
     """Hand every span on to an OpenTelemetry back end: the address and the rest stand in OTEL_EXPORTER_OTLP_*."""
     from console.relay.serve import serve

@@ -11,6 +11,8 @@ from runtime import belonging
 from runtime.belonging import Belonging, waits_in
 from runtime.membership import LeftBehind
 
+BOUND = asyncio.timeout
+
 
 class Coordinator:
     rejoins = 0
@@ -99,6 +101,48 @@ async def test_a_member_that_comes_back_is_not_counted_as_missed_since_before(he
     here.belonging.heard(here.now)
     await here.after(70)
     assert here.coordinator.rejoins == 2
+
+
+async def test_what_was_missed_before_the_group_named_the_member_or_divided_its_work_does_not_count(here: Here) -> None:
+    for state, members in (("Stable", ["a-5eed"]), ("PreparingRebalance", [])):
+        await here.after(50)
+        here.admin.state, here.admin.members = state, members
+        await here.after(10)
+        here.admin.state, here.admin.members = "Stable", ["b-0c0ffee"]
+    await here.after(50)
+    assert here.coordinator.rejoins == 3
+
+
+@pytest.mark.parametrize(("state", "members"), [("Empty", []), ("Stable", ["ab-0c0ffee"])])
+async def test_a_group_of_nobody_or_of_one_with_a_longer_name_goes_on_without_the_member(
+    here: Here, state: str, members: list[str]
+) -> None:
+    here.admin.state, here.admin.members = state, members
+    with pytest.raises(LeftBehind):
+        await here.after(80)
+
+
+async def test_who_has_not_joined_yet_is_missed_by_nobody(here: Here) -> None:
+    """The first join may take long: the group is dividing its work, or its coordinator is away."""
+    here.belonging._heard_at = None
+    await here.after(1_000)
+    assert (here.admin.asked, here.coordinator.rejoins) == (0, 0)
+
+
+async def test_a_coordinator_that_never_answers_keeps_nobody_from_polling(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: list[str]) -> list[Any]:
+        here.admin.asked += 1
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(belonging.asyncio, "timeout", BOUND)
+    monkeypatch.setattr(belonging, "ASK_S", 0.001)
+    here.admin.describe_consumer_groups = never  # type: ignore[method-assign, assignment]
+    await asyncio.wait_for(here.after(100), 30)
+    assert here.admin.asked == pytest.approx(18, abs=2)
+    assert here.coordinator.rejoins == 0
 
 
 async def test_where_a_task_waits_is_told_by_function_and_line() -> None:

@@ -126,6 +126,26 @@ async def test_a_coordinator_that_is_loading_does_not_end_the_heartbeats_and_a_r
         await member._heartbeats(forbidden)()
 
 
+async def test_only_a_heartbeat_that_is_answered_as_to_a_member_says_that_it_is_in_its_group(member: GroupMember):
+    """Who is refused, or hears nothing, may have been left behind, and that is looked after."""
+    heard: list[float] = []
+    member.belonging.heard = heard.append  # type: ignore[method-assign, assignment]
+
+    async def answered() -> bool:
+        return True
+
+    async def refused() -> bool:
+        return False
+
+    async def loading() -> bool:
+        raise KafkaError("GroupLoadInProgressError()")
+
+    for ask in (refused, loading, answered):
+        assert heard == []
+        await member._heartbeats(ask)()
+    assert len(heard) == 1
+
+
 async def test_a_member_that_is_joining_is_in_no_generation_and_does_not_ask_the_coordinator(member: GroupMember):
     """As after a freeze in the middle of a join: aiokafka would forget its member id for the refusal, and the join end
     the process as FENCED_INSTANCE_ID."""

@@ -45,6 +45,36 @@ async def test_whoever_waits_for_an_update_that_fails_is_told_and_the_next_one_c
     assert not client._sync_task.done()
 
 
+async def test_an_update_that_failed_is_made_again_for_who_asks_and_not_before(client: Any) -> None:
+    made = 0
+
+    async def fails(*_: object) -> bool:
+        nonlocal made
+        made += 1
+        raise KeyError("conn")
+
+    client._metadata_update = fails
+    for asked in (1, 2, 3):
+        assert await asyncio.wait_for(client.force_metadata_update(), 5) is False
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert made == asked
+
+
+async def test_after_an_update_that_failed_there_is_a_pause_which_a_close_ends(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "AGAIN_S", 1e6)
+    answers(client, KeyError("conn"), True)
+    assert await asyncio.wait_for(client.force_metadata_update(), 5) is False
+    next_one = client.force_metadata_update()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not next_one.done()
+    await asyncio.wait_for(client.close(), 5)
+    assert client._sync_task is None
+
+
 async def test_an_answer_that_nobody_wants_any_more_does_not_end_the_updates(client: Any) -> None:
     answers(client, True, True)
     client.force_metadata_update()

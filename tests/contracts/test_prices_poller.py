@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from router.catalogue import load
 from router.prices.book import PriceBook
 from router.prices.listing import NoListing
-from router.prices.poller import AGAIN_S, MOST_BYTES, Poller
+from router.prices.poller import AGAIN_S, MOST_BYTES, Poller, rows_of
 from router.prices.rule import units_of
 from runtime.http import HTTPError
 from runtime.ports import Outgoing, Record
@@ -154,6 +154,12 @@ async def test_a_price_is_written_when_it_is_new_and_no_second_time(
     assert told[1].valid_from == NOON + timedelta(seconds=2 * settings.prices_poll_s)
 
 
+def test_a_row_that_names_no_price_is_nothing_to_judge_by() -> None:
+    """It would count as a price of zero, and hide what the tables know."""
+    rows = catalogue(("novita", tokens(0, 0)), ("groq", tokens(1, 1)), ("together", None))
+    assert rows_of(rows).keys() == {("groq", "org/model", "standard")}
+
+
 async def test_no_credential_goes_to_a_public_list(
     source: Source, settings: Settings, topic: Topic, clock: SteppedClock
 ) -> None:
@@ -217,6 +223,24 @@ async def test_a_price_is_withdrawn_once_two_looks_do_not_find_it(
     assert (gone.provider, gone.price, gone.is_live) == ("groq", None, False)
 
 
+async def test_what_a_look_finds_holds_again_where_somebody_elses_word_had_come_between(
+    source: Source, settings: Settings, topic: Topic, clock: SteppedClock
+) -> None:
+    async with poller(settings, topic, clock) as polls:
+        await looked(clock)
+        other = PriceEvent(
+            provider="novita", model="org/model", source="genai-prices", price=tokens(7, 7), is_live=True,
+            valid_from=NOON + timedelta(minutes=1), seen_at=NOON + timedelta(minutes=1),
+        )  # fmt: skip
+        clock.passed = timedelta(minutes=1)
+        await topic.publish([Outgoing(PRICES.name, b"k", other.encode(), partition=0)])
+        clock.passed = timedelta(minutes=2)
+        [again] = await polls.look()
+    holds = topic.book.price_at("novita", "org/model", clock.now())
+    assert again == holds
+    assert units_of(again.price)[:2] == (500_000_000, 2_000_000_000)
+
+
 async def test_two_routers_that_look_at_once_leave_the_prices_that_one_would(
     source: Source, settings: Settings, topic: Topic, clock: SteppedClock
 ) -> None:
@@ -246,9 +270,13 @@ async def test_tables_are_told_once_and_say_nothing_of_what_the_catalogue_prices
 ) -> None:
     hosted = Settings(home=tmp_path, hf_router_url=source.url)
     rows = catalogue(("together", tokens(5, 5)), model="meta-llama/Llama-3.3-70B-Instruct")
+    source.body = listed({**ROW, "pricing": {"input": 0.15, "output": 0.4}}, model="meta-llama/Llama-3.3-70B-Instruct")
     async with poller(hosted, topic, clock, rows=rows) as polls:
         await looked(clock)
         assert await polls.tell_tables() == []
+    lists = topic.book.price_at("novita", "meta-llama/Llama-3.3-70B-Instruct", clock.now())
+    assert lists is not None
+    assert lists.source == "router", "what a table says does not come back where the live list says something else"
     sources = {(event.source, event.provider, event.model) for event in topic.events}
     assert ("genai-prices", "together", "meta-llama/Llama-3.3-70B-Instruct") not in sources
     assert ("genai-prices", "novita", "meta-llama/Llama-3.3-70B-Instruct") in sources

@@ -19,9 +19,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from forged import HEADERS, Forged, forgeries
 from hostile import HostileProvider, hostile
 from hostile_run import peak_mb
+from producer_words import CANARY, FORGED_HEADERS, GARBAGE, TENANTS, bad_records, good
 from proof import Proof, seed_of
 from stranger import TOKEN, Found, Place, Stranger, encoded, installation
-from system import PARTITIONS, chat
+from system import PARTITIONS
 from verdict import Billed, Evidence, judge
 
 from schemas.failure import FailureKind
@@ -33,43 +34,7 @@ EVERY = 400
 MEMORY_MB = 300
 """Of either process: 100 when idle, a fetch of each partition, the window of records being worked on (64 MiB), and
 batches that inflate to 20 MB."""
-CANARY = "the-canary-that-sits-in-every-prompt"
-TENANTS = [f"house-{number}" for number in range(6)]
 INFLATED_BYTES = 20_000_000
-Headers = list[tuple[str, bytes]]
-Written = tuple[bytes | None, bytes | None, Headers]
-
-
-def good(number: int, **more: Any) -> dict[str, Any]:
-    return chat(f"good-{number}", TENANTS[number % len(TENANTS)], text=f"{CANARY} {number}", **more)
-
-
-GARBAGE: tuple[bytes, ...] = (
-    b"{",
-    b'{"id": "\xff"}',
-    b"[1, 2",
-    b'{"tenant": "house-1"}',
-    b"\0" * 40,
-    b'{"id": 7, "task": "chat-completion"}',
-    b'"text"',
-    b'{"id": "x", "tenant": "a/b"}',
-)
-
-FORGED_HEADERS: dict[str, Headers] = {
-    "attempt": [("novix-attempt", b"99"), ("novix-cause", b"crashed")],
-    "wait": [("novix-not-before", b"99999999999999"), ("novix-return-to", b"inference.results.v1")],
-    "order": [("novix-ordered", b"1")],
-    "identity": [("novix-identity", b"somebody/else/9")],
-    "tenant": [("novix-tenant", b"somebody"), ("tenant", b"somebody")],
-    "letter": [("__dlq.errors.topic", b"x"), ("novix.has_result", b"true")],
-    "redrive": [("novix-redrive", b"0/0"), ("novix-redriven-by", b"\x1b[31mroot\r\n")],
-    "redrive beyond": [("novix-redrive", b"9" * 30 + b"/" + b"9" * 30)],
-    "origin": [("novix-origin", b"1/0/1"), ("novix-refused", b'{"kind":"internal","message":"x"}')],
-    "trace": [("traceparent", b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"), ("tracestate", b"x=" + b"y" * 4_000)],
-    "broken trace": [("traceparent", b"ff-zz-\r\n"), ("tracestate", b"\xff\xfe")],
-    "lines": [("x-a\r\nx-b: c", b"1\r\nx-d: 2\r\n\r\n"), ("", b""), ("\u2028", b"\0")],
-    "baggage": [("baggage", b"k=v," * 2_000)],
-}
 
 
 @dataclass
@@ -160,40 +125,6 @@ def _kind_of(letter: Found) -> str:
 def origin_of(letter: Found) -> tuple[str, int, int]:
     told = [letter.header(f"__dlq.errors.{name}") or "-1" for name in ("topic", "partition", "offset")]
     return told[0], int(told[1]), int(told[2])
-
-
-def bad_records() -> Iterator[tuple[str, Written, set[str]]]:
-    """Single records, and how each may end."""
-    job = encoded(good(9_999))
-    dead, refused = {"undecodable"}, {"too_large"}
-    yield "nested 100,000 levels", (b"k", b'{"id": "deep", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", []), dead
-    yield "350,000 lists", (b"k", b'{"id": "wide", "x": [' + b"[]," * 349_000 + b"[]]}", []), dead
-    yield "tombstone", (b"house-1", None, []), dead
-    yield "nothing at all", (None, None, []), dead
-    yield "empty key and value", (b"", b"", []), dead
-    yield "UTF-16", (b"k", job.decode().encode("utf-16"), []), dead
-    twice = b'{"id": "told-first", ' + encoded({**good(2), "id": "told-last"})[1:]
-    yield "an id that is told twice", (b"house-2", twice, []), {"None"}
-    yield "an integer of 100,000 digits", (b"k", job[:-1] + b', "x": ' + b"9" * 100_000 + b"}", []), {"None", *dead}
-    sized = json.dumps({"id": "sized", "tenant": "house-1", "x": ""}).encode()
-    yield "the largest record", (b"k", sized.replace(b'"x": ""', b'"x": "' + b"y" * 1_048_000 + b'"'), []), refused
-    yield (
-        "10,000 headers",
-        (b"k", encoded({**good(1), "id": "heads"}), [(f"h{at}", b"v") for at in range(10_000)]),
-        refused,
-    )
-    yield "1 MB of baggage", (b"k", encoded({**good(1), "id": "bags"}), [("baggage", b"k=v," * 250_000)]), refused
-    for at, line in enumerate(
-        ("a\r\nb", "a\x1b[31m", "a\u2028b", "\u202eabc", "\ud800".encode("utf-8", "surrogatepass"))
-    ):
-        odd = encoded({**good(1), "id": "ODD"}).replace(b"ODD", line if isinstance(line, bytes) else line.encode())
-        yield f"odd id {at}", (b"k", odd, []), {"invalid_job", *dead}
-    yield "schema 2", (b"k", encoded({**good(1), "id": "v2", "schema": 2}), []), {"unknown_schema"}
-    yield (
-        "schema in a header",
-        (b"k", encoded({**good(1), "id": "vh"}), [("novix-schema", b"\xff")]),
-        {"unknown_schema", "None"},
-    )
 
 
 @pytest.fixture(scope="module")

@@ -175,6 +175,7 @@ async def test_what_cannot_wait_elsewhere_rests_on_when_its_partition_is_back_un
     await world.join()
     await world.until(lambda: len(asked) == 1)
 
+    await asyncio.sleep(6)
     await world.group.rebalance({})
     await world.join()
     await world.all_committed()

@@ -136,6 +136,20 @@ async def test_a_model_that_is_withdrawn_while_its_call_is_noted_is_not_called_a
     assert it.limits.total_in_flight == 0
 
 
+async def test_the_next_candidate_is_called_where_the_first_was_withdrawn_while_its_call_was_noted() -> None:
+    registry = Registry()
+
+    class SlowDisk(NoIntents):
+        async def begin(self, *_: Any) -> None:
+            say(registry, "withdrawn")
+
+    it = world(answer(), intents=SlowDisk(), shared={"registry": registry})
+    both = candidate(), candidate(model=OTHER, provider_model=OTHER)
+    result = result_of(await it.run(assigned(*both)))
+    assert [attempt.model for attempt in result.attempts] == [OTHER]
+    assert len(it.script.requests) == 1
+
+
 async def test_capitals_and_names_of_the_catalogues_own_are_no_way_round_a_withdrawal() -> None:
     registry = Registry()
     say(registry, "withdrawn", "Acme/CHAT")

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import httpx
 import pytest
 from media_files import good_png
 from media_world import STRANGER, at_hf, document, in_queue, media_world, painting, queued, record, state
-from worker_world import START, result_of
+from worker_world import START, failing, result_of
 
 from runtime.blobs import Blob, BlobUnavailable
 from runtime.blobs.folder import FolderStore
+from runtime.http import FetchUnreachable
 from runtime.outcome import RetryAt
 from runtime.ports import Delivery
 from schemas.failure import FailureKind
@@ -60,7 +62,8 @@ async def test_while_the_store_is_away_no_output_is_paid_for_that_it_would_have_
 ) -> None:
     """The first job finds it out, and pays for that; the others wait, uncounted, until the store answers."""
     monkeypatch.setattr("workers.payloads._LOOK_AGAIN_S", 0.0)
-    async with media_world(tmp_path, large, store=(store := Away(tmp_path / "away"))) as made:
+    store = Away(tmp_path / "away")
+    async with media_world(tmp_path, large, store=store, shared={"store_s": 30.0}) as made:
         lost = result_of(await made.it.run(record("text-to-image", painting(), at_hf())))
         waits = await made.it.lane.handle(Delivery(record("text-to-image", painting(), at_hf(), offset=8), START))
         calls = len(made.it.script.requests)
@@ -84,6 +87,27 @@ async def test_inputs_in_a_store_that_is_away_are_waited_for_as_long_as_the_job_
 
     assert (result.status, len(result.attempts)) == ("succeeded", 1)
     assert result.timing_ms["waiting"] == 50_000
+
+
+async def test_an_input_that_cannot_be_had_is_counted_anew_after_each_call(tmp_path: Path) -> None:
+    """An hour may pass between two calls. That its input was away once before each of them does not end the job."""
+    away = FetchUnreachable("files.stranger.test: nobody answers")
+    async with media_world(
+        tmp_path, there={PICTURE: [away, good_png(), away, good_png()]}, max_retries=1, backoff_factor_s=0.1
+    ) as made:
+
+        async def expires(_: httpx.Request) -> httpx.Response:
+            """The copy of the input is removed while the provider is busy."""
+            sha256 = [one.sha256 async for one in made.store.all()]
+            for each in sha256:
+                await made.store.remove(each, untouched_since=datetime.now(UTC) + timedelta(days=1))
+            return failing(503)
+
+        made.it.script.steps = [expires, LABELS]
+        result = result_of(await made.it.run(classifying()))
+
+    assert (result.status, [attempt.kind for attempt in result.attempts]) == ("succeeded", [K.OVERLOADED, None])
+    assert made.addresses.asked == [PICTURE] * 4
 
 
 async def test_a_job_that_comes_too_late_has_expired_whatever_its_input_names(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a lane has decided and not committed: a commit takes out its own notes, and the cursor waits for it."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from worker_world import START
 from router.fold import Entry, milliseconds
 from router.memory import Memory
 from router.seen import Seen
-from router.standing import Duplicate, Fresh
+from router.standing import AlreadyDecided, Duplicate, Fresh
 from runtime.ports import Outgoing
 from schemas import codec
 from schemas.topics import DECISIONS
@@ -48,6 +49,20 @@ async def test_a_commit_forgets_no_note_of_another_identity_nor_of_a_later_submi
     assert seen.lookup("ants/a", "d", "third", START) == Duplicate(2)
     assert seen.lookup("ants/b", "d", "second", START) == Duplicate(1)
     assert seen.lookup("ants/c", "d", "first", START) == Fresh(1)
+
+
+async def test_a_later_note_of_a_submission_takes_the_place_of_the_earlier_one(tmp_path: Path) -> None:
+    """Of a job that no broker takes: its second decision is the submission's, before the commit and after it."""
+    seen = await opened(tmp_path, MemoryLog())
+    first, second = entry("a"), replace(entry("a"), decision_id="anew")
+    seen.note(first)
+    seen.note(second)
+
+    noted = [seen.lookup("ants/a", "d", one.decision_id, START) for one in (first, second)]
+    seen.committed([second])
+
+    assert noted == [Duplicate(1), AlreadyDecided(1)]
+    assert [seen.lookup("ants/a", "d", one.decision_id, START) for one in (first, second)] == noted
 
 
 async def test_the_cursor_does_not_pass_what_is_in_the_log_and_not_in_the_file_yet(tmp_path: Path) -> None:

@@ -258,3 +258,24 @@ async def test_a_job_that_is_given_to_other_workers_when_its_turn_comes_waits_fo
     assert waits not in lane.ended
     lane.end(full[0], cost=0)
     assert lane.sent(waits)["assignment"]["candidates"][0]["model"] == other
+
+
+async def test_a_job_that_waits_in_vain_for_its_turn_does_not_end_by_a_limit_that_was_over_before_it_came(
+    tmp_path: Path,
+) -> None:
+    """That would tell its producer to see to a budget, and be no fault of the service's (docs/slo.md)."""
+    lane = Lane(tmp_path, ahead=LEAST)
+    lane.tell(budget(LEAST * await reserved_by_one(tmp_path)))
+    sent = [await lane.give(chat(f"a{n}")) for n in range(LEAST)]
+    before = await lane.give(chat("before", timeout_s=30.0))
+    lane.tell(budget(10**12))
+    lane.look()
+    lane.world.clock.turn(5)
+    after = await lane.give(chat("after", timeout_s=10.0))
+    assert sorted(lane.ended) == sent
+
+    for _ in range(3):
+        lane.world.clock.turn(11)
+        lane.look()
+
+    assert (lane.refusal(after), lane.refusal(before)) == ("deadline_passed", "over_budget")

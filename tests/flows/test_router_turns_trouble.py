@@ -1,6 +1,7 @@
 """Jobs that wait in a router lane while something goes wrong: faults, floods, a broker that takes nothing."""
 
 import asyncio
+import gc
 import json
 from pathlib import Path
 
@@ -11,12 +12,20 @@ from turns import Lane, budget, reserved_by_one
 from router import admission, application
 from router.answers import Answers
 from router.pump import AT_ONCE
+from router.ruled import Ruled
 from runtime.outcome import Hold, Publish
 from runtime.partitions import home_partition
 from runtime.ports import Delivery, Lease, Record
 from schemas.accounts import Tenant
 from schemas.policies import PolicyRecord, Tier
 from schemas.topics import POLICIES, TEXT
+
+
+def rulings_of(prefix: str) -> list[Ruled]:
+    """The rulings about jobs of such ids that anybody still holds."""
+    gc.collect()
+    told = [one for one in gc.get_objects() if type(one) is Ruled]
+    return [one for one in told if one.case.arrival.reading.id.startswith(prefix)]
 
 
 @pytest.fixture
@@ -162,6 +171,18 @@ async def test_a_price_or_a_rule_that_changes_is_news_to_who_waits_for_money(lan
     assert asked == ["all"]
     assert lane.sent(first)
     assert second not in lane.ended
+
+
+async def test_of_who_had_its_turn_nothing_is_kept_of_what_was_decided_while_it_waited(tmp_path: Path) -> None:
+    lane = Lane(tmp_path, ahead=64)
+    offsets = [await lane.give(chat(f"turn-{n}")) for n in range(128)]
+    assert len(rulings_of("turn-")) == 64
+
+    for offset in offsets[:64]:
+        lane.end(offset, cost=0)
+
+    assert all(lane.sent(offset) for offset in offsets)
+    assert rulings_of("turn-") == []
 
 
 async def test_a_lane_that_was_closed_is_kept_nowhere(lane: Lane, tmp_path: Path) -> None:

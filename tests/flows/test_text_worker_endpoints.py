@@ -67,6 +67,7 @@ async def test_a_job_waits_in_retry_topics_without_a_call_and_is_done_once_the_e
     assert result.status == "succeeded"
     assert len(it.script.requests) == len(result.attempts) == 1
     assert 4 <= len(it.left) <= 12
+    assert [one.audit[-1].detail["bounces"] for one in it.left] == list(range(1, len(it.left) + 1))
     assert {one.records[0].topic for one in it.left} <= {topic.name for _, topic in RETRY_TIERS}
     assert {one.kind for one in it.waits} == {K.MODEL_LOADING}
     assert result.attempts[0].waited_ms >= 200_000

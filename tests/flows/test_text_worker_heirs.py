@@ -165,3 +165,4 @@ async def test_after_a_fault_of_ours_the_calls_before_are_still_counted(tmp_path
     assert result.error.kind == K.INTERNAL
     assert [one.kind for one in result.attempts] == [K.INTERRUPTED, None]
     assert result.cost_nanousd == 1_030
+    assert lane._broken == {}, "what it was is not kept beyond that"

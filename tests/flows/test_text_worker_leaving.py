@@ -2,15 +2,19 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from worker_machine import killed_while_calling, machine, never, opened
 from worker_world import World, assigned, candidate, failing, world
 
 from runtime.breaker import BreakerKey
 from runtime.outcome import Publish, RetryAt
 from runtime.ports import Delivery
+from runtime.registry import Registry
 from schemas.assignment import AssignedJob
 from schemas.failure import FailureKind
+from workers.postpone import STAY_WAIT
 
 KEY = BreakerKey("auto", "acme/chat")
 
@@ -46,6 +50,56 @@ async def test_a_job_that_nothing_has_happened_to_stays_where_it_is() -> None:
     delivery.lease.leaving = True
 
     assert it.lane.postpone(delivery, replace(behind, in_memory=True)) is None
+
+
+@pytest.mark.parametrize("goes", ["leaving", "draining"])
+async def test_a_job_that_was_called_leaves_although_its_breaker_has_it_ask_again_in_a_moment(goes: str) -> None:
+    it = world(failing(500), breaker=True, breaker_fail_max=1)
+    delivery, failed = await tried(it)
+    it.clock.turn_to(failed.when)
+    behind = await it.lane.handle(replace(delivery, attempt=2, memo=failed.memo))
+    assert isinstance(behind, RetryAt)
+    assert behind.kind == FailureKind.BREAKER_OPEN
+    soon = replace(behind, when=it.clock.now() + STAY_WAIT)
+    assert it.lane.postpone(delivery, soon) is None
+    setattr(delivery.lease, goes, True)
+
+    assert isinstance(it.lane.postpone(delivery, soon), Publish)
+
+
+async def test_a_job_whose_only_call_was_cut_by_the_end_of_its_process_leaves_with_that(tmp_path: Path) -> None:
+    """It counts against the money, if not against the retries: the next owner may not find our notes."""
+    it = world(never, shared={"registry": Registry()})
+    async with machine(tmp_path) as start:
+        await killed_while_calling(it, await opened(it, await start()))
+        lane = await opened(it, await start())
+        delivery = Delivery(assigned(registry=2), it.clock.now())
+        unread = await lane.handle(delivery)
+        delivery.lease.leaving = True
+        left = lane.postpone(delivery, unread)
+
+    assert isinstance(left, Publish)
+    envelope = AssignedJob.model_validate_json(left.records[0].value or b"")
+    assert envelope.carried is not None
+    assert [attempt.kind for attempt in envelope.carried.attempts] == [FailureKind.INTERRUPTED]
+
+
+async def test_a_job_that_was_called_and_waits_when_its_work_is_dropped_is_over() -> None:
+    """Its record is another's now: to come to rest here would be to rest for ever."""
+    it = world(failing(503))
+    delivery, failed = await tried(it)
+    it.clock.turn_to(failed.when)
+    busy = it.limits.slot(KEY, 1)
+    await busy.acquire()
+    waiting = asyncio.create_task(it.lane.handle(replace(delivery, attempt=2, memo=failed.memo)))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert delivery.lease.waiting
+    delivery.lease.held = False
+    waiting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_a_job_that_was_called_and_waits_for_a_slot_is_told_and_leaves() -> None:

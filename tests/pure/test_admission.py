@@ -6,8 +6,9 @@ from functools import partial
 import pytest
 from rooms import NOON, S, job
 
-from router.admission import Admission, Started
+from router.admission import Admission, Started, queue_of
 from router.ahead import FORGOTTEN_AFTER_S, Ahead
+from router.purse import Line, Purse
 from router.terms import Terms
 from schemas.ledger import LedgerEntry
 
@@ -81,3 +82,30 @@ def test_a_job_that_is_not_assigned_after_all_leaves_its_money_and_its_place_to_
 
     assert [waiter.identity for waiter, _ in one.due(NOON + S, 0)] == ["2"]
     assert not one.unassigned("acme/1", 1, "acme", NOON + S), "it is told once"
+
+
+def test_who_waits_for_money_is_asked_again_when_its_budgets_begin_anew_although_nothing_ended() -> None:
+    one = admission()
+    one.wait(job("1", destination=PLACE))
+    [(waiter, _)] = one.due(NOON, 0)
+    one.wait_on(waiter, for_money=True, until=NOON + 60 * S)
+
+    assert one.wakes_at(NOON) == NOON + 60 * S
+    assert list(one.due(NOON + 59 * S, 0)) == []
+    assert [waiter.identity for waiter, _ in one.due(NOON + 60 * S, 0)] == ["1"]
+
+
+def test_budgets_or_prices_that_change_are_news_to_every_tenant_that_waits() -> None:
+    one = admission()
+    for tenant in ("acme", "beta", "gamma"):
+        one.wait(job(tenant, tenant, needs_settle=True, destination=PLACE))
+    assert list(one.due(NOON, 0)) == []
+
+    one.stir_all()
+
+    assert {waiter.identity for waiter, _ in one.due(NOON, 0)} == {"acme", "beta", "gamma"}
+
+
+def test_a_budget_that_is_soft_holds_nobody_in_a_line_of_its_own() -> None:
+    hard, soft = Line("hard", "w", 10, 0, 0), Line("soft", "w", 10, 0, 0, hard=False)
+    assert queue_of(PLACE, Purse((hard, soft))) == queue_of(PLACE, Purse((hard,))) != queue_of(PLACE, Purse((soft,)))

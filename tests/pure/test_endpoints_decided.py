@@ -1,5 +1,6 @@
 """Dedicated endpoints as the router decides about them: for whom, when, at which price; and how it learns of them."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -159,6 +160,41 @@ async def test_while_kafka_takes_nothing_the_last_catalogue_holds():
     topic.away = False
     await dedicated.renew()
     assert len(taken) == 1
+
+
+async def test_a_catalogue_that_kafka_did_not_take_is_told_again_although_no_endpoint_changes():
+    base, topic, taken = catalogue_of(offer(MODEL)), Topic(), asyncio.Queue[Catalogue]()
+
+    class Clock(SystemClock):
+        async def sleep(self, seconds: float) -> None:
+            topic.away = False
+
+    dedicated = Dedicated(
+        Settings(home=Path("/nonexistent")), base, taken.put_nowait, Clock(), why_not=lambda url: None,
+        publish=topic.publish,
+    )  # fmt: skip
+    topic.away = True
+    dedicated.fold(record(told()))
+    following = asyncio.create_task(dedicated._run())
+    async with asyncio.timeout(30):
+        assert ENDPOINT in (await taken.get()).providers
+    following.cancel()
+    assert len(topic.records) == 1
+
+
+async def test_a_catalogue_that_the_history_has_is_taken_and_not_told_again():
+    """A router that starts reads the history first: what another one told, or itself before, stands there."""
+    base = catalogue_of(offer(MODEL))
+    before, history, _ = learning(base)
+    before.fold(record(told()))
+    await before.renew()
+    dedicated, topic, taken = learning(base)
+    for at, one in enumerate(history.records):
+        dedicated._told.fold(Record(OFFERS.name, 0, at, one.key, one.value, (), 0))
+    dedicated.fold(record(told()))
+    await dedicated.renew()
+    assert ENDPOINT in taken[0].providers
+    assert topic.records == []
 
 
 async def test_when_the_last_endpoint_is_gone_the_installations_own_catalogue_is_back():

@@ -52,8 +52,15 @@ def test_an_endpoint_is_offered_beside_the_others_for_tenants_whose_tier_allows_
     assert {"chat-completion", "text-generation"} <= offer.tasks
     assert catalogue.providers["endpoint.small"] == offer.tasks
     assert len(catalogue.by_model[MODEL]) > 1  # serverless is there to be compared with
+    assert offer.max_in_flight == 8  # a replica, as none says how many it batches
     twin = next(one for one in catalogue.by_model[MODEL] if one is not offer)
     assert (offer.licence, offer.tier, offer.context_tokens) == (twin.licence, twin.tier, twin.context_tokens)
+
+
+def test_an_endpoint_takes_as_many_calls_at_once_as_all_its_replicas_batch():
+    scaled = spec_of(scaling={"min_replicas": 0, "max_replicas": 3}, optimization={"max_batch": 16})
+    assert offer_of(running(spec=scaled)).max_in_flight == 48
+    assert offer_of(running(spec=spec_of(scaling={"min_replicas": 1, "max_replicas": 3}))).max_in_flight == 24
 
 
 def test_a_start_is_told_as_time_so_that_jobs_without_it_are_refused_at_once():
@@ -114,6 +121,10 @@ def test_a_call_costs_what_the_endpoint_has_cost_through_what_it_has_served():
     price = price_of(800_000_000, 1_234_567_890, 1_000, "")
     assert price is not None
     assert (price.nanousd_per_call, price.nanousd_per_compute_ms) == (1_300_000, 0)  # 1,234,568 rounded up
+    first = price_of(800_000_000, 210_001, 20, "")
+    assert first is not None
+    assert first.nanousd_per_call == 11_000  # 10,500.05 rounded up, from the twentieth job on
+    assert price_of(800_000_000, 2_100_001, 100, "") == price_of(800_000_000, 2_200_000, 100, "")  # 21,000.01
 
 
 def test_before_enough_was_served_a_call_costs_its_compute_time():

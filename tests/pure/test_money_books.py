@@ -97,6 +97,11 @@ def test_a_settle_counts_in_the_windows_of_its_decision_however_late_it_comes():
     assert [world.line(kind, after).window for kind in ("hour", "day", "month", "total")] == [
         "2026-12-01T00", "2026-12-01", "2026-12", "total"
     ]  # fmt: skip
+    midnight = after.replace(minute=0)
+    assert [world.line(kind, before).resets_at for kind in ("hour", "day", "month", "total")] == [midnight] * 3 + [None]
+    assert [world.line(kind, after).resets_at for kind in ("hour", "day", "month", "total")] == [
+        midnight + timedelta(hours=1), midnight + timedelta(days=1), midnight + timedelta(days=31), None
+    ]  # fmt: skip
 
 
 def test_a_budget_that_is_changed_while_jobs_are_open_counts_as_if_it_had_always_been_so():
@@ -243,6 +248,15 @@ def test_the_cost_of_a_job_that_an_operator_had_released_counts_once_where_it_wa
 
     assert world.held("team", team="red") == (60, 0)
     assert (world.books.reports.late, world.books.reports.repeated) == (1, 1)
+
+
+def test_a_release_that_is_told_again_is_no_late_cost():
+    world = World(budget("all"))
+    world.decide("a1")
+
+    assert world.end(entry("a1"), entry("a1")) == ["d-a1"]
+
+    assert (world.held(), world.books.reports.late, world.books.reports.repeated) == ((0, 0), 0, 1)
 
 
 def test_the_cost_of_a_job_that_nobody_knows_counts_once_at_its_time_for_tenant_and_provider():

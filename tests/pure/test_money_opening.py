@@ -65,6 +65,19 @@ def test_an_end_that_was_written_with_an_earlier_time_than_its_decision_waits_fo
     assert (world.held(), world.books.reports.unknown) == ((9, 0), 0)
 
 
+def test_of_two_ends_of_one_decision_the_first_in_the_log_counts_whichever_times_they_were_written_with():
+    """As it did in the lane's last owner, which read them in this order."""
+    world = World(budget("all"))
+    for told, at in ((9, 1_000), (80, 3_000)):
+        ended = LedgerBatch(lane="w", entries=[entry("a1", charge(told))]).encode()
+        world.log.commit([Outgoing(LEDGER.name, b"0", ended, partition=0)], timestamp_ms=at)
+    world.log.commit([batch(1, [decision(world.accounts, "a1", 100)])], timestamp_ms=2_000)
+
+    world.books = world.reopened()
+
+    assert (world.held(), world.books.reports.repeated) == ((9, 0), 1)
+
+
 def test_a_log_whose_beginning_is_gone_says_since_when_ends_are_known():
     world = World(budget("all"))
     world.log.append(batch(1, [decision(world.accounts, "a1")]))
@@ -192,6 +205,19 @@ def test_a_snapshot_is_the_fold_that_it_stands_for():
 
     assert opened.describe()["snapshot"] == read[0].snapshot_id
     same(opened, world.books)
+
+
+def test_what_may_have_been_paid_counts_by_its_own_place_after_a_snapshot_too():
+    world = World(Tenant(at=NOON, tenant=TENANT, ambiguous="estimate"), budget("all"))
+    places = (("m/a", "groq", 30), ("m/b", "together", 7))
+    candidates = [{"model": model, "provider": at, "estimate_nanousd": each} for model, at, each in places]
+    world.decide("a1", candidates=candidates)
+    world.snapshot()
+
+    world.books = world.reopened()
+    world.end(entry("a1", charge(90, ("m/b", "together"), ambiguous=True)))
+
+    assert world.held() == (7, 0)
 
 
 def test_a_lane_that_opens_from_a_snapshot_reads_no_decision_before_it():

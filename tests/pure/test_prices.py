@@ -14,6 +14,7 @@ from router.prices.rule import RANKS, units_of
 from runtime.ports import Record
 from schemas.prices import PriceEvent
 from schemas.topics import PRICES
+from schemas.units import UNITS
 
 HOUR = timedelta(hours=1)
 INSTANTS = st.integers(0, 6).map(lambda hours: NOON + hours * HOUR)
@@ -100,6 +101,18 @@ def test_no_price_counts_before_it_was_written_whatever_day_it_claims() -> None:
     book.fold(record(late, 0, NOON))
     assert told_at(book, NOON - HOUR / 2) is None
     assert told_at(book, NOON) == (9, 9)
+
+
+def test_what_is_valid_from_later_holds_although_the_other_was_written_after_it() -> None:
+    book = PriceBook()
+    book.fold(record(event(tokens(4, 4), NOON + HOUR), 0, NOON + HOUR))
+    book.fold(record(event(tokens(3, 3), NOON), 1, NOON + 2 * HOUR))
+    assert told_at(book, NOON + 2 * HOUR) == (4, 4)
+
+
+def test_of_two_prices_that_one_source_told_at_once_the_dearer_holds_whichever_was_written_first() -> None:
+    told = event(tokens(1, 9)), event(tokens(2, 1))
+    assert [told_at(book_of(*both), NOON) for both in (told, told[::-1])] == [(2, 1)] * 2
 
 
 def test_a_price_of_tomorrow_waits_until_tomorrow() -> None:
@@ -190,22 +203,42 @@ def test_a_price_of_tomorrow_comes_into_the_catalogue_by_itself() -> None:
 
 def test_an_offer_keeps_its_rows_price_until_somebody_says_something_and_has_none_once_it_is_withdrawn() -> None:
     rows = catalogue((NOVITA, tokens(50, 60)), (GROQ, None))
-    book = book_of(event(tokens(1, 2)), event(None, NOON + HOUR))
+    book = book_of(event(tokens(1, 2)), event(None, NOON + HOUR, is_live=False))
     assert [offer.price for offer in book.priced(rows, NOON).offers] == [tokens(1, 2), None]
     gone = book.priced(rows, NOON + HOUR).offers[0]
     assert (gone.price, gone.rates) == (None, ())
+    assert gone.live, "that nobody names its price any more says nothing of whether it is served"
+
+
+def test_several_statements_between_two_questions_all_count_each_from_its_own_instant() -> None:
+    rows = catalogue((NOVITA, tokens(50, 60)), (GROQ, tokens(50, 60)))
+    book = book_of(event(tokens(1, 1)), event(tokens(1, 1), provider=GROQ))
+    assert [offer.price for offer in book.priced(rows, NOON).offers] == [tokens(1, 1), tokens(1, 1)]
+    write(book, event(tokens(2, 2), provider=GROQ), event(tokens(3, 3), seen_at=NOON, valid_from=NOON + HOUR))
+    assert [offer.price for offer in book.priced(rows, NOON).offers] == [tokens(1, 1), tokens(2, 2)]
+    assert [offer.price for offer in book.priced(rows, NOON + HOUR).offers] == [tokens(3, 3), tokens(2, 2)]
+
+
+def test_an_offer_takes_the_prices_of_its_own_service_tier_and_no_others() -> None:
+    """U29."""
+    rows = catalogue((NOVITA, tokens(50, 60, service_tier="batch")))
+    book = book_of(event(tokens(1, 2)))
+    assert book.priced(rows, NOON).offers[0].price == rows.offers[0].price
+    write(book, event(tokens(3, 4), service_tier="batch"))
+    assert book.priced(rows, NOON).offers[0].price == tokens(3, 4)
 
 
 def test_where_the_router_chooses_the_provider_the_dearest_live_one_bounds_the_price() -> None:
     rows = catalogue(("auto", tokens(50, 60)))
     book = book_of(
-        event(tokens(100, 10), provider=GROQ), event(tokens(20, 90)),
+        event(tokens(100, 10, as_of="2026-11-24"), provider=GROQ), event(tokens(20, 90)),
         event(tokens(999, 999), provider="together", is_live=False),
     )  # fmt: skip
     price = book.priced(rows, NOON).offers[0].price
     assert price is not None
     assert units_of(price)[:2] == (100, 90)
-    assert price.source == "the dearest of 3"
+    assert (price.source, price.as_of) == ("the dearest of 3", "2026-11-24"), "of the day of the newest of them"
+    assert units_of(price)[2:] == (0,) * (len(UNITS) - 2), "what nobody charges by itself has no price of its own"
     write(book, event(tokens(1, 1), provider="auto", source="operator"))
     assert book.priced(rows, NOON).offers[0].price == tokens(1, 1)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from price_world import GROQ, MODEL, NOON, NOVITA, book_of, event, tokens, write
 
 from router.prices.intake import absent, news, withdrawn
-from router.prices.judge import MOST_MOVED_PPM, judge
+from router.prices.judge import MOST_MOVED_PPM, judge, largest_move
 from router.prices.rule import ROUTER, same, units_of
 from schemas.assignment import Price
 from schemas.base import MAX_NANOUSD
@@ -81,6 +81,13 @@ def test_a_price_that_trebles_says_so_with_its_first_statement() -> None:
     assert (trebled.moved_ppm, trebled.state) == (2_000_000, "accepted")
 
 
+def test_of_several_units_that_move_the_one_that_moves_most_is_told_whichever_way_it_moves() -> None:
+    assert largest_move(tokens(100, 100), tokens(110, 300)) == ("output_nanousd_per_million_tokens", 2_000_000)
+    assert largest_move(tokens(100, 100), tokens(40, 110)) == ("input_nanousd_per_million_tokens", 600_000)
+    assert largest_move(tokens(100, 100), tokens(300, 110)) == ("input_nanousd_per_million_tokens", 2_000_000)
+    assert largest_move(tokens(7, 7), tokens(7, 7)) is None
+
+
 def test_the_same_list_told_twice_is_news_once() -> None:
     book, told = book_of(), [event(tokens(1, 2)), event(tokens(3, 4), provider=GROQ)]
     write(book, *news_of(*told, book=book))
@@ -136,6 +143,13 @@ def test_nobody_talks_against_the_operator() -> None:
 def test_the_first_price_is_judged_against_the_catalogues_row() -> None:
     rows = {(NOVITA, MODEL, "standard"): tokens(5, 5)}
     [held] = news_of(event(tokens(5_000, 5)), rows=rows)
+    assert held.state == "held"
+
+
+def test_where_others_withdrew_their_price_the_first_one_is_judged_against_the_catalogues_row_too() -> None:
+    rows = {(NOVITA, MODEL, "standard"): tokens(5, 5)}
+    book = book_of(event(tokens(5, 5), source="genai-prices"), event(None, NOON + HOUR, source="genai-prices"))
+    [held] = news_of(event(tokens(5_000, 5), NOON + 2 * HOUR), book=book, rows=rows)
     assert held.state == "held"
 
 
@@ -209,6 +223,12 @@ def test_a_clock_that_was_ahead_leaves_no_price_that_comes_back_later() -> None:
     assert looked(book, tokens(7, 7), NOON + 2 * HOUR) == 7
     assert looked(book, tokens(7, 7), NOON + 25 * HOUR) == 7
     assert looked(book, None, NOON + 26 * HOUR) is None
+
+
+def test_what_a_clock_that_was_ahead_had_said_is_no_part_of_the_day_before() -> None:
+    """Both of its statements are of tomorrow, by its clock: what is said now is judged against the last alone."""
+    book = book_of(event(tokens(5, 5), NOON + 24 * HOUR), event(tokens(40, 5), NOON + 25 * HOUR))
+    assert looked(book, tokens(60, 5), NOON) == 60
 
 
 def test_a_clock_that_was_behind_hides_no_price_and_a_withdrawal_counts_on_either_side() -> None:

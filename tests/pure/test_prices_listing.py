@@ -101,6 +101,13 @@ def test_the_smallest_price_is_a_nano_dollar_and_no_zero() -> None:
     assert nanousd(Decimal("0e-99999999")) == 0
 
 
+def test_the_largest_price_is_one_and_a_nano_dollar_more_is_none() -> None:
+    most = Decimal(MAX_NANOUSD) / 10**9
+    assert nanousd(most) == MAX_NANOUSD
+    with pytest.raises(BadPrice, match="it may be"):
+        nanousd(most + Decimal("1e-9"))
+
+
 def test_free_is_said_by_the_provider_and_only_of_a_price_of_nothing() -> None:
     assert read('{"input": 0, "output": 0}', is_free=True).price.is_free
     assert not read('{"input": 0, "output": 0}').price.is_free

@@ -1,18 +1,34 @@
 """Tables that come with the installation, what replicas cost, and how far prices lie apart."""
 
-from datetime import UTC, datetime, timedelta
+import time as clocks
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from genai_prices.types import (
+    ClauseEquals,
+    ConditionalPrice,
+    ModelInfo,
+    ModelPrice,
+    Provider,
+    StartDateConstraint,
+    Tier,
+    TieredPrices,
+    TimeOfDateConstraint,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from price_world import NOON, tokens
 
 from router.prices import radar, replicas, tables
+from router.prices.listing import read_models
+from router.prices.rule import units_of
 from router.prices.tables import UNDATED
 from schemas.assignment import Price
 
 TOGETHERS = "together", "meta-llama/Llama-3.3-70B-Instruct"
+HOUR = timedelta(hours=1)
 JOBS = st.dictionaries(st.text(min_size=1, max_size=4), st.integers(0, 10**7), max_size=8)
 
 
@@ -34,6 +50,7 @@ def test_the_same_jobs_in_another_order_are_cut_up_alike() -> None:
     jobs = {"b": 1, "a": 1, "c": 1}
     assert replicas.allocate(100, jobs) == replicas.allocate(100, dict(sorted(jobs.items())))
     assert replicas.allocate(100, jobs).jobs == {"a": 34, "b": 33, "c": 33}
+    assert replicas.allocate(100, dict.fromkeys(jobs, 0)).jobs == {"a": 34, "b": 33, "c": 33}, "none took any time"
 
 
 def test_started_minutes_are_billed_at_a_sixtieth_of_the_hour() -> None:
@@ -69,6 +86,9 @@ def test_every_machine_has_an_hourly_price_and_a_millisecond_costs_no_less_than_
         assert 0 <= price.nanousd_per_compute_ms * tables.MS_PER_HOUR - machine.hour_nanousd < tables.MS_PER_HOUR
         assert told[name].is_live == machine.is_offered
     assert machines["aws/intel-spr/x1"].hour_nanousd == 33_000_000
+    an_l4 = told["aws/nvidia-l4/x1"].price
+    assert an_l4 is not None
+    assert an_l4.nanousd_per_compute_ms == 223  # 0.80 dollars / 3,600,000 ms = 222.2
 
 
 def test_the_package_tells_prices_of_hugging_faces_providers_and_the_day_where_it_has_one() -> None:
@@ -93,14 +113,57 @@ def test_a_price_of_the_package_that_changes_on_a_day_counts_from_that_day() -> 
     assert price(change) == (change, 1_040_000_000)
 
 
+def test_a_price_of_the_package_that_depends_on_length_or_hour_is_the_dearest_of_its_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the input's the dearest length, of the output's the dearest hour; what counts only from tomorrow does not."""
+
+    def per_million(inp: Decimal | TieredPrices, out: int) -> ModelPrice:
+        return ModelPrice(input_mtok=inp, output_mtok=Decimal(out), cache_read_mtok=Decimal("0.5"))
+
+    tiers = TieredPrices(base=Decimal(1), tiers=[Tier(start=1_000, price=Decimal(3)), Tier(2_000, Decimal(2))])
+    prices = [
+        ConditionalPrice(prices=per_million(tiers, 4)),
+        ConditionalPrice(TimeOfDateConstraint(time(1, tzinfo=UTC), time(2, tzinfo=UTC)), prices=per_million(tiers, 6)),
+        ConditionalPrice(StartDateConstraint(NOON.date() + timedelta(days=1)), prices=per_million(Decimal(9), 9)),
+    ]
+    model = ModelInfo("org/m", ClauseEquals("org/m"), prices=prices)
+    provider = Provider("huggingface_novita", "Novita", "", models=[model])
+    monkeypatch.setattr("genai_prices.data.providers", [provider])
+
+    [told] = tables.genai(NOON)
+
+    assert told.price is not None
+    assert units_of(told.price)[:3] == (3 * 10**9, 6 * 10**9, 5 * 10**8)
+    assert (told.provider, told.valid_from) == ("novita", UNDATED)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
+def test_the_day_of_a_price_is_utcs_wherever_this_machine_stands(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as here:
+        here.setenv("TZ", zone)
+        clocks.tzset()
+        try:
+            since = {one.valid_from for one in tables.endpoints(NOON) + tables.genai(NOON)} - {UNDATED}
+            rows = {"data": [{"id": "m", "providers": [{"provider": "p", "pricing": {"input": 1, "output": 1}}]}]}
+            days = {one.price and one.price.as_of for at in (0, 11) for one in read_models(rows, NOON + at * HOUR)}
+        finally:
+            here.undo()
+            clocks.tzset()
+    assert {one.time() for one in since} == {time()}
+    assert days == {"2026-11-22"}
+
+
 def test_the_widest_spread_comes_first_and_a_price_by_other_units_is_not_compared() -> None:
     """U28."""
     prices = [
         ("a", "m/one", tokens(100, 100)), ("b", "m/one", tokens(400, 400)), ("c", "m/one", tokens(200, 200)),
-        ("a", "m/two", tokens(100, 300)), ("b", "m/two", tokens(150, 150)), ("a", "m/three", tokens(5, 5)),
+        ("b", "m/two", tokens(150, 150)), ("a", "m/two", tokens(100, 300)), ("a", "m/three", tokens(5, 5)),
         ("c", "m/two", Price(nanousd_per_compute_ms=1, source="t", as_of="t")),
+        ("b", "m/three", tokens(9, 9, nanousd_per_call=1)),
     ]  # fmt: skip
     one, two = radar.spreads(prices)
     assert (one.model, one.cheapest.provider, one.dearest.provider, one.ratio) == ("m/one", "a", "b", 4)
     assert [quote.provider for quote in one.quotes] == ["a", "c", "b"]
     assert (two.model, two.ratio) == ("m/two", 1)
+    assert [quote.provider for quote in two.quotes] == ["a", "b"]

@@ -118,6 +118,14 @@ def test_a_clock_that_is_set_back_neither_opens_a_rate_nor_shuts_it(back_s: floa
     assert opened == pytest.approx(10_000, rel=0.01)
 
 
+def test_a_clock_that_is_set_back_by_less_than_a_second_costs_no_more_than_a_burst():
+    """One a second: the next is allowed a second after the clock's new time, and not after its old one."""
+    limit, of, before = Rates(), terms(60), NOON - timedelta(seconds=0.8)
+    limit.take(of, NOON)
+
+    assert limit.look(of, before).at == before + timedelta(seconds=1)
+
+
 def test_a_clock_that_is_set_forward_opens_one_burst():
     limit, of = Rates(), terms(10_000)
     as_many_as_may(limit, of, NOON)

@@ -1,6 +1,7 @@
 """A jobs record as a lane meets it: forwarding home, and headers that a producer forged."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,6 +59,13 @@ def test_at_home_a_forwarded_job_is_the_job_that_its_producer_wrote() -> None:
     assert (home.received, home.published) == (direct.received, direct.published)
     assert isinstance(home.reading, ReadableJob)
     assert home.reading == direct.reading
+
+
+def test_a_forwarded_job_keeps_its_deadline_where_the_broker_sets_the_times_of_records() -> None:
+    """`message.timestamp.type=LogAppendTime`: the forwarded record is a second younger than what the producer wrote."""
+    direct = read(record(partition=AWAY))
+    stamped = replace(arrived(forwarded(direct)), timestamp_ms=NOW_MS + 500)
+    assert read(stamped).published == direct.published
 
 
 def test_a_job_with_as_many_headers_as_it_may_have_is_still_good_at_home() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from router import estimate
 from router.estimate import rates
-from router.load import Load, load_of
+from router.load import COMPUTE_MS_PER_OUTPUT_TOKEN, EXPECTED_OUTPUT_TOKENS, Load, load_of
 from schemas.assignment import Price
 from schemas.base import MAX_NANOUSD
 from schemas.tasks import MODALITIES
@@ -120,6 +120,40 @@ def test_each_started_nano_dollar_counts_once_per_call() -> None:
     assert estimate.money(charged, {"input_tokens": 1, "output_tokens": 1}) == 1
     assert estimate.money(charged, {"input_tokens": 500_000, "output_tokens": 500_000}) == 1
     assert estimate.money(charged, {"input_tokens": 500_000, "output_tokens": 500_001}) == 2
+
+
+def test_a_call_is_expected_to_cost_at_least_what_it_starts() -> None:
+    load = Load({"input_tokens": 1}, {"input_tokens": 1}, {"input_tokens": 1}, 0)
+    assert estimate.expected_cost(rates(price(input_nanousd_per_million_tokens=1)), load, 0) == 1
+    assert estimate.expected_cost(rates(price(input_nanousd_per_million_tokens=1_500_000)), load, 0) == 2
+
+
+def test_a_ceiling_buys_tokens_of_what_the_inputs_upper_bound_leaves() -> None:
+    """Not of what is left of it by what the input is expected to be."""
+    load = Load(expected={"input_tokens": 1}, most={"input_tokens": 10}, least={"input_tokens": 10}, compute_ms=0)
+    both = rates(price(input_nanousd_per_million_tokens=10**6, output_nanousd_per_million_tokens=2 * 10**6))
+    assert [estimate.affordable_tokens(both, load, ceiling) for ceiling in (9, 10, 13, 14)] == [-1, 0, 1, 2]
+
+
+def test_where_compute_time_is_charged_each_token_of_output_takes_its_time_of_the_ceiling() -> None:
+    load = Load({"input_tokens": 1}, {"input_tokens": 1}, {"input_tokens": 1}, compute_ms=7)
+    charged = rates(price(nanousd_per_compute_ms=3))
+    each = 3 * COMPUTE_MS_PER_OUTPUT_TOKEN
+    bought = [estimate.affordable_tokens(charged, load, 21 + spare) for spare in (-1, 0, each - 1, each, 10 * each)]
+    assert bought == [-1, 0, 0, 1, 10]
+
+
+def test_where_output_is_not_charged_a_ceiling_pays_for_any_length_or_not_even_for_the_input() -> None:
+    load = Load({"input_tokens": 10}, {"input_tokens": 10}, {"input_tokens": 10}, 0)
+    charged = rates(price(input_nanousd_per_million_tokens=10**6))
+    assert [estimate.affordable_tokens(charged, load, ceiling) for ceiling in (9, 10)] == [-1, None]
+
+
+def test_an_answer_is_not_expected_to_be_longer_than_it_may_be() -> None:
+    load = Load({"input_tokens": 1}, {"input_tokens": 1}, {"input_tokens": 1}, 0)
+    charged = rates(price(output_nanousd_per_million_tokens=10**6))
+    lengths = 5, EXPECTED_OUTPUT_TOKENS, EXPECTED_OUTPUT_TOKENS + 1
+    assert [estimate.expected_cost(charged, load, one) for one in lengths] == [5, *[EXPECTED_OUTPUT_TOKENS] * 2]
 
 
 def test_compute_time_costs_by_the_millisecond() -> None:
