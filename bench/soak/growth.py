@@ -1,4 +1,8 @@
-"""Whether a series grows: the slope over its second half, with its error, against a threshold. Pure."""
+"""Whether a series grows: the slope over its second half, with its error, against a threshold. Pure.
+
+What a process holds in proportion to something that comes and goes (descriptors, to the lanes that it has open) is
+fitted to time and to that together: else a partition that moves looks like growth, or hides it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +13,8 @@ BLOCKS = 12
 them for independent believes too much in itself ("batch means", Law and Kelton, Simulation Modeling and Analysis)."""
 ERRORS = 2.23
 """Standard errors to each side: Student's t for 95 % at 10 degrees of freedom."""
+ERRORS_BESIDE = 2.26
+"""The same at 9: one more is spent on what the series goes along with."""
 SHORTEST_S = 600.0
 """A second half under ten minutes shows the last fault and what is made up for after it, no trend."""
 LIMITS = {"rss_mb": 10.0, "fds": 4.0, "threads": 2.0, "works": 4.0, "lag": 20.0}
@@ -32,25 +38,48 @@ class Slope:
         return "does not grow" if self.per_hour + self.error <= self.limit else "cannot be told"
 
 
-def slope(series: Sequence[tuple[float, float]], limit: float) -> Slope | None:
+def slope(series: Sequence[tuple[float, float]], limit: float, along: Sequence[float] = ()) -> Slope | None:
     """Least squares through the block means of the second half; `series` are (seconds, value), oldest first.
 
-    None where the second half is shorter than `SHORTEST_S` or has less than two samples a block.
+    `along`: for each sample, what the value goes along with; its part is taken out of both time and value before they
+    are fitted to each other (Frisch and Waugh 1933). None where the second half is shorter than `SHORTEST_S` or has
+    less than two samples a block.
     """
     if not series:
         return None
     middle, end = (series[0][0] + series[-1][0]) / 2, series[-1][0]
     length = (end - middle) / BLOCKS
-    blocks: list[list[tuple[float, float]]] = [[] for _ in range(BLOCKS)]
-    for at, value in series:
+    blocks: list[list[tuple[float, float, float]]] = [[] for _ in range(BLOCKS)]
+    for (at, value), beside in zip(series, along or [0.0] * len(series), strict=True):
         if at >= middle and length > 0:
-            blocks[min(BLOCKS - 1, int((at - middle) / length))].append((at, value))
+            blocks[min(BLOCKS - 1, int((at - middle) / length))].append((at, value, beside))
     if end - middle < SHORTEST_S or any(len(block) < 2 for block in blocks):
         return None
-    xs = [sum(at for at, _ in block) / len(block) / 3600 for block in blocks]
-    ys = [sum(value for _, value in block) / len(block) for block in blocks]
-    mean_x, mean_y = sum(xs) / BLOCKS, sum(ys) / BLOCKS
-    spread = sum((x - mean_x) ** 2 for x in xs)
-    rise = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread
-    left = sum((y - mean_y - rise * (x - mean_x)) ** 2 for x, y in zip(xs, ys, strict=True))
-    return Slope(rise, ERRORS * sqrt(left / (BLOCKS - 2) / spread), limit)
+    seconds, values, beside_it = (_centred([_mean(block, at) for block in blocks]) for at in range(3))
+    errors, free = ERRORS, BLOCKS - 2
+    if _dot(beside_it, beside_it) > 0:
+        seconds, values = _without(seconds, beside_it), _without(values, beside_it)
+        errors, free = ERRORS_BESIDE, free - 1
+    spread = _dot(seconds, seconds) / 3600**2
+    rise = _dot(seconds, values) / 3600 / spread
+    left = [value - rise * second / 3600 for second, value in zip(seconds, values, strict=True)]
+    return Slope(rise, errors * sqrt(_dot(left, left) / free / spread), limit)
+
+
+def _mean(block: Sequence[tuple[float, float, float]], at: int) -> float:
+    return sum(one[at] for one in block) / len(block)
+
+
+def _centred(series: Sequence[float]) -> list[float]:
+    mean = sum(series) / len(series)
+    return [value - mean for value in series]
+
+
+def _dot(one: Sequence[float], other: Sequence[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+def _without(series: Sequence[float], beside: Sequence[float]) -> list[float]:
+    """What is left of a centred series when its part along `beside` is taken out."""
+    part = _dot(series, beside) / _dot(beside, beside)
+    return [value - part * other for value, other in zip(series, beside, strict=True)]

@@ -17,6 +17,8 @@ QUANTITIES = {
     "threads": "threads",
     "works": "records begun and not settled",
 }
+ALONG_LANES = ("fds",)
+"""Quantities of which each lane that a process has takes its part."""
 BROKER = "broker"
 
 TEXT = """\
@@ -46,7 +48,11 @@ again begins anew; the picture shows its restarts.
 
 The slope over the second half of the run, by least squares through {blocks} block means, with the half-width of its
 95 % interval (Student's t, {errors}). It *grows* if all of the interval lies above the limit, *does not grow* if all of
-it lies below; otherwise the run was too short (a second half under ten minutes) or too uneven to tell.
+it lies below; otherwise the run was too short (a second half under ten minutes) or too uneven to tell. Each lane has
+connections and files of its own, and lanes move: descriptors are fitted to time and to a process's lanes together.
+
+Some memories fill for longer than an hour, up to a bound: SQLite's page cache of each file (2 MB), the reservations of
+a lane that ended (50,000), what was assigned and forgotten (10,000 a lane). The slope is of all memory, with these.
 
 | series | quantity | slope an hour | limit an hour | verdict |
 |---|---|---|---|---|"""
@@ -100,7 +106,8 @@ def document(told: Told) -> dict[str, Any]:
     """The raw samples, for `soak.json`."""
     looks = {
         name: [
-            [round(look.at_s, 1), look.pid, round(look.rss_mb, 1), look.fds, look.threads, look.works] for look in seen
+            [round(look.at_s, 1), look.pid, round(look.rss_mb, 1), look.fds, look.threads, look.works, look.lanes]
+            for look in seen
         ]
         for name, seen in told.samples.looks.items()
     }
@@ -108,7 +115,7 @@ def document(told: Told) -> dict[str, Any]:
         "origin": told.origin.document(), "seed": told.seed, "length_s": told.length_s, "rate": told.rate,
         "spared": list(told.spared), "verdict": told.verdict, "statuses": told.statuses, "strays": list(told.strays),
         "faults": [[round(at, 1), what] for at, what in told.faults],
-        "columns": ["at_s", "pid", "rss_mb", "fds", "threads", "works"], "looks": looks,
+        "columns": ["at_s", "pid", "rss_mb", "fds", "threads", "works", "lanes"], "looks": looks,
         "lag": [[round(at, 1), lags] for at, lags in told.samples.lag], "blind": told.samples.blind,
         "growth": [
             {"series": series, "what": what} | (asdict(found) if found else {}) | {"verdict": verdict}
@@ -122,7 +129,11 @@ def growth(told: Told) -> list[tuple[str, str, Any, str]]:
     rows: list[tuple[str, str, Any, str]] = []
     for name in told.spared:
         for quantity, words in QUANTITIES.items():
-            found = slope(_series(told.samples.looks[name], quantity), LIMITS[quantity])
+            looks = told.samples.looks[name]
+            if quantity in ALONG_LANES:
+                looks = [look for look in looks if look.lanes is not None] or looks
+            along = [float(look.lanes or 0) for look in looks] if quantity in ALONG_LANES else ()
+            found = slope(_series(looks, quantity), LIMITS[quantity], along)
             rows.append((name, words, found, found.verdict if found else "cannot be told"))
     for lanes in _lanes(told.samples):
         series = [(at, float(lags[lanes])) for at, lags in told.samples.lag]

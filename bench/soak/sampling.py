@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aiokafka.errors import KafkaError
 
@@ -50,6 +51,8 @@ class Look:
     threads: int
     works: int | None
     """Records that it has begun and not settled; None where it does not say."""
+    lanes: int | None = None
+    """That it has, open or opening; None where it does not say."""
 
 
 @dataclass
@@ -115,12 +118,15 @@ class Sampler:
         pid = one.pid()
         if pid is None:
             return
-        works = _works(one.health_url) if one.health_url else None
+        lanes = _lanes(one.health_url) if one.health_url else None
+        works = None if lanes is None else sum(int(lane["works"]) for lane in lanes)
         with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
             status = Path(f"/proc/{pid}/status").read_text()
             threads = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("Threads:"))
             fds = len(os.listdir(f"/proc/{pid}/fd"))
-            self.samples.looks[one.name].append(Look(self.now_s(), pid, now_mb(pid), fds, threads, works))
+            self.samples.looks[one.name].append(
+                Look(self.now_s(), pid, now_mb(pid), fds, threads, works, None if lanes is None else len(lanes))
+            )
 
     async def _lag(self, bus: Bus | None) -> Bus | None:
         """One look at the lag, by the bus of the last one or a new one; which one to use next."""
@@ -146,8 +152,8 @@ async def _closed(bus: Bus | None) -> None:
                 await bus.__aexit__(None, None, None)
 
 
-def _works(url: str) -> int | None:
-    """The records that are begun and not settled in all lanes of a process; None if it does not answer."""
+def _lanes(url: str) -> list[Mapping[str, Any]] | None:
+    """What a process says of its lanes; None if it does not answer."""
     try:
         with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:  # noqa: S310 - a process of ours on loopback
             told = json.loads(answer.read())
@@ -156,4 +162,4 @@ def _works(url: str) -> int | None:
     except (OSError, ValueError):
         return None
     services = [told, *(value for value in told.values() if isinstance(value, Mapping))]
-    return sum(int(lane["works"]) for service in services for lane in service.get("lanes", ()))
+    return [lane for service in services for lane in service.get("lanes", ())]

@@ -61,3 +61,39 @@ def test_the_interval_is_wide_enough_where_neighbours_are_alike(seed):
         walk.append((6.0 * number, 100 + value))
 
     assert slope(walk, limit=10).verdict != "grows"
+
+
+def moving(per_hour: float, each: float, lanes: list[float], noise: float) -> list[tuple[float, float]]:
+    return [(at, value + each * here) for (at, value), here in zip(series(per_hour, noise=noise), lanes, strict=True)]
+
+
+def here_and_there(seed: int = 5) -> list[float]:
+    """Lanes of a process, from which they go and to which they come every few minutes."""
+    dice = random.Random(seed)
+    stays = [float(dice.choice((6, 9, 12))) for _ in range(40)]
+    return [lanes for lanes in stays for _ in range(15)]
+
+
+def test_what_goes_along_with_lanes_that_move_is_no_growth_and_no_noise():
+    lanes = here_and_there()
+    moved = moving(0, 5, lanes, noise=0.5)
+
+    assert slope(moved, limit=4).verdict == "cannot be told"
+    found = slope(moved, limit=4, along=lanes)
+    assert found.verdict == "does not grow"
+    assert found.error < slope(moved, limit=4).error / 4
+
+
+def test_a_leak_beside_lanes_that_move_is_found():
+    lanes = here_and_there()
+
+    found = slope(moving(20, 5, lanes, noise=0.5), limit=4, along=lanes)
+
+    assert found.per_hour == pytest.approx(20, abs=2)
+    assert found.verdict == "grows"
+
+
+def test_lanes_that_never_move_change_nothing():
+    still = series(20, noise=1)
+
+    assert slope(still, limit=4, along=[6.0] * len(still)) == slope(still, limit=4)
