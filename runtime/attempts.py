@@ -59,7 +59,7 @@ async def _wait(
         if _is_away(work):
             if work.lease.held and not asked:
                 asked = True
-                if done := elsewhere(handler, work.delivery, retry):
+                if done := elsewhere(handler, work.delivery, _as_of_now(retry, due, clock)):
                     return done  # what it has been through goes with it: the next owner may not find our notes
             while _is_away(work):
                 await _rest(work, clock, PARKED_LOOK_S)  # its partition may come back; called now it could only give up
@@ -68,9 +68,15 @@ async def _wait(
             over = True  # its time has come, or it was interrupted
         if over and not work.lease.draining:
             return None
-    if not asked and (done := elsewhere(handler, work.delivery, retry)):
+    if not asked and (done := elsewhere(handler, work.delivery, _as_of_now(retry, due, clock))):
         return done
     raise Abandoned
+
+
+def _as_of_now(retry: RetryAt, due: float, clock: Clock) -> RetryAt:
+    """The same wait by the wall clock as it is now: it may have been set since the wait began."""
+    left = timedelta(seconds=max(0.0, due - clock.monotonic()))
+    return replace(retry, when=clock.now() + left)
 
 
 def _is_away(work: Work) -> bool:

@@ -18,7 +18,8 @@ DELTAS = "inference.deltas.v1"
 WAY_S = 0.1
 """Of a call to the provider, and of whoever was about to make it."""
 ENDS_S = 3.0
-"""After a deadline: until who waits, or is called for, is given up."""
+"""After a deadline: until who waits, or is called for, is given up. A record that waits in its topic for want of a
+place is read when there is one: behind slow calls that may be later."""
 QUIET = frozenset({"storm", "publish_again", "refused", "redrive"})
 """Nobody who does the work is disturbed."""
 STEADY = QUIET | {"kill", "kill_all", "terminate", "leave", "rolling", "hurry", "clock_step"}
@@ -42,7 +43,7 @@ def as_promised(
         yield from of_call(call, assigned[call.trace], timely=timely)
     for result in results:
         mine = [one for one in assigned[called_for(result)] if one["submission"] == result["submission"]]
-        yield from of_result(result, mine, retries, timely=kinds <= QUIET)
+        yield from of_result(result, mine, retries, timely=kinds <= QUIET - {"storm"})
     if kinds <= STEADY:
         yield from one_at_a_time(records, calls, excuses)
     yield from streamed(records, results)
