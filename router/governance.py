@@ -113,7 +113,10 @@ def near(name: str, there: Iterable[str]) -> list[str]:
 async def catch_up(registry: Registry, partitions: Iterable[int], log: LogReader) -> None:
     """Fold the registry to the present end of its topic: whoever follows it here may be behind those who decided last.
     Raises `RegistryLost` where a decision of one of the partitions was made from more than the topic has."""
-    end = 0
+    # In the order in which they come about, from behind: a word that is said while we look must not look like one that
+    # the topic has lost. What a decision names, and what is known here, was there when the end is asked afterwards.
+    named = {partition: await newest_version(partition, log) for partition in partitions}
+    known, end = int(registry.version), 0
     if await log.partitions(REGISTRY.name):
         first, end = await log.bounds(REGISTRY.name, 0)
         if first > 0 and not registry.is_whole:
@@ -122,14 +125,13 @@ async def catch_up(registry: Registry, partitions: Iterable[int], log: LogReader
             registry.fold(record)
     if registry.other:
         raise RegistryLost(registry.other)
+    if end < known:
+        raise RegistryLost(f"{REGISTRY.name} ends at {end}, and version {known} of it is known here")
     has = min(end, int(registry.version))
-    if end < int(registry.version):
-        raise RegistryLost(f"{REGISTRY.name} ends at {end}, and version {registry.version} of it is known here")
-    for partition in partitions:
-        named = await newest_version(partition, log)
-        if has < named:
+    for partition, last in named.items():
+        if has < last:
             raise RegistryLost(
-                f"{REGISTRY.name} ends at {end}, and a decision of partition {partition} was made from version {named}"
+                f"{REGISTRY.name} ends at {end}, and a decision of partition {partition} was made from version {last}"
                 ": bring the topic back, or empty the installation's topics all together"
             )
 

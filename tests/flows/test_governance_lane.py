@@ -9,9 +9,10 @@ from router_world import START, MemoryLog, World, chat
 
 from router import app
 from router.catalogue import load
-from router.governance import RegistryLost, newest_version
+from router.governance import RegistryLost, catch_up, newest_version
 from runtime.outcome import Hold, Publish, RetryAt
 from runtime.ports import Delivery, LaneId, Lease, Outgoing, Record, Resumed
+from schemas import codec
 from schemas.accounts import AccountRecord, Budget
 from schemas.registry import REGISTRY_EVENTS, RegistryRecord
 from schemas.topics import BUDGETS, DECISIONS, JOBS, REGISTRY, ROUTER_GROUP
@@ -97,6 +98,33 @@ async def test_a_running_router_opens_no_further_lane_on_such_a_registry_either(
     await world.crash()
     with pytest.raises(RegistryLost):
         await world.lane()
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["and-heard-here", "and-decided-from-elsewhere"])
+async def test_a_word_that_is_said_while_a_lane_opens_is_not_taken_for_one_that_the_topic_has_lost(
+    world: World, tmp_path: Path, heard: bool
+) -> None:
+    """It comes between the question for the topic's end and the looks at what is known and what was decided from."""
+    tell(world, "withdrawn")
+    await world.run(world.job(chat("a")))
+    other = await again(world, tmp_path / "other")
+    bounds, said = other.log.bounds, list[str]()
+
+    async def meanwhile(topic: str, partition: int) -> tuple[int, int]:
+        found = await bounds(topic, partition)
+        if topic == REGISTRY.name and not said:
+            said.append("admitted")
+            tell(other, "admitted", heard=heard)
+            if not heard:
+                batch = {"sequence": 2, "decisions": [{"versions": {"registry": "2"}}]}
+                value = codec.encode(batch)
+                other.log.append(Outgoing(DECISIONS.name, None, value, (), world.partition), 1)
+        return found
+
+    other.log.bounds = meanwhile  # type: ignore[method-assign]
+    await catch_up(other.app.state.registry, [world.partition], other.log)
+
+    assert said
 
 
 async def test_a_lane_does_not_open_on_a_registry_whose_beginning_was_deleted(world: World, tmp_path: Path) -> None:
