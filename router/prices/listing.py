@@ -58,8 +58,8 @@ def read_models(document: Any, seen_at: datetime) -> list[PriceEvent]:
     """What the list says of each model at each provider, in order of the keys; nothing is judged yet.
 
     An entry without a price has None. One whose price cannot be one (negative, beyond all measure, no number) has None
-    and is `held`, with the reason. Entries that name nobody are left out; of two about the same the one that is served
-    counts, then the dearer. Raises `NoListing`, also for a list that names nothing at all.
+    and is `held`, with the reason. Entries that name nobody are left out; of two about the same the one with a price
+    counts, then the one that is served, then the dearer. Raises `NoListing`, also for a list that names nothing at all.
     """
     rows = document.get("data") if isinstance(document, dict) else None
     if not isinstance(rows, list):
