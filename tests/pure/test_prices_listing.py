@@ -136,7 +136,9 @@ def test_what_stands_beside_the_price_is_read_where_it_is_sound() -> None:
         ([("error", 9, 9), ("live", None, None)], (9, 9)),
     ],
 )
-def test_of_two_rows_about_the_same_the_priced_one_counts_then_the_served_one_and_then_the_dearer(rows: Any, counts: Any) -> None:
+def test_of_two_rows_about_the_same_the_priced_one_counts_then_the_served_one_and_then_the_dearer(
+    rows: Any, counts: Any
+) -> None:
     entries = [
         {"provider": "p", "status": status, "pricing": {"input": inp, "output": out}} for status, inp, out in rows
     ]
