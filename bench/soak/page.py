@@ -50,6 +50,8 @@ The slope over the second half of the run, by least squares through {blocks} blo
 95 % interval (Student's t, {errors}). It *grows* if all of the interval lies above the limit, *does not grow* if all of
 it lies below; otherwise the run was too short (a second half under ten minutes) or too uneven to tell. Each lane has
 connections and files of its own, and lanes move: descriptors are fitted to time and to a process's lanes together.
+A broker that dies takes connections with it, which come back one by one as they are used: look at the picture before
+you believe a slope of theirs.
 
 Some memories fill for longer than an hour, up to a bound: SQLite's page cache of each file (2 MB), the reservations of
 a lane that ended (50,000), what was assigned and forgotten (10,000 a lane). The slope is of all memory, with these.
