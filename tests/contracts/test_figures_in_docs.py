@@ -14,6 +14,7 @@ from bench.proof import FOLDER
 
 SIMULATION = (FOLDER.parent / "simulation.md").read_text(encoding="utf-8")
 PERFORMANCE = (FOLDER.parent / "performance.md").read_text(encoding="utf-8")
+README = (FOLDER.parent.parent / "README.md").read_text(encoding="utf-8")
 MEANT = 100_000
 
 
@@ -38,6 +39,7 @@ def test_the_schedules_that_were_run_by_hand_are_those_of_their_file() -> None:
     seeds = sorted(part["seeds"] for part in parts)
 
     assert numbers(r"[\d,]+ schedules of the hundred thousand", SIMULATION) == [told["schedules"]]
+    assert numbers(r"of a hundred thousand schedules [\d,]+ have been run", README) == [told["schedules"]]
     assert numbers(r"seeds \d+ to [\d,]+\d, at", SIMULATION) == [seeds[0][0], seeds[-1][1]]
     assert numbers(r"at \d+ commits \([\d, ]+\)", SIMULATION) == [len(of_commit), *of_commit.values()]
     assert numbers(r"with [\d,]+ faults", SIMULATION) == [told["totals"]["faults"]]
