@@ -23,12 +23,12 @@ def command(work: Callable[P, Exit]) -> Callable[P, None]:
     """Make `work` a command: what it returns or raises decides how the process ends (see `console.exits`)."""
 
     @functools.wraps(work)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+    def interruptible(*args: P.args, **kwargs: P.kwargs) -> Exit:
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see `console.start`
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        raise typer.Exit(_code(lambda: work(*args, **kwargs)))
+        return work(*args, **kwargs)
 
-    return run
+    return service(interruptible)
 
 
 def service(work: Callable[P, Exit]) -> Callable[P, None]:

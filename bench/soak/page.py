@@ -132,10 +132,10 @@ def growth(told: Told) -> list[tuple[str, str, Any, str]]:
     for name in told.spared:
         for quantity, words in QUANTITIES.items():
             looks = told.samples.looks[name]
-            if quantity in ALONG_LANES:
-                looks = [look for look in looks if look.lanes is not None] or looks
-            along = [float(look.lanes or 0) for look in looks] if quantity in ALONG_LANES else ()
-            found = slope(_series(looks, quantity), LIMITS[quantity], along)
+            # Looks in which the process said nothing of its lanes cannot be laid beside them.
+            beside = [look for look in looks if look.lanes is not None] if quantity in ALONG_LANES else []
+            lanes_of = [float(look.lanes or 0) for look in beside]
+            found = slope(_series(beside or looks, quantity), LIMITS[quantity], lanes_of)
             rows.append((name, words, found, found.verdict if found else "cannot be told"))
     for lanes in _lanes(told.samples):
         series = [(at, float(lags[lanes])) for at, lags in told.samples.lag]

@@ -123,6 +123,10 @@ class Ordeal:
         for process in processes or [one for one in self.system.processes if one.child is not None]:
             self.wait(lambda process=process: process.health()[0] == 200, f"healthy {process.name}", within_s)
 
+    def said(self, words: str) -> bool:
+        """Whether the words stand in the log of a process."""
+        return any(words in process.log.read_text() for process in self.system.processes)
+
     def state(self) -> str:
         """For a person who reads a failure: what each process says of itself."""
         told = []

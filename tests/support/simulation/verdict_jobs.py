@@ -41,9 +41,10 @@ def as_promised(
     for call in calls:
         timely = "clock_step" not in kinds and call.pid not in excuses
         yield from of_call(call, assigned[call.trace], timely=timely)
+    slow = any(fault.mood is not None and fault.mood.slow for fault in plan.faults)
     for result in results:
         mine = [one for one in assigned[called_for(result)] if one["submission"] == result["submission"]]
-        yield from of_result(result, mine, retries, timely=kinds <= QUIET - {"storm"})
+        yield from of_result(result, mine, retries, timely=kinds <= QUIET and not slow)
     if kinds <= STEADY:
         yield from one_at_a_time(records, calls, excuses)
     yield from streamed(records, results)
