@@ -162,20 +162,33 @@ def test_two_routers_share_each_retry_topic_and_one_that_is_killed_is_back_under
     second = novix.system.process(novix.system.router.arguments, "router-2").start()
     try:
         shared = {group: until_shared(novix, group, 2) for group in map(retry_group, (FIVE, SIXTY, SIX_HUNDRED))}
+        before = {group: novix.joined(group) for group in shared}
         novix.system.router.kill()
         novix.system.router.start()
-        assert {group: until_shared(novix, group, 2) for group in shared} == shared
+        for group, held in shared.items():
+            until_back(novix, group, before[group])
+            assert until_shared(novix, group, 2) == held
     finally:
         second.stop()
 
 
 def until_shared(novix: Stranger, group: str, count: int) -> dict[str, set[int]]:
-    """The group's members with their partitions, once there are `count` and each partition has one."""
+    """The group's members with their partitions, once there are `count`, each has some, and each partition one."""
     until = time.monotonic() + WITHIN_S
     while True:
         members = novix.members(group)
         held = sorted(partition for partitions in members.values() for partition in partitions)
-        if len(members) == count and held == list(range(PARTITIONS)):
+        if len(members) == count and all(members.values()) and held == list(range(PARTITIONS)):
             return members
         assert time.monotonic() < until, members
         time.sleep(0.2)
+
+
+def until_back(novix: Stranger, group: str, before: dict[str, str]) -> None:
+    """Wait until one member of the group has joined it again under its name, and the other has not had to."""
+    until = time.monotonic() + WITHIN_S
+    while (now := novix.joined(group)) == before:
+        assert time.monotonic() < until, "who was killed has not joined again"
+        time.sleep(0.2)
+    assert now.keys() == before.keys()
+    assert len(set(now.values()) & set(before.values())) == len(before) - 1

@@ -12,8 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupState,
+    KafkaError,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
 from system import PARTITIONS, WITHIN_S, System, settings_for, stub
 
 from runtime.partitions import partition_of
@@ -256,15 +264,24 @@ class Stranger:
         ]
 
     def members(self, group: str) -> dict[str, set[int]]:
-        """Client id of each member of a group, with the partitions that it holds."""
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        described = admin.describe_consumer_groups([self.named(group)], request_timeout=10)[self.named(group)].result(
-            15
-        )
+        """Client id of each member of a group, with the partitions that it holds; none while it rebalances."""
+        described = self._described(group)
+        if described.state is not ConsumerGroupState.STABLE:
+            return {}
         return {
             member.client_id: {source.partition for source in member.assignment.topic_partitions}
             for member in described.members
         }
+
+    def joined(self, group: str) -> dict[str, str]:
+        """Client id of each member of a group, with the id that the broker gave it when it joined."""
+        return {member.client_id: member.member_id for member in self._described(group).members}
+
+    def _described(self, group: str) -> ConsumerGroupDescription:
+        name = self.named(group)
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        found: ConsumerGroupDescription = admin.describe_consumer_groups([name], request_timeout=10)[name].result(15)
+        return found
 
     def topics(self) -> set[str]:
         """The topics that bear the installation's prefix, without it."""
