@@ -254,13 +254,17 @@ def deeds_told(results: Sequence[Mapping[str, Any]], batches: Sequence[Found]) -
 def spent(
     results: Sequence[Mapping[str, Any]], calls: Iterable[str]
 ) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Calls for nothing, attempts listed as interrupted, and calls that no attempt tells of; by `tenant/id`."""
+    """Calls for nothing, attempts listed as interrupted, and calls that no attempt tells of; by `tenant/id`.
+
+    An attempt that found no connection (`connect_failed`) was no call for the provider: none of `calls` is known by it.
+    """
     known: Counter[str] = Counter()
     ambiguous: Counter[str] = Counter()
     for result in results:
         trace = called_for(result)
         for attempt in result["attempts"]:
-            (ambiguous if attempt.get("kind") == "interrupted" else known)[trace] += 1
+            if attempt.get("kind") != "connect_failed":
+                (ambiguous if attempt.get("kind") == "interrupted" else known)[trace] += 1
     made = Counter(calls)
     return made - known, ambiguous, made - known - ambiguous
 
