@@ -116,7 +116,7 @@ class RouterApplication:
         name = settings.named(DECISIONS.name)
         seen = await Seen.open(settings.home / "seen", name, lane.partition, log, self._memory)
         try:
-            books = await Books.open(lane, log, state.accounts, clock.now())
+            books = await Books.open(lane, log, state.accounts, clock.now(), settings.dedup_max)
         except BaseException:
             seen.close()
             raise

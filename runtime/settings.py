@@ -129,7 +129,11 @@ class Settings(BaseModel):
     top_p: float = _var(0.95, "Where the job does not say.", "HF_TOP_P", gt=0, le=1)
     cheap_below: float = _var(0.4, "Complexity below which the small model is taken.", ge=0, le=1)
     default_max_cost_nanousd: int = _var(10_000_000, "Price ceiling of a job that names none.", ge=0, le=10**15)
-    dedup_max: int = _var(1_000_000, "Job identities that a router lane remembers.", ge=1_000)
+    dedup_max: int = _var(
+        1_000_000,
+        "Job identities that a router lane remembers; of reservations that ended as many, up to 50,000.",
+        ge=1_000,
+    )
     dedup_hours: float = _var(24.0, "How long a router lane remembers a job's identity, at most.", gt=0, le=168)
 
     policy: str = _var("brief/1", "Routing policy of tenants that have none of their own.")

@@ -39,8 +39,11 @@ APART = 8.0
 SETTINGS = {
     "NOVIX_SESSION_TIMEOUT_MS": "6000", "NOVIX_HEARTBEAT_INTERVAL_MS": "1000", "NOVIX_MAX_IN_FLIGHT": str(IN_FLIGHT),
     "NOVIX_LOG_LEVEL": "info", "NOVIX_BREAKER_RESET_S": "2", "NOVIX_DRAIN_S": "20", "NOVIX_BACKOFF_FACTOR_S": "0.2",
+    "NOVIX_DEDUP_MAX": "1000",
 }  # fmt: skip
-"""A session that is missed soon, but not by a machine that is busy for some seconds."""
+"""A session that is missed soon, but not by a machine that is busy for some seconds. Memories of a router's lane that
+are full within minutes, so that what goes on growing has no bound; of the last `load.KEPT` jobs some are published
+again."""
 CALM_S = 20.0
 """Before the first fault."""
 PUBLISHED_MINUTES = 30

@@ -12,7 +12,7 @@ from typing import Any
 
 from router.accounts import Accounts
 from router.money import opening, snapshots
-from router.money.ended import Ended
+from router.money.ended import MOST_ENDED, Ended
 from router.money.reports import Overdrawn, Reports
 from router.money.reservation import Document, Reservation, counted, reservation_of
 from router.money.scope import NOBODY, Plan
@@ -35,7 +35,7 @@ class Books:
     asked for, so it does not depend on them. Whoever drops this object drops what its open transaction noted.
     """
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, most_ended: int = MOST_ENDED) -> None:
         self._accounts = accounts
         self._tenants: dict[str, TenantMoney] = {}
         self._open: dict[str, Reservation] = {}
@@ -44,7 +44,7 @@ class Books:
         """The same by tenant, id and submission."""
         self._noted: set[str] = set()
         """Decisions that are in no transaction yet."""
-        self._ended = Ended()
+        self._ended = Ended(most_ended)
         self._plans: dict[str, Plan] = {}
         self._since_snapshot = self._since_mark = 0
         """Decisions."""
@@ -57,21 +57,24 @@ class Books:
         """An offset in decisions[p] at or below the first batch that is not in here."""
 
     @classmethod
-    async def open(cls, lane: LaneId, log: LogReader, accounts: Accounts, now: datetime) -> "Books":
+    async def open(
+        cls, lane: LaneId, log: LogReader, accounts: Accounts, now: datetime, most_ended: int = MOST_ENDED
+    ) -> "Books":
         """The money of a lane that has fenced its predecessors: its newest snapshot, and what the log says since.
+        Of reservations that ended it remembers `most_ended` (never more than `MOST_ENDED`).
 
         `accounts` is folded to the end of its topic first. Raises `fold.UnreadableDecisions` or
         `opening.UnreadableLedger` where the log holds what no router wrote, `opening.LostLog` where it ends before the
         snapshot.
         """
         await opening.catch_up(accounts, log)
-        books = cls(accounts)
+        books = cls(accounts, most_ended)
         found = await snapshots.newest(log, lane.partition)
         if found is not None:
             try:
                 books.restore(found)
             except (KeyError, TypeError, ValueError, IndexError, AttributeError):
-                books = cls(accounts)  # not of our form after all
+                books = cls(accounts, most_ended)  # not of our form after all
         await opening.fold_log(books, lane.partition, log)
         return books
 

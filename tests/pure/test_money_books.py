@@ -276,12 +276,16 @@ def test_a_release_of_a_job_that_nobody_knows_hides_no_cost_that_comes_after_it(
     assert world.held() == (60, 0)
 
 
-def test_ends_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ended, "MOST_ENDED", 3)
-    world = World(budget("all"))
+@pytest.mark.parametrize("opened_again", [False, True])
+@pytest.mark.parametrize(("bound", "asked"), [(50_000, 3), (3, 1_000_000)])
+def test_ends_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch, bound: int, asked: int, opened_again: bool):
+    monkeypatch.setattr(ended, "MOST_ENDED", bound)
+    world = World(budget("all"), most_ended=asked)
     for number in range(5):
         world.decide(f"a{number}")
         world.end(entry(f"a{number}", charge(10)))
+    if opened_again:
+        world.books = world.reopened()
 
     world.end(entry("a4", charge(10)), entry("a0", charge(10)))
 

@@ -10,6 +10,7 @@ from router_world import MemoryLog
 
 from router.accounts import Accounts
 from router.money.books import Books
+from router.money.ended import MOST_ENDED
 from router.purse import Line
 from runtime.ports import LaneId, Outgoing, Record
 from schemas import codec
@@ -84,10 +85,11 @@ def batch(sequence: int, decisions: list[dict[str, Any]]) -> Outgoing:
 class World:
     """Books, what folds into them, and a log that is written beside."""
 
-    def __init__(self, *events: AccountEvent) -> None:
+    def __init__(self, *events: AccountEvent, most_ended: int = MOST_ENDED) -> None:
         self.accounts = Accounts()
         said(self.accounts, *events)
-        self.books = Books(self.accounts)
+        self.most_ended = most_ended
+        self.books = Books(self.accounts, most_ended)
         self.log = MemoryLog(**{SNAPSHOTS.name: 1, LEDGER.name: 1})
 
     def decide(self, id: str = "a1", nanousd: int | None = 100, **more: Any) -> None:
@@ -106,7 +108,7 @@ class World:
         return self.log.commit(self.books.snapshot(LANE, NOON, limit_bytes))
 
     def reopened(self) -> Books:
-        return asyncio.run(Books.open(LANE, self.log, self.accounts, NOON))
+        return asyncio.run(Books.open(LANE, self.log, self.accounts, NOON, self.most_ended))
 
     def line(self, id: str = "all", at: Any = NOON, **asker: Any) -> Line:
         return next(one for one in self.books.purse(job(**asker), at).lines if one.id == id)
