@@ -340,7 +340,7 @@ PLANTS: dict[str, Plant] = {
     "forget-the-ledger": Plant("a new owner begins with empty books", _forgotten_ledger, 60),
     "settle-again": Plant("what was not committed is settled with the next transaction too", _settled_again, 60),
     "deduplicate-from-memory": Plant("a process remembers what it has seen itself", _remembered_only, 60),
-    "position-before-fencing": Plant("read where to begin, then make the producer", _position_first, 200),
+    "position-before-fencing": Plant("read where to begin, then make the producer", _position_first, 1_000),
     "forget-the-held": Plant("who waits is in memory: the lane may commit past it", _forgotten_held, 60),
     "doubt-costs-nothing": Plant("a call without an answer is not charged", _doubt_is_free, 60),
     "note-no-calls": Plant("calls need no note before them", _no_notes, 60),
