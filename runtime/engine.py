@@ -72,7 +72,7 @@ class Engine:
         self._longest_rest = longest_rest
         self._stuck_after = stuck_after
         self._watch = Watch(reader, clock, stuck_after)
-        self._presence = Presence(clock, member.heartbeat, longest_absence)
+        self._presence = Presence(clock, member.heartbeat, member.silent, longest_absence)
         self.window = Window(window, window_bytes)
         self.backlog = Backlog(BACKLOG_WINDOWS * window, window_bytes)
         self.tail = Tail(off=is_off())
@@ -198,7 +198,7 @@ class Engine:
 
     def _begin(self, runner: LaneRunner, handler: LaneHandler, arrival: Arrival) -> Work:
         """The record takes its place in the window; unless it is handled inline, somebody is at it from now on."""
-        lease = Lease(sure=self._presence.sure)
+        lease = Lease(sure=runner.sure)
         work = Work(arrival.record, Delivery(arrival.record, arrival.at, lease=lease), lease, arrival.key, counted=True)
         runner.works[work.offset] = work
         self.window.take(work.size_bytes)
@@ -285,7 +285,7 @@ class Engine:
             runner = LaneRunner(
                 lane_id, self._app, self._member, self._open_transaction, self._reader, self._clock, self._cadence,
                 self.backlog, self._parking.take(partition), self._free, self.window.look, self.tail,
-                self._meter, self._saying,
+                self._meter, self._saying, self._presence.sure,
             )  # fmt: skip
             self.runners[partition] = runner
             self._lanes[partition] = self._tasks.create_task(runner.run())

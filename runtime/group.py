@@ -1,6 +1,7 @@
 """Membership of a consumer group: assignment, heartbeats, committed positions. The lane engine's only consumer."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
@@ -40,7 +41,9 @@ class GroupMember:
         self._settings = settings
         self._group = settings.named(group)
         self._instance = instance
-        self.evictions = Evictions(settings.session_timeout_ms / 1_000)
+        self._session_s = settings.session_timeout_ms / 1_000
+        self._confirmed_at = -math.inf
+        self.evictions = Evictions(self._session_s)
         self._sought: set[int] = set()
         """Partitions that a lane has placed since they were assigned."""
         self._topic = topic
@@ -62,9 +65,7 @@ class GroupMember:
         )
         self._admin = AIOKafkaAdminClient(**client_options(settings))
         self.growth = Growth(self._consumer, self._admin, self._group, self._name)
-        self.belonging = Belonging(
-            self._consumer, self._admin, self._group, instance, settings.session_timeout_ms / 1_000
-        )
+        self.belonging = Belonging(self._consumer, self._admin, self._group, instance, self._session_s)
 
     async def start(self, assigned: OnChange, revoked: OnChange) -> None:
         """Join. `assigned` is called with partitions that are paused already: records arrive before it returns."""
@@ -104,6 +105,11 @@ class GroupMember:
         except (KafkaError, TimeoutError):
             return False
 
+    def silent(self) -> bool:
+        """Whether a session has passed since the last heartbeat that was answered was sent. The coordinator counts the
+        session from when it gets one, which is later: whoever looks here knows of an end before it does."""
+        return asyncio.get_running_loop().time() - self._confirmed_at > self._session_s
+
     async def poll(self, wait_ms: int, most: int, only: Collection[int] | None = None) -> list[Record]:
         """At most `most` records of partitions that are not paused, and of `only` if given; empty after `wait_ms`.
 
@@ -136,6 +142,7 @@ class GroupMember:
         groups, after a restart, is asked again. aiokafka (0.14) takes that answer for a fault of ours and ends."""
 
         async def asked() -> bool:
+            at = asyncio.get_running_loop().time()
             try:
                 answered = await ask()
             except GroupAuthorizationFailedError:
@@ -144,12 +151,13 @@ class GroupMember:
                 log.warning("group.heartbeat_refused", group=self._group, error=str(error)[:200])
                 return False
             if answered:
-                self._heard()
+                self._heard(at)
             return answered
 
         return asked
 
-    def _heard(self) -> None:
+    def _heard(self, asked_at: float) -> None:
+        self._confirmed_at = max(self._confirmed_at, asked_at)
         now = asyncio.get_running_loop().time()
         self.evictions.heard(now)
         self.belonging.heard(now)
@@ -217,7 +225,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ha
         for source in assigned:
             self._member.hold_back(source.partition)
         self._joined = True
-        self._member._heard()
+        self._member._heard(asyncio.get_running_loop().time())
         self._member.growth.assigned()
         await self._assigned(sorted(source.partition for source in assigned))
 

@@ -32,6 +32,11 @@ class Member(Protocol):
     @property
     def generation(self) -> int: ...
     async def heartbeat(self) -> bool: ...
+    def silent(self) -> bool:
+        """Whether the coordinator has confirmed nothing that was asked within the last session: it may have given the
+        partitions away."""
+        ...
+
     async def poll(self, wait_ms: int, most: int, only: Collection[int] | None = None) -> list[Record]:
         """At most `most` records, of partitions that are not paused, and of `only` if given. Raises `PositionLost`.
 

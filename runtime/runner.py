@@ -32,6 +32,8 @@ log = structlog.get_logger("novix.lane")
 
 MARKERS_WAIT_S = 1.0
 """Before a transaction that only moves the offset past markers."""
+LATE_COMMIT_S = 1.0
+"""A commit that takes longer may fail: what is paid for meanwhile would be paid for again."""
 
 
 OpenTransaction = Callable[[LaneId], Awaitable[Transaction]]
@@ -47,7 +49,7 @@ class LaneRunner:
     def __init__(
         self, id: LaneId, app: Application, member: Member, open_transaction: OpenTransaction, log_reader: LogReader,
         clock: Clock, cadence: Cadence, backlog: Backlog, works: dict[int, Work], on_free: Callable[[Work], None],
-        on_open: Callable[[], None], tail: Tail, meter: LaneMeter, saying: Saying,
+        on_open: Callable[[], None], tail: Tail, meter: LaneMeter, saying: Saying, present: Callable[[], bool],
     ) -> None:  # fmt: skip
         self.id = id
         self.lane: Lane | None = None
@@ -81,6 +83,8 @@ class LaneRunner:
         self._tail = tail
         self._meter = meter
         self._saying = saying
+        self._present = present
+        self._committing_since: float | None = None
         self._transaction: Transaction | None = None
         self._closing = asyncio.Event()
         self._generation = member.generation
@@ -111,6 +115,14 @@ class LaneRunner:
                 )  # fmt: skip
             finally:
                 await self._let_go()
+
+    def sure(self) -> bool:
+        """Whether one may pay for a record of this lane now: the partition is this process's beyond doubt, and as far
+        as can be told the outcome will be committed. In a lane that stopped they go on: to wait would keep their slots
+        from other lanes."""
+        since = self._committing_since
+        late = since is not None and self._clock.monotonic() - since > LATE_COMMIT_S
+        return self._present() and not late and (self.lane is not None or self.stopped is not None)
 
     def leave(self) -> None:
         """Begin nothing any more; what is under way may still end, and be committed. What is held may not: as long as
@@ -213,7 +225,7 @@ class LaneRunner:
                     anew.add(work.key)
             else:
                 work.adopted = False
-                work.lease.held, work.lease.leaving = True, False
+                work.lease.held, work.lease.leaving, work.lease.sure = True, False, self.sure
                 self.unadopted.add(work.offset)
         self._member.seek(self.id.partition, base)
         if not self.stopped:
@@ -260,7 +272,7 @@ class LaneRunner:
         batch: commit.Batch | None = None
         custody = self._custody_after(lane, works)
         failpoints.hit("before_commit")
-        began = self._clock.monotonic()
+        began = self._committing_since = self._clock.monotonic()
         try:
             batch = commit.assemble(lane, works, self._clock.now(), self._blame.shared_limit, custody, self._tail)
             await transaction.commit(batch.records, lane.id, batch.position)
@@ -269,6 +281,8 @@ class LaneRunner:
             self._blame.failed([work.offset for work in works], error, owner.offset if owner is not None else None)
             self._meter.failed(type(error).__name__, self._clock.monotonic() - began)
             raise
+        finally:
+            self._committing_since = None
         ended = self._clock.monotonic()
         self._meter.committed(len(works), batch.written, ended - began)
         self._saying.say(str(lane.id), batch.entries, ended)

@@ -90,14 +90,13 @@ class Calls:
         its note says that it was cut, for whoever takes the record up.
         """
         place, lease = (lane, turn.job.record.offset, len(turn.progress.attempts) + 1), turn.delivery.lease
-        if not lease.held or (lease.leaving and lease.uncalled):
-            raise Abandoned
-        if self._clock.now() >= turn.deadline:
-            raise NoTimeLeft
-        lease.uncalled = False
-        await self._intents.begin(*place, _intent(turn, self._clock.now(), alone))
-        while lease.held and not lease.sure() and self._clock.now() < turn.deadline:
-            await self._clock.sleep(LOOK_AGAIN_S)
+        while True:
+            await self._until_sure(turn)
+            lease.uncalled = False
+            await self._intents.begin(*place, _intent(turn, self._clock.now(), alone))
+            if lease.sure() or not lease.held:
+                break
+            self._intents.withdraw(*place)  # nobody is to count a call that waits
         started_at = self._clock.now()
         if not lease.held or started_at >= turn.deadline:
             self._intents.withdraw(*place)
@@ -115,6 +114,19 @@ class Calls:
             raise
         self._intents.end(*place, _end(turn))
         return called
+
+    async def _until_sure(self, turn: Turn) -> None:
+        """Until the partition is this process's beyond doubt. Raises `Abandoned` and `NoTimeLeft`."""
+        lease = turn.delivery.lease
+        while True:
+            if not lease.held or (lease.leaving and (lease.uncalled or not lease.sure())):
+                raise Abandoned
+            if self._clock.now() >= turn.deadline:
+                raise NoTimeLeft
+            if lease.sure():
+                return
+            with turn.waiting():
+                await self._clock.sleep(LOOK_AGAIN_S)
 
     async def pieces_told(self) -> None:
         """What was told of streamed answers so far has been published, unless that takes too long."""

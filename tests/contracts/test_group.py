@@ -1,5 +1,6 @@
 """Membership of a group, as far as it can be told without a broker: what aiokafka's answers and errors amount to."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -144,6 +145,23 @@ async def test_only_a_heartbeat_that_is_answered_as_to_a_member_says_that_it_is_
         assert heard == []
         await member._heartbeats(ask)()
     assert len(heard) == 1
+
+
+async def test_a_member_is_silent_a_session_after_it_asked_what_was_answered_last(member: GroupMember):
+    """However late the answer came: the coordinator counts from the question."""
+    loop = asyncio.get_running_loop()
+    assert member.silent()
+
+    async def answered_late() -> bool:
+        await asyncio.sleep(0.2)
+        return True
+
+    asked_at = loop.time()
+    assert await member._heartbeats(answered_late)()
+    assert not member.silent()
+    assert member._confirmed_at - asked_at < 0.1
+    member._session_s = loop.time() - member._confirmed_at - 0.01
+    assert member.silent()
 
 
 async def test_a_member_that_is_joining_is_in_no_generation_and_does_not_ask_the_coordinator(member: GroupMember):

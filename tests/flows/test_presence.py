@@ -13,6 +13,7 @@ from worker_world import assigned, world
 from runtime.outcome import Abandoned, Outcome
 from runtime.ports import Delivery, Lease
 from runtime.presence import Presence
+from runtime.runner import LATE_COMMIT_S
 
 LONGEST = timedelta(seconds=15)
 
@@ -22,6 +23,7 @@ class Group:
 
     def __init__(self) -> None:
         self.knows_us = True
+        self.is_silent = False
         self.asked = 0
 
     async def heartbeat(self) -> bool:
@@ -29,6 +31,9 @@ class Group:
         answer = self.knows_us  # it may lie there for long before it is read
         await asyncio.sleep(0.01)
         return answer
+
+    def silent(self) -> bool:
+        return self.is_silent
 
 
 async def freeze(seconds: float) -> None:
@@ -39,7 +44,7 @@ async def freeze(seconds: float) -> None:
 
 
 async def present(group: Group) -> tuple[Presence, "asyncio.Task[None]"]:
-    presence = Presence(LoopClock(), group.heartbeat, LONGEST)
+    presence = Presence(LoopClock(), group.heartbeat, group.silent, LONGEST)
     looking = asyncio.create_task(presence.run())
     await asyncio.sleep(60)
     return presence, looking
@@ -90,6 +95,21 @@ def test_who_was_put_out_meanwhile_is_not_sure_until_the_group_assigns_anew() ->
     run(story())
 
 
+def test_who_hears_nothing_from_its_group_for_a_session_is_not_sure_until_it_does() -> None:
+    async def story() -> None:
+        group = Group()
+        presence, looking = await present(group)
+        group.is_silent = True
+        assert not presence.sure()
+        await asyncio.sleep(30)
+        assert not presence.sure()
+        group.is_silent = False
+        assert presence.sure()
+        looking.cancel()
+
+    run(story())
+
+
 def test_an_answer_that_was_asked_for_before_another_pause_confirms_nothing() -> None:
     async def story() -> None:
         group = Group()
@@ -124,6 +144,43 @@ def test_the_lease_of_a_record_is_in_doubt_from_the_moment_at_which_its_process_
 
     run(story())
     assert sure == [True, False]
+
+
+def test_nothing_is_paid_for_while_a_commit_is_late_or_the_lane_is_built_again() -> None:
+    """What comes of it could not be committed: it would be paid for once more."""
+    looks: list[tuple[float, bool]] = []
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        while delivery.record.offset and not over.is_set():
+            looks.append((asyncio.get_running_loop().time(), delivery.lease.sure()))
+            await asyncio.sleep(0.1)
+        return publish(delivery.record)
+
+    async def story() -> None:
+        log = log_of(2)
+        it = World(log, SimApp(do))
+        await it.join()
+        await it.until(lambda: bool(looks))
+        log.down = True  # the commit of the first record hangs for four seconds, then its lane is built again
+        down_at = asyncio.get_running_loop().time()
+        await asyncio.sleep(20)
+        log.down = False
+        await it.until(lambda: looks[-1][1])
+        up_at = asyncio.get_running_loop().time()
+        over.set()
+        await it.all_committed()
+        await it.process.stop()
+        assert it.process.engine.runners == {}
+        before = [sure for at, sure in looks if at < down_at + LATE_COMMIT_S - 0.2]
+        meanwhile = [sure for at, sure in looks if down_at + LATE_COMMIT_S + 0.2 < at < down_at + 20]
+        assert all(before)
+        assert len(before) > 5
+        assert not any(meanwhile)
+        assert len(meanwhile) > 150
+        assert up_at < down_at + 30
+
+    over = asyncio.Event()
+    run(story())
 
 
 async def test_a_worker_that_is_not_sure_waits_and_then_calls() -> None:

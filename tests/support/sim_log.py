@@ -273,6 +273,9 @@ class SimMember:
         await self._log.wait()
         return self.generation == self._group.generation and not self.changing
 
+    def silent(self) -> bool:
+        return False  # it is put out by `rebalance` alone
+
     def position(self, partition: int) -> int | None:
         return self._positions.get(partition)
 

@@ -184,11 +184,7 @@ async def a_member_whose_group_goes_on_without_it_is_told(world: World, bus: Bus
     async with seat(short, "left") as left:
         await left.holds(*ALL)
         left.member.belonging.left_after_s = 6.0
-        coordinator = left.member._consumer._coordinator
-        for task in (coordinator._coordination_task, coordinator._heartbeat_task):
-            task.cancel()
-        over = asyncio.Event()
-        coordinator._coordination_task, coordinator._heartbeat_task = asyncio.create_task(over.wait()), None
+        over = _unheard(left)
         async with seat(short, "goes-on") as other:
             going_on = asyncio.create_task(_live(other))
             with pytest.raises(LeftBehind, match="without this process"):
@@ -212,6 +208,32 @@ async def nobody_is_left_behind_by_a_coordinator_that_does_not_answer(world: Wor
         belonging._admin.describe_consumer_groups = silent
         belonging.heard(asyncio.get_running_loop().time() - 3_600)
         await belonging.look()
+
+
+@claim
+async def who_is_not_heard_for_a_session_knows_it_before_another_has_its_partitions(world: World, bus: Bus) -> None:
+    """As when the network swallows the heartbeats of a member that goes on well: nobody tells it that it is put out."""
+    short = world.with_session(SHORT_MS)
+    async with seat(short, "unheard") as unheard:
+        await unheard.holds(*ALL)
+        assert not unheard.member.silent()
+        over = _unheard(unheard)
+        async with seat(short, "goes-on") as other:
+            while not other.member.held():
+                await other.member.poll(5, 1)
+            assert unheard.member.silent()
+            assert unheard.member.held() == set(ALL), "it does not know"
+        over.set()
+
+
+def _unheard(one: Seat) -> asyncio.Event:
+    """It neither beats nor joins from now on. To be set at the end: aiokafka waits for its coordination then."""
+    coordinator = one.member._consumer._coordinator
+    for task in (coordinator._coordination_task, coordinator._heartbeat_task):
+        task.cancel()
+    over = asyncio.Event()
+    coordinator._coordination_task, coordinator._heartbeat_task = asyncio.create_task(over.wait()), None
+    return over
 
 
 async def _live(one: Seat) -> None:

@@ -19,7 +19,7 @@ WAY_S = 0.1
 """Of a call to the provider, and of whoever was about to make it."""
 ENDS_S = 3.0
 """After a deadline: until who waits, or is called for, is given up. A record that waits in its topic for want of a
-place is read when there is one: behind slow calls that may be later."""
+place is read when there is one: behind slow calls, or who waits for a credential, that may be later."""
 QUIET = frozenset({"storm", "publish_again", "refused", "redrive"})
 """Nobody who does the work is disturbed."""
 STEADY = QUIET | {"kill", "kill_all", "terminate", "leave", "rolling", "hurry", "clock_step"}
@@ -41,10 +41,10 @@ def as_promised(
     for call in calls:
         timely = "clock_step" not in kinds and call.pid not in excuses
         yield from of_call(call, assigned[call.trace], timely=timely)
-    slow = any(fault.mood is not None and fault.mood.slow for fault in plan.faults)
+    crowded = "refused" in kinds or any(fault.mood is not None and fault.mood.slow for fault in plan.faults)
     for result in results:
         mine = [one for one in assigned[called_for(result)] if one["submission"] == result["submission"]]
-        yield from of_result(result, mine, retries, timely=kinds <= QUIET and not slow)
+        yield from of_result(result, mine, retries, timely=kinds <= QUIET and not crowded)
     if kinds <= STEADY:
         yield from one_at_a_time(records, calls, excuses)
     yield from streamed(records, results)
