@@ -53,8 +53,9 @@ connections and files of its own, and lanes move: descriptors are fitted to time
 A broker that dies takes connections with it, which come back one by one as they are used: look at the picture before
 you believe a slope of theirs.
 
-Some memories fill for longer than an hour, up to a bound: SQLite's page cache of each file (2 MB), the reservations of
-a lane that ended (50,000), what was assigned and forgotten (10,000 a lane). The slope is of all memory, with these.
+What a router's lane remembers of identities and of reservations that ended is bounded here to 1,000
+(`NOVIX_DEDUP_MAX`), where an installation has 1,000,000 and 50,000: so these are full before the second half, and
+whatever grows in it grows without a bound. The page cache of an SQLite file grows with it, to 2 MB.
 
 | series | quantity | slope an hour | limit an hour | verdict |
 |---|---|---|---|---|"""
