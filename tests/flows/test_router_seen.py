@@ -11,7 +11,7 @@ from router_world import HandClock, MemoryLog, World, chat, sandbox_settings
 
 from router.application import PartitionMismatch, RouterApplication
 from router.catalogue import load
-from router.fold import UnreadableDecisions
+from router.fold import Entry, UnreadableDecisions
 from router.memory import Memory
 from runtime.outcome import Abandoned, Done, Publish, RetryAt
 from runtime.partitions import home_partition
@@ -136,6 +136,26 @@ async def test_the_oldest_identities_are_forgotten_and_the_rest_is_bounded(tmp_p
     assert 1000 <= rows <= 1100
     assert audited(await world.handle(world.job(chat("a1499")))) == ["job.duplicate"]
     assert audited(await world.handle(world.job(chat("a0")))) == ["job.assigned"]
+
+
+async def test_of_two_decisions_about_one_id_in_one_transaction_none_waits_any_more(world: World) -> None:
+    """What is noted of a decision that the file has would never be forgotten."""
+    seen, now_ms = (await world.lane())._seen, int(world.clock.now().timestamp() * 1000)
+    both = [Entry("t/a", number, f"digest-{number}", False, f"d{number}", now_ms) for number in (1, 2)]
+    for entry in both:
+        seen.note(entry)
+    seen.committed(both)
+    assert seen._noted == {}
+    assert audited(await world.handle(world.job(chat("b")))) == ["job.assigned"]
+
+
+async def test_of_reservations_that_ended_no_more_are_remembered_than_of_identities(tmp_path: Path) -> None:
+    ended = (await World(tmp_path, dedup_max=1000).lane())._books._ended
+    for n in range(1500):
+        ended.add(f"d{n}", None)
+    assert len(ended) == 1000
+    assert ended.knows("d1499")
+    assert not ended.knows("d499")
 
 
 async def test_a_checkpoint_moves_the_cursor_without_reading_the_log_again(
