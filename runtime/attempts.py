@@ -55,7 +55,8 @@ async def _wait(
         return done
     due = clock.monotonic() + wait_before(retry, now).total_seconds()  # whatever the wall clock does meanwhile
     while not work.lease.draining:
-        await _rest(work, clock, max(0.0, due - clock.monotonic()))
+        if not _is_away(work):  # who comes to rest while its partition is taken away is nudged by nobody
+            await _rest(work, clock, max(0.0, due - clock.monotonic()))
         if _is_away(work):
             if work.lease.held and not asked:
                 asked = True

@@ -46,6 +46,10 @@ class NoTimeLeft(Exception):
         return "no time was left to call"
 
 
+class NotSure(Exception):
+    """The partition may have become another's, or nothing of it can be committed now; no call was begun."""
+
+
 @dataclass(slots=True, eq=False)
 class NoLongerAllowed(Exception):
     """Its candidate was taken away before the call could begin."""
@@ -85,22 +89,24 @@ class Calls:
         """Make the call that `leave` was given for; the turn's progress has it afterwards, however it ended.
 
         `share` holds the memory of its answer. `forbids` is asked last, when the note is written. Raises `CallFailed`;
-        and before anything was sent `NoTimeLeft`, `NoLongerAllowed`, `IntentsUnavailable`, or `Abandoned` where the
-        partition is no longer held. If it is cancelled because the job was, the attempt counts; if for another reason
-        its note says that it was cut, for whoever takes the record up.
+        and before anything was sent `NoTimeLeft`, `NoLongerAllowed`, `NotSure`, `IntentsUnavailable`, or `Abandoned`
+        where the partition is no longer held. If it is cancelled because the job was, the attempt counts; if for
+        another reason its note says that it was cut, for whoever takes the record up.
         """
         place, lease = (lane, turn.job.record.offset, len(turn.progress.attempts) + 1), turn.delivery.lease
-        while True:
-            await self._until_sure(turn)
-            lease.uncalled = False
-            await self._intents.begin(*place, _intent(turn, self._clock.now(), alone))
-            if lease.sure() or not lease.held:
-                break
-            self._intents.withdraw(*place)  # nobody is to count a call that waits
+        if not lease.held or (lease.leaving and lease.uncalled):
+            raise Abandoned
+        if self._clock.now() >= turn.deadline:
+            raise NoTimeLeft
+        lease.uncalled = False
+        await self._intents.begin(*place, _intent(turn, self._clock.now(), alone))
         started_at = self._clock.now()
         if not lease.held or started_at >= turn.deadline:
             self._intents.withdraw(*place)
             raise NoTimeLeft if lease.held else Abandoned
+        if not lease.sure():
+            self._intents.withdraw(*place)  # nobody is to count a call that waits
+            raise NotSure
         if (gone := forbids(turn)) is not None:
             self._intents.withdraw(*place)
             raise NoLongerAllowed(gone)
@@ -115,18 +121,18 @@ class Calls:
         self._intents.end(*place, _end(turn))
         return called
 
-    async def _until_sure(self, turn: Turn) -> None:
-        """Until the partition is this process's beyond doubt. Raises `Abandoned` and `NoTimeLeft`."""
-        lease = turn.delivery.lease
-        while True:
-            if not lease.held or (lease.leaving and (lease.uncalled or not lease.sure())):
+    async def until_sure(self, turn: Turn) -> bool:
+        """Until one may pay for the turn's record beyond doubt, or its deadline: whether that took time. Raises
+        `Abandoned`. To be asked before a slot is: who has one keeps it from others, and a breaker may open meanwhile.
+        """
+        lease, waited = turn.delivery.lease, False
+        while not lease.sure() and self._clock.now() < turn.deadline:
+            if not lease.held or lease.leaving:
                 raise Abandoned
-            if self._clock.now() >= turn.deadline:
-                raise NoTimeLeft
-            if lease.sure():
-                return
+            waited = True
             with turn.waiting():
                 await self._clock.sleep(LOOK_AGAIN_S)
+        return waited
 
     async def pieces_told(self) -> None:
         """What was told of streamed answers so far has been published, unless that takes too long."""

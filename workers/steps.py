@@ -19,7 +19,7 @@ from schemas.assignment import Candidate
 from schemas.failure import FAILURES, FailureKind
 from schemas.result import Who
 from workers.call import Called
-from workers.calling import CallFailed, Calls, NoLongerAllowed, NoTimeLeft
+from workers.calling import CallFailed, Calls, NoLongerAllowed, NoTimeLeft, NotSure
 from workers.ending import Ending
 from workers.errors import ProviderError
 from workers.leave import Crowded, Gate, Leave
@@ -159,6 +159,8 @@ class Steps:
             is_retry = turn.was_called
             if is_retry and not self._thrift.has_budget(turn.key):
                 return self._without_budget(turn)
+            if await self._calls.until_sure(turn):
+                continue
             nobody_else = set(possible(turn.progress.tried, turn.job.terms)) <= {step.candidate, *refused}
             try:
                 leave = await self._gate.leave(turn, alone=nobody_else, patient=is_ordered(turn.job.record))
@@ -167,14 +169,23 @@ class Steps:
             if isinstance(leave, Refused):
                 refused[step.candidate] = leave
                 continue
-            try:
-                held = self._held_back(turn, is_retry=is_retry) or self._withdrawn(turn)
-                outcome = held or await self._call(turn, leave, lane, alone)
-            finally:
-                leave.release()
-            if not isinstance(outcome, Refused):
+            outcome = await self._take(leave, turn, lane, alone=alone, is_retry=is_retry)
+            if isinstance(outcome, Refused):
+                refused[step.candidate] = outcome
+            elif outcome is not None:
                 return outcome
-            refused[step.candidate] = outcome
+
+    async def _take(
+        self, leave: Leave, turn: Turn, lane: str, *, alone: bool, is_retry: bool
+    ) -> Outcome | Refused | None:  # fmt: skip
+        """Call with this leave, and give it back. None: the lease came into doubt; nobody was called."""
+        try:
+            held = self._held_back(turn, is_retry=is_retry) or self._withdrawn(turn)
+            return held or await self._call(turn, leave, lane, alone)
+        except NotSure:
+            return None
+        finally:
+            leave.release()
 
     def _withdrawn(self, turn: Turn) -> Refused | None:
         """Why the turn's candidate may not be called any more; None: it may. Looked at before a slot is waited for,

@@ -235,6 +235,29 @@ async def test_who_begins_nothing_because_its_partition_goes_keeps_nobody_elses_
 
 
 @told
+async def test_what_comes_to_rest_while_its_partition_is_taken_away_goes_to_wait_elsewhere_too():
+    """Its call was waited for; that it failed would be forgotten with the lane."""
+
+    async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
+        await asyncio.sleep(1)
+        return RetryAt(LoopClock().now() + timedelta(seconds=4), FailureKind.TIMEOUT, memo="failed")
+
+    log = log_of(1)
+    world = World(log, SimApp(do, postpones=True, custody="a" * 12))
+    await world.join()
+    await world.until(lambda: world.app.running == 1)
+
+    before = LoopClock().monotonic()
+    await world.group.rebalance({})
+
+    assert 0.5 < LoopClock().monotonic() - before < 2
+    assert [memo for _, _, memo in world.app.postponed] == ["failed"]
+    assert log.positions[0].offset == 1
+    assert world.app.calls.total() == 1
+    await world.process.stop()
+
+
+@told
 async def test_a_partition_is_not_kept_for_a_record_that_comes_to_rest():
     async def do(handler: SimHandler, delivery: Delivery) -> Outcome:
         await asyncio.sleep(1)

@@ -183,13 +183,19 @@ def test_nothing_is_paid_for_while_a_commit_is_late_or_the_lane_is_built_again()
     run(story())
 
 
-async def test_a_worker_that_is_not_sure_waits_and_then_calls() -> None:
+async def test_a_worker_that_is_not_sure_keeps_no_slot_waits_and_then_calls() -> None:
     it = world()
     answers: Iterator[bool] = iter([False] * 7)
+    slots: list[int] = []
 
-    outcome = await it.lane.handle(Delivery(assigned(), it.clock.now(), lease=Lease(sure=lambda: next(answers, True))))
+    def sure() -> bool:
+        slots.append(it.limits.total_in_flight)
+        return next(answers, True)
+
+    outcome = await it.lane.handle(Delivery(assigned(), it.clock.now(), lease=Lease(sure=sure)))
 
     assert len(it.script.requests) == 1, outcome
+    assert slots == [*[0] * (len(slots) - 1), 1], "asked with a slot only when the call is noted"
     assert it.clock.passed >= timedelta(seconds=0.7)
 
 
@@ -207,4 +213,19 @@ async def test_a_worker_that_learns_meanwhile_that_the_record_is_not_its_own_has
     with pytest.raises(Abandoned):
         await it.lane.handle(Delivery(assigned(), it.clock.now(), lease=lease))
     assert it.script.requests == []
+    assert it.limits.total_in_flight == 0
+
+
+async def test_a_doubt_that_comes_while_the_call_is_noted_gives_the_slot_back() -> None:
+    it = world()
+    answers, slots = iter([True, False, False]), list[int]()
+
+    def sure() -> bool:
+        slots.append(it.limits.total_in_flight)
+        return next(answers, True)
+
+    await it.lane.handle(Delivery(assigned(), it.clock.now(), lease=Lease(sure=sure)))
+
+    assert slots[:3] == [0, 1, 0], "in doubt when it is noted, it is asked again without a slot"
+    assert len(it.script.requests) == 1
     assert it.limits.total_in_flight == 0
